@@ -1,0 +1,11 @@
+//! The core of zktally: programs, hashing, execution and the fast check. No Python in here.
+//!
+//! The specification is docs/protocol.md; module names follow its sections.
+
+pub mod error;
+pub mod exec;
+pub mod fast;
+pub mod hash;
+pub mod program;
+
+pub use error::{Error, Result};
