@@ -2,6 +2,7 @@
 //!
 //! The specification is docs/protocol.md; module names follow its sections.
 
+pub mod bytes;
 pub mod error;
 pub mod exec;
 pub mod fast;

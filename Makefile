@@ -1,0 +1,55 @@
+# One target per promise. `make demo` and `make test` set everything up by themselves.
+PYTHON  ?= python3
+VENV    := .venv
+BIN     := $(VENV)/bin
+READY   := $(VENV)/.ready
+SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock .cargo/config.toml
+CARGO   := cargo
+
+.PHONY: demo test lint types rust python readme nightly bench verifier lock clean
+
+demo: $(READY)
+	$(BIN)/python -m zktally.bench.digits.demo
+
+test: lint types rust python
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --workspace --all-targets --locked -- -D warnings
+
+types: $(READY)
+	$(BIN)/mypy
+
+rust: $(READY)
+	$(CARGO) test --release --workspace --locked --quiet
+
+python: $(READY)
+	$(BIN)/python -m pytest -m "not nightly"
+
+nightly: $(READY)
+	$(BIN)/python -m pytest
+
+bench: $(READY)
+	$(BIN)/zktally bench fast
+
+verifier:
+	$(PYTHON) -m pip wheel --no-deps --wheel-dir dist ./verifier
+
+# Exact versions of everything that the commands above install; torch, ezkl and ray are extras and stay out.
+lock: $(VENV)/bin/uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-emit-index-url \
+	    --no-emit-find-links --extra demo --extra plots --group dev --output-file requirements.lock pyproject.toml
+
+$(VENV)/bin/uv:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet uv
+
+$(READY): $(VENV)/bin/uv pyproject.toml requirements.lock $(SOURCES)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --requirements requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps --editable .
+	@touch $@
+
+clean:
+	rm -rf $(VENV) target build dist *.egg-info src/zktally/_core*.so

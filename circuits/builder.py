@@ -1,0 +1,461 @@
+"""Builds a program: tensors, layouts, tables and ops, one lowering call after the other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..verifier.errors import CompileError
+from ..verifier.program.types import (
+    ABSENT,
+    AxisMap,
+    Const,
+    Div,
+    DivMode,
+    Dot,
+    Layout,
+    Op,
+    Operand,
+    Pick,
+    PickMode,
+    Port,
+    PortKind,
+    Program,
+    Read,
+    Role,
+    Table,
+    Tensor,
+    Term,
+)
+from . import layouts
+from .graph import Array, Graph, Node
+from .maps import along, at, rows
+from .ops.operator import Operator
+from .quantise import (
+    BIAS_MAX,
+    MULT_MAX,
+    PRE_MAX,
+    PRE_MIN,
+    WEIGHT_MAX,
+    Affine,
+    Floats,
+    Ints,
+    affine,
+    channels,
+    entries,
+)
+
+SPATIAL = {"Conv", "MaxPool", "AveragePool", "GlobalAveragePool"}
+"""Operators that read W×C runs of an image."""
+
+SATURATION = {"Sigmoid": 8.0, "Tanh": 5.0}
+"""Beyond ± this the function is constant to within half an int8 step."""
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Value:
+    """A network value as the program holds it: a tensor, the shape it is viewed in, its code."""
+
+    tensor: int
+    shape: tuple[int, ...]
+    code: Affine
+    integer: bool = False
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a dot requantises to: the code of q, then the table (if any), then the output's code."""
+
+    pre: Affine
+    post: Affine
+    table: int | None = None
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A compiled node, for the report: what it was, the value it defines, the ops it became."""
+
+    name: str
+    op: str
+    value: str
+    ops: tuple[int, ...]
+
+
+class Builder:
+    """The program under construction.
+
+    `ranges` gives the calibrated range of every float value that needs one; `exact` names nodes
+    whose ops are all flagged exact (ops that define outputs are in any case).
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        ranges: Mapping[str, Range],
+        operators: Mapping[str, Operator],
+        exact: frozenset[str] = frozenset(),
+    ) -> None:
+        self.graph = graph
+        self.values: dict[str, Value] = {}
+        self.weights: list[Ints] = []
+        self.layers: list[Layer] = []
+        self._ranges = ranges
+        self._operators = operators
+        self._exact = exact
+        self._tensors: list[Tensor] = []
+        self._tables: list[Table] = []
+        self._ops: list[Op] = []
+        self._names: set[str] = set()
+        self._transposed: dict[tuple[int, tuple[int, ...]], Value] = {}
+        self._node: Node | None = None
+        for name in graph.inputs:
+            self._input(name)
+
+    # What lowerings ask for
+
+    def code(self, name: str) -> Affine:
+        """The int8 code of a float value, from its calibrated range."""
+        if name not in self._ranges:
+            raise CompileError(
+                f"value {name!r} has no calibrated range",
+                code="compile.calibration",
+                hint="calibrate again: the model has changed since these ranges were recorded",
+            )
+        return affine(*self._ranges[name])
+
+    def shape(self, node: Node) -> tuple[int, ...]:
+        """Shape of a node's output."""
+        return self.graph.shapes[node.output]
+
+    def target(self, node: Node) -> Target:
+        """Where the dot of a node requantises to, with the activation that is fused into it."""
+        post = self.code(node.output)
+        activation = node.activation
+        if activation is None:
+            return Target(post, post)
+        operator = self._operators[activation.op]
+        if operator.bounds is not None:
+            clamped = clamp(post, *operator.bounds(activation, self.graph))
+            return Target(clamped, clamped)
+        assert operator.function is not None
+        low, high = self._ranges[activation.inputs[0]]
+        limit = SATURATION.get(activation.op, math.inf)
+        pre = affine(max(low, -limit), min(high, limit), PRE_MIN, PRE_MAX)
+        function = operator.function(activation, self.graph)
+        return Target(pre, post, self.table(activation.name, function, pre, post))
+
+    def read(
+        self,
+        value: Value,
+        maps: Sequence[AxisMap],
+        *,
+        view: Sequence[int] | None = None,
+        pad: int | None = None,
+        raw: bool = False,
+    ) -> Read:
+        """A read of a value through `view` (its own shape by default); raw: without the zero."""
+        shape = tuple(value.shape if view is None else view) or (1,)
+        zero = 0 if raw else value.code.zero
+        return Read(value.tensor, shape, tuple(maps) or (at(),), zero, pad)
+
+    def weight(
+        self,
+        name: str,
+        values: Ints,
+        peak: int,
+        maps: Sequence[AxisMap],
+        view: Sequence[int] | None = None,
+        *,
+        signed: bool = True,
+    ) -> Read:
+        """A new weight tensor, declared [-peak, peak] (unsigned: [0, peak]), and a read of it."""
+        array = values if values.ndim else values.reshape(1)
+        width = 1 if peak < 2**7 else 2 if peak < 2**15 else 3
+        tensor = self._tensor(
+            Role.WEIGHT,
+            f"{self._prefix()}/{name}",
+            array.shape,
+            Affine(1.0, 0, -peak if signed else 0, peak),
+            width,
+            layouts.weight(array.shape, width),
+        )
+        self.weights.append(array)
+        return Read(tensor, tuple(array.shape if view is None else view), tuple(maps))
+
+    def table(
+        self, name: str, function: Callable[[Floats], Floats], pre: Affine, post: Affine
+    ) -> int:
+        """A new table of a float function from the integers of `pre` to those of `post`."""
+        return self.integer_table(name, pre.lo, entries(function, pre, post))
+
+    def integer_table(self, name: str, lo: int, values: tuple[int, ...]) -> int:
+        """A new table with these entries."""
+        self._tables.append(Table(self._unique(name), lo, values))
+        return len(self._tables) - 1
+
+    # What lowerings define
+
+    def view(self, node: Node, of: Value) -> None:
+        """The node's output is its input, seen in another shape."""
+        self.values[node.output] = replace(of, shape=self.shape(node))
+
+    def define(self, node: Node, code: Affine, *, integer: bool = False, width: int = 1) -> Value:
+        """The tensor of a node's output."""
+        name, shape = node.output, self.shape(node)
+        layout = self._value_layout(name, shape or (1,), width)
+        tensor = self._tensor(Role.VALUE, name, shape or (1,), code, width, layout)
+        value = Value(tensor, shape, code, integer)
+        self.values[name] = value
+        return value
+
+    def temporary(self, name: str, shape: tuple[int, ...], code: Affine, width: int = 1) -> Value:
+        """A tensor inside a node; shape [items, ...] is row-major."""
+        layout = layouts.matrix(shape, width, batched=shape[:1] == (self.graph.batch,))
+        full = f"{self._prefix()}/{name}"
+        return Value(self._tensor(Role.VALUE, full, shape, code, width, layout), shape, code)
+
+    def dot(
+        self,
+        out: Value,
+        space: Sequence[int],
+        terms: Sequence[Term],
+        *,
+        mult: Operand = Const(1),
+        shift: int = 0,
+        bias: Operand | None = None,
+        zero: int | None = None,
+        table: int | None = None,
+        suffix: str = "",
+    ) -> None:
+        """Append a dot op that defines `out`; `zero` is the out_zero (default: that of `out`)."""
+        self._append(
+            Dot(
+                name=self._op_name(suffix),
+                out=out.tensor,
+                exact=self._is_exact(out),
+                space=tuple(space),
+                terms=tuple(terms),
+                bias=bias,
+                mult=mult,
+                shift=Const(shift),
+                out_zero=out.code.zero if zero is None else zero,
+                table=table,
+            )
+        )
+
+    def requantised(
+        self,
+        node: Node,
+        space: Sequence[int],
+        terms: Sequence[Term],
+        target: Target,
+        *,
+        mult: Operand,
+        shift: int,
+        bias: Operand | None = None,
+    ) -> None:
+        """The dot of a node's output, with its activation."""
+        out = self.define(node, target.post)
+        zero, table = target.pre.zero, target.table
+        self.dot(
+            out, space, terms, mult=mult, shift=shift, bias=bias, zero=zero, table=table
+        )
+
+    def weighted(
+        self,
+        node: Node,
+        space: Sequence[int],
+        window: Sequence[int],
+        source: tuple[Read, float],
+        weight: Array,
+        bias: Array | None,
+        weight_read: tuple[Sequence[int], Sequence[AxisMap]],
+        channel_read: tuple[Sequence[int], Sequence[AxisMap]],
+    ) -> None:
+        """A dot of a value (its read and scale) with float weights [C, ...] and bias [C].
+
+        `weight_read` and `channel_read` are (view, maps) of the weights and of vectors [C].
+        """
+        operand, scale = source
+        target = self.target(node)
+        numbers = channels(node.name, weight, bias, scale, target.pre.scale)
+        view, maps = channel_read
+        weights = self.weight("weight", numbers.weight, WEIGHT_MAX, weight_read[1], weight_read[0])
+        added = None
+        if numbers.bias is not None:
+            added = self.weight("bias", numbers.bias, BIAS_MAX, maps, view)
+        mult = self.weight("multiplier", numbers.mult, MULT_MAX, maps, view, signed=False)
+        terms = [Term(tuple(window), operand, weights)]
+        self.requantised(
+            node, space, terms, target, mult=mult, shift=numbers.shift, bias=added
+        )
+
+    def pick(
+        self,
+        out: Value,
+        space: Sequence[int],
+        operand: Read,
+        *,
+        mode: PickMode = PickMode.COPY,
+        window: Sequence[int] = (),
+        suffix: str = "",
+    ) -> None:
+        """Append a pick op with one operand that defines `out`."""
+        name, exact = self._op_name(suffix), self._is_exact(out)
+        self._append(
+            Pick(name, out.tensor, exact, tuple(space), mode, tuple(window), (operand,))
+        )
+
+    def quotient(
+        self, out: Value, space: Sequence[int], scale: int, num: Read, den: Read, suffix: str = ""
+    ) -> None:
+        """Append a div op that defines `out` = round(scale·num/den) + zero."""
+        name, exact = self._op_name(suffix), self._is_exact(out)
+        mode, zero = DivMode.QUOTIENT, out.code.zero
+        self._append(Div(name, out.tensor, exact, tuple(space), mode, scale, num, den, zero))
+
+    def transposed(self, value: Value) -> Value:
+        """A copy with the last two axes swapped, so that columns are read as rows."""
+        key = (value.tensor, value.shape)
+        if key not in self._transposed:
+            rank = len(value.shape)
+            axes = (*range(rank - 2), rank - 1, rank - 2)
+            shape = tuple(value.shape[axis] for axis in axes)
+            copy = self.temporary("transposed", shape, value.code)
+            maps = [along(axes.index(axis)) for axis in range(rank)]
+            self.pick(copy, shape, self.read(value, maps, raw=True), suffix="transposed")
+            self._transposed[key] = copy
+        return self._transposed[key]
+
+    # The whole
+
+    def lower(self) -> Program:
+        """Lower every node and return the program."""
+        for node in self.graph.nodes:
+            self._node = node
+            before = len(self._ops)
+            self._operators[node.op].lower(node, self)
+            made = tuple(range(before, len(self._ops)))
+            if made:
+                op = node.op if node.activation is None else f"{node.op}+{node.activation.op}"
+                self.layers.append(Layer(node.name, op, node.output, made))
+        self._node = None
+        outputs = self._outputs()
+        return Program(
+            name=printable(self.graph.name) or "model",
+            tensors=tuple(self._tensors),
+            tables=tuple(self._tables),
+            ops=tuple(self._ops),
+            inputs=tuple(self._port(name, self.values[name]) for name in self.graph.inputs),
+            outputs=outputs,
+        )
+
+    def _outputs(self) -> tuple[Port, ...]:
+        ports: list[Port] = []
+        for name in self.graph.outputs:
+            value = self.values[name]
+            tensor = self._tensors[value.tensor]
+            taken = value.tensor in [port.tensor for port in ports]
+            if taken or tensor.role != Role.VALUE or tensor.shape != (value.shape or (1,)):
+                value = self._copied(name, value)
+            ports.append(self._port(name, value))
+        return tuple(ports)
+
+    def _copied(self, name: str, value: Value) -> Value:
+        """An output that is only a view needs a tensor of its own."""
+        shape = value.shape or (1,)
+        width = self._tensors[value.tensor].width
+        tensor = self._tensor(
+            Role.VALUE, f"output {name}", shape, value.code, width, layouts.flat(shape)
+        )
+        source = self.read(value, rows(len(shape)), raw=True)
+        op_name = self._unique(f"output {name}", "op")
+        self._append(Pick(op_name, tensor, True, shape, PickMode.COPY, (), (source,)))
+        self.layers.append(Layer(op_name, "copy", name, (len(self._ops) - 1,)))
+        self.values[name] = replace(value, tensor=tensor)
+        return self.values[name]
+
+    def _port(self, name: str, value: Value) -> Port:
+        batch = 0 if name in self.graph.batched else ABSENT
+        if value.integer:
+            return Port(printable(name), value.tensor, batch, PortKind.INTEGER)
+        code = value.code
+        return Port(printable(name), value.tensor, batch, PortKind.FLOAT, code.scale, code.zero)
+
+    def _input(self, name: str) -> None:
+        code, shape = self.code(name), self.graph.shapes[name]
+        layout = self._value_layout(name, shape or (1,), 1)
+        tensor = self._tensor(Role.INPUT, name, shape or (1,), code, 1, layout)
+        self.values[name] = Value(tensor, shape, code)
+
+    def _value_layout(self, name: str, shape: tuple[int, ...], width: int) -> Layout:
+        if name in self.graph.outputs:
+            return layouts.flat(shape)
+        batched = shape[0] == self.graph.batch
+        if self._is_image(name, shape):
+            return layouts.image(shape, width, batched=batched)
+        return layouts.matrix(shape, width, batched=batched)
+
+    def _is_image(self, name: str, shape: tuple[int, ...]) -> bool:
+        around = [node for node in self.graph.nodes if name in (*node.inputs, *node.outputs)]
+        return len(shape) > 2 and any(node.op in SPATIAL for node in around)
+
+    def _tensor(
+        self,
+        role: Role,
+        name: str,
+        shape: tuple[int, ...],
+        code: Affine,
+        width: int,
+        layout: Layout,
+    ) -> int:
+        unique = self._unique(name)
+        self._tensors.append(Tensor(unique, role, width, code.lo, code.hi, shape, layout))
+        return len(self._tensors) - 1
+
+    def _append(self, op: Op) -> None:
+        self._ops.append(op)
+
+    def _prefix(self) -> str:
+        assert self._node is not None
+        return self._node.name
+
+    def _op_name(self, suffix: str) -> str:
+        name = f"{self._prefix()}/{suffix}" if suffix else self._prefix()
+        return self._unique(name, "op")
+
+    def _is_exact(self, out: Value) -> bool:
+        name = self._prefix()
+        defines_output = any(
+            self.values[output].tensor == out.tensor
+            for output in self.graph.outputs
+            if output in self.values
+        )
+        return defines_output or name in self._exact
+
+    def _unique(self, name: str, kind: str = "") -> str:
+        """A printable name that no other tensor or table (or op) has."""
+        base = printable(name)[:120] or "unnamed"
+        unique, count = base, 1
+        while f"{kind}:{unique}" in self._names:
+            count += 1
+            unique = f"{base}#{count}"
+        self._names.add(f"{kind}:{unique}")
+        return unique
+
+
+def clamp(code: Affine, low: float, high: float) -> Affine:
+    """The code with its integers narrowed to those of the reals [low, high]."""
+    bounds = np.clip([low, high], -1e30, 1e30)
+    lo, hi = (int(value) for value in code.quantise(bounds))
+    return replace(code, lo=lo, hi=hi)
+
+
+def printable(name: str) -> str:
+    """Printable ASCII, as program names must be: other characters become `?`."""
+    return "".join(char if " " <= char <= "~" else "?" for char in name)[:128]

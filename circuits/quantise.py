@@ -1,0 +1,160 @@
+"""The numbers of quantisation: pure functions from float ranges to integers.
+
+int8 activations are asymmetric, and 0.0 is always one of their values (so that padding is exact);
+int8 weights are symmetric with a scale per output channel; biases are 24 bits in accumulator units.
+A multiplier m and a shift s are chosen *before* a channel's weights are rounded, and the weight
+scale is then what m and s say. Requantisation itself thus adds no error of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..verifier.errors import RangeOverflow
+
+INT8_MIN, INT8_MAX = -128, 127
+WEIGHT_MAX = 127
+BIAS_MAX = 2**23 - 1
+MULT_MAX = 2**15 - 1
+SHIFT_MAX = 44
+PRE_MIN, PRE_MAX = -1024, 1023
+"""Domain of the table of a fused non-linearity: 11 bits, so that its input is not what limits it."""
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Affine:
+    """real = (q - zero)·scale, with q in [lo, hi]."""
+
+    scale: float
+    zero: int
+    lo: int = INT8_MIN
+    hi: int = INT8_MAX
+
+    def quantise(self, values: npt.ArrayLike) -> Ints:
+        """Nearest integers (ties to even), clamped to [lo, hi]; int64 of the shape of `values`."""
+        steps = np.rint(np.asarray(values, dtype=np.float64) / self.scale) + self.zero
+        return np.clip(steps, self.lo, self.hi).astype(np.int64)
+
+    def dequantise(self, values: npt.ArrayLike) -> Floats:
+        """The reals that integers stand for; float64 of the shape of `values`."""
+        return (np.asarray(values, dtype=np.float64) - self.zero) * self.scale
+
+
+def affine(low: float, high: float, lo: int = INT8_MIN, hi: int = INT8_MAX) -> Affine:
+    """The finest affine code on [lo, hi] that covers the reals [low, high] and has 0.0 exactly."""
+    low, high = min(float(low), 0.0), max(float(high), 0.0)
+    if low == high:
+        return Affine(1.0, 0, lo, hi)
+    scale = (high - low) / (hi - lo)
+    if low < 0.0 < high:  # rounding the zero point must not push either end out of range
+        zero = min(max(round(lo - low / scale), lo + 1), hi - 1)
+        scale = max(high / (hi - zero), low / (lo - zero))
+    else:
+        zero = lo if low == 0.0 else hi
+    return Affine(scale, zero, lo, hi)
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Integer weights [C, ...], bias [C] or None, multipliers [C], and their one shift."""
+
+    weight: Ints
+    bias: Ints | None
+    mult: Ints
+    shift: int
+
+
+def channels(
+    name: str,
+    weight: npt.NDArray[Any],
+    bias: npt.NDArray[Any] | None,
+    in_scale: float,
+    out_scale: float,
+) -> Channels:
+    """Quantise weights [C, ...] and bias [C] of a dot from `in_scale` to `out_scale`.
+
+    Channel c has the weight scale m_c·2^-s·out_scale/in_scale, with m_c the smallest for which
+    the weights fit int8 and the bias 24 bits. The shift is shared and as large as m < 2^15 allows.
+    """
+    real = weight.astype(np.float64)
+    unit = out_scale / in_scale
+    peak = np.abs(real.reshape(len(real), -1)).max(axis=1) / WEIGHT_MAX / unit
+    if bias is not None:
+        peak = np.maximum(peak, np.abs(bias.astype(np.float64)) / BIAS_MAX / out_scale)
+    shift = _shift(name, float(peak.max()), MULT_MAX)
+    mult = np.maximum(np.ceil(peak * 2.0**shift), 1.0)
+    step = mult * 2.0**-shift * unit
+    column = step.reshape(-1, *[1] * (real.ndim - 1))
+    rounded = np.clip(np.rint(real / column), -WEIGHT_MAX, WEIGHT_MAX)
+    return Channels(
+        weight=rounded.astype(np.int64),
+        bias=None if bias is None else _bias(bias, step * in_scale),
+        mult=mult.astype(np.int64),
+        shift=shift,
+    )
+
+
+def multiplier(name: str, ratio: float) -> tuple[int, int]:
+    """m and s with m·2^-s nearest to a positive `ratio`, m < 2^15 as large as possible."""
+    shift = _shift(name, ratio, MULT_MAX)
+    return min(max(round(ratio * 2.0**shift), 1), MULT_MAX), shift
+
+
+def coefficients(
+    name: str, ratios: Sequence[float], out_scale: float, addend: npt.NDArray[Any] | None = None
+) -> tuple[list[int], int, Ints | None]:
+    """Integers c_t and a shift s with c_t·2^-s nearest to the ratios, |c_t| < 2^15.
+
+    `addend` (reals) comes back in units of 2^-s·out_scale, 24 bits.
+    """
+    peak = max(abs(ratio) for ratio in ratios)
+    shift = _shift(name, peak, MULT_MAX)
+    if addend is not None and addend.size:
+        peak = float(np.abs(addend.astype(np.float64)).max()) / out_scale
+        shift = min(shift, _shift(name, peak, BIAS_MAX))
+    numbers = [round(ratio * 2.0**shift) for ratio in ratios]
+    bias = None if addend is None else _bias(addend, np.float64(out_scale * 2.0**-shift))
+    return numbers, shift, bias
+
+
+def entries(function: Callable[[Floats], Floats], pre: Affine, post: Affine) -> tuple[int, ...]:
+    """The table of a function: for each q of `pre`, the `post` integer of function(real of q)."""
+    domain = pre.dequantise(np.arange(pre.lo, pre.hi + 1))
+    return tuple(int(value) for value in post.quantise(function(domain)))
+
+
+def symmetric(values: npt.NDArray[Any], peak: int) -> tuple[Ints, float]:
+    """Integers in [-peak, peak] and the scale that stands for `values`."""
+    real = values.astype(np.float64)
+    scale = float(np.abs(real).max(initial=0.0)) / peak or 1.0
+    return np.rint(real / scale).astype(np.int64), scale
+
+
+def _bias(bias: npt.NDArray[Any], unit: Floats | np.float64) -> Ints:
+    return np.clip(np.rint(bias.astype(np.float64) / unit), -BIAS_MAX, BIAS_MAX).astype(np.int64)
+
+
+def _shift(name: str, ratio: float, peak: int) -> int:
+    """The largest shift with ceil(ratio·2^shift) ≤ peak."""
+    if ratio <= 0.0:
+        return 0
+    shift = min(math.floor(math.log2(peak / ratio)), SHIFT_MAX)
+    while shift >= 0 and math.ceil(ratio * 2.0**shift) > peak:
+        shift -= 1
+    if shift < 0:
+        raise RangeOverflow(
+            f"op {name!r}: the scale of its output is too fine for its operands",
+            expected=f"a rescaling of at most {peak}",
+            received=f"{ratio:.4g}",
+            hint="calibrate on data that covers the ranges seen in use",
+        )
+    return shift

@@ -1,0 +1,176 @@
+//! Keys: salts of leaves, class keys, prf tensors.
+
+use std::array;
+
+use p3_field::{PackedValue, PrimeCharacteristicRing, PrimeField32};
+
+use super::domain;
+use super::poseidon::{
+    Digest, Elem, LANES, P, Packed, canonical_elements, elem, keyed, keyed_packed, sponge,
+};
+
+/// Five elements that hide a leaf.
+pub type Salt = [Elem; 5];
+
+/// Leaves that share one keyed call.
+pub const SALTS_PER_CALL: usize = 3;
+/// Elements of a prf tensor that share one keyed call.
+pub const PRF_PER_CALL: usize = 16;
+
+/// Classes of `Key::class`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    Inputs = 0,
+    Values = 1,
+    States = 2,
+}
+
+/// Eight uniform field elements; the zero key is that of a public model.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Key([Elem; 8]);
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key(..)")
+    }
+}
+
+impl Key {
+    /// The key of these 8 little-endian words; `None` unless each is below `P`.
+    pub fn from_bytes(bytes: &[u8; 32]) -> Option<Self> {
+        Some(Self(canonical_elements(bytes)?))
+    }
+
+    pub fn to_bytes(self) -> [u8; 32] {
+        Digest(self.0).to_bytes()
+    }
+
+    /// The key of a class of salts.
+    pub fn class(&self, class: Class) -> Self {
+        let y = keyed(self.input(domain::KEY, [class as usize, 0, 0]));
+        Self(array::from_fn(|i| y[i]))
+    }
+
+    /// The salt of a leaf of a tensor at a position.
+    pub fn salt(&self, position: usize, tensor: usize, leaf: usize) -> Salt {
+        let y = keyed(self.input(domain::SALT, [position, tensor, leaf / SALTS_PER_CALL]));
+        array::from_fn(|i| y[5 * (leaf % SALTS_PER_CALL) + i])
+    }
+
+    /// Appends the salts of `3·LANES` leaves from `first`, a multiple of three.
+    pub fn extend_salts(
+        &self,
+        position: usize,
+        tensor: usize,
+        first: usize,
+        salts: &mut Vec<Salt>,
+    ) {
+        debug_assert_eq!(first % SALTS_PER_CALL, 0);
+        let group = first / SALTS_PER_CALL;
+        let mut x = self.input(domain::SALT, [position, tensor, 0]).map(Packed::from);
+        x[11] = Packed::from_fn(|lane| elem(group + lane));
+        let y = keyed_packed(x);
+        for lane in 0..LANES {
+            for part in 0..SALTS_PER_CALL {
+                salts.push(array::from_fn(|i| y[5 * part + i].as_slice()[lane]));
+            }
+        }
+    }
+
+    /// Sixteen consecutive words of a prf domain in a step, each below `P`.
+    pub fn prf_block(&self, step: usize, domain: u32, block: usize) -> [u32; PRF_PER_CALL] {
+        let mut x = self.input(domain::PRF, [step, 0, block]);
+        x[10] = Elem::from_u32(domain);
+        keyed(x).map(|e| e.as_canonical_u32())
+    }
+
+    /// The first `size` elements of a prf tensor of range `[lo, lo + 2^bits - 1]`.
+    pub fn prf_tensor(
+        &self,
+        step: usize,
+        domain: u32,
+        lo: i32,
+        bits: u32,
+        size: usize,
+    ) -> Vec<i32> {
+        let mut values = Vec::with_capacity(size);
+        for block in 0..size.div_ceil(PRF_PER_CALL) {
+            let words = self.prf_block(step, domain, block);
+            let left = size - values.len();
+            values.extend(words.iter().take(left).map(|word| prf_value(*word, lo, bits)));
+        }
+        values
+    }
+
+    /// The commitment to a prf seed.
+    pub fn commitment(&self) -> Digest {
+        sponge(domain::SEED, 0, &self.0)
+    }
+
+    fn input(&self, domain: u32, numbers: [usize; 3]) -> [Elem; 16] {
+        let mut x = [Elem::ZERO; 16];
+        x[..8].copy_from_slice(&self.0);
+        x[8] = Elem::new(domain);
+        for (x, number) in x[9..12].iter_mut().zip(numbers) {
+            *x = elem(number);
+        }
+        x
+    }
+}
+
+/// The value that a prf word stands for.
+pub fn prf_value(word: u32, lo: i32, bits: u32) -> i32 {
+    debug_assert!(word < P && bits <= 24);
+    lo + (word & ((1 << bits) - 1)) as i32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> Key {
+        Key::from_bytes(&array::from_fn(|i| if i % 4 == 3 { 0 } else { i as u8 + 1 })).unwrap()
+    }
+
+    #[test]
+    fn salts_in_bulk_equal_single_salts() {
+        let mut salts = Vec::new();
+        key().extend_salts(7, 3, 6, &mut salts);
+        assert_eq!(salts.len(), 3 * LANES);
+        for (i, salt) in salts.iter().enumerate() {
+            assert_eq!(*salt, key().salt(7, 3, 6 + i));
+        }
+    }
+
+    #[test]
+    fn salts_differ_by_key_position_tensor_and_leaf() {
+        let salts = [
+            key().salt(0, 0, 0),
+            key().class(Class::Inputs).salt(0, 0, 0),
+            key().class(Class::Values).salt(0, 0, 0),
+            key().salt(1, 0, 0),
+            key().salt(0, 1, 0),
+            key().salt(0, 0, 1),
+            key().salt(0, 0, 3),
+        ];
+        for (i, a) in salts.iter().enumerate() {
+            assert!(salts[..i].iter().all(|b| a != b));
+        }
+    }
+
+    #[test]
+    fn prf_tensor_has_its_range_and_depends_on_step_and_domain() {
+        let values = key().prf_tensor(2, 9, -8, 4, 100);
+        assert!(values.iter().all(|v| (-8..8).contains(v)));
+        assert_eq!(values[..5], key().prf_tensor(2, 9, -8, 4, 5));
+        assert_ne!(values, key().prf_tensor(3, 9, -8, 4, 100));
+        assert_ne!(values, key().prf_tensor(2, 10, -8, 4, 100));
+        assert_eq!(values[17], prf_value(key().prf_block(2, 9, 1)[1], -8, 4));
+    }
+
+    #[test]
+    fn keys_are_canonical() {
+        assert_eq!(Key::from_bytes(&[0xff; 32]), None);
+        assert_eq!(Key::from_bytes(&key().to_bytes()), Some(key()));
+    }
+}

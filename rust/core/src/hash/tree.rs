@@ -1,0 +1,205 @@
+//! Salted Merkle trees over the values of a tensor (section 4).
+
+use rayon::prelude::*;
+
+use super::keys::{Key, SALTS_PER_CALL, Salt};
+use super::packing::{Ints, Packable, hash_all};
+use super::poseidon::{Digest, LANES, compress_pairs};
+
+/// Leaves that one task hashes: a whole number of salt groups and, with two piece lengths that
+/// alternate, of lanes.
+const CHUNK: usize = 4 * SALTS_PER_CALL * LANES;
+
+/// How values in leaf order are cut into leaves: rows of `row` elements, pieces of `piece`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    pub rows: usize,
+    pub row: usize,
+    pub piece: usize,
+}
+
+impl Geometry {
+    /// Pieces of a row.
+    pub fn pieces(&self) -> usize {
+        self.row.div_ceil(self.piece)
+    }
+
+    /// Number of leaves.
+    pub fn leaves(&self) -> usize {
+        self.rows * self.pieces()
+    }
+
+    /// First element and number of elements of a leaf.
+    pub fn span(&self, leaf: usize) -> (usize, usize) {
+        let first = leaf % self.pieces() * self.piece;
+        (leaf / self.pieces() * self.row + first, self.piece.min(self.row - first))
+    }
+}
+
+/// A tree with all its nodes, leaves first.
+#[derive(Clone, Debug)]
+pub struct Tree {
+    levels: Vec<Vec<Digest>>,
+}
+
+impl Tree {
+    /// The tree over the leaves of `values`, which are in leaf order, salted under `key`.
+    pub fn salted(
+        values: Ints,
+        geometry: &Geometry,
+        key: &Key,
+        position: usize,
+        tensor: usize,
+    ) -> Self {
+        let salts = |first: usize, salts: &mut Vec<Salt>| {
+            key.extend_salts(position, tensor, first, salts);
+        };
+        Self::over(match values {
+            Ints::I8(v) => leaf_digests(v, geometry, salts),
+            Ints::I16(v) => leaf_digests(v, geometry, salts),
+            Ints::I32(v) => leaf_digests(v, geometry, salts),
+        })
+    }
+
+    /// The tree over these digests, of which there is at least one.
+    pub fn over(leaves: Vec<Digest>) -> Self {
+        let mut levels = vec![leaves];
+        while levels[levels.len() - 1].len() > 1 {
+            levels.push(compress_pairs(&levels[levels.len() - 1]));
+        }
+        Self { levels }
+    }
+
+    pub fn root(&self) -> Digest {
+        self.levels[self.levels.len() - 1][0]
+    }
+
+    /// The nodes, level by level from the leaves.
+    pub fn levels(&self) -> &[Vec<Digest>] {
+        &self.levels
+    }
+
+    /// Bytes of memory that the nodes take.
+    pub fn memory(&self) -> usize {
+        self.levels.iter().map(|level| level.len() * Digest::BYTES).sum()
+    }
+}
+
+fn leaf_digests<T: Packable>(
+    values: &[T],
+    geometry: &Geometry,
+    salts_from: impl Fn(usize, &mut Vec<Salt>) + Sync,
+) -> Vec<Digest> {
+    let mut digests = vec![Digest::default(); geometry.leaves()];
+    digests.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, digests)| {
+        let first = chunk * CHUNK;
+        let mut salts = Vec::with_capacity(CHUNK);
+        while salts.len() < digests.len() {
+            salts_from(first + salts.len(), &mut salts);
+        }
+        let leaf = |(i, salt)| {
+            let (start, len) = geometry.span(first + i);
+            (&values[start..start + len], salt)
+        };
+        let leaves: Vec<_> = salts.into_iter().take(digests.len()).enumerate().map(leaf).collect();
+        hash_all(&leaves, digests);
+    });
+    digests
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::domain;
+    use super::super::poseidon::{compress, pack_bytes, sponge};
+    use super::*;
+    use proptest::prelude::*;
+
+    fn by_definition(values: &[i8], geometry: &Geometry, key: &Key) -> Digest {
+        let mut level: Vec<Digest> = (0..geometry.leaves())
+            .map(|leaf| {
+                let (start, len) = geometry.span(leaf);
+                let bytes: Vec<u8> =
+                    values[start..start + len].iter().map(|&v| v as u8 ^ 0x80).collect();
+                let mut elements = pack_bytes(&bytes);
+                elements.extend(key.salt(4, 2, leaf));
+                sponge(domain::LEAF, 0, &elements)
+            })
+            .collect();
+        while level.len() > 1 {
+            level = level
+                .chunks(2)
+                .map(|c| compress(c[0], c.get(1).copied().unwrap_or_default()))
+                .collect();
+        }
+        level[0]
+    }
+
+    proptest! {
+        #[test]
+        fn trees_follow_the_definition(
+            rows in 1usize..400, row in 1usize..70, piece in 1usize..70, seed in any::<i8>()
+        ) {
+            let geometry = Geometry { rows, row, piece: piece.min(row) };
+            let values: Vec<i8> =
+                (0..rows * row).map(|i| (i as i8).wrapping_mul(31).wrapping_add(seed)).collect();
+            let key = Key::default();
+            let tree = Tree::salted(Ints::I8(&values), &geometry, &key, 4, 2);
+            prop_assert_eq!(tree.root(), by_definition(&values, &geometry, &key));
+        }
+    }
+
+    #[test]
+    fn the_tree_over_one_digest_is_that_digest() {
+        let digest = sponge(1, 0, &[]);
+        assert_eq!(Tree::over(vec![digest]).root(), digest);
+    }
+
+    /// Run with `cargo test --release hash::tree::tests::speed -- --ignored --nocapture`.
+    #[test]
+    #[ignore = "a measurement"]
+    fn speed() {
+        use sha2::{Digest as _, Sha256};
+        let size = 48 << 20;
+        let values: Vec<i8> = (0..size).map(|i: usize| (i.wrapping_mul(2_654_435_761) >> 9) as i8).collect();
+        let mut state = [super::super::poseidon::Packed::default(); 24];
+        let start = std::time::Instant::now();
+        for _ in 0..100_000 { super::super::poseidon::bare24(&mut state) };
+        println!("bare P24 {:.0} ns", start.elapsed().as_nanos() as f64 / 1e5);
+        let mut states = [[super::super::poseidon::Packed::default(); 24]; 8];
+        let start = std::time::Instant::now();
+        for _ in 0..10_000 { for s in &mut states { super::super::poseidon::bare24(s) } };
+        println!("bare P24 indep {:.0} ns lanes {LANES}", start.elapsed().as_nanos() as f64 / 8e4);
+        let mut state = [super::super::poseidon::Packed::default(); 16];
+        let start = std::time::Instant::now();
+        for _ in 0..100_000 { super::super::poseidon::bare16(&mut state) };
+        println!("bare P16 {:.0} ns", start.elapsed().as_nanos() as f64 / 1e5);
+        let mebibytes = |seconds: f64| size as f64 / 1e6 / seconds;
+        for threads in [1, 2] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            for row in [64, 192, 1024] {
+                let geometry = Geometry { rows: size / row, row, piece: row };
+                let start = std::time::Instant::now();
+                pool.install(|| Tree::salted(Ints::I8(&values), &geometry, &Key::default(), 0, 0));
+                let ours = mebibytes(start.elapsed().as_secs_f64());
+                let start = std::time::Instant::now();
+                pool.install(|| {
+                    let mut level: Vec<[u8; 32]> = values
+                        .par_chunks(row)
+                        .map(|row| {
+                            let bytes: Vec<u8> = row.iter().map(|&v| v as u8).collect();
+                            Sha256::new().chain_update([0; 20]).chain_update(bytes).finalize().into()
+                        })
+                        .collect();
+                    while level.len() > 1 {
+                        level = level
+                            .par_chunks(2)
+                            .map(|pair| Sha256::digest(pair.concat()).into())
+                            .collect();
+                    }
+                });
+                let sha = mebibytes(start.elapsed().as_secs_f64());
+                println!("{threads} threads, rows of {row}: Poseidon2 {ours:.0} MB/s, SHA-256 {sha:.0} MB/s");
+            }
+        }
+    }
+}

@@ -1,0 +1,32 @@
+"""zktally: receipts for what a neural network did.
+
+    program = zktally.compile("model.onnx", calibration=x, public=True)
+    receipt = zktally.prove(program, x, mode="fast", delta=0.01)
+    verified = receipt.verify(program.model_id, policy=zktally.Policy(max_delta=0.01))
+    verified.outputs, verified.guarantee
+"""
+
+from __future__ import annotations
+
+from .api import Receipt, check_model, compile, load, prove, verify
+from .circuits.model import CompiledModel
+from .verifier.errors import ZktallyError
+from .verifier.policy import Policy
+from .verifier.verified import Guarantee, Verified
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CompiledModel",
+    "Guarantee",
+    "Policy",
+    "Receipt",
+    "Verified",
+    "ZktallyError",
+    "__version__",
+    "check_model",
+    "compile",
+    "load",
+    "prove",
+    "verify",
+]

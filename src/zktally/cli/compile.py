@@ -1,0 +1,84 @@
+"""zktally compile: an ONNX model and calibration data to a .zkt file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from ..api import compile as compile_model
+from ..verifier.errors import UsageError
+from .console import note
+from .files import read_arrays
+
+
+def add_to(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    verb = verbs.add_parser(
+        "compile",
+        help="turn an ONNX model into an integer program",
+        description="Calibrate, quantise and compile an ONNX model; report what that did to it.",
+    )
+    verb.add_argument("model", help="ONNX file")
+    verb.add_argument("--calibrate", metavar="NPZ", help="typical inputs, by input name")
+    verb.add_argument("--batch", type=int, default=1, help="items in one step (default: 1)")
+    verb.add_argument(
+        "--public", action="store_true", help="public weights: anyone recomputes the model id"
+    )
+    verb.add_argument("--method", choices=("minmax", "percentile"), default="minmax")
+    verb.add_argument("--percentile", type=float, default=99.99)
+    verb.add_argument(
+        "--exact", default="", metavar="NAMES", help="ops always checked in full, by name, or all"
+    )
+    verb.add_argument("-o", "--output", required=True, help="the .zkt file to write")
+    verb.add_argument("--force", action="store_true", help="overwrite the output")
+    verb.add_argument("--json", action="store_true", help="print one JSON object")
+    verb.add_argument("-q", "--quiet", action="store_true", help="no remarks on stderr")
+    verb.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compile and save; print the report."""
+    if args.batch < 1:
+        raise UsageError("batch is out of range", expected="1 or more", received=args.batch)
+    if Path(args.output).exists() and not args.force:
+        raise UsageError(
+            f"{args.output} exists",
+            code="usage.file-exists",
+            hint="choose another name, or pass --force",
+        )
+    model = compile_model(
+        args.model,
+        None if args.calibrate is None else read_arrays(args.calibrate),
+        batch=args.batch,
+        public=args.public,
+        method=args.method,
+        percentile=args.percentile,
+        exact=names(args.exact),
+    )
+    model.save(args.output, force=args.force)
+    if args.json:
+        print(json.dumps(summary(model), sort_keys=True))
+    else:
+        print(model.report.text())
+        print(f"model id   {model.model_id.hex()} ({'public' if model.public else 'private'})")
+        print(f"program id {model.checked.id.hex()}")
+        note(f"wrote {args.output}", args.quiet)
+    return 0
+
+
+def names(text: str) -> Any:
+    """The op names of an --exact option: "all", or a tuple."""
+    return "all" if text == "all" else tuple(name for name in text.split(",") if name)
+
+
+def summary(model: Any) -> dict[str, Any]:
+    """The compiled model as one JSON-ready object."""
+    return {
+        "format": "zktally.compile/1",
+        "model_id": model.model_id.hex(),
+        "program_id": model.checked.id.hex(),
+        "public": model.public,
+        "report": model.report.to_json(),
+    }

@@ -1,0 +1,63 @@
+"""What a person sees: progress and errors on stderr, results on stdout."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..hybrid.chain import Progress
+
+
+class PlainProgress:
+    """One line a phase and at most one every two seconds, for logs and pipes."""
+
+    def __init__(self) -> None:
+        self._phase = ""
+        self._last = 0.0
+
+    def __call__(self, phase: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if phase != self._phase or done == total or now - self._last > 2:
+            print(f"{phase}: {done}/{total}", file=sys.stderr)
+            self._phase, self._last = phase, now
+
+
+@contextmanager
+def progress(quiet: bool) -> Iterator[Progress | None]:
+    """A progress callback that suits stderr: none, plain lines, or a bar on a terminal."""
+    if quiet:
+        yield None
+    elif not sys.stderr.isatty():
+        yield PlainProgress()
+    else:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bars
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        with Bars(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bars:
+            tasks: dict[str, object] = {}
+
+            def show(phase: str, done: int, total: int) -> None:
+                if phase not in tasks:
+                    tasks[phase] = bars.add_task(phase, total=total)
+                bars.update(tasks[phase], completed=done)  # type: ignore[arg-type]
+
+            yield show
+
+
+def note(text: str, quiet: bool = False) -> None:
+    """A remark on stderr."""
+    if not quiet:
+        print(text, file=sys.stderr)
+
+
+def size(count: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "KB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"

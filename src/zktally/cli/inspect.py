@@ -1,0 +1,181 @@
+"""zktally inspect: what a receipt claims, what a compiled model holds. Nothing is verified here."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from ..circuits.model import CompiledModel, is_model_file
+from ..verifier.cli import read_argument
+from ..verifier.errors import UsageError
+from ..verifier.journal import Journal, model_id
+from ..verifier.program.checked import Checked
+from ..verifier.program.checked import load as load_program
+from ..verifier.program.types import Role
+from ..verifier.receipt import split_receipt
+from .console import size
+
+MODES = ("fast", "hybrid", "strict")
+
+
+def add_to(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    verb = verbs.add_parser(
+        "inspect",
+        help="say what a receipt claims or what a compiled model holds",
+        description="Print what a receipt claims (unverified), or what a compiled model holds.",
+    )
+    verb.add_argument("receipt", metavar="file", help="a receipt or a .zkt file (- is stdin)")
+    verb.add_argument("--json", action="store_true", help="print one JSON object")
+    verb.add_argument("--max-size", type=int, default=1 << 30, help="refuse larger files (bytes)")
+    verb.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the description."""
+    if args.receipt != "-" and is_model_file(Path(args.receipt)):
+        described, text = describe_model(CompiledModel.load(args.receipt))
+    else:
+        described, text = describe_receipt(read_argument(args))
+    print(json.dumps(described, sort_keys=True) if args.json else text)
+    return 0
+
+
+def describe_program(checked: Checked) -> dict[str, Any]:
+    """The program as one JSON-ready object."""
+    program, weights = checked.program, checked.weights
+    return {
+        "name": program.name,
+        "batch": program.batch,
+        "step_macs": weights.step_macs,
+        "step_weight": weights.step_weight,
+        "parameters": sum(program.tensors[t].size for t in program.of_role(Role.WEIGHT)),
+        "inputs": {p.name: list(program.tensors[p.tensor].shape) for p in program.inputs},
+        "outputs": {p.name: list(program.tensors[p.tensor].shape) for p in program.outputs},
+        "states": [program.tensors[link.state].name for link in program.states],
+        "ops": [
+            {
+                "name": op.name,
+                "kind": type(op).__name__.lower(),
+                "exact": op.exact,
+                "shape": list(program.tensors[op.out].shape),
+                "macs": weights.macs[number],
+                "weight": weights.weight[number],
+            }
+            for number, op in enumerate(program.ops)
+        ],
+        "bounds": [
+            {
+                "op": bound.op,
+                "identity": bound.identity,
+                "bound": bound.bound,
+                "limit": bound.limit,
+                "limbs": bound.limbs,
+            }
+            for bound in checked.bounds
+        ],
+    }
+
+
+def program_text(described: dict[str, Any]) -> str:
+    """The program in a table."""
+    lines = [
+        f"program {described['name']}: batch {described['batch']}, {described['step_macs']:,} MACs "
+        f"a step, {described['parameters']:,} weight values",
+        f"inputs {described['inputs']}, outputs {described['outputs']}, states {described['states']}",
+        f"{'op':32} {'kind':7} {'shape':20} {'MACs/gate':>10} {'weight':>8}  exact",
+    ]
+    for op in described["ops"]:
+        lines.append(
+            f"{op['name'][:32]:32} {op['kind']:7} {op['shape']!s:20} {op['macs']:>10,} "
+            f"{op['weight']:>8,}  {'yes' if op['exact'] else 'no'}"
+        )
+    return "\n".join(lines)
+
+
+def describe_model(model: CompiledModel) -> tuple[dict[str, Any], str]:
+    """A compiled model as JSON and as text."""
+    program = describe_program(model.checked)
+    described = {
+        "format": "zktally.inspect/1",
+        "kind": "model",
+        "mode": None,
+        "model_id": model.model_id.hex(),
+        "program_id": model.checked.id.hex(),
+        "public": model.public,
+        "program": program,
+    }
+    hidden = (
+        "the model id is public: anyone recomputes it from the ONNX file (zktally check-model)"
+        if model.public
+        else "weights are committed under a secret salt in this file: keep the file to yourself"
+    )
+    heads = f"model id   {described['model_id']}\nprogram id {described['program_id']}\n{hidden}\n"
+    return described, heads + program_text(program)
+
+
+def describe_receipt(data: bytes) -> tuple[dict[str, Any], str]:
+    """A receipt's claims, as JSON and as text."""
+    parts = split_receipt(data)
+    journal = Journal.decode(parts.journal)
+    checked = load_program(parts.program)
+    if checked.id != journal.program_id:
+        raise UsageError("the receipt's program is not the one that its journal names")
+    program = describe_program(checked)
+    described = {
+        "format": "zktally.inspect/1",
+        "kind": "receipt",
+        "verified": False,
+        "mode": MODES[journal.mode],
+        "model_id": model_id(journal.program_id, journal.weights_root).hex(),
+        "program_id": journal.program_id.hex(),
+        "steps": journal.steps,
+        "items": journal.items,
+        "delta": journal.delta_ppm / 1e6,
+        "delta_step": journal.delta_step_ppm / 1e6 or None,
+        "bits": journal.bits,
+        "exact": [checked.program.ops[number].name for number in journal.exact],
+        "chain_root": journal.chain_root.hex(),
+        "input_root": journal.input_root.hex(),
+        "initial_state": journal.initial_state.hex(),
+        "final_state": journal.final_state.hex(),
+        "inputs": "public" if journal.inputs is not None
+        else "checkable" if journal.input_key is not None else "private",
+        "audience": journal.audience,
+        "nonce": None if journal.nonce is None else journal.nonce.hex(),
+        "bytes": {
+            "program": len(parts.program),
+            "journal": len(parts.journal),
+            "proof": len(parts.proof),
+        },
+        "program": program,
+    }
+    return described, receipt_text(described)
+
+
+def receipt_text(described: dict[str, Any]) -> str:
+    """A receipt's claims in words."""
+    sizes = described["bytes"]
+    lines = [
+        "UNVERIFIED: this is what the receipt claims; `zktally verify` judges it.",
+        f"mode       {described['mode']}",
+        f"model id   {described['model_id']}",
+        f"program id {described['program_id']}",
+        f"chain      {described['steps']} steps, {described['items']} items",
+        f"claims     wrong compute at most {described['delta']:.4%} of the chain"
+        + (f", {described['delta_step']:.4%} of each step" if described["delta_step"] else "")
+        + f" ({described['bits']} bits)",
+        f"exact      program's own{''.join(', ' + name for name in described['exact'])}",
+        f"inputs     {described['inputs']}, root {described['input_root']}",
+        f"states     {described['initial_state']} -> {described['final_state']}",
+        f"for        audience {described['audience']}, nonce {described['nonce']}",
+        f"size       program {size(sizes['program'])}, statement {size(sizes['journal'])}, "
+        f"openings {size(sizes['proof'])}",
+        "hidden     nothing that was opened: sampled rows of weights, inputs and activations are in "
+        "the clear; what was not opened is hidden by salted hashes",
+        "public     the program with its constants and shapes, all outputs, the roots",
+        program_text(described["program"]),
+    ]
+    return "\n".join(lines)

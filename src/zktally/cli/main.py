@@ -1,0 +1,60 @@
+"""Parse the command line, run one verb, turn errors into exit codes.
+
+Exit codes: 0 done or verified, 1 judged and refused, 2 usage, 3 could not judge, 70 internal, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from .. import __version__
+from ..verifier.cli import print_error
+from ..verifier.errors import ZktallyError
+from . import bench, check_model, compile, inspect, prove, verify
+
+INTERNAL, INTERRUPTED = 70, 130
+VERBS = (compile, prove, verify, inspect, check_model, bench)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    root = argparse.ArgumentParser(
+        prog="zktally", description="Receipts for what a neural network did."
+    )
+    root.add_argument("--version", action="version", version=f"zktally {__version__}")
+    verbs = root.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb in VERBS:
+        verb.add_to(verbs)
+    return root
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    args = parser().parse_args(argv)
+    run: Callable[[argparse.Namespace], int] = args.run
+    try:
+        code = run(args)
+        sys.stdout.flush()
+        return code
+    except ZktallyError as error:
+        print_error(error, as_json=getattr(args, "json", False))
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted; nothing was written", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except MemoryError:
+        print("error: out of memory; use a smaller batch or fewer steps", file=sys.stderr)
+        return INTERNAL
+    except Exception as error:  # the last line of defence: a person never sees a traceback
+        print(
+            f"internal error: {type(error).__name__}: {error}\n"
+            "  hint: this is a bug in zktally; please report the command and this line",
+            file=sys.stderr,
+        )
+        return INTERNAL

@@ -1,0 +1,61 @@
+"""Where an element of a tensor lies among its Merkle leaves (protocol section 1, Layout).
+
+All functions take the layout and the shape of one tensor. Offsets are row-major in the tensor's own
+axis order; leaves are numbered as in its tree.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .program.types import Layout
+
+Ints = NDArray[np.int64]
+
+
+def row_length(layout: Layout, shape: tuple[int, ...]) -> int:
+    """`R`: the number of elements of a row, the merged trailing axes of the permuted shape."""
+    return math.prod(shape[axis] for axis in layout.order[-layout.trailing :])
+
+
+def leaf_count(layout: Layout, shape: tuple[int, ...]) -> int:
+    """Number of leaves of the tensor."""
+    row = row_length(layout, shape)
+    return math.prod(shape) // row * _pieces(layout, row)
+
+
+def leaf_lengths(layout: Layout, shape: tuple[int, ...], leaves: Ints) -> Ints:
+    """Number of elements in each of these leaves: `piece`, or less for the last of a row."""
+    row = row_length(layout, shape)
+    start = leaves % _pieces(layout, row) * layout.piece
+    return np.minimum(row - start, layout.piece)
+
+
+def locate(layout: Layout, shape: tuple[int, ...], offsets: Ints) -> tuple[Ints, Ints]:
+    """The leaf, and the slot within it, of each element; arrays shaped like `offsets`."""
+    coordinates = np.unravel_index(offsets, shape)
+    permuted = tuple(shape[axis] for axis in layout.order)
+    at = np.zeros(offsets.shape, np.int64)
+    for axis, dim in zip(layout.order, permuted, strict=True):
+        at = at * dim + coordinates[axis]
+    row = row_length(layout, shape)
+    number, within = np.divmod(at, row)
+    piece, slot = np.divmod(within, layout.piece)
+    return number * _pieces(layout, row) + piece, slot
+
+
+def to_leaves(layout: Layout, array: NDArray[np.generic]) -> list[NDArray[np.generic]]:
+    """The values of every leaf in leaf order: 1-D arrays of the tensor's dtype.
+
+    `array` has the tensor's shape.
+    """
+    rows = array.transpose(layout.order).reshape(-1, row_length(layout, array.shape))
+    starts = range(0, rows.shape[1], layout.piece)
+    return [row[start : start + layout.piece] for row in rows for start in starts]
+
+
+def _pieces(layout: Layout, row: int) -> int:
+    return -(-row // layout.piece)

@@ -1,0 +1,78 @@
+"""Weights of gates: how likely the sampling is to look at them (protocol section 3).
+
+A gate weighs at least its own products, and at least what the gates weigh that are fed by it, so that
+a cheap op in front of expensive ones is not cheap to forge.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..errors import InvalidProgram
+from .operands import products, slots
+from .types import Dot, Program, Read, gates
+
+MAX_STEP_WEIGHT = 2**55
+
+
+@dataclass(frozen=True)
+class GateWeights:
+    """Per op, for one gate: `own` products, `weight`, `macs`; and the totals of a step."""
+
+    own: tuple[int, ...]
+    weight: tuple[int, ...]
+    macs: tuple[int, ...]
+    step_weight: int
+    step_macs: int
+
+
+def gate_weights(program: Program) -> GateWeights:
+    """The weights of all ops; call after `validate`.
+
+    Raises:
+        InvalidProgram: the step weight is not below 2^55.
+    """
+    own = [products(op) for op in program.ops]
+    _, feed = _pass(program, own, {})
+    carried = {link.value: feed[link.state] for link in program.states}
+    weight, _ = _pass(program, own, carried)
+    macs = [n if isinstance(op, Dot) else 0 for op, n in zip(program.ops, own, strict=True)]
+    counts = [gates(op) for op in program.ops]
+    step_weight = sum(g * w for g, w in zip(counts, weight, strict=True))
+    if step_weight >= MAX_STEP_WEIGHT:
+        raise InvalidProgram(
+            "the weight of a step exceeds the limit",
+            expected=f"below {MAX_STEP_WEIGHT}",
+            received=step_weight,
+        )
+    step_macs = sum(g * m for g, m in zip(counts, macs, strict=True))
+    return GateWeights(tuple(own), tuple(weight), tuple(macs), step_weight, step_macs)
+
+
+def _pass(
+    program: Program, own: list[int], carried: Mapping[int, int]
+) -> tuple[list[int], dict[int, int]]:
+    """Weights of the ops and feed of the tensors, backwards, with `carried` added per tensor.
+
+    An operand outside the window counts as the whole gate (`own`), one inside as its window.
+    """
+    total: defaultdict[int, int] = defaultdict(int)
+
+    def feed(tensor: int) -> int:
+        return _ceil(total[tensor], program.tensors[tensor].size) + carried.get(tensor, 0)
+
+    weight = [0] * len(program.ops)
+    for c, op in reversed(list(enumerate(program.ops))):
+        weight[c] = max(own[c], feed(op.out))
+        for slot in slots(op):
+            if isinstance(slot.operand, Read):
+                part = own[c] if slot.window is None else math.prod(slot.window)
+                total[slot.operand.tensor] += _ceil(gates(op) * weight[c] * part, own[c])
+    return weight, {t: feed(t) for t in range(len(program.tensors))}
+
+
+def _ceil(a: int, b: int) -> int:
+    return -(-a // b)
