@@ -33,7 +33,7 @@ from ..verifier.program.types import (
 from . import layouts
 from .graph import Array, Graph, Node
 from .maps import along, at, rows
-from .ops.operator import Operator
+from .operator import Operator
 from .quantise import (
     BIAS_MAX,
     MULT_MAX,
@@ -53,6 +53,8 @@ SPATIAL = {"Conv", "MaxPool", "AveragePool", "GlobalAveragePool"}
 
 SATURATION = {"Sigmoid": 8.0, "Tanh": 5.0}
 """Beyond ± this the function is constant to within half an int8 step."""
+
+ONE = Const(1)
 
 Range = tuple[float, float]
 
@@ -225,7 +227,7 @@ class Builder:
         space: Sequence[int],
         terms: Sequence[Term],
         *,
-        mult: Operand = Const(1),
+        mult: Operand = ONE,
         shift: int = 0,
         bias: Operand | None = None,
         zero: int | None = None,
@@ -262,9 +264,7 @@ class Builder:
         """The dot of a node's output, with its activation."""
         out = self.define(node, target.post)
         zero, table = target.pre.zero, target.table
-        self.dot(
-            out, space, terms, mult=mult, shift=shift, bias=bias, zero=zero, table=table
-        )
+        self.dot(out, space, terms, mult=mult, shift=shift, bias=bias, zero=zero, table=table)
 
     def weighted(
         self,
@@ -291,9 +291,7 @@ class Builder:
             added = self.weight("bias", numbers.bias, BIAS_MAX, maps, view)
         mult = self.weight("multiplier", numbers.mult, MULT_MAX, maps, view, signed=False)
         terms = [Term(tuple(window), operand, weights)]
-        self.requantised(
-            node, space, terms, target, mult=mult, shift=numbers.shift, bias=added
-        )
+        self.requantised(node, space, terms, target, mult=mult, shift=numbers.shift, bias=added)
 
     def pick(
         self,
@@ -307,9 +305,7 @@ class Builder:
     ) -> None:
         """Append a pick op with one operand that defines `out`."""
         name, exact = self._op_name(suffix), self._is_exact(out)
-        self._append(
-            Pick(name, out.tensor, exact, tuple(space), mode, tuple(window), (operand,))
-        )
+        self._append(Pick(name, out.tensor, exact, tuple(space), mode, tuple(window), (operand,)))
 
     def quotient(
         self, out: Value, space: Sequence[int], scale: int, num: Read, den: Read, suffix: str = ""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from google.protobuf.message import DecodeError, EncodeError
+from google.protobuf.message import DecodeError, EncodeError  # type: ignore[import-untyped]
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
@@ -103,18 +103,17 @@ def load(model: str | Path | bytes | onnx.ModelProto) -> onnx.ModelProto:
     try:
         if isinstance(model, onnx.ModelProto):
             proto = model
-            onnx.checker.check_model(proto)
         elif isinstance(model, bytes):
             proto = onnx.load_model_from_string(model)
-            onnx.checker.check_model(proto)
         else:
+            if not Path(model).is_file():
+                raise FileNotFoundError("no such file")
             onnx.checker.check_model(str(model))
             proto = onnx.load(str(model))
-    except (OSError, FileNotFoundError) as error:
-        raise UsageError(f"cannot read {model}: {error}", code="usage.unreadable") from error
+        onnx.checker.check_model(proto)
+    except OSError as error:
+        raise UsageError(f"cannot read {model!s}: {error}", code="usage.unreadable") from error
     except (onnx.checker.ValidationError, DecodeError, EncodeError, ValueError) as error:
-        if isinstance(model, str | Path) and not Path(model).is_file():
-            raise UsageError(f"cannot read {model}: no such file", code="usage.unreadable") from error
         raise _bad(f"not a valid ONNX model: {_first_line(error)}") from error
     if not proto.graph.node or not proto.graph.output:
         raise _bad("the model has no nodes or no outputs")
@@ -133,8 +132,7 @@ def read(model: str | Path | bytes | onnx.ModelProto, batch: int = 1) -> Graph:
     source = load(model)
     opset = _opset(source)
     inputs = _inputs(source)
-    dynamic = frozenset(i.name for i in inputs if not _dims(i)[:1] or not _is_fixed(_dims(i)[0]))
-    dynamic = frozenset(name for name in dynamic if _rank(source, name))
+    dynamic = frozenset(i.name for i in inputs if _dims(i) and not _is_fixed(_dims(i)[0]))
     if batch < 1 or (batch > 1 and not dynamic):
         raise UsageError(
             f"batch {batch} for a model whose inputs have no dynamic axis",
@@ -181,7 +179,7 @@ def _opset(model: onnx.ModelProto) -> int:
             received=opset,
             hint="convert it with onnx.version_converter",
         )
-    return opset
+    return int(opset)
 
 
 def _inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
@@ -193,12 +191,8 @@ def _dims(value: onnx.ValueInfoProto) -> list[onnx.TensorShapeProto.Dimension]:
     return list(value.type.tensor_type.shape.dim)
 
 
-def _rank(model: onnx.ModelProto, name: str) -> int:
-    return next(len(_dims(value)) for value in model.graph.input if value.name == name)
-
-
 def _is_fixed(dim: onnx.TensorShapeProto.Dimension) -> bool:
-    return dim.HasField("dim_value") and dim.dim_value > 0
+    return bool(dim.HasField("dim_value")) and dim.dim_value > 0
 
 
 def _with_batch(model: onnx.ModelProto, batch: int, dynamic: frozenset[str]) -> onnx.ModelProto:
@@ -214,7 +208,7 @@ def _with_batch(model: onnx.ModelProto, batch: int, dynamic: frozenset[str]) -> 
                 symbols.add(dim.dim_param)
                 dim.dim_value = batch
             elif not _is_fixed(dim):
-                raise _dynamic(value.name, f"axis {axis} ({dim.dim_param or 'unnamed'}) has no size")
+                raise _dynamic(value.name, f"axis {axis} {dim.dim_param!r} has no size")
     if len(symbols - {""}) > 1:
         raise _dynamic(", ".join(sorted(dynamic)), f"several dynamic axes: {sorted(symbols)}")
     del copy.graph.value_info[:]
@@ -234,7 +228,9 @@ def _dynamic(name: str, why: str) -> CompileError:
 
 def _infer(model: onnx.ModelProto) -> onnx.ModelProto:
     try:
-        return shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+        return shape_inference.infer_shapes(
+            model, check_type=True, strict_mode=True, data_prop=True
+        )
     except Exception as error:  # the inference raises types of its own, without a common base
         raise _bad(f"shapes do not fit: {_first_line(error)}") from error
 
@@ -334,12 +330,16 @@ def _evaluate(node: onnx.NodeProto, feeds: Mapping[str, Array], opset: int) -> l
 
 
 def _nodes(model: onnx.ModelProto, constants: Mapping[str, Array]) -> Iterator[Node]:
+    taken: set[str] = set()
     for index, node in enumerate(model.graph.node):
         if set(node.output) & set(constants):
             continue
+        name = node.name or f"{node.op_type}_{index}"
+        name = name if name not in taken else f"{name}_{index}"
+        taken.add(name)
         prefix = "" if node.domain in ("", "ai.onnx") else f"{node.domain}."
         yield Node(
-            name=node.name or f"{node.op_type}_{index}",
+            name=name,
             op=prefix + node.op_type,
             inputs=tuple(node.input),
             outputs=tuple(node.output),

@@ -7,10 +7,10 @@ what nobody asked for. Hence the rule:
 
 * The *run* is what a gate reads at once: the last axis of a matrix, all of [in, ...] of a weight's
   output unit, W×C of an image (its axes in the order N, spatial, C).
-* A run shorter than 192 bytes is merged with the axis before it, and so on. The batch axis joins
-  only if a whole item is that small, so that items are opened apart.
-* A row longer than 2,048 bytes is cut in pieces of about 1,024: of whole runs where runs are
-  shorter than that, and within each run otherwise.
+* A run shorter than 192 bytes is merged with its neighbours along the axis before it (and so on)
+  into leaves of the fewest whole runs that reach 192 bytes. The batch axis joins only if a whole
+  item is that small, so that items are opened apart.
+* A run longer than 2,048 bytes is cut in pieces of about 1,024.
 * Vectors (biases, multipliers) and outputs, all of whose leaves are opened anyway, are one
   leaf up to 2,048 values.
 """
@@ -66,11 +66,11 @@ def _layout(
 
 
 def _piece(row: int, run: int, width: int) -> int:
-    if row * width <= ROW_MAX:
-        return row
-    if run * width <= PIECE:
-        return run * (PIECE // (run * width))
-    return even_piece(row, width)
+    if row == run:
+        return row if row * width <= ROW_MAX else even_piece(row, width)
+    runs = row // run
+    leaves = max(1, runs // math.ceil(ROW_MIN / (run * width)))
+    return run * math.ceil(runs / leaves)
 
 
 def even_piece(row: int, width: int) -> int:

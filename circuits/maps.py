@@ -11,12 +11,12 @@ from .graph import Graph, Node
 
 
 def along(i_axis: int, step: int = 1, offset: int = 0) -> AxisMap:
-    """index = step·i + offset."""
+    """Index = step·i + offset."""
     return AxisMap(i_axis=i_axis, a=step, c=offset)
 
 
 def over(k_axis: int) -> AxisMap:
-    """index = k."""
+    """Index = k."""
     return AxisMap(k_axis=k_axis, b=1)
 
 
@@ -26,7 +26,7 @@ def at(index: int = 0) -> AxisMap:
 
 
 def rows(rank: int) -> tuple[AxisMap, ...]:
-    """index = i on every axis of a space of this rank."""
+    """Index = i on every axis of a space of this rank."""
     return tuple(along(axis) for axis in range(rank))
 
 

@@ -24,7 +24,7 @@ BIAS_MAX = 2**23 - 1
 MULT_MAX = 2**15 - 1
 SHIFT_MAX = 44
 PRE_MIN, PRE_MAX = -1024, 1023
-"""Domain of the table of a fused non-linearity: 11 bits, so that its input is not what limits it."""
+"""Domain of the table of a fused non-linearity: 11 bits, so that its input does not limit it."""
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -42,7 +42,8 @@ class Affine:
     def quantise(self, values: npt.ArrayLike) -> Ints:
         """Nearest integers (ties to even), clamped to [lo, hi]; int64 of the shape of `values`."""
         steps = np.rint(np.asarray(values, dtype=np.float64) / self.scale) + self.zero
-        return np.clip(steps, self.lo, self.hi).astype(np.int64)
+        clamped: Ints = np.clip(steps, self.lo, self.hi).astype(np.int64)
+        return clamped
 
     def dequantise(self, values: npt.ArrayLike) -> Floats:
         """The reals that integers stand for; float64 of the shape of `values`."""
@@ -104,7 +105,7 @@ def channels(
 
 
 def multiplier(name: str, ratio: float) -> tuple[int, int]:
-    """m and s with m·2^-s nearest to a positive `ratio`, m < 2^15 as large as possible."""
+    """M and s with m·2^-s nearest to a positive `ratio`, m < 2^15 as large as possible."""
     shift = _shift(name, ratio, MULT_MAX)
     return min(max(round(ratio * 2.0**shift), 1), MULT_MAX), shift
 

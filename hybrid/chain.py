@@ -135,8 +135,10 @@ def prove_chain(
     """Run the program over all batches of `inputs` and prove the claims about the chain.
 
     Args:
-        model: the committed model. checked: the same program.
-        inputs: arrays by input name (or one array), items along the batch axis; the last batch is padded.
+        model: the committed model.
+        checked: the same program as the Python side reads it.
+        inputs: arrays by input name (or one array), items along the batch axis; the last batch is
+            padded.
         claims: what the receipt shall claim.
         state: initial state by tensor name.
         prf_seed: seed of the prf tensors; fresh by default.

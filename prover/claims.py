@@ -23,8 +23,8 @@ class Claims:
         delta_step: the same for every single step, or None.
         bits: λ, confidence of the sampling in bits, 1 to 256.
         exact: names of ops whose every gate is checked, beyond those the program flags; or "all".
-        inputs: "private" publishes only the root of the inputs; "checkable" also the key of their salts,
-            so that whoever has the inputs can recompute the root; "public" also the values.
+        inputs: "private" publishes only the root of the inputs; "checkable" also the key of their
+            salts, so that whoever has the inputs can recompute the root; "public" also the values.
         audience: who the receipt is for (1 to 256 bytes of UTF-8), or None.
         nonce: a challenge of the verifier (1 to 64 bytes), or None.
 
@@ -43,9 +43,7 @@ class Claims:
     def __post_init__(self) -> None:
         for name, value in (("delta", self.delta), ("delta_step", self.delta_step)):
             if value is not None and not 1 <= parts_per_million(value, name) <= 500_000:
-                raise UsageError(
-                    f"{name} is out of range", expected="1e-6 to 0.5", received=value
-                )
+                raise UsageError(f"{name} is out of range", expected="1e-6 to 0.5", received=value)
         if not 1 <= self.bits <= 256:
             raise UsageError("bits is out of range", expected="1 to 256", received=self.bits)
         if self.inputs not in ("private", "checkable", "public"):

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from .. import _core
+from ..circuits.model import new_key
 from ..verifier.journal import Journal
 from ..verifier.program.checked import Checked
 from ..verifier.receipt import encode_receipt
 from .claims import Claims
-from .keys import fresh_key
 
 Arrays = Sequence[np.ndarray]
 KEEP_BYTES = 4 << 30
@@ -42,9 +42,9 @@ class FastRun:
     ) -> None:
         self._checked = checked
         self._model = model
-        self._run_key = fresh_key() if run_key is None else run_key
+        self._run_key = new_key() if run_key is None else run_key
         has_prf = any(tensor.domain is not None for tensor in checked.program.tensors)
-        seed = (prf_seed or fresh_key()) if has_prf else None
+        seed = (prf_seed or new_key()) if has_prf else None
         self._run = _core.Run(model, self._run_key, seed, list(initial_state), keep_bytes)
         self._steps = 0
 
@@ -59,9 +59,10 @@ class FastRun:
         self._steps += 1
 
     def push(self, inputs: Arrays, values: Arrays) -> None:
-        """Append a step that was executed elsewhere: its inputs and all its value tensors, in tensor order.
+        """Append a step that was executed elsewhere: its inputs and all its value tensors.
 
-        Shapes and ranges are checked, not the arithmetic: a wrong step makes a receipt that is refused.
+        Both in tensor order. Shapes and ranges are checked, not the arithmetic: a wrong step makes a
+        receipt that is refused.
         """
         self._run.push(list(inputs), list(values))
         self._steps += 1

@@ -1,7 +1,7 @@
 """Canonical bytes, read and written field by field (docs/receipt-format.md).
 
-Integers are little-endian and of fixed width. A `Reader` refuses everything that a `Writer` would not
-have written; which code it refuses with is the choice of whoever opens it.
+Integers are little-endian and of fixed width. A `Reader` refuses everything that a `Writer` would
+not have written; which code it refuses with is the choice of whoever opens it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Reader:
         """Bytes not consumed yet."""
         return len(self._data) - self._at
 
-    def bad(self, message: str, *, expected: object = None, received: object = None) -> ZktallyError:
+    def bad(self, message: str, expected: object = None, received: object = None) -> ZktallyError:
         """The error for input that is well delimited but not canonical; the caller raises it."""
         text = f"{message} (before byte {self._at})"
         return error_for(self._codes.bad, text, expected=expected, received=received)

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from zktally.bench.digits.data import MODEL_PATH, load
 
 import zktally
-from zktally.bench.digits.data import MODEL_PATH, load
 
 T = TypeVar("T")
 

@@ -1,9 +1,9 @@
 """zktally: receipts for what a neural network did.
 
-    program = zktally.compile("model.onnx", calibration=x, public=True)
-    receipt = zktally.prove(program, x, mode="fast", delta=0.01)
-    verified = receipt.verify(program.model_id, policy=zktally.Policy(max_delta=0.01))
-    verified.outputs, verified.guarantee
+program = zktally.compile("model.onnx", calibration=x, public=True)
+receipt = zktally.prove(program, x, mode="fast", delta=0.01)
+verified = receipt.verify(program.model_id, policy=zktally.Policy(max_delta=0.01))
+verified.outputs, verified.guarantee
 """
 
 from __future__ import annotations

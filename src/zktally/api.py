@@ -122,16 +122,18 @@ def prove(
 
     Args:
         program: a compiled model.
-        inputs: float32/float64 (or integer) arrays by input name, or one array; items along the batch axis.
-            N batches make a chain of N steps; the last one is padded.
+        inputs: float32/float64 (or integer) arrays by input name, or one array; items along the
+            batch axis. N batches make a chain of N steps; the last one is padded.
         mode: "fast" (the only mode of this release).
         delta: at most this fraction of the chain's compute is wrong, 1e-6 to 0.5.
         delta_step: the same for every step, or None.
         bits: λ: a prover beyond the bound passes with probability 2^-bits per attempt.
         exact: names of ops to check in full, or "all".
-        reveal: agree that a fast receipt opens weights in the clear; needed unless the model is public.
+        reveal: agree that a fast receipt opens weights in the clear; needed unless the model is
+            public.
         visibility: of the inputs: "private", "checkable" or "public".
-        audience, nonce: bind the receipt to a verifier, to a challenge.
+        audience: bind the receipt to a verifier.
+        nonce: bind the receipt to a verifier's challenge.
         state: initial state by tensor name, for programs with state.
         items: number of steps, for a program without inputs.
         progress: called as progress(phase, done, total).
@@ -184,8 +186,10 @@ def verify(
         model_id: the model that the caller means, 32 bytes or hex.
         policy: what is demanded; safe defaults (δ ≤ 5 %, 100 bits, outputs exact).
         inputs: the inputs that the caller means, to compare with the committed ones.
-        input_root, initial_state: the digests that the caller means, 32 bytes or hex.
-        audience, nonce: what the receipt must name.
+        input_root: the digest of all inputs that the caller means, 32 bytes or hex.
+        initial_state: the digest of the first state that the caller means, 32 bytes or hex.
+        audience: whom the receipt must name; a receipt that names another is refused.
+        nonce: the challenge that the receipt must name, likewise.
         backend: "rust", or "python" for the independent verifier.
         threads: for "rust": 0 for all cores.
 

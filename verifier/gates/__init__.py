@@ -31,7 +31,7 @@ def evaluate(program: Program, op: Op, gates: Ints, values: Values) -> Ints:
 def reads(program: Program, op: Op, gates: Ints) -> Iterator[tuple[int, Ints]]:
     """What these gates read: pairs of a tensor number and row-major offsets, int64 1-D.
 
-    A tensor may come several times and an offset too; pads read nothing. Prf tensors are among them.
+    A tensor may come several times and an offset too; pads read nothing; prf tensors are included.
     The arrays come in chunks of bounded size.
     """
     match op:

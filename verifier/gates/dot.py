@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..program.types import Const, Dot, Operand, Program, Read, Table, Tensor, Term
+from ..program.ranges import operand_range
+from ..program.types import Dot, Operand, Program, Read, Table, Tensor, Term
 from .operand import Ints, Values, chunks, operand_offsets, operand_values, points
 
 
@@ -31,7 +32,7 @@ def reads(op: Dot, gates: Ints) -> Iterator[tuple[int, Ints]]:
 
 
 def requantise(acc: Ints, mult: Ints, shift: Ints, rounding: Ints | None, bits: int) -> Ints:
-    """floor((acc·mult + h) / 2^shift): h is half a unit, or `rounding` [0, 2^bits) units of 2^-bits."""
+    """floor((acc·mult + h) / 2^shift): h is half a unit, or `rounding` parts in 2^bits of it."""
     if rounding is None:
         half = np.where(shift == 0, 0, np.int64(1) << np.maximum(shift - 1, 0))
     else:
@@ -80,9 +81,5 @@ def _sum_of_products(op: Dot, term: Term, gates: Ints, values: Values) -> Ints:
 
 
 def _rounding_bits(program: Program, operand: Operand) -> int:
-    """b of a rounding operand with the range [0, 2^b - 1]."""
-    if isinstance(operand, Const):
-        return operand.value.bit_length()
-    tensor = program.tensors[operand.tensor]
-    pad = tensor.hi if operand.pad is None else operand.pad
-    return (max(tensor.hi, pad) - operand.zero).bit_length()
+    """Number of bits of a rounding operand, whose range is [0, 2^bits - 1]."""
+    return operand_range(program, operand)[1].bit_length()

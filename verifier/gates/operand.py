@@ -28,12 +28,12 @@ class Values(Protocol):
     """Where the values of tensors come from."""
 
     def read(self, tensor: int, offsets: Ints) -> Ints:
-        """The int64 values of a tensor at row-major offsets of any shape; the result has that shape."""
+        """The int64 values of a tensor at row-major offsets of any shape, in that shape."""
 
 
 @dataclass(frozen=True)
 class Points:
-    """Coordinates of gates, one [G, 1] array per axis, and of a window, one [1, K] array per axis."""
+    """Coordinates: of gates a [G, 1] array per axis, of the window a [1, K] array per axis."""
 
     i: tuple[Ints, ...]
     k: tuple[Ints, ...]
@@ -83,10 +83,10 @@ def operand_offsets(read: Read, at: Points) -> Ints:
 
 
 def locate(read: Read, at: Points) -> tuple[Ints, Mask | None]:
-    """Row-major offsets, broadcastable to [G, K], and where they are not pads (None: nowhere pads).
+    """Row-major offsets, broadcastable to [G, K], and where they are no pads (None: everywhere).
 
-    Offsets under a pad are meaningless. An axis that cannot leave its range splits into a part of the
-    gate and a part of the window, which are added once; only the others are worked out point by point.
+    Offsets under a pad are meaningless. An axis that cannot leave its range splits into a part of
+    the gate and a part of the window; only the others are worked out point by point.
     """
     gate_part = np.zeros((1, 1), np.int64)
     window_part = np.zeros((1, 1), np.int64)

@@ -34,16 +34,19 @@ def _run(op: Pick, gates: Ints, values: Values) -> Ints:
 
 
 def _choose(mode: PickMode, found: list[Ints]) -> Ints:
+    if mode is PickMode.MAX:
+        largest: Ints = found[0].max(axis=1)
+        return largest
+    if mode is PickMode.ARGMAX:
+        first: Ints = found[0].argmax(axis=1).astype(np.int64)  # numpy gives the first of equals
+        return first
+    single = [operand[:, 0] for operand in found]
     match mode:
-        case PickMode.MAX:
-            return found[0].max(axis=1)
-        case PickMode.ARGMAX:
-            return found[0].argmax(axis=1).astype(np.int64)  # the first of equals
         case PickMode.COPY:
-            return found[0][:, 0]
+            return single[0]
         case PickMode.GREATER:
-            return (found[0] > found[1])[:, 0].astype(np.int64)
+            return np.greater(single[0], single[1]).astype(np.int64)
         case PickMode.EQUAL:
-            return (found[0] == found[1])[:, 0].astype(np.int64)
+            return np.equal(single[0], single[1]).astype(np.int64)
         case PickMode.SELECT:
-            return np.where(found[0] != 0, found[1], found[2])[:, 0]
+            return np.where(single[0] != 0, single[1], single[2])

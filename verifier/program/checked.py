@@ -39,7 +39,7 @@ def load(data: bytes) -> Checked:
     found = tuple(bounds(program))
     weights = gate_weights(program)
     live = live_share(program, weights)
-    return Checked(program, data, program_id(data), found, weights, live)
+    return Checked(program, bytes(data), program_id(data), found, weights, live)
 
 
 def check(program: Program) -> Checked:

@@ -126,8 +126,10 @@ def _code(r: Reader, kind: type[_E]) -> _E:
 
 def _name(r: Reader) -> str:
     name = r.string()
-    if not 1 <= len(name) <= MAX_NAME or not all(0x20 <= byte <= 0x7E for byte in name):
-        raise r.bad(f"a name is not 1 to {MAX_NAME} printable ASCII bytes", received=name[:MAX_NAME])
+    printable = all(0x20 <= byte <= 0x7E for byte in name)
+    if not (printable and 1 <= len(name) <= MAX_NAME):
+        what = f"a name is not 1 to {MAX_NAME} printable ASCII bytes"
+        raise r.bad(what, received=name[:MAX_NAME])
     return name.decode("ascii")
 
 
@@ -256,7 +258,7 @@ def _put_list16(w: Writer, items: Sequence[_T], put: Callable[[Writer, _T], None
         put(w, item)
 
 
-def _put_optional(w: Writer, item: _T | None, put: Callable[[Writer, _T], None]) -> None:
+def _put_optional(w: Writer, item: int | Operand | None, put: Callable[..., None]) -> None:
     w.flag(item is not None)
     if item is not None:
         put(w, item)

@@ -79,7 +79,7 @@ def _mark(
     i_axes = sorted({m.i_axis for m in read.maps} - {ABSENT})
     k_axes = sorted({m.k_axis for m in read.maps} - {ABSENT})
     unused = tuple(axis for axis in range(len(space)) if axis not in i_axes)
-    projected = live.reshape(space).any(axis=unused)
+    projected = np.asarray(live.reshape(space).any(axis=unused))
     uses = [m.i_axis for m in read.maps if m.i_axis != ABSENT]
     uses_k = [m.k_axis for m in read.maps if m.k_axis != ABSENT]
     if projected.all() and len(uses) == len(i_axes) and len(uses_k) == len(k_axes):
@@ -111,7 +111,8 @@ def _mark_each(
 ) -> None:
     """Walk over the live combinations of the axes that the maps use."""
     combos = np.argwhere(projected)
-    steps = np.indices([window[axis] for axis in k_axes]).reshape(len(k_axes), -1)
+    dims = [window[axis] for axis in k_axes]
+    steps = np.indices(dims).reshape(len(dims), math.prod(dims))
     size = max(1, _CHUNK // max(1, steps.shape[1]))
     for start in range(0, len(combos), size):
         part = combos[start : start + size]

@@ -15,11 +15,16 @@ from .types import Div, Dot, Gather, Op, Operand, Pick
 
 @dataclass(frozen=True)
 class Slot:
-    """An operand in its place; `window` is what its k runs over, None where it has no k at all."""
+    """An operand in its place.
+
+    `label` names it in messages; `window` is what its k runs over (rank 0: it has no k); `count` is
+    `n_o`, in how many products of a gate it takes part (protocol section 3).
+    """
 
     label: str
     operand: Operand
-    window: tuple[int, ...] | None = None
+    window: tuple[int, ...]
+    count: int
 
 
 def slots(op: Op) -> Iterator[Slot]:
@@ -27,24 +32,25 @@ def slots(op: Op) -> Iterator[Slot]:
     match op:
         case Dot():
             for t, term in enumerate(op.terms):
-                yield Slot(f"a of term {t}", term.a, term.window)
-                yield Slot(f"b of term {t}", term.b, term.window)
+                yield Slot(f"a of term {t}", term.a, term.window, term.size)
+                yield Slot(f"b of term {t}", term.b, term.window, term.size)
+            own = products(op)
             if op.bias is not None:
-                yield Slot("bias", op.bias)
-            yield Slot("multiplier", op.mult)
-            yield Slot("shift", op.shift)
+                yield Slot("bias", op.bias, (), own)
+            yield Slot("multiplier", op.mult, (), own)
+            yield Slot("shift", op.shift, (), own)
             if op.rounding is not None:
-                yield Slot("rounding", op.rounding)
+                yield Slot("rounding", op.rounding, (), own)
         case Pick():
             for o, operand in enumerate(op.operands):
-                yield Slot(f"operand {o}", operand, op.window)
+                yield Slot(f"operand {o}", operand, op.window, math.prod(op.window))
         case Gather():
-            yield Slot("source", op.source)
-            yield Slot("index", op.index)
+            yield Slot("source", op.source, (), 1)
+            yield Slot("index", op.index, (), 1)
         case Div():
-            yield Slot("numerator", op.num)
+            yield Slot("numerator", op.num, (), 1)
             if op.den is not None:
-                yield Slot("denominator", op.den)
+                yield Slot("denominator", op.den, (), 1)
 
 
 def products(op: Op) -> int:

@@ -29,7 +29,7 @@ Range = tuple[int, int]
 class Bound:
     """The largest absolute value that one identity of an op can reach, and the limit it obeys.
 
-    `limbs` is 0 where the field holds the identity directly, else the number of limbs that its left
+    `limbs` is 1 where the field holds the identity directly, else the number of limbs that its left
     side is split into (bytes for an accumulator, 12 bits for the others).
     """
 
@@ -37,14 +37,14 @@ class Bound:
     identity: str
     bound: int
     limit: int
-    limbs: int = 0
+    limbs: int = 1
 
 
 def bounds(program: Program) -> list[Bound]:
     """The bounds of all ops, in op order; call after `validate`.
 
     Raises:
-        InvalidProgram: a bound exceeds its limit, or an operand's range is not what its place needs.
+        InvalidProgram: a bound exceeds its limit, or an operand's range does not fit its place.
     """
     return [bound for c in range(len(program.ops)) for bound in _Judge(program, c).bounds()]
 
@@ -55,7 +55,7 @@ def abs_max(bound: Range) -> int:
 
 
 def operand_range(program: Program, operand: Operand) -> Range:
-    """Least and greatest value of an operand: the declared range, its pad joined, minus its zero."""
+    """Least and greatest value: the constant, or the declared range and the pad, minus the zero."""
     if isinstance(operand, Const):
         return operand.value, operand.value
     tensor = program.tensors[operand.tensor]
@@ -90,7 +90,7 @@ class _Judge:
         text = f"op {self._op.name!r}: {message}"
         raise InvalidProgram(text, expected=expected, received=received)
 
-    def _bound(self, identity: str, bound: int, limit: int, limbs: int = 0) -> Bound:
+    def _bound(self, identity: str, bound: int, limit: int, limbs: int = 1) -> Bound:
         if bound > limit:
             self._refuse(f"the bound of its {identity} is too large", f"at most {limit}", bound)
         return Bound(self._number, identity, bound, limit, limbs)
@@ -217,5 +217,5 @@ class _Judge:
 
 
 def _limbs12(value: int) -> int:
-    """Limbs of an identity that reaches `value`: 0 where the field holds it directly."""
-    return 0 if value <= P_HALF else -(-value.bit_length() // LIMB_BITS)
+    """Limbs of an identity that reaches `value`: 1 where the field holds it directly."""
+    return 1 if value <= P_HALF else -(-value.bit_length() // LIMB_BITS)

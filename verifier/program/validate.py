@@ -126,9 +126,7 @@ def _tensor(tensor: Tensor) -> None:
 
 
 def _tensor_at(program: Program, number: int, what: str) -> Tensor:
-    _require(
-        number < len(program.tensors), f"{what}: no such tensor", len(program.tensors), number
-    )
+    _require(number < len(program.tensors), f"{what}: no such tensor", len(program.tensors), number)
     return program.tensors[number]
 
 
@@ -141,12 +139,15 @@ def _op(program: Program, op: Op) -> None:
     _require(out.role is Role.VALUE, f"{what}: its output {out.name!r} is no value tensor")
     _dims(what, op.space)
     _require(
-        gates(op) == out.size, f"{what}: its space has not the size of its output", out.size, gates(op)
+        gates(op) == out.size,
+        f"{what}: its space has not the size of its output",
+        out.size,
+        gates(op),
     )
     _windows(what, op)
     for slot in slots(op):
         if isinstance(slot.operand, Read):
-            _read(program, f"{what}, {slot.label}", slot.operand, op.space, slot.window or ())
+            _read(program, f"{what}, {slot.label}", slot.operand, op.space, slot.window)
     if isinstance(op, Dot) and op.table is not None:
         _require(
             op.table < len(program.tables), f"{what}: no such table", len(program.tables), op.table
@@ -157,7 +158,7 @@ def _op(program: Program, op: Op) -> None:
 
 def _windows(what: str, op: Op) -> None:
     for slot in slots(op):
-        _dims(f"{what}, {slot.label}", slot.window or ())
+        _dims(f"{what}, {slot.label}", slot.window)
     if isinstance(op, Pick) and op.mode not in (PickMode.MAX, PickMode.ARGMAX):
         size = math.prod(op.window)
         _require(size == 1, f"{what}: a {op.mode.name.lower()} has a window", 1, size)
@@ -206,9 +207,7 @@ def _without_pad(
     )
 
 
-def index_range(
-    m: AxisMap, space: Sequence[int], window: Sequence[int]
-) -> tuple[int, int]:
+def index_range(m: AxisMap, space: Sequence[int], window: Sequence[int]) -> tuple[int, int]:
     """Least and greatest value of a·i + b·k + c over the whole space and window."""
     ends = [0, 0]
     for axis, factor, dims in ((m.i_axis, m.a, space), (m.k_axis, m.b, window)):
@@ -234,9 +233,7 @@ def _ports(program: Program) -> None:
         _distinct([port.tensor for port in ports], "two ports name one tensor")
     missing = set(program.of_role(Role.INPUT)) - {port.tensor for port in program.inputs}
     _all_named(program, missing, "an input tensor stands in no input port")
-    _require(
-        bool(program.outputs or program.states), "the program has neither an output port nor a state"
-    )
+    _require(bool(program.outputs or program.states), "there is neither an output port nor a state")
     _batch(program, (*program.inputs, *program.outputs))
 
 

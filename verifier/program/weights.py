@@ -1,12 +1,11 @@
 """Weights of gates: how likely the sampling is to look at them (protocol section 3).
 
-A gate weighs at least its own products, and at least what the gates weigh that are fed by it, so that
-a cheap op in front of expensive ones is not cheap to forge.
+A gate weighs at least its own products, and at least what it carries of the gates that it
+feeds, so that a cheap op in front of expensive ones is not cheap to forge.
 """
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -55,10 +54,7 @@ def gate_weights(program: Program) -> GateWeights:
 def _pass(
     program: Program, own: list[int], carried: Mapping[int, int]
 ) -> tuple[list[int], dict[int, int]]:
-    """Weights of the ops and feed of the tensors, backwards, with `carried` added per tensor.
-
-    An operand outside the window counts as the whole gate (`own`), one inside as its window.
-    """
+    """Weights of the ops and feed of the tensors, backwards, with `carried` added per tensor."""
     total: defaultdict[int, int] = defaultdict(int)
 
     def feed(tensor: int) -> int:
@@ -69,8 +65,8 @@ def _pass(
         weight[c] = max(own[c], feed(op.out))
         for slot in slots(op):
             if isinstance(slot.operand, Read):
-                part = own[c] if slot.window is None else math.prod(slot.window)
-                total[slot.operand.tensor] += _ceil(gates(op) * weight[c] * part, own[c])
+                carries = gates(op) * weight[c] * slot.count
+                total[slot.operand.tensor] += _ceil(carries, own[c])
     return weight, {t: feed(t) for t in range(len(program.tensors))}
 
 

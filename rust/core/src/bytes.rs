@@ -108,7 +108,11 @@ impl<'a> Reader<'a> {
     }
 
     /// `n` elements, one after the other.
-    pub fn repeat<T>(&mut self, n: usize, mut read: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
+    pub fn repeat<T>(
+        &mut self,
+        n: usize,
+        mut read: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<Vec<T>> {
         // An element has at least one byte, so a false count cannot reserve more than the input's size.
         let mut out = Vec::with_capacity(n.min(self.remaining()));
         for _ in 0..n {
@@ -127,7 +131,10 @@ impl<'a> Reader<'a> {
     pub fn finish(self) -> Result<()> {
         match self.remaining() {
             0 => Ok(()),
-            left => Err(Error::new(self.codes.trailing, format!("{left} bytes left over at offset {}", self.at))),
+            left => Err(Error::new(
+                self.codes.trailing,
+                format!("{left} bytes left over at offset {}", self.at),
+            )),
         }
     }
 }

@@ -19,10 +19,18 @@ def add_to(verbs: Any) -> None:
     fast.add_argument("--batches", default="1,64", help="comma-separated")
     fast.add_argument("--steps", default="1,64", help="comma-separated")
     fast.add_argument("--delta", type=float, default=0.05)
-    fast.add_argument("--repeat", type=int, default=5, help="runs of each timing; the median counts")
+    fast.add_argument(
+        "--repeat", type=int, default=5, help="runs of each timing; the median counts"
+    )
     fast.add_argument("--threads", type=int, default=0, help="0: all cores")
     fast.add_argument("-o", "--output", help="file for the JSON lines")
     fast.set_defaults(run=run_fast)
+    sampling = suites.add_parser(
+        "sampling", help="adversaries with known wrong gates: caught at the formula's rates?"
+    )
+    sampling.add_argument("--trials", type=int, default=400, help="runs of each adversary")
+    sampling.add_argument("--tries", type=int, default=1 << 16, help="seeds that a grinder tries")
+    sampling.set_defaults(run=run_sampling)
     hashing = suites.add_parser("hash", help="tree building in MB/s, SHA-256 beside it")
     hashing.set_defaults(run=run_hash)
 
@@ -37,5 +45,12 @@ def run_fast(args: argparse.Namespace) -> int:
 def run_hash(args: argparse.Namespace) -> int:
     """Run the hashing rates."""
     from ..bench.hashing import main
+
+    return main(args)
+
+
+def run_sampling(args: argparse.Namespace) -> int:
+    """Run the adversaries."""
+    from ..bench.sampling import main
 
     return main(args)

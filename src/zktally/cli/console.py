@@ -18,6 +18,7 @@ class PlainProgress:
         self._last = 0.0
 
     def __call__(self, phase: str, done: int, total: int) -> None:
+        """Print a line if there is news."""
         now = time.monotonic()
         if phase != self._phase or done == total or now - self._last > 2:
             print(f"{phase}: {done}/{total}", file=sys.stderr)

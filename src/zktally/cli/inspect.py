@@ -84,7 +84,8 @@ def program_text(described: dict[str, Any]) -> str:
     lines = [
         f"program {described['name']}: batch {described['batch']}, {described['step_macs']:,} MACs "
         f"a step, {described['parameters']:,} weight values",
-        f"inputs {described['inputs']}, outputs {described['outputs']}, states {described['states']}",
+        f"inputs {described['inputs']}, outputs {described['outputs']}, "
+        f"states {described['states']}",
         f"{'op':32} {'kind':7} {'shape':20} {'MACs/gate':>10} {'weight':>8}  exact",
     ]
     for op in described["ops"]:
@@ -141,8 +142,11 @@ def describe_receipt(data: bytes) -> tuple[dict[str, Any], str]:
         "input_root": journal.input_root.hex(),
         "initial_state": journal.initial_state.hex(),
         "final_state": journal.final_state.hex(),
-        "inputs": "public" if journal.inputs is not None
-        else "checkable" if journal.input_key is not None else "private",
+        "inputs": "public"
+        if journal.inputs is not None
+        else "checkable"
+        if journal.input_key is not None
+        else "private",
         "audience": journal.audience,
         "nonce": None if journal.nonce is None else journal.nonce.hex(),
         "bytes": {
@@ -173,8 +177,8 @@ def receipt_text(described: dict[str, Any]) -> str:
         f"for        audience {described['audience']}, nonce {described['nonce']}",
         f"size       program {size(sizes['program'])}, statement {size(sizes['journal'])}, "
         f"openings {size(sizes['proof'])}",
-        "hidden     nothing that was opened: sampled rows of weights, inputs and activations are in "
-        "the clear; what was not opened is hidden by salted hashes",
+        "hidden     nothing that was opened: sampled rows of weights, inputs and activations are "
+        "in the clear; what was not opened is hidden by salted hashes",
         "public     the program with its constants and shapes, all outputs, the roots",
         program_text(described["program"]),
     ]

@@ -1,6 +1,7 @@
 """Parse the command line, run one verb, turn errors into exit codes.
 
-Exit codes: 0 done or verified, 1 judged and refused, 2 usage, 3 could not judge, 70 internal, 130 interrupted.
+Exit codes: 0 done or verified, 1 judged and refused, 2 usage, 3 could not judge, 70 internal,
+130 interrupted.
 """
 
 from __future__ import annotations

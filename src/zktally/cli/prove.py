@@ -25,7 +25,7 @@ def add_to(verbs: Any) -> None:
     verb = verbs.add_parser(
         "prove",
         help="run a compiled model and write a receipt",
-        description="Run the program on every batch of the input and write one receipt for the chain.",
+        description="Run the program on every batch and write one receipt for the whole chain.",
     )
     verb.add_argument("model", help=".zkt file")
     verb.add_argument("--input", metavar="NPZ", help="inputs by name; items along the batch axis")

@@ -1,1 +1,12 @@
-//! (in progress)
+//! The fast check (docs/protocol.md sections 5 and 6): receipts, sampling, proving, verifying.
+
+pub mod facts;
+pub mod inputs;
+pub mod journal;
+pub mod openings;
+pub mod opened;
+pub mod prove;
+pub mod receipt;
+pub mod roots;
+pub mod sampling;
+pub mod verify;

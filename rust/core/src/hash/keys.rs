@@ -41,6 +41,11 @@ impl Key {
         Some(Self(canonical_elements(bytes)?))
     }
 
+    /// The key whose elements are those of a digest.
+    pub fn from_digest(digest: Digest) -> Self {
+        Self(digest.0)
+    }
+
     pub fn to_bytes(self) -> [u8; 32] {
         Digest(self.0).to_bytes()
     }
@@ -116,6 +121,15 @@ impl Key {
         }
         x
     }
+}
+
+/// The 20 bytes of a salt: little-endian words below `P`.
+pub fn salt_bytes(salt: &Salt) -> [u8; 20] {
+    let mut bytes = [0; 20];
+    for (out, element) in bytes.chunks_exact_mut(4).zip(salt) {
+        out.copy_from_slice(&element.as_canonical_u32().to_le_bytes());
+    }
+    bytes
 }
 
 /// The value that a prf word stands for.

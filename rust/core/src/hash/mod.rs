@@ -10,9 +10,9 @@ pub mod poseidon;
 pub mod tree;
 
 pub use keys::{Class, Key, Salt};
-pub use packing::{Ints, Packable};
-pub use poseidon::{Digest, Elem, P};
-pub use tree::{Geometry, Tree};
+pub use packing::{Ints, Packable, unpack};
+pub use poseidon::{Digest, Elem, P, hex};
+pub use tree::Tree;
 
 /// Domain numbers of section 4.
 pub mod domain {

@@ -186,8 +186,6 @@ pub fn keyed(x: [Elem; 16]) -> [Elem; 16] {
     array::from_fn(|i| y[i] + x[i])
 }
 
-pub fn bare24(x: &mut [Packed; 24]) { P24.permute_mut(x) }
-pub fn bare16(x: &mut [Packed; 16]) { P16.permute_mut(x) }
 /// `F` of `LANES` inputs.
 pub fn keyed_packed(x: [Packed; 16]) -> [Packed; 16] {
     let mut y = x;

@@ -5,36 +5,11 @@ use rayon::prelude::*;
 use super::keys::{Key, SALTS_PER_CALL, Salt};
 use super::packing::{Ints, Packable, hash_all};
 use super::poseidon::{Digest, LANES, compress_pairs};
+use crate::program::LayoutMap;
 
 /// Leaves that one task hashes: a whole number of salt groups and, with two piece lengths that
 /// alternate, of lanes.
 const CHUNK: usize = 4 * SALTS_PER_CALL * LANES;
-
-/// How values in leaf order are cut into leaves: rows of `row` elements, pieces of `piece`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Geometry {
-    pub rows: usize,
-    pub row: usize,
-    pub piece: usize,
-}
-
-impl Geometry {
-    /// Pieces of a row.
-    pub fn pieces(&self) -> usize {
-        self.row.div_ceil(self.piece)
-    }
-
-    /// Number of leaves.
-    pub fn leaves(&self) -> usize {
-        self.rows * self.pieces()
-    }
-
-    /// First element and number of elements of a leaf.
-    pub fn span(&self, leaf: usize) -> (usize, usize) {
-        let first = leaf % self.pieces() * self.piece;
-        (leaf / self.pieces() * self.row + first, self.piece.min(self.row - first))
-    }
-}
 
 /// A tree with all its nodes, leaves first.
 #[derive(Clone, Debug)]
@@ -46,7 +21,7 @@ impl Tree {
     /// The tree over the leaves of `values`, which are in leaf order, salted under `key`.
     pub fn salted(
         values: Ints,
-        geometry: &Geometry,
+        layout: &LayoutMap,
         key: &Key,
         position: usize,
         tensor: usize,
@@ -55,9 +30,9 @@ impl Tree {
             key.extend_salts(position, tensor, first, salts);
         };
         Self::over(match values {
-            Ints::I8(v) => leaf_digests(v, geometry, salts),
-            Ints::I16(v) => leaf_digests(v, geometry, salts),
-            Ints::I32(v) => leaf_digests(v, geometry, salts),
+            Ints::I8(v) => leaf_digests(v, layout, salts),
+            Ints::I16(v) => leaf_digests(v, layout, salts),
+            Ints::I32(v) => leaf_digests(v, layout, salts),
         })
     }
 
@@ -87,10 +62,10 @@ impl Tree {
 
 fn leaf_digests<T: Packable>(
     values: &[T],
-    geometry: &Geometry,
+    layout: &LayoutMap,
     salts_from: impl Fn(usize, &mut Vec<Salt>) + Sync,
 ) -> Vec<Digest> {
-    let mut digests = vec![Digest::default(); geometry.leaves()];
+    let mut digests = vec![Digest::default(); layout.leaves()];
     digests.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, digests)| {
         let first = chunk * CHUNK;
         let mut salts = Vec::with_capacity(CHUNK);
@@ -98,8 +73,8 @@ fn leaf_digests<T: Packable>(
             salts_from(first + salts.len(), &mut salts);
         }
         let leaf = |(i, salt)| {
-            let (start, len) = geometry.span(first + i);
-            (&values[start..start + len], salt)
+            let start = layout.start(first + i);
+            (&values[start..start + layout.leaf_len(first + i)], salt)
         };
         let leaves: Vec<_> = salts.into_iter().take(digests.len()).enumerate().map(leaf).collect();
         hash_all(&leaves, digests);
@@ -110,14 +85,19 @@ fn leaf_digests<T: Packable>(
 #[cfg(test)]
 mod tests {
     use super::super::domain;
-    use super::super::poseidon::{compress, pack_bytes, sponge};
+    use super::super::poseidon::{Sponges, compress, pack_bytes, sponge};
     use super::*;
+    use crate::program::Layout;
     use proptest::prelude::*;
 
-    fn by_definition(values: &[i8], geometry: &Geometry, key: &Key) -> Digest {
-        let mut level: Vec<Digest> = (0..geometry.leaves())
+    fn map(rows: usize, row: usize, piece: usize) -> LayoutMap {
+        LayoutMap::new(&Layout { order: vec![0, 1], trailing: 1, piece }, &[rows, row])
+    }
+
+    fn by_definition(values: &[i8], layout: &LayoutMap, key: &Key) -> Digest {
+        let mut level: Vec<Digest> = (0..layout.leaves())
             .map(|leaf| {
-                let (start, len) = geometry.span(leaf);
+                let (start, len) = (layout.start(leaf), layout.leaf_len(leaf));
                 let bytes: Vec<u8> =
                     values[start..start + len].iter().map(|&v| v as u8 ^ 0x80).collect();
                 let mut elements = pack_bytes(&bytes);
@@ -139,12 +119,12 @@ mod tests {
         fn trees_follow_the_definition(
             rows in 1usize..400, row in 1usize..70, piece in 1usize..70, seed in any::<i8>()
         ) {
-            let geometry = Geometry { rows, row, piece: piece.min(row) };
+            let layout = map(rows, row, piece.min(row));
             let values: Vec<i8> =
                 (0..rows * row).map(|i| (i as i8).wrapping_mul(31).wrapping_add(seed)).collect();
             let key = Key::default();
-            let tree = Tree::salted(Ints::I8(&values), &geometry, &key, 4, 2);
-            prop_assert_eq!(tree.root(), by_definition(&values, &geometry, &key));
+            let tree = Tree::salted(Ints::I8(&values), &layout, &key, 4, 2);
+            prop_assert_eq!(tree.root(), by_definition(&values, &layout, &key));
         }
     }
 
@@ -160,34 +140,32 @@ mod tests {
     fn speed() {
         use sha2::{Digest as _, Sha256};
         let size = 48 << 20;
-        let values: Vec<i8> = (0..size).map(|i: usize| (i.wrapping_mul(2_654_435_761) >> 9) as i8).collect();
-        let mut state = [super::super::poseidon::Packed::default(); 24];
+        let values: Vec<i8> =
+            (0..size).map(|i: usize| (i.wrapping_mul(2_654_435_761) >> 9) as i8).collect();
+        let mut sponges = Sponges::new(domain::LEAF, 0, 1);
         let start = std::time::Instant::now();
-        for _ in 0..100_000 { super::super::poseidon::bare24(&mut state) };
-        println!("bare P24 {:.0} ns", start.elapsed().as_nanos() as f64 / 1e5);
-        let mut states = [[super::super::poseidon::Packed::default(); 24]; 8];
-        let start = std::time::Instant::now();
-        for _ in 0..10_000 { for s in &mut states { super::super::poseidon::bare24(s) } };
-        println!("bare P24 indep {:.0} ns lanes {LANES}", start.elapsed().as_nanos() as f64 / 8e4);
-        let mut state = [super::super::poseidon::Packed::default(); 16];
-        let start = std::time::Instant::now();
-        for _ in 0..100_000 { super::super::poseidon::bare16(&mut state) };
-        println!("bare P16 {:.0} ns", start.elapsed().as_nanos() as f64 / 1e5);
-        let mebibytes = |seconds: f64| size as f64 / 1e6 / seconds;
+        (0..100_000).for_each(|_| sponges.absorb(&Default::default()));
+        let bare = (48 * LANES) as f64 * 1e5 / 1e6 / start.elapsed().as_secs_f64();
+        println!("bare permutation: {bare:.0} MB/s");
+        let megabytes = |seconds: f64| size as f64 / 1e6 / seconds;
         for threads in [1, 2] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             for row in [64, 192, 1024] {
-                let geometry = Geometry { rows: size / row, row, piece: row };
+                let layout = map(size / row, row, row);
                 let start = std::time::Instant::now();
-                pool.install(|| Tree::salted(Ints::I8(&values), &geometry, &Key::default(), 0, 0));
-                let ours = mebibytes(start.elapsed().as_secs_f64());
+                pool.install(|| Tree::salted(Ints::I8(&values), &layout, &Key::default(), 0, 0));
+                let ours = megabytes(start.elapsed().as_secs_f64());
                 let start = std::time::Instant::now();
                 pool.install(|| {
                     let mut level: Vec<[u8; 32]> = values
                         .par_chunks(row)
                         .map(|row| {
                             let bytes: Vec<u8> = row.iter().map(|&v| v as u8).collect();
-                            Sha256::new().chain_update([0; 20]).chain_update(bytes).finalize().into()
+                            Sha256::new()
+                                .chain_update([0; 20])
+                                .chain_update(bytes)
+                                .finalize()
+                                .into()
                         })
                         .collect();
                     while level.len() > 1 {
@@ -197,8 +175,10 @@ mod tests {
                             .collect();
                     }
                 });
-                let sha = mebibytes(start.elapsed().as_secs_f64());
-                println!("{threads} threads, rows of {row}: Poseidon2 {ours:.0} MB/s, SHA-256 {sha:.0} MB/s");
+                let sha = megabytes(start.elapsed().as_secs_f64());
+                println!(
+                    "{threads} threads, rows of {row}: Poseidon2 {ours:.0} MB/s, SHA-256 {sha:.0} MB/s"
+                );
             }
         }
     }

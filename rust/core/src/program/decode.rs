@@ -82,7 +82,10 @@ fn layout(r: &mut Reader<'_>, rank: usize) -> Result<Layout> {
     }
     let trailing = usize::from(r.u8()?);
     if !(1..=rank).contains(&trailing) {
-        return Err(r.bad("bad number of trailing axes").expected(format!("1 to {rank}")).received(trailing));
+        return Err(r
+            .bad("bad number of trailing axes")
+            .expected(format!("1 to {rank}"))
+            .received(trailing));
     }
     Ok(Layout { order, trailing, piece: r.u32()? as usize })
 }

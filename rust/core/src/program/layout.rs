@@ -151,16 +151,21 @@ mod tests {
     /// The definition of the specification, word for word.
     fn by_definition(layout: &Layout, shape: &[usize], index: &[usize]) -> (usize, usize) {
         let x = layout.order.iter().fold(0, |x, &axis| x * shape[axis] + index[axis]);
-        let row: usize = layout.order[shape.len() - layout.trailing..].iter().map(|&a| shape[a]).product();
+        let row: usize =
+            layout.order[shape.len() - layout.trailing..].iter().map(|&a| shape[a]).product();
         (x / row * row.div_ceil(layout.piece) + x % row / layout.piece, x % row % layout.piece)
     }
 
     #[test]
     fn every_element_has_its_leaf_and_slot() {
         let shape = [2, 3, 1, 5];
-        for (order, trailing, piece) in
-            [([0, 1, 2, 3], 2, 4), ([0, 2, 1, 3], 1, 2), ([3, 1, 0, 2], 2, 5), ([1, 0, 3, 2], 4, 30), ([0, 3, 2, 1], 3, 7)]
-        {
+        for (order, trailing, piece) in [
+            ([0, 1, 2, 3], 2, 4),
+            ([0, 2, 1, 3], 1, 2),
+            ([3, 1, 0, 2], 2, 5),
+            ([1, 0, 3, 2], 4, 30),
+            ([0, 3, 2, 1], 3, 7),
+        ] {
             let layout = Layout { order: order.to_vec(), trailing, piece };
             let map = LayoutMap::new(&layout, &shape);
             let values: Vec<usize> = (0..30).collect();
@@ -180,6 +185,9 @@ mod tests {
     #[test]
     fn axes_of_one_element_do_not_cost_a_copy() {
         let layout = Layout { order: vec![1, 0, 2], trailing: 1, piece: 3 };
-        assert!(matches!(LayoutMap::new(&layout, &[4, 1, 3]).to_leaf_order(&[0; 12]), Cow::Borrowed(_)));
+        assert!(matches!(
+            LayoutMap::new(&layout, &[4, 1, 3]).to_leaf_order(&[0; 12]),
+            Cow::Borrowed(_)
+        ));
     }
 }

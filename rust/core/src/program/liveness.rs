@@ -70,7 +70,8 @@ fn reads(op: &Op) -> Vec<(Read, Vec<usize>)> {
         match gathered {
             Some((source, axis)) if std::ptr::eq(source, read) => {
                 let mut whole = read.clone();
-                whole.maps[axis] = AxisMap { i_axis: None, a: 0, k_axis: Some(0), b: 1, c: 0, d: 1 };
+                whole.maps[axis] =
+                    AxisMap { i_axis: None, a: 0, k_axis: Some(0), b: 1, c: 0, d: 1 };
                 found.push((whole, vec![read.view[axis]]));
             }
             _ => found.push((read.clone(), used.window.to_vec())),
@@ -122,7 +123,8 @@ impl<'a> Marker<'a> {
         let mut at = vec![0; self.space.len()];
         for &alive in live {
             if alive {
-                let index = self.i_axes.iter().zip(&dims).fold(0, |x, (&axis, dim)| x * dim + at[axis]);
+                let index =
+                    self.i_axes.iter().zip(&dims).fold(0, |x, (&axis, dim)| x * dim + at[axis]);
                 projected[index] = true;
             }
             advance(&mut at, self.space);

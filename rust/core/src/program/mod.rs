@@ -4,6 +4,7 @@ mod decode;
 mod encode;
 mod gates;
 mod layout;
+mod liveness;
 mod operands;
 mod ranges;
 #[cfg(test)]
@@ -19,6 +20,7 @@ pub use decode::decode;
 pub use encode::encode;
 pub use gates::{GatePlan, Scratch, Values, evaluate, reads};
 pub use layout::LayoutMap;
+pub use liveness::LIVE_SCALE;
 pub use operands::{OperandRef, OperandUse};
 pub use ranges::{Bound, Range, operand_range, requantise, rounding_bits};
 pub use types::*;
@@ -41,6 +43,8 @@ pub struct Checked {
     pub step_weight: u64,
     /// Products of the dot gates of one step.
     pub step_macs: u64,
+    /// Share of the step weight that live gates carry, in 1/1024 ([`LIVE_SCALE`]): 1 to 1024.
+    pub live: u64,
 }
 
 /// Decodes and judges program bytes.
@@ -52,7 +56,9 @@ pub fn load(bytes: &[u8]) -> Result<Checked> {
     validate::validate(&program)?;
     let bounds = ranges::derive(&program)?;
     let weights = weights::derive(&program)?;
-    let id = Sha256::new().chain_update(b"zktally program v1\0").chain_update(bytes).finalize().into();
+    let live = liveness::live_share(&program, &weights)?;
+    let id =
+        Sha256::new().chain_update(b"zktally program v1\0").chain_update(bytes).finalize().into();
     Ok(Checked {
         program,
         id,
@@ -61,9 +67,13 @@ pub fn load(bytes: &[u8]) -> Result<Checked> {
         gate_weight: weights.gate,
         step_weight: weights.step,
         step_macs: weights.macs,
+        live,
     })
 }
 
 fn invalid(message: impl Into<String>) -> Error {
     Error::new("program.invalid", message)
 }
+
+#[cfg(test)]
+mod tests;

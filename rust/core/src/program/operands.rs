@@ -36,7 +36,9 @@ impl Op {
                     })
                 });
                 let rest = [bias.as_ref(), Some(mult), Some(shift), rounding.as_ref()];
-                factors.chain(rest.into_iter().flatten().map(|o| whole(OperandRef::of(o)))).collect()
+                factors
+                    .chain(rest.into_iter().flatten().map(|o| whole(OperandRef::of(o))))
+                    .collect()
             }
             OpKind::Pick(Pick { window, operands, .. }) => {
                 let count = window.iter().product::<usize>() as u64;
@@ -56,7 +58,9 @@ impl Op {
     pub fn own(&self) -> u64 {
         match &self.kind {
             OpKind::Dot(dot) => dot.terms.iter().map(|term| term.size() as u64).sum(),
-            OpKind::Pick(pick) => (pick.window.iter().product::<usize>() * pick.operands.len()) as u64,
+            OpKind::Pick(pick) => {
+                (pick.window.iter().product::<usize>() * pick.operands.len()) as u64
+            }
             OpKind::Gather(_) | OpKind::Div(_) => 1,
         }
     }

@@ -56,7 +56,7 @@ pub struct Table {
 }
 
 /// `index = (a·i[i_axis] + b·k[k_axis] + c) / d`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AxisMap {
     pub i_axis: Option<usize>,
     pub a: i32,

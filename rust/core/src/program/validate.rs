@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use super::invalid;
+use super::operands::OperandRef;
 use super::types::*;
 use crate::error::Result;
 
@@ -23,8 +24,9 @@ pub(super) fn validate(program: &Program) -> Result<()> {
     for op in &program.ops {
         sizes(program, op).map_err(|rule| invalid(format!("op {:?}: {rule}", op.name)))?;
         for used in op.operands() {
-            if let super::OperandRef::Read(read) = used.operand {
-                maps(&op.space, used.window, read).map_err(|rule| invalid(format!("op {:?}: {rule}", op.name)))?;
+            if let OperandRef::Read(read) = used.operand {
+                maps(&op.space, used.window, read)
+                    .map_err(|rule| invalid(format!("op {:?}: {rule}", op.name)))?;
             }
         }
     }
@@ -49,7 +51,9 @@ fn counts(program: &Program) -> Result<()> {
     ];
     for (what, count, limit) in limits {
         if count > limit {
-            return Err(invalid(format!("too many {what}")).expected(format!("at most {limit}")).received(count));
+            return Err(invalid(format!("too many {what}"))
+                .expected(format!("at most {limit}"))
+                .received(count));
         }
     }
     Ok(())
@@ -85,7 +89,9 @@ fn tensor_rules(tensor: &Tensor) -> Rule {
         }
         Source::Prf { .. } => {
             let span = i64::from(*hi) - i64::from(*lo) + 1;
-            require(span > 1 && span & (span - 1) == 0, || "a prf range has 2^b values, b = 1 to 24".into())
+            require(span > 1 && span & (span - 1) == 0, || {
+                "a prf range has 2^b values, b = 1 to 24".into()
+            })
         }
     }
 }
@@ -103,13 +109,17 @@ fn sizes(program: &Program, op: &Op) -> Rule {
                 size(&term.window, MAX_PRODUCTS).map(|size| sum + size)
             });
             require(products.is_some_and(|n| n <= MAX_PRODUCTS), too_many_products)?;
-            require(dot.table.is_none_or(|table| table < program.tables.len()), || "there is no such table".into())?;
+            require(dot.table.is_none_or(|table| table < program.tables.len()), || {
+                "there is no such table".into()
+            })?;
         }
         OpKind::Pick(Pick { mode, window, operands }) => {
             let products = size(window, MAX_PRODUCTS).map(|size| size * operands.len());
             require(products.is_some_and(|n| n <= MAX_PRODUCTS), too_many_products)?;
             let windowed = matches!(mode, PickMode::Max | PickMode::Argmax);
-            require(windowed || size(window, 1) == Some(1), || "only max and argmax have a window".into())?;
+            require(windowed || size(window, 1) == Some(1), || {
+                "only max and argmax have a window".into()
+            })?;
         }
         OpKind::Gather(Gather { axis, source, .. }) => {
             require(*axis < source.view.len(), || format!("the source has no axis {axis}"))?;
@@ -117,7 +127,7 @@ fn sizes(program: &Program, op: &Op) -> Rule {
         OpKind::Div(_) => {}
     }
     for used in op.operands() {
-        if let super::OperandRef::Read(read) = used.operand {
+        if let OperandRef::Read(read) = used.operand {
             require(read.tensor < tensors.len(), || format!("there is no tensor {}", read.tensor))?;
             let tensor = &tensors[read.tensor];
             require(size(&read.view, MAX_SIZE) == Some(tensor.size()), || {
@@ -135,13 +145,19 @@ fn too_many_products() -> String {
 /// Axes that exist; without a pad, whole indices that are provably in range.
 fn maps(space: &[usize], window: &[usize], read: &Read) -> Rule {
     for (axis, (map, &dim)) in read.maps.iter().zip(&read.view).enumerate() {
-        require(map.i_axis.is_none_or(|i| i < space.len()), || format!("view axis {axis}: no such space axis"))?;
-        require(map.k_axis.is_none_or(|k| k < window.len()), || format!("view axis {axis}: no such window axis"))?;
+        require(map.i_axis.is_none_or(|i| i < space.len()), || {
+            format!("view axis {axis}: no such space axis")
+        })?;
+        require(map.k_axis.is_none_or(|k| k < window.len()), || {
+            format!("view axis {axis}: no such window axis")
+        })?;
         if read.pad.is_none() {
             let (lo, hi) = map.extremes(space, window);
             require(map.d == 1, || format!("view axis {axis}: a divisor needs a pad"))?;
             require(lo >= 0 && hi < dim as i64, || {
-                format!("view axis {axis}: indices {lo} to {hi} leave [0, {dim}) and there is no pad")
+                format!(
+                    "view axis {axis}: indices {lo} to {hi} leave [0, {dim}) and there is no pad"
+                )
             })?;
         }
     }
@@ -152,7 +168,8 @@ impl AxisMap {
     /// Least and largest numerator over a space and a window. Dims are below 2^31 and factors are
     /// i32, so nothing overflows.
     pub(super) fn extremes(&self, space: &[usize], window: &[usize]) -> (i64, i64) {
-        let last = |axis: Option<usize>, dims: &[usize]| axis.map_or(0, |axis| dims[axis] as i64 - 1);
+        let last =
+            |axis: Option<usize>, dims: &[usize]| axis.map_or(0, |axis| dims[axis] as i64 - 1);
         let i = i64::from(self.a) * last(self.i_axis, space);
         let k = i64::from(self.b) * last(self.k_axis, window);
         let c = i64::from(self.c);
@@ -175,34 +192,38 @@ fn unique<'a>(what: &str, mut names: impl Iterator<Item = &'a String>) -> Result
     }
 }
 
-/// Tensors of a role, each of which must stand in exactly one place.
-fn exactly_once(program: &Program, role: Role, places: &[usize], place: &str) -> Result<()> {
-    for &t in &program.of_role(&[role]) {
-        let count = places.iter().filter(|&&other| other == t).count();
-        if count != 1 {
-            let name = &program.tensors[t].name;
-            return Err(invalid(format!("tensor {name:?} stands in {count} {place}s, not in one")));
-        }
-    }
-    Ok(())
-}
-
-fn at_most_once(program: &Program, places: &[usize], place: &str) -> Result<()> {
+/// Refuses a list that names a tensor twice or leaves one of the role that must stand there unnamed.
+fn named_once(program: &Program, places: &[usize], place: &str, must: Option<Role>) -> Result<()> {
     let mut seen = HashSet::new();
-    match places.iter().find(|&&t| !seen.insert(t)) {
-        Some(&t) => Err(invalid(format!("tensor {:?} stands in two {place}s", program.tensors[t].name))),
+    if let Some(&t) = places.iter().find(|&&t| !seen.insert(t)) {
+        return Err(invalid(format!(
+            "tensor {:?} stands in two {place}s",
+            program.tensors[t].name
+        )));
+    }
+    let missing = program
+        .tensors
+        .iter()
+        .enumerate()
+        .find(|(t, tensor)| Some(tensor.role) == must && !seen.contains(t));
+    match missing {
+        Some((_, tensor)) => Err(invalid(format!("tensor {:?} stands in no {place}", tensor.name))),
         None => Ok(()),
     }
 }
 
 fn ports(program: &Program) -> Result<()> {
-    let sides = [(&program.inputs, Role::Input, "an input"), (&program.outputs, Role::Value, "an output")];
+    let sides =
+        [(&program.inputs, Role::Input, "an input"), (&program.outputs, Role::Value, "an output")];
     let mut batch = None;
     for (ports, role, what) in sides {
         for port in ports {
             let tensor = program.tensors.get(port.tensor).filter(|tensor| tensor.role == role);
             let Some(tensor) = tensor else {
-                return Err(invalid(format!("port {:?}: {what} port names a tensor of that role", port.name)));
+                return Err(invalid(format!(
+                    "port {:?}: {what} port names a tensor of that role",
+                    port.name
+                )));
             };
             if let Some(axis) = port.batch
                 && *batch.get_or_insert(tensor.shape[axis]) != tensor.shape[axis]
@@ -212,8 +233,8 @@ fn ports(program: &Program) -> Result<()> {
         }
     }
     let tensors = |ports: &[Port]| ports.iter().map(|port| port.tensor).collect::<Vec<_>>();
-    exactly_once(program, Role::Input, &tensors(&program.inputs), "input port")?;
-    at_most_once(program, &tensors(&program.outputs), "output port")?;
+    named_once(program, &tensors(&program.inputs), "input port", Some(Role::Input))?;
+    named_once(program, &tensors(&program.outputs), "output port", None)?;
     if program.outputs.is_empty() && program.states.is_empty() {
         return Err(invalid("there is neither an output port nor a state"));
     }
@@ -237,9 +258,10 @@ fn states(program: &Program) -> Result<()> {
             )));
         }
     }
-    let (from, to): (Vec<_>, Vec<_>) = program.states.iter().map(|link| (link.state, link.value)).unzip();
-    exactly_once(program, Role::State, &from, "state link")?;
-    at_most_once(program, &to, "state link")
+    let (from, to): (Vec<_>, Vec<_>) =
+        program.states.iter().map(|link| (link.state, link.value)).unzip();
+    named_once(program, &from, "state link", Some(Role::State))?;
+    named_once(program, &to, "state link", None)
 }
 
 /// Each value tensor is defined once, and before it is read.
@@ -250,13 +272,19 @@ fn definitions(program: &Program) -> Result<()> {
         for t in op.tensors() {
             let tensor = &program.tensors[t];
             if tensor.role == Role::Value && !defined[t] {
-                return Err(invalid(format!("op {:?} reads {:?}, not yet defined", op.name, tensor.name)));
+                return Err(invalid(format!(
+                    "op {:?} reads {:?}, not yet defined",
+                    op.name, tensor.name
+                )));
             }
             read[t] = true;
         }
         let out = &program.tensors[op.out];
         if out.role != Role::Value || std::mem::replace(&mut defined[op.out], true) {
-            return Err(invalid(format!("op {:?}: its output {:?} is already fixed", op.name, out.name)));
+            return Err(invalid(format!(
+                "op {:?}: its output {:?} is already fixed",
+                op.name, out.name
+            )));
         }
     }
     for (t, tensor) in program.tensors.iter().enumerate() {

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..graph import Graph, Node
-from ..quantise import Floats
+from .graph import Graph, Node
+from .quantise import Floats
 
 if TYPE_CHECKING:
-    from ..builder import Builder
+    from .builder import Builder
 
 
 def _always(node: Node, graph: Graph) -> str | None:

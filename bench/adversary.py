@@ -1,0 +1,55 @@
+"""Provers that lie: traces with chosen wrong gates, everything after them recomputed honestly.
+
+Used by `zktally bench sampling` and by the tests: such runs are caught at the rates that the formula
+gives, or the formula is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ..circuits.model import CompiledModel
+from ..circuits.reference import DTYPES
+from ..verifier.gates import evaluate
+from ..verifier.program.types import Program, Role, gates
+
+Wrong = Mapping[int, np.ndarray]
+"""By op number: the numbers of the gates to falsify."""
+
+
+class _Store:
+    def __init__(self, arrays: dict[int, np.ndarray]) -> None:
+        self._arrays = arrays
+
+    def read(self, tensor: int, offsets: np.ndarray) -> np.ndarray:
+        return self._arrays[tensor].reshape(-1)[offsets].astype(np.int64)
+
+
+def falsify(program: Program, op: int, values: np.ndarray, wrong: np.ndarray) -> np.ndarray:
+    """The op's output with the given gates moved to another value of the declared range."""
+    tensor = program.tensors[program.ops[op].out]
+    flat = values.reshape(-1).astype(np.int64)
+    flat[wrong] = np.where(flat[wrong] < tensor.hi, flat[wrong] + 1, tensor.lo)
+    return flat.astype(DTYPES[tensor.width]).reshape(tensor.shape)
+
+
+def false_trace(
+    model: CompiledModel, inputs: Sequence[np.ndarray], wrong: Wrong
+) -> list[np.ndarray]:
+    """All value tensors, in tensor order, of a step in which exactly the `wrong` gates are wrong.
+
+    For programs without state and prf tensors.
+    """
+    program = model.checked.program
+    arrays = dict(zip(program.of_role(Role.INPUT), inputs, strict=True))
+    arrays |= dict(zip(program.of_role(Role.WEIGHT), model.weights, strict=True))
+    for number, op in enumerate(program.ops):
+        out = program.tensors[op.out]
+        values = evaluate(program, op, np.arange(gates(op), dtype=np.int64), _Store(arrays))
+        values = values.astype(DTYPES[out.width]).reshape(out.shape)
+        if number in wrong:
+            values = falsify(program, number, values, wrong[number])
+        arrays[op.out] = values
+    return [arrays[number] for number in program.of_role(Role.VALUE)]

@@ -1,0 +1,264 @@
+"""zktally bench sampling: are liars caught at the rates that the formula gives?
+
+Each cell is an adversary with known wrong gates, run many times against the whole pipeline (fresh
+salts, real commitments, the Rust verifier). The observed rate must lie in the 99.9 % binomial
+interval around the exact probability of docs/protocol.md section 5.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from ..circuits.compile import compile
+from ..circuits.model import CompiledModel
+from ..prover import Claims, FastRun
+from ..verifier.errors import VerificationFailed
+from ..verifier.inputs import quantise
+from ..verifier.policy import Policy
+from ..verifier.program.types import gates
+from ..verifier.sampling import Counts, draw, sample_count
+from .adversary import Wrong, false_trace
+from .machine import describe
+
+BATCH = 4
+STEPS = 4
+CONFIDENCE = 0.999
+Steps = dict[int, Wrong]
+Trace = tuple[Sequence[np.ndarray], Sequence[np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One adversary: wrong gates by step and op, and what the receipt claims."""
+
+    name: str
+    delta: float
+    bits: int
+    wrong: Steps
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How often the adversary was caught, and how often the formula says."""
+
+    cell: Cell
+    trials: int
+    caught: int
+    expected: float
+    low: int
+    high: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether the rate is the formula's."""
+        return self.low <= self.caught <= self.high
+
+    def row(self) -> dict[str, object]:
+        """The outcome as one JSON-ready object."""
+        return {
+            "cell": self.cell.name,
+            "delta": self.cell.delta,
+            "bits": self.cell.bits,
+            "trials": self.trials,
+            "caught": self.caught,
+            "expected": self.expected,
+            "interval": [self.low, self.high],
+            "ok": self.ok,
+        }
+
+
+def tiny_cnn() -> onnx.ModelProto:
+    """A float CNN with ops of very different weights: 1x12x12 → conv 6@3x3 → pool → 64 → 48 → 5."""
+    rng = np.random.default_rng(3)
+
+    def weight(name: str, *shape: int) -> onnx.TensorProto:
+        scale = math.sqrt(2 / math.prod(shape[1:]))
+        return numpy_helper.from_array(
+            (rng.standard_normal(shape) * scale).astype(np.float32), name
+        )
+
+    nodes = [
+        helper.make_node("Conv", ["x", "w0"], ["c"], "conv"),
+        helper.make_node("Relu", ["c"], ["r"], "relu0"),
+        helper.make_node("MaxPool", ["r"], ["p"], "pool", kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Flatten", ["p"], ["f"], "flatten"),
+        helper.make_node("Gemm", ["f", "w1"], ["g1"], "fc1", transB=1),
+        helper.make_node("Relu", ["g1"], ["h1"], "relu1"),
+        helper.make_node("Gemm", ["h1", "w2"], ["g2"], "fc2", transB=1),
+        helper.make_node("Relu", ["g2"], ["h2"], "relu2"),
+        helper.make_node("Gemm", ["h2", "w3"], ["y"], "fc3", transB=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tiny_cnn",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 1, 12, 12])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 5])],
+        [
+            weight("w0", 6, 1, 3, 3),
+            weight("w1", 64, 150),
+            weight("w2", 48, 64),
+            weight("w3", 5, 48),
+        ],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def cells(model: CompiledModel) -> list[Cell]:
+    """Adversaries: one gate, spread, a whole cheap op, one step of many, the lightest ops."""
+    program, weights = model.checked.program, model.checked.weights
+    count = [gates(op) for op in program.ops]
+    hidden = len(program.ops) - 2
+    inner = list(range(len(program.ops) - 1))
+    lightest = min(inner, key=lambda c: weights.weight[c] * count[c])
+    rng = np.random.default_rng(5)
+
+    def some(op: int, share: float) -> np.ndarray:
+        return rng.choice(count[op], max(1, round(share * count[op])), replace=False)
+
+    found = []
+    for delta, bits in ((0.05, 2), (0.1, 2), (0.1, 4), (0.2, 3), (0.3, 5)):
+        placements: dict[str, Steps] = {
+            "one gate, the last hidden activation": {1: {hidden: np.array([7])}},
+            "a δ fraction spread out": {
+                j: {c: some(c, delta) for c in inner} for j in range(STEPS)
+            },
+            "half of the cheapest op in one step": {2: {lightest: some(lightest, 0.5)}},
+            "a δ fraction of one step of many": {3: {c: some(c, delta) for c in inner}},
+            "a δ fraction in the lightest op": {
+                j: {lightest: some(lightest, delta)} for j in range(STEPS)
+            },
+        }
+        found += [Cell(name, delta, bits, wrong) for name, wrong in placements.items()]
+    return found
+
+
+def catch_probability(counts: Counts, cell: Cell) -> float:
+    """Exact probability that at least one wrong gate is drawn or enumerated."""
+    program, weights = counts.checked.program, counts.checked.weights
+    totals = np.zeros(len(program.ops))
+    for wrong in cell.wrong.values():
+        for op, numbers in wrong.items():
+            totals[op] += len(numbers)
+    if any(total and full for total, full in zip(totals, counts.enumerated, strict=True)):
+        return 1.0
+    share = float(totals @ np.array(weights.weight)) / (STEPS * weights.step_weight)
+    missed = (1 - share) ** counts.samples
+    for total, op in zip(totals, program.ops, strict=True):
+        missed *= (1 - total / (STEPS * gates(op))) ** counts.samples_per_op
+    return float(1 - missed)
+
+
+def run_of(model: CompiledModel, traces: Sequence[Trace]) -> FastRun:
+    """A committed run of given traces, with fresh salts."""
+    run = FastRun(model.core, model.checked)
+    for inputs, values in traces:
+        run.push(inputs, values)
+    run.commit()
+    return run
+
+
+def attack(model: CompiledModel, cell: Cell, trials: int, traces: Sequence[Trace]) -> int:
+    """Number of trials in which the liar was caught."""
+    from ..api import verify
+
+    policy = Policy(max_delta=0.5, min_bits=1)
+    claims = Claims(cell.delta, bits=cell.bits)
+    caught = 0
+    for _ in range(trials):
+        receipt = run_of(model, traces).prove(claims, STEPS * BATCH)
+        try:
+            verified = verify(receipt, model.model_id, policy)
+        except VerificationFailed as error:
+            if error.code != "verify.gate":
+                raise
+            caught += 1
+        else:
+            if "certified" in verified.guarantee.outputs.values():
+                raise AssertionError("a run with a wrong gate was called certified")
+    return caught
+
+
+def binomial_interval(trials: int, probability: float, confidence: float) -> tuple[int, int]:
+    """The central interval of a binomial distribution, both ends included."""
+    tail = (1 - confidence) / 2
+    masses = [
+        math.comb(trials, k) * probability**k * (1 - probability) ** (trials - k)
+        for k in range(trials + 1)
+    ]
+    sums = np.cumsum(masses)
+    low = int(np.searchsorted(sums, tail))
+    high = int(np.searchsorted(sums, 1 - tail))
+    return low, min(high, trials)
+
+
+def outcomes(trials: int) -> list[Outcome]:
+    """Run every cell."""
+    model = compile(tiny_cnn(), _images(64, 0), batch=BATCH, public=True)
+    batches, items = quantise(model.checked.program, _images(STEPS * BATCH, 1))
+    found = []
+    for cell in cells(model):
+        traces = [
+            (batch, false_trace(model, batch, cell.wrong.get(step, {})))
+            for step, batch in enumerate(batches)
+        ]
+        journal = run_of(model, traces).journal(Claims(cell.delta, bits=cell.bits), items)
+        expected = catch_probability(Counts(model.checked, journal), cell)
+        low, high = binomial_interval(trials, expected, CONFIDENCE)
+        caught = attack(model, cell, trials, traces)
+        found.append(Outcome(cell, trials, caught, expected, low, high))
+    return found
+
+
+def _images(count: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).random((count, 1, 12, 12), np.float32)
+
+
+@dataclass(frozen=True)
+class Grinding:
+    """A prover that commits again and again until the draws miss its wrong gates."""
+
+    tries: int
+    bits: int
+    successes: int
+    bound: float
+    limit: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether it did no better than its bound."""
+        return self.successes <= self.limit
+
+
+def grind(tries: int, delta: float = 0.1, bits: int = 10, weight: int = 1 << 20) -> Grinding:
+    """Draw with `tries` seeds against a wrong share of just over δ; count those that miss it."""
+    count = sample_count(round(delta * 1e6), 1, 1, bits)
+    wrong = math.floor(delta * weight) + 1
+    successes = 0
+    for attempt in range(tries):
+        seed = hashlib.sha256(attempt.to_bytes(8, "little")).digest()
+        successes += bool(np.all(draw(seed, 0, weight, count) >= wrong))
+    bound = 2.0**-bits
+    mean = tries * bound
+    return Grinding(tries, bits, successes, bound, math.ceil(mean + 3.3 * math.sqrt(mean) + 3))
+
+
+def main(args: argparse.Namespace) -> int:
+    """Print every cell; exit code 1 if one is off."""
+    found = outcomes(args.trials)
+    for outcome in found:
+        print(json.dumps(outcome.row(), ensure_ascii=False, sort_keys=True))
+    grinding = grind(args.tries)
+    print(json.dumps({"grinding": vars(grinding) | {"ok": grinding.ok}, "machine": describe()}))
+    good = sum(outcome.ok for outcome in found)
+    print(f"{good} of {len(found)} cells inside the 99.9 % interval", file=sys.stderr)
+    return 0 if good == len(found) and grinding.ok else 1

@@ -1,0 +1,183 @@
+"""Ranges of float values, by running the model in onnxruntime on data that stands for its use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import helper
+
+from ..verifier.errors import CompileError, UsageError
+from .graph import Array, Graph
+
+BINS = 1 << 14
+METHODS = ("minmax", "percentile")
+
+Feeds = dict[str, Array]
+Range = tuple[float, float]
+
+
+def feeds(graph: Graph, data: npt.ArrayLike | Mapping[str, npt.ArrayLike]) -> Feeds:
+    """Check data for a model: an array [n, ...], or one per input name, of floats or integers.
+
+    Axis 0 counts samples: for a model without a dynamic axis it is a multiple of that axis' size.
+
+    Raises:
+        UsageError: `usage.input`, naming what does not fit.
+    """
+    if isinstance(data, Mapping):
+        given = {str(name): np.asarray(array) for name, array in data.items()}
+    elif len(graph.inputs) == 1:
+        given = {graph.inputs[0]: np.asarray(data)}
+    else:
+        raise _bad("the model has several inputs: give a dict by name", list(graph.inputs))
+    if set(given) != set(graph.inputs):
+        raise _bad("the input names are not the model's", list(graph.inputs), sorted(given))
+    for name, array in given.items():
+        _check_array(graph, name, array)
+    counts = {name: len(array) // unit(graph, name) for name, array in given.items()}
+    if len(set(counts.values())) > 1:
+        raise _bad("the inputs have different numbers of samples", received=counts)
+    return {name: _cast(graph, name, given[name]) for name in graph.inputs}
+
+
+def unit(graph: Graph, name: str) -> int:
+    """Rows of axis 0 of an input that make one sample."""
+    return 1 if name in graph.batched else graph.shapes[name][0] if graph.shapes[name] else 1
+
+
+def samples(graph: Graph, data: Feeds) -> int:
+    """Number of samples in checked data."""
+    name = graph.inputs[0]
+    return len(data[name]) // unit(graph, name)
+
+
+def steps(graph: Graph, data: Feeds) -> Iterator[Feeds]:
+    """The data in steps of the graph's batch; the last may be shorter if the batch is dynamic."""
+    count, size = samples(graph, data), graph.batch
+    for start in range(0, count, size):
+        stop = min(start + size, count)
+        rows = {name: unit(graph, name) for name in data}
+        yield {name: array[start * rows[name] : stop * rows[name]] for name, array in data.items()}
+
+
+def run_float(graph: Graph, names: Iterable[str], data: Feeds) -> Iterator[Feeds]:
+    """The float values of these names, step by step."""
+    import onnxruntime
+
+    wanted = sorted(set(names))
+    model = onnx.ModelProto()
+    model.CopyFrom(graph.source)
+    outputs = {output.name for output in model.graph.output}
+    model.graph.output.extend(
+        helper.make_tensor_value_info(name, graph.types[name], None)
+        for name in wanted
+        if name not in outputs and name not in graph.inputs
+    )
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        asked = [name for name in wanted if name not in graph.inputs]
+        for step in steps(graph, data):
+            found = dict(zip(asked, session.run(asked, step), strict=True)) if asked else {}
+            yield {**found, **{name: step[name] for name in wanted if name in step}}
+    except onnxruntime.capi.onnxruntime_pybind11_state.OnnxRuntimeException as error:
+        raise CompileError(
+            f"onnxruntime cannot run the model: {str(error).splitlines()[0]}",
+            code="compile.bad-model",
+        ) from error
+
+
+def calibrate(
+    graph: Graph, names: Iterable[str], data: Feeds, method: str, percentile: float
+) -> dict[str, Range]:
+    """The range of each value over all samples.
+
+    `minmax` takes the extremes; `percentile` (50 to 100) cuts that share of values off at both
+    ends, so that a few outliers do not make the code coarse for all others (they saturate).
+
+    Raises:
+        UsageError: an unknown method or a percentile outside (50, 100].
+        CompileError: `compile.calibration` without samples, `compile.not-finite` for NaN or
+            infinity in a value.
+    """
+    if method not in METHODS:
+        raise UsageError("unknown calibration method", expected=METHODS, received=method)
+    if not 50.0 < percentile <= 100.0:
+        raise UsageError("percentile out of range", expected="50 < p ≤ 100", received=percentile)
+    wanted = sorted(set(names))
+    extremes: dict[str, Range] = {}
+    for values in run_float(graph, wanted, data):
+        for name in wanted:
+            extremes[name] = _joined(name, extremes.get(name), values[name])
+    if not extremes:
+        raise missing("the calibration data is empty")
+    if method == "minmax":
+        return extremes
+    return _percentiles(extremes, run_float(graph, wanted, data), percentile)
+
+
+def missing(message: str) -> CompileError:
+    """The error for absent calibration data."""
+    return CompileError(
+        message,
+        code="compile.calibration",
+        expected="an array [n, ...] of typical inputs, or a dict of them by input name",
+        hint="pass some 100 samples of real inputs (not those that you evaluate on)",
+    )
+
+
+def _joined(name: str, so_far: Range | None, values: Array) -> Range:
+    low, high = float(np.min(values)), float(np.max(values))
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise CompileError(
+            f"value {name!r} becomes infinite or NaN on the calibration data",
+            code="compile.not-finite",
+            hint="check the model and the data in float first",
+        )
+    return (low, high) if so_far is None else (min(low, so_far[0]), max(high, so_far[1]))
+
+
+def _percentiles(
+    extremes: Mapping[str, Range], runs: Iterator[Feeds], percentile: float
+) -> dict[str, Range]:
+    """Percentiles from histograms between the extremes, accurate to a bin."""
+    counts: dict[str, npt.NDArray[Any]] = {name: np.zeros(BINS, np.int64) for name in extremes}
+    for values in runs:
+        for name, span in extremes.items():
+            counts[name] += np.histogram(values[name].astype(np.float64), BINS, span)[0]
+    return {name: _cut(counts[name], extremes[name], percentile) for name in extremes}
+
+
+def _cut(counts: npt.NDArray[Any], span: Range, percentile: float) -> Range:
+    edges = np.linspace(*span, BINS + 1)
+    share = np.cumsum(counts) / counts.sum()
+    high = int(np.searchsorted(share, percentile / 100.0))
+    low = int(np.searchsorted(share, 1.0 - percentile / 100.0, side="right"))
+    return float(edges[min(low, BINS - 1)]), float(edges[min(high, BINS - 1) + 1])
+
+
+def _check_array(graph: Graph, name: str, array: Array) -> None:
+    shape = graph.shapes[name]
+    if array.dtype.kind not in "fiub":
+        raise _bad(f"input {name!r} is not numeric", "floats", array.dtype)
+    whole = array.ndim == len(shape) and array.ndim > 0 and len(array) % unit(graph, name) == 0
+    if not whole or array.shape[1:] != shape[1:]:
+        expected = f"[n, {', '.join(map(str, shape[1:]))}]" if shape[1:] else "[n]"
+        raise _bad(f"input {name!r} has another shape", expected, list(array.shape))
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise _bad(f"input {name!r} contains NaN or infinity", "finite values")
+
+
+def _cast(graph: Graph, name: str, array: Array) -> Array:
+    return array.astype(helper.tensor_dtype_to_np_dtype(graph.types[name]))
+
+
+def _bad(message: str, expected: object = None, received: object = None) -> UsageError:
+    return UsageError(message, code="usage.input", expected=expected, received=received)

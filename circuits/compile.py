@@ -1,0 +1,215 @@
+"""ONNX in, integer program out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy.typing as npt
+import onnx
+
+from ..verifier.errors import InvalidProgram, RangeOverflow, UnsupportedOp, UsageError
+from ..verifier.program.checked import Checked, check
+from ..verifier.program.operands import products
+from ..verifier.program.ranges import ACC_MAX, abs_max, operand_range
+from ..verifier.program.types import Dot, Program, Role
+from ..verifier.program.validate import validate
+from . import calibrate as calibration_
+from . import graph as graphs
+from . import reference
+from .builder import Builder
+from .evaluate import Executor, compare
+from .fuse import fuse
+from .graph import Array, Graph, Node
+from .model import CompiledModel, Record, checked_key
+from .operator import Operator
+from .ops import OPERATORS
+from .report import report
+
+EVALUATED = 64
+"""Samples on which integers and floats are compared by default."""
+
+ModelLike = str | Path | bytes | onnx.ModelProto
+Data = npt.ArrayLike | Mapping[str, npt.ArrayLike]
+
+
+def compile(
+    model: ModelLike,
+    calibration: Data | None,
+    *,
+    batch: int = 1,
+    public: bool = False,
+    method: str = "minmax",
+    percentile: float = 99.99,
+    exact: Iterable[str] | Literal["all"] = (),
+    name: str | None = None,
+    weights_key: bytes | None = None,
+    evaluation: Data | None = None,
+    evaluate: int = EVALUATED,
+    executor: Executor = reference.run,
+) -> CompiledModel:
+    """Compile a float model to an integer program with int8 weights and activations.
+
+    Args:
+        model: an ONNX file, its bytes, or a loaded model.
+        calibration: typical inputs, an array [n, ...] or a dict of them by input name.
+        batch: items of one step; the size of the inputs' dynamic first axis.
+        public: salt the weights with zero, so that anyone can recompute their root.
+        method: `minmax`, or `percentile` (values beyond it saturate).
+        percentile: for that method, in percent.
+        exact: names of ONNX nodes all of whose gates every receipt checks, or "all"; the ops that
+            define outputs always are.
+        name: name of the program (default: the graph's).
+        weights_key: 32 bytes, to get the same model id again (default: from the OS).
+        evaluation: data to compare integers and floats on (default: the calibration data).
+        evaluate: how many of its samples.
+        executor: runs the program for the comparison.
+
+    Raises:
+        UsageError: files, arguments, shapes of data.
+        CompileError: what of the model cannot be compiled; UnsupportedOp lists all such nodes,
+            RangeOverflow names the op whose bound does not fit.
+    """
+    key = checked_key(weights_key, public)
+    source, fused = prepare(model, batch, name)
+    if calibration is None:
+        raise calibration_.missing("there is no calibration data")
+    data = calibration_.feeds(source, calibration)
+    ranges = calibration_.calibrate(source, needed(fused), data, method, percentile)
+    chosen = exact_nodes(fused, exact)
+    record = Record(source.name, batch, method, float(percentile), chosen, ranges)
+    built = build(fused, record)
+    tested = data if evaluation is None else calibration_.feeds(source, evaluation)
+    fidelity = compare(
+        fused,
+        built.checked.program,
+        built.weights,
+        built.builder.layers,
+        built.builder.values,
+        tested,
+        evaluate,
+        executor,
+    )
+    summary = report(source, built.checked, built.builder.layers, fidelity)
+    return CompiledModel(built.checked, built.weights, key, record, summary)
+
+
+@dataclass(frozen=True)
+class Built:
+    """A lowered graph: the checked program, its weights, and the builder with its layers."""
+
+    checked: Checked
+    weights: tuple[Array, ...]
+    builder: Builder
+
+
+def prepare(model: ModelLike, batch: int, name: str | None = None) -> tuple[Graph, Graph]:
+    """Read a model; return its graph, and the one to be lowered. Refuses what is unsupported."""
+    source = graphs.read(model, batch)
+    source = replace(source, name=name or source.name or "model")
+    refuse_unsupported(source, OPERATORS)
+    return source, fuse(source, OPERATORS)
+
+
+def build(graph: Graph, record: Record) -> Built:
+    """Lower a prepared graph with recorded ranges; the same record gives the same bytes."""
+    builder = Builder(graph, record.ranges, OPERATORS, frozenset(record.exact))
+    program = builder.lower()
+    dtypes = [reference.DTYPES[program.tensors[t].width] for t in program.of_role(Role.WEIGHT)]
+    weights = tuple(a.astype(t) for a, t in zip(builder.weights, dtypes, strict=True))
+    return Built(_judge(program), weights, builder)
+
+
+def needed(graph: Graph) -> set[str]:
+    """The float values whose ranges the lowering may ask for."""
+    names = set(graph.inputs)
+    for node in graph.nodes:
+        names.update(node.outputs[:1])
+        if node.activation is not None:
+            names.add(node.activation.inputs[0])
+    return {name for name in names if graph.is_float(name)}
+
+
+def refuse_unsupported(graph: Graph, operators: Mapping[str, Operator]) -> None:
+    """Raise one `UnsupportedOp` that lists every node (and input) that cannot be compiled."""
+    found = [
+        f"input {name!r}: it has the type {onnx.TensorProto.DataType.Name(graph.types[name])}, "
+        f"only float inputs compile; cast before the model"
+        for name in graph.inputs
+        if not graph.is_float(name)
+    ]
+    for node in graph.nodes:
+        reason = _unsupported(node, graph, operators)
+        if reason is not None:
+            found.append(f"node {node.name!r} ({node.op}): {reason}")
+    if found:
+        raise UnsupportedOp(
+            "the model cannot be compiled:\n  " + "\n  ".join(found),
+            expected=", ".join(sorted(operators)),
+            hint="replace these nodes, or cut the model before them",
+        )
+
+
+def _unsupported(node: Node, graph: Graph, operators: Mapping[str, Operator]) -> str | None:
+    if node.op not in operators:
+        if node.op in ("QuantizeLinear", "DequantizeLinear"):
+            return "models that are quantised already do not compile; export the float model"
+        return "this operator does not compile; express it by others or run it outside the model"
+    reads = [name for name in node.inputs if name and name not in graph.constants]
+    whole = [name for name in reads if not graph.is_float(name)]
+    if whole and node.op not in ("Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten"):
+        return f"its input {whole[0]!r} holds integers; only views of them compile"
+    if any(len(graph.shapes[name]) > 8 for name in (*reads, node.output)):
+        return "it has more than 8 axes"
+    return operators[node.op].support(node, graph)
+
+
+def exact_nodes(graph: Graph, names: Iterable[str] | Literal["all"]) -> tuple[str, ...]:
+    """Names of the nodes that are lowered for the ONNX nodes named (fused ones have one name).
+
+    Raises:
+        UsageError: no node has such a name.
+    """
+    if names == "all":
+        return tuple(sorted(node.name for node in graph.nodes))
+    known = {node.name: node.name for node in graph.nodes}
+    known |= {n.activation.name: n.name for n in graph.nodes if n.activation is not None}
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        raise UsageError("exact names no such node", expected=sorted(known), received=unknown)
+    return tuple(sorted({known[name] for name in names}))
+
+
+def _judge(program: Program) -> Checked:
+    """The reader's own judgement; bounds that do not fit are a matter of the model's ranges."""
+    try:
+        return check(program)
+    except InvalidProgram as error:
+        validate(program)  # raises again where the program itself is ill-formed
+        _refuse_wide(program)
+        raise RangeOverflow(
+            error.message,
+            expected=error.expected,
+            received=error.received,
+            hint="calibrate on data that covers the ranges seen in use",
+        ) from error
+
+
+def _refuse_wide(program: Program) -> None:
+    """Sums beyond a field element would need operands without zero points; the compiler has none."""
+    for op in program.ops:
+        if not isinstance(op, Dot):
+            continue
+        reach = 0 if op.bias is None else abs_max(operand_range(program, op.bias))
+        for term in op.terms:
+            a, b = (abs_max(operand_range(program, operand)) for operand in (term.a, term.b))
+            reach += term.size * a * b
+        if reach > ACC_MAX:
+            raise RangeOverflow(
+                f"op {op.name!r}: its sum of {products(op):,} products can become too large",
+                expected=f"at most {ACC_MAX}",
+                received=reach,
+                hint="split the layer into several of fewer inputs and add their outputs",
+            )

@@ -1,0 +1,78 @@
+"""Whole files, read and written at once: a reader never sees half of one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+from ..verifier.errors import UsageError
+
+
+def write_atomically(path: str | Path, data: bytes, *, force: bool = False) -> None:
+    """Write a file through a temporary one in the same folder; nothing is left behind on failure.
+
+    Raises:
+        UsageError: `usage.file-exists` if there is a file already and not `force`;
+            `usage.unwritable` if the folder is missing, not writable or full.
+    """
+    target = Path(path)
+    if target.exists() and not force:
+        raise _exists(target)
+    temporary: Path | None = None
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        temporary = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if force:
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(target)
+        else:
+            temporary.chmod(0o666 & ~_umask())
+            os.link(temporary, target)  # fails if the file has come into being since
+    except FileExistsError as error:
+        raise _exists(target) from error
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {target}: {error.strerror or error}", code="usage.unwritable"
+        ) from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(FileNotFoundError):
+                temporary.unlink()
+
+
+def read_limited(path: str | Path, limit: int) -> bytes:
+    """Read a file of at most `limit` bytes.
+
+    Raises:
+        UsageError: `usage.unreadable` if it is missing, unreadable or larger.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise UsageError(
+            f"cannot read {path}: {error.strerror or error}", code="usage.unreadable"
+        ) from error
+    if len(data) > limit:
+        raise UsageError(
+            f"{path} is too large", code="usage.unreadable", expected=f"at most {limit} bytes"
+        )
+    return data
+
+
+def _exists(target: Path) -> UsageError:
+    return UsageError(
+        f"{target} exists already", code="usage.file-exists", hint="choose another name, or force"
+    )
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current

@@ -1,0 +1,115 @@
+"""Rewrites of the float graph before it is quantised: fewer roundings, fewer committed tensors.
+
+In this order, each only where the value in between has no other reader and is no output:
+
+1. A Gemm, or a MatMul by a constant matrix, takes the form x·wᵀ + b with w [N, K].
+2. An Add of a constant vector after that becomes b.
+3. A BatchNormalization after a Conv or Gemm becomes part of its weights (in float64).
+4. An activation after an operator that lowers to one dot becomes part of that dot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from .graph import Array, Graph, Node
+from .operator import Operator
+from .ops.batch_normalization import scale_and_bias
+
+
+def fuse(graph: Graph, operators: Mapping[str, Operator]) -> Graph:
+    """The graph in the form that is lowered."""
+    graph = _normalise(graph)
+    graph = _merge_pairs(graph, _with_addend)
+    graph = _merge_pairs(graph, _with_batch_norm)
+
+    def with_activation(node: Node, follower: Node, graph: Graph) -> _Merged | None:
+        fits = operators[node.op].takes_activation and operators[follower.op].is_activation
+        if not fits or node.activation is not None or node.output != follower.inputs[0]:
+            return None
+        return replace(node, outputs=follower.outputs, activation=follower), {}
+
+    return _merge_pairs(graph, with_activation)
+
+
+_Merged = tuple[Node, dict[str, Array]]
+_Rule = Callable[[Node, Node, Graph], _Merged | None]
+
+
+def _normalise(graph: Graph) -> Graph:
+    nodes, constants = [], dict(graph.constants)
+    for node in graph.nodes:
+        merged = _as_gemm(node, graph)
+        if merged is not None:
+            node, made = merged
+            constants.update(made)
+        nodes.append(node)
+    return replace(graph, nodes=tuple(nodes), constants=constants)
+
+
+def _as_gemm(node: Node, graph: Graph) -> _Merged | None:
+    weight = graph.constant(node.input(1))
+    if node.op not in ("Gemm", "MatMul") or weight is None or weight.ndim != 2:
+        return None
+    if node.op == "MatMul" and len(graph.shapes[node.inputs[0]]) < 2:
+        return None
+    by_rows = weight if node.attributes.get("transB", 0) else weight.T
+    made = {f"{node.name}/w": by_rows.astype(np.float64) * node.attributes.get("alpha", 1.0)}
+    inputs = [node.inputs[0], f"{node.name}/w"]
+    addend = graph.constant(node.input(2))
+    if addend is not None:
+        vector = np.broadcast_to(addend.reshape(-1), (len(by_rows),))
+        made[f"{node.name}/b"] = vector.astype(np.float64) * node.attributes.get("beta", 1.0)
+        inputs.append(f"{node.name}/b")
+    return replace(node, op="Gemm", inputs=tuple(inputs), attributes={}), made
+
+
+def _merge_pairs(graph: Graph, rule: _Rule) -> Graph:
+    """Apply a rule to every node and its only reader; the merged node takes the first's place."""
+    nodes, constants, gone = [], dict(graph.constants), set()
+    for node in graph.nodes:
+        if node.name in gone:
+            continue
+        readers = graph.consumers(node.output)
+        if len(readers) == 1 and node.output not in graph.outputs:
+            merged = rule(node, readers[0], graph)
+            if merged is not None:
+                gone.add(readers[0].name)
+                node, made = merged
+                constants.update(made)
+        nodes.append(node)
+    return replace(graph, nodes=tuple(nodes), constants=constants)
+
+
+def _with_addend(node: Node, follower: Node, graph: Graph) -> _Merged | None:
+    if node.op != "Gemm" or node.input(2) is not None or follower.op != "Add":
+        return None
+    other = follower.inputs[1] if follower.inputs[0] == node.output else follower.inputs[0]
+    addend, columns = graph.constant(other), graph.shapes[node.output][-1]
+    same_shape = graph.shapes[follower.output] == graph.shapes[node.output]
+    if addend is None or not same_shape or addend.shape[-1:] not in ((), (1,), (columns,)):
+        return None
+    if addend.size not in (1, columns):
+        return None
+    name = f"{node.name}/b"
+    vector = np.broadcast_to(addend.reshape(-1), (columns,)).astype(np.float64)
+    merged = replace(node, inputs=(*node.inputs[:2], name), outputs=follower.outputs)
+    return merged, {name: vector}
+
+
+def _with_batch_norm(node: Node, follower: Node, graph: Graph) -> _Merged | None:
+    if node.op not in ("Conv", "Gemm") or follower.op != "BatchNormalization":
+        return None
+    if node.op == "Gemm" and len(graph.shapes[node.output]) != 2:
+        return None  # its channels are on axis 1, a Gemm's on the last
+    scale, offset = scale_and_bias(follower, graph)
+    weight = graph.constants[node.inputs[1]].astype(np.float64)
+    bias = graph.constant(node.input(2))
+    names = (f"{node.name}/folded w", f"{node.name}/folded b")
+    folded = weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
+    added = offset if bias is None else offset + bias.astype(np.float64) * scale
+    merged = replace(node, inputs=(node.inputs[0], *names), outputs=follower.outputs)
+    return merged, dict(zip(names, (folded, added), strict=True))

@@ -1,0 +1,278 @@
+"""A compiled model, and the .zkt file that holds it.
+
+File: `ZKTMODEL`, version byte 1; four sections, each a u64 length and its bytes: the program, all
+weights packed as in docs/protocol.md section 4, the weights key, the record (JSON, sorted keys);
+then SHA-256 of all that, which finds accidents (it authenticates nothing: the model id does).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from ..verifier.errors import BadModelFile, UsageError, ZktallyError
+from ..verifier.journal import model_id
+from ..verifier.program import checked as programs
+from ..verifier.program.checked import Checked
+from ..verifier.program.types import Role, Tensor
+from .files import read_limited, write_atomically
+from .graph import Array
+from .reference import DTYPES
+from .report import Report
+
+if TYPE_CHECKING:
+    from .. import _core
+
+MAGIC = b"ZKTMODEL\x01"
+FILE_MAX = 1 << 33
+RECORD_MAX = 1 << 26
+PRIME = 2**31 - 2**24 + 1
+KEY_BYTES = 32
+PUBLIC_KEY = bytes(KEY_BYTES)
+
+
+@dataclass(frozen=True)
+class Record:
+    """All choices that, with the ONNX model, determine the program and its weights."""
+
+    name: str
+    batch: int
+    method: str
+    percentile: float
+    exact: tuple[str, ...]
+    ranges: Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class CompiledModel:
+    """A program with its weights: what `compile` returns.
+
+    `weights` has one int8, int16 or int32 array per weight tensor, in tensor order. `key` salts the
+    leaves of the weight trees (8 elements, 32 bytes); it is secret unless the model is public.
+    """
+
+    checked: Checked
+    weights: tuple[Array, ...]
+    key: bytes
+    record: Record
+    report: Report
+
+    @property
+    def public(self) -> bool:
+        """Whether the key is zero, so that anyone who has the weights can recompute their root."""
+        return self.key == PUBLIC_KEY
+
+    @property
+    def program_id(self) -> bytes:
+        """The 32 bytes that name the program."""
+        return self.checked.id
+
+    @cached_property
+    def core(self) -> _core.Model:
+        """The same model in the Rust core, committed: hashes all weights when first asked for."""
+        from .. import _core
+
+        return _core.Model(self.checked.data, list(self.weights), self.key)
+
+    @property
+    def weights_root(self) -> bytes:
+        """The 32 bytes of the root of all weights under the key."""
+        return bytes(self.core.weights_root)
+
+    @property
+    def model_id(self) -> bytes:
+        """The 32 bytes that a verifier pins: program id and weights root, hashed (section 4)."""
+        return model_id(self.program_id, self.weights_root)
+
+    def weights_by_tensor(self) -> dict[int, Array]:
+        """The weights by tensor number, as executors take them."""
+        numbers = self.checked.program.of_role(Role.WEIGHT)
+        return dict(zip(numbers, self.weights, strict=True))
+
+    def to_bytes(self) -> bytes:
+        """The bytes of the .zkt file."""
+        record = {
+            "record": {**vars(self.record), "ranges": dict(self.record.ranges)},
+            "report": self.report.to_json(),
+        }
+        tensors = _weight_tensors(self.checked)
+        packed = (pack(t, array) for t, array in zip(tensors, self.weights, strict=True))
+        sections = (self.checked.data, b"".join(packed), self.key, _json(record))
+        body = MAGIC + b"".join(struct.pack("<Q", len(part)) + part for part in sections)
+        return body + hashlib.sha256(body).digest()
+
+    def save(self, path: str | Path, force: bool = False) -> None:
+        """Write the .zkt file atomically.
+
+        Raises:
+            UsageError: `usage.file-exists` without `force`, `usage.unwritable`.
+        """
+        write_atomically(path, self.to_bytes(), force=force)
+
+    @classmethod
+    def load(cls, path: str | Path) -> CompiledModel:
+        """Read a .zkt file.
+
+        Raises:
+            UsageError: `usage.unreadable`.
+            BadModelFile: it is not what `save` writes.
+        """
+        return from_bytes(read_limited(path, FILE_MAX))
+
+    def __repr__(self) -> str:
+        kind = "public" if self.public else "secret"
+        return f"<CompiledModel {self.record.name!r}, {kind} weights\n{self.report.text()}>"
+
+
+def is_model_file(path: str | Path) -> bool:
+    """Whether a file begins like a compiled model; False where it cannot be read."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(len(MAGIC) - 1) == MAGIC[:-1]
+    except OSError:
+        return False
+
+
+def from_bytes(data: bytes) -> CompiledModel:
+    """The inverse of `CompiledModel.to_bytes`.
+
+    Raises:
+        BadModelFile: the bytes are not what it writes.
+    """
+    if not data.startswith(MAGIC[:-1]):
+        _bad("it is not a compiled zktally model", "the bytes ZKTMODEL first")
+    if data[: len(MAGIC)] != MAGIC:
+        _bad("it is of another version", MAGIC[-1], data[len(MAGIC) - 1 : len(MAGIC)].hex())
+    body, digest = data[:-32], data[-32:]
+    if hashlib.sha256(body).digest() != digest:
+        _bad("it is truncated or damaged: its checksum is wrong")
+    program, packed, key, record = _sections(body)
+    try:
+        checked = programs.load(program)
+    except ZktallyError as error:
+        raise BadModelFile(f"bad model file: its program is refused: {error}") from error
+    if not is_key(key):
+        _bad("its weights key is not 8 field elements")
+    weights = _unpack_all(_weight_tensors(checked), packed)
+    return CompiledModel(checked, weights, key, *_read_record(record))
+
+
+def pack(tensor: Tensor, values: Array) -> bytes:
+    """Values as `width` little-endian bytes of v + 2^(8·width - 1) each."""
+    shifted = (values.reshape(-1).astype(np.int64) + 2 ** (8 * tensor.width - 1)).astype("<u4")
+    return bytes(shifted.view(np.uint8).reshape(-1, 4)[:, : tensor.width].tobytes())
+
+
+def unpack(tensor: Tensor, data: bytes) -> Array:
+    """The inverse of `pack`, in the tensor's shape."""
+    padded = np.zeros((tensor.size, 4), dtype=np.uint8)
+    padded[:, : tensor.width] = np.frombuffer(data, np.uint8).reshape(tensor.size, tensor.width)
+    values: Array = padded.view("<u4").reshape(tensor.shape).astype(np.int64)
+    values -= 2 ** (8 * tensor.width - 1)
+    return values.astype(DTYPES[tensor.width])
+
+
+def new_key() -> bytes:
+    """8 uniform field elements from the operating system, by rejection."""
+    elements: list[int] = []
+    while len(elements) < 8:
+        element = int.from_bytes(os.urandom(4), "little") & (2**31 - 1)
+        if element < PRIME:
+            elements.append(element)
+    return struct.pack("<8I", *elements)
+
+
+def is_key(key: bytes) -> bool:
+    """Whether these are 8 canonical field elements."""
+    return len(key) == KEY_BYTES and all(e < PRIME for e in struct.unpack("<8I", key))
+
+
+def checked_key(key: bytes | None, public: bool) -> bytes:
+    """The key to use: zero for a public model, the caller's, or a new one.
+
+    Raises:
+        UsageError: a key that is not 8 field elements, or one for a public model.
+    """
+    if public:
+        if key not in (None, PUBLIC_KEY):
+            raise UsageError("a public model has no weights key", hint="drop one of the two")
+        return PUBLIC_KEY
+    if key is None:
+        return new_key()
+    if not is_key(key) or key == PUBLIC_KEY:
+        raise UsageError(
+            "weights_key is not a key",
+            expected="32 bytes: 8 little-endian u32 below 2^31 - 2^24 + 1",
+        )
+    return key
+
+
+def _weight_tensors(checked: Checked) -> list[Tensor]:
+    return [checked.program.tensors[t] for t in checked.program.of_role(Role.WEIGHT)]
+
+
+def _sections(body: bytes) -> list[bytes]:
+    parts, at = [], len(MAGIC)
+    for _ in range(4):
+        if len(body) - at < 8:
+            _bad("a section is missing")
+        (length,) = struct.unpack_from("<Q", body, at)
+        at += 8
+        if length > len(body) - at:
+            _bad("a section is longer than the file")
+        parts.append(body[at : at + length])
+        at += length
+    if at != len(body):
+        _bad("there are bytes left over")
+    return parts
+
+
+def _unpack_all(tensors: Sequence[Tensor], data: bytes) -> tuple[Array, ...]:
+    expected = sum(tensor.size * tensor.width for tensor in tensors)
+    if len(data) != expected:
+        _bad("its weights do not have the program's size", expected, len(data))
+    arrays, at = [], 0
+    for tensor in tensors:
+        array = unpack(tensor, data[at : at + tensor.size * tensor.width])
+        if array.min() < tensor.lo or array.max() > tensor.hi:
+            _bad(f"weight {tensor.name!r} leaves its range", f"[{tensor.lo}, {tensor.hi}]")
+        arrays.append(array)
+        at += tensor.size * tensor.width
+    return tuple(arrays)
+
+
+def _json(record: Mapping[str, Any]) -> bytes:
+    text = json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return text.encode("ascii")
+
+
+def _read_record(data: bytes) -> tuple[Record, Report]:
+    if len(data) > RECORD_MAX:
+        _bad("its record is too large", RECORD_MAX, len(data))
+    try:
+        found = json.loads(data)
+        fields = dict(found["record"])
+        fields["exact"] = tuple(str(name) for name in fields["exact"])
+        fields["ranges"] = {
+            str(name): (float(low), float(high)) for name, (low, high) in fields["ranges"].items()
+        }
+        record, report = Record(**fields), Report.from_json(found["report"])
+        canonical = _json(found) == data
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise BadModelFile(f"bad model file: its record cannot be read: {error}") from error
+    if not canonical:
+        _bad("its record is not in canonical form")
+    return record, report
+
+
+def _bad(why: str, expected: object = None, received: object = None) -> NoReturn:
+    raise BadModelFile(f"bad model file: {why}", expected=expected, received=received)

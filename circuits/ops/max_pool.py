@@ -1,0 +1,30 @@
+"""MaxPool: the largest value of each window; positions outside the image never win."""
+
+from __future__ import annotations
+
+from ...verifier.program.types import PickMode
+from ..builder import Builder
+from ..graph import Graph, Node
+from ..maps import along, windows
+from ..operator import Operator, computed
+
+
+def support(node: Node, graph: Graph) -> str | None:
+    """The second output (indices) is not supported."""
+    if len([name for name in node.outputs if name]) > 1:
+        return "its second output (Indices) is used"
+    return computed(node, graph)
+
+
+def lower(node: Node, builder: Builder) -> None:
+    """One pick of mode max; the scale stays."""
+    x = builder.values[node.inputs[0]]
+    frame = windows(node, builder.graph, node.attributes["kernel_shape"])
+    maps = (along(0), along(1), *frame.maps(2, 0))
+    pad = x.code.lo if frame.needs_pad else None
+    source = builder.read(x, maps, pad=pad, raw=True)
+    out = builder.define(node, x.code)
+    builder.pick(out, builder.shape(node), source, mode=PickMode.MAX, window=frame.kernel)
+
+
+OPERATOR = Operator(("MaxPool",), lower, support)

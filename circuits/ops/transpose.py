@@ -1,0 +1,21 @@
+"""Transpose: the axes permuted."""
+
+from __future__ import annotations
+
+from ..builder import Builder
+from ..graph import Node
+from ..maps import along
+from ..operator import Operator, computed
+
+
+def lower(node: Node, builder: Builder) -> None:
+    """One copy: input axis perm[j] runs with output axis j."""
+    x = builder.values[node.inputs[0]]
+    rank = len(x.shape)
+    perm = node.attributes.get("perm") or list(reversed(range(rank)))
+    maps = [along(perm.index(axis)) for axis in range(rank)]
+    out = builder.define(node, x.code)
+    builder.pick(out, builder.shape(node), builder.read(x, maps, raw=True))
+
+
+OPERATOR = Operator(("Transpose",), lower, computed)

@@ -1,0 +1,156 @@
+"""What compilation did, in numbers: sizes, fidelity layer by layer, the cost of a receipt."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..verifier.program.checked import Checked
+from ..verifier.program.operands import products
+from ..verifier.program.types import Dot, Role, gates
+from .builder import Layer
+from .evaluate import Fidelity
+from .graph import Graph
+
+BITS = 128
+"""Confidence of the sample counts: that of the fast check."""
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """One layer: its ONNX operator(s), the number of ops it became, gates, MACs, SQNR in dB.
+
+    `sqnr_db` is None where the integers are exact (no noise), or the layer's values are indices.
+    """
+
+    name: str
+    op: str
+    ops: int
+    gates: int
+    macs: int
+    sqnr_db: float | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """The report of `compile`; sizes are per step of `batch` items.
+
+    `samples` counts sampled gates at δ = 5 % and 1 % (one step, 128 bits); `worst` names the layer
+    with the least SQNR; `top1` is the share of equal classes of integers and floats, or None.
+    """
+
+    name: str
+    batch: int
+    operators: Mapping[str, int]
+    layers: tuple[LayerReport, ...]
+    parameters: int
+    macs: int
+    committed_bytes: int
+    weight_bytes: int
+    samples_5: int
+    samples_1: int
+    evaluated: int
+    worst: str | None
+    top1: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as one JSON-ready object."""
+        return asdict(self) | {"operators": dict(self.operators)}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Report:
+        """The inverse of `to_json`; raises TypeError or KeyError for other data."""
+        layers = tuple(LayerReport(**layer) for layer in data["layers"])
+        return Report(**{**data, "layers": layers})
+
+    def text(self) -> str:
+        """The report for people, some 80 columns wide."""
+        before = ", ".join(f"{count} {name}" for name, count in sorted(self.operators.items()))
+        ops = sum(layer.ops for layer in self.layers)
+        activations, weights = _bytes(self.committed_bytes), _bytes(self.weight_bytes)
+        lines = [
+            f"{self.name}: {self.parameters:,} parameters, {self.macs:,} MACs, batch {self.batch}",
+            f"operators   {before}  →  {ops} ops in {len(self.layers)} layers",
+            f"commitment  {activations} a step, {weights} of weights",
+            f"samples     {self.samples_5:,} gates at δ = 5 %, {self.samples_1:,} at 1 %, 128 bits",
+            f"fidelity    {self._fidelity()}",
+            "",
+            f"{'layer':<28} {'operator':<22} {'gates':>9} {'MACs':>12} {'SQNR':>8}",
+        ]
+        for layer in self.layers:
+            noise = "exact" if layer.sqnr_db is None else f"{layer.sqnr_db:.1f} dB"
+            name, op = _short(layer.name, 28), _short(layer.op, 22)
+            lines.append(f"{name:<28} {op:<22} {layer.gates:>9,} {layer.macs:>12,} {noise:>8}")
+        return "\n".join(lines)
+
+    def _fidelity(self) -> str:
+        noises = {layer.name: layer.sqnr_db for layer in self.layers}
+        worst = noises.get(self.worst) if self.worst is not None else None
+        parts = [f"on {self.evaluated} samples"]
+        if worst is not None:
+            parts.insert(0, f"worst layer {self.worst} with {worst:.1f} dB")
+        if self.top1 is not None:
+            parts.insert(0, f"top-1 agrees in {self.top1:.2%}")
+        return ", ".join(parts)
+
+    def __repr__(self) -> str:
+        return self.text()
+
+
+def report(source: Graph, checked: Checked, layers: Sequence[Layer], fidelity: Fidelity) -> Report:
+    """Assemble the report of a compiled graph (`source`: as read, before anything was fused)."""
+    program = checked.program
+    rows = tuple(_layer(checked, layer, fidelity) for layer in layers)
+    noisy = [row for row in rows if row.sqnr_db is not None]
+    worst = min(noisy, key=lambda row: row.sqnr_db or 0.0, default=None)
+    used = {name for node in source.nodes for name in node.inputs if name in source.constants}
+    tensors = program.tensors
+    return Report(
+        name=program.name,
+        batch=source.batch,
+        operators=dict(Counter(node.op for node in source.nodes)),
+        layers=rows,
+        parameters=sum(source.constants[name].size for name in used if source.is_float(name)),
+        macs=sum(row.macs for row in rows),
+        committed_bytes=sum(
+            tensors[t].size * tensors[t].width for t in program.of_role(Role.INPUT, Role.VALUE)
+        ),
+        weight_bytes=sum(tensors[t].size * tensors[t].width for t in program.of_role(Role.WEIGHT)),
+        samples_5=sample_count(0.05, checked.live),
+        samples_1=sample_count(0.01, checked.live),
+        evaluated=fidelity.samples,
+        worst=None if worst is None else worst.name,
+        top1=fidelity.top1,
+    )
+
+
+def sample_count(delta: float, live: int) -> int:
+    """An estimate of the samples at a bound δ for a program whose live share is `live`/1024."""
+    return math.ceil(BITS / -math.log2(1.0 - delta * live / 1024))
+
+
+def _layer(checked: Checked, layer: Layer, fidelity: Fidelity) -> LayerReport:
+    ops = [checked.program.ops[c] for c in layer.ops]
+    noise = fidelity.sqnr.get(layer.name, math.inf)
+    return LayerReport(
+        name=layer.name,
+        op=layer.op,
+        ops=len(ops),
+        gates=sum(gates(op) for op in ops),
+        macs=sum(gates(op) * products(op) for op in ops if isinstance(op, Dot)),
+        sqnr_db=round(max(noise, -999.0), 2) if math.isfinite(noise) or noise < 0 else None,
+    )
+
+
+def _bytes(count: int) -> str:
+    for unit, name in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
+        if count >= unit:
+            return f"{count / unit:.1f} {name}"
+    return f"{count} bytes"
+
+
+def _short(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"

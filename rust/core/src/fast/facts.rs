@@ -1,0 +1,182 @@
+//! What a verified receipt says: numbers, digests, and the status of each output.
+
+use super::journal::Journal;
+use super::openings::Prepared;
+use super::roots::model_id;
+use super::sampling::{Counts, Plan};
+use crate::hash::hex;
+use crate::program::{OpKind, OperandRef, Program, Role};
+
+/// How far an output is established (docs/protocol.md section 5, Guarantee).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    Certified,
+    Consistent,
+    Sampled,
+}
+
+impl Status {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Certified => "certified",
+            Self::Consistent => "consistent",
+            Self::Sampled => "sampled",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpFacts {
+    pub name: String,
+    pub kind: &'static str,
+    pub gates: u64,
+    pub weight: u64,
+    /// Products of a gate; 0 unless it is a dot.
+    pub macs: u64,
+    /// `floor(e + s·G·w / W)`.
+    pub draws: u64,
+    pub enumerated: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutputFacts {
+    pub name: String,
+    pub status: Status,
+}
+
+/// Everything that a verified receipt establishes; digests in hexadecimal digits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Facts {
+    pub mode: &'static str,
+    pub model_id: String,
+    pub program_id: String,
+    pub weights_root: String,
+    pub program_name: String,
+    pub steps: u32,
+    pub items: u32,
+    pub batch: u64,
+    pub delta_ppm: u32,
+    pub delta_step_ppm: u32,
+    pub lambda: u16,
+    pub samples: u64,
+    pub samples_per_op: u64,
+    pub samples_per_step: u64,
+    pub live: u64,
+    pub step_weight: u64,
+    pub step_macs: u64,
+    pub checked_gates: u64,
+    pub ops: Vec<OpFacts>,
+    pub outputs: Vec<OutputFacts>,
+    pub input_root: String,
+    pub initial_state: String,
+    pub final_state: String,
+    pub chain_root: String,
+    pub prf_seed: String,
+    pub input_key: Option<String>,
+    pub inputs_public: bool,
+    pub audience: Option<String>,
+    pub nonce: Option<String>,
+    pub receipt_bytes: u64,
+}
+
+impl Facts {
+    pub fn new(prepared: &Prepared, journal: &Journal, plan: &Plan, receipt_bytes: usize) -> Self {
+        let checked = &prepared.checked;
+        let program = &checked.program;
+        let counts = &plan.counts;
+        let ops = program.ops.iter().enumerate().map(|(c, op)| OpFacts {
+            name: op.name.clone(),
+            kind: kind_name(&op.kind),
+            gates: op.gates() as u64,
+            weight: checked.gate_weight[c],
+            macs: if matches!(op.kind, OpKind::Dot(_)) { checked.own[c] } else { 0 },
+            draws: counts.draws(checked, c),
+            enumerated: counts.enumerated[c],
+        });
+        let outputs = program.outputs.iter().map(|port| OutputFacts {
+            name: port.name.clone(),
+            status: status(program, counts, port.tensor, journal.steps > 1),
+        });
+        Self {
+            mode: "fast",
+            model_id: hex(&model_id(&journal.program_id, journal.weights_root)),
+            program_id: hex(&journal.program_id),
+            weights_root: journal.weights_root.hex(),
+            program_name: program.name.clone(),
+            steps: journal.steps,
+            items: journal.items,
+            batch: program.batch() as u64,
+            delta_ppm: journal.delta,
+            delta_step_ppm: journal.delta_step,
+            lambda: journal.lambda,
+            samples: counts.samples.unwrap_or_default(),
+            samples_per_op: counts.per_op,
+            samples_per_step: counts.per_step.unwrap_or_default(),
+            live: checked.live,
+            step_weight: checked.step_weight,
+            step_macs: checked.step_macs,
+            checked_gates: plan.checked_gates(checked, journal.steps),
+            ops: ops.collect(),
+            outputs: outputs.collect(),
+            input_root: journal.input_root.hex(),
+            initial_state: journal.initial_state.hex(),
+            final_state: journal.final_state.hex(),
+            chain_root: journal.chain_root.hex(),
+            prf_seed: journal.prf_seed.hex(),
+            input_key: journal.input_key.map(|key| key.hex()),
+            inputs_public: journal.inputs.is_some(),
+            audience: journal.audience.map(str::to_string),
+            nonce: journal.nonce.map(hex),
+            receipt_bytes: receipt_bytes as u64,
+        }
+    }
+}
+
+/// The name of an op's kind, as in docs/receipt-format.md.
+pub fn kind_name(kind: &OpKind) -> &'static str {
+    match kind {
+        OpKind::Dot(_) => "dot",
+        OpKind::Pick(_) => "pick",
+        OpKind::Gather(_) => "gather",
+        OpKind::Div(_) => "div",
+    }
+}
+
+/// The op that defines a value tensor.
+fn defining(program: &Program, tensor: usize) -> Option<usize> {
+    program.ops.iter().position(|op| op.out == tensor)
+}
+
+fn status(program: &Program, counts: &Counts, tensor: usize, across_steps: bool) -> Status {
+    if ancestors(program, tensor, across_steps).iter().all(|&op| counts.enumerated[op]) {
+        Status::Certified
+    } else if defining(program, tensor).is_some_and(|op| counts.enumerated[op]) {
+        Status::Consistent
+    } else {
+        Status::Sampled
+    }
+}
+
+/// The ops from which a tensor can be reached, across the state links if there are several steps.
+fn ancestors(program: &Program, tensor: usize, across_steps: bool) -> Vec<usize> {
+    let mut seen = vec![false; program.tensors.len()];
+    let mut pending = vec![tensor];
+    let mut found = Vec::new();
+    while let Some(tensor) = pending.pop() {
+        if std::mem::replace(&mut seen[tensor], true) {
+            continue;
+        }
+        if program.tensors[tensor].role == Role::State && across_steps {
+            let links = program.states.iter().filter(|link| link.state == tensor);
+            pending.extend(links.map(|link| link.value));
+        }
+        if let Some(op) = defining(program, tensor) {
+            found.push(op);
+            pending.extend(program.ops[op].operands().iter().filter_map(|used| match used.operand {
+                OperandRef::Read(read) => Some(read.tensor),
+                OperandRef::Const(_) => None,
+            }));
+        }
+    }
+    found
+}

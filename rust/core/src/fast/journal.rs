@@ -1,0 +1,268 @@
+//! The journal: the statement of a receipt (docs/receipt-format.md, Journal).
+
+use crate::bytes::{Codes, Reader};
+use crate::error::{Error, Result};
+use crate::hash::Digest;
+
+pub const VERSION: u16 = 1;
+pub const FAST: u8 = 0;
+pub const MAX_STEPS: u32 = 1 << 20;
+
+const CODES: Codes = Codes {
+    short: "receipt.truncated",
+    trailing: "receipt.trailing-bytes",
+    bad: "receipt.non-canonical",
+};
+
+/// What a receipt claims; `inputs` and `outputs` are packed values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Journal<'a> {
+    pub mode: u8,
+    pub program_id: [u8; 32],
+    pub weights_root: Digest,
+    pub steps: u32,
+    pub items: u32,
+    /// Parts per million.
+    pub delta: u32,
+    /// Parts per million; 0: none claimed.
+    pub delta_step: u32,
+    pub lambda: u16,
+    pub exact: Vec<u16>,
+    pub chain_root: Digest,
+    pub input_root: Digest,
+    pub initial_state: Digest,
+    pub final_state: Digest,
+    pub prf_seed: Digest,
+    /// The key of the input salts: 8 elements, like a digest.
+    pub input_key: Option<Digest>,
+    pub inputs: Option<&'a [u8]>,
+    pub outputs: &'a [u8],
+    pub audience: Option<&'a str>,
+    pub nonce: Option<&'a [u8]>,
+}
+
+impl<'a> Journal<'a> {
+    /// Reads a journal; the first breach, field by field, is reported.
+    ///
+    /// # Errors
+    /// `receipt.truncated`, `receipt.trailing-bytes`, `receipt.unsupported-version`,
+    /// `receipt.unsupported-mode`, `receipt.non-canonical`.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self> {
+        let r = &mut Reader::new(bytes, CODES);
+        let version = r.u16()?;
+        if version != VERSION {
+            return Err(Error::new("receipt.unsupported-version", "unknown journal version")
+                .expected(VERSION)
+                .received(version));
+        }
+        let mode = r.u8()?;
+        if mode != FAST {
+            return Err(Error::new("receipt.unsupported-mode", "unknown mode")
+                .expected("0 (fast)")
+                .received(mode));
+        }
+        let journal = Self {
+            mode,
+            program_id: r.array()?,
+            weights_root: digest(r)?,
+            steps: in_range(r, "steps", 1, MAX_STEPS)?,
+            items: in_range(r, "items", 1, u32::MAX)?,
+            delta: in_range(r, "delta", 1, 500_000)?,
+            delta_step: in_range(r, "delta per step", 0, 500_000)?,
+            lambda: lambda(r)?,
+            exact: ascending(r)?,
+            chain_root: digest(r)?,
+            input_root: digest(r)?,
+            initial_state: digest(r)?,
+            final_state: digest(r)?,
+            prf_seed: digest(r)?,
+            input_key: r.opt(digest)?,
+            inputs: r.opt(blob)?,
+            outputs: blob(r)?,
+            audience: r.opt(audience)?,
+            nonce: r.opt(nonce)?,
+        };
+        if journal.inputs.is_some() && journal.input_key.is_none() {
+            return Err(r.bad("inputs without an input key"));
+        }
+        match r.remaining() {
+            0 => Ok(journal),
+            left => Err(Error::new(CODES.trailing, format!("{left} bytes after the journal"))),
+        }
+    }
+
+    /// The bytes of a journal. Writes what it is given: only `decode` judges.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(512 + self.outputs.len());
+        out.extend(VERSION.to_le_bytes());
+        out.push(self.mode);
+        out.extend(self.program_id);
+        out.extend(self.weights_root.to_bytes());
+        for number in [self.steps, self.items, self.delta, self.delta_step] {
+            out.extend(number.to_le_bytes());
+        }
+        out.extend(self.lambda.to_le_bytes());
+        out.extend((self.exact.len() as u16).to_le_bytes());
+        self.exact.iter().for_each(|op| out.extend(op.to_le_bytes()));
+        let states = [self.initial_state, self.final_state];
+        for digest in [self.chain_root, self.input_root].iter().chain(&states).chain([&self.prf_seed]) {
+            out.extend(digest.to_bytes());
+        }
+        put_opt(&mut out, self.input_key, |out, key| out.extend(key.to_bytes()));
+        put_opt(&mut out, self.inputs, put_blob);
+        put_blob(&mut out, self.outputs);
+        put_opt(&mut out, self.audience.map(str::as_bytes), put_str);
+        put_opt(&mut out, self.nonce, put_str);
+        out
+    }
+}
+
+/// A digest, each of its words below P.
+pub(super) fn digest(r: &mut Reader) -> Result<Digest> {
+    Digest::from_bytes(&r.array()?).ok_or_else(|| r.bad("a word of a digest is not below P"))
+}
+
+fn in_range(r: &mut Reader, what: &str, lo: u32, hi: u32) -> Result<u32> {
+    let value = r.u32()?;
+    if (lo..=hi).contains(&value) {
+        return Ok(value);
+    }
+    Err(r.bad(format!("{what} is out of range")).expected(format!("{lo} to {hi}")).received(value))
+}
+
+fn lambda(r: &mut Reader) -> Result<u16> {
+    match r.u16()? {
+        bits @ 1..=256 => Ok(bits),
+        other => Err(r.bad("lambda is out of range").expected("1 to 256").received(other)),
+    }
+}
+
+fn ascending(r: &mut Reader) -> Result<Vec<u16>> {
+    let ops = r.list16(Reader::u16)?;
+    if ops.is_sorted_by(|a, b| a < b) { Ok(ops) } else { Err(r.bad("exact ops are not ascending")) }
+}
+
+fn blob<'a>(r: &mut Reader<'a>) -> Result<&'a [u8]> {
+    let length = r.u32()?;
+    r.take(length as usize)
+}
+
+fn audience<'a>(r: &mut Reader<'a>) -> Result<&'a str> {
+    let bytes = r.str()?;
+    match std::str::from_utf8(bytes) {
+        Ok(text) if (1..=256).contains(&bytes.len()) => Ok(text),
+        _ => Err(r.bad("an audience is 1 to 256 bytes of UTF-8")),
+    }
+}
+
+fn nonce<'a>(r: &mut Reader<'a>) -> Result<&'a [u8]> {
+    let bytes = r.str()?;
+    match bytes.len() {
+        1..=64 => Ok(bytes),
+        _ => Err(r.bad("a nonce is 1 to 64 bytes")),
+    }
+}
+
+fn put_opt<T>(out: &mut Vec<u8>, value: Option<T>, put: impl Fn(&mut Vec<u8>, T)) {
+    out.push(value.is_some().into());
+    if let Some(value) = value {
+        put(out, value);
+    }
+}
+
+fn put_blob(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend((bytes.len() as u32).to_le_bytes());
+    out.extend(bytes);
+}
+
+fn put_str(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend((bytes.len() as u16).to_le_bytes());
+    out.extend(bytes);
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub fn sample() -> Journal<'static> {
+        Journal {
+            mode: FAST,
+            program_id: [3; 32],
+            weights_root: Digest::default(),
+            steps: 2,
+            items: 3,
+            delta: 50_000,
+            delta_step: 0,
+            lambda: 128,
+            exact: vec![1, 4],
+            chain_root: Digest::default(),
+            input_root: Digest::default(),
+            initial_state: Digest::default(),
+            final_state: Digest::default(),
+            prf_seed: Digest::default(),
+            input_key: Some(Digest::default()),
+            inputs: Some(&[1, 2]),
+            outputs: &[3],
+            audience: Some("bank"),
+            nonce: Some(&[9]),
+        }
+    }
+
+    fn refused(change: impl Fn(&mut Journal)) -> &'static str {
+        let mut journal = sample();
+        change(&mut journal);
+        Journal::decode(&journal.encode()).unwrap_err().code
+    }
+
+    #[test]
+    fn decoding_is_the_inverse_of_encoding() {
+        let bytes = sample().encode();
+        assert_eq!(Journal::decode(&bytes).unwrap(), sample());
+        for end in 0..bytes.len() {
+            assert_eq!(Journal::decode(&bytes[..end]).unwrap_err().code, "receipt.truncated");
+        }
+        let long = [&bytes[..], &[0]].concat();
+        assert_eq!(Journal::decode(&long).unwrap_err().code, "receipt.trailing-bytes");
+    }
+
+    #[test]
+    fn any_changed_byte_is_refused_or_another_journal() {
+        let bytes = sample().encode();
+        for at in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut changed = bytes.clone();
+                changed[at] ^= 1 << bit;
+                if let Ok(journal) = Journal::decode(&changed) {
+                    assert_ne!(journal, sample());
+                    assert_eq!(journal.encode(), changed);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_rule_has_a_breach() {
+        assert_eq!(refused(|j| j.mode = 1), "receipt.unsupported-mode");
+        type Change = fn(&mut Journal);
+        let breaches: [Change; 12] = [
+            |j| j.steps = 0,
+            |j| j.steps = MAX_STEPS + 1,
+            |j| j.items = 0,
+            |j| j.delta = 0,
+            |j| j.delta = 500_001,
+            |j| j.delta_step = 500_001,
+            |j| j.lambda = 0,
+            |j| j.lambda = 257,
+            |j| j.exact = vec![4, 4],
+            |j| j.input_key = None,
+            |j| j.audience = Some(""),
+            |j| j.nonce = Some(&[0; 65]),
+        ];
+        for change in breaches {
+            assert_eq!(refused(change), "receipt.non-canonical");
+        }
+        let mut version = sample().encode();
+        version[0] = 2;
+        assert_eq!(Journal::decode(&version).unwrap_err().code, "receipt.unsupported-version");
+    }
+}

@@ -1,0 +1,8 @@
+"""Test modules share the small programs of `tests/unit/programs.py`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "unit"))

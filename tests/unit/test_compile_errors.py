@@ -1,0 +1,119 @@
+"""What cannot be compiled is refused, all of it at once, with what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from zktally.circuits.compile import compile
+from zktally.verifier.errors import RangeOverflow, UnsupportedOp, UsageError
+
+
+def node(op: str, inputs: str, output: str, **attributes: Any) -> onnx.NodeProto:
+    return helper.make_node(op, inputs.split(), output.split(), name=f"my_{op}", **attributes)
+
+
+def network(
+    nodes: Sequence[onnx.NodeProto],
+    shape: Sequence[int | str] = ("n", 4),
+    constants: dict[str, np.ndarray] | None = None,
+    kind: int = TensorProto.FLOAT,
+    output: int = TensorProto.FLOAT,
+) -> onnx.ModelProto:
+    graph = helper.make_graph(
+        list(nodes),
+        "test",
+        [helper.make_tensor_value_info("x", kind, shape)],
+        [helper.make_tensor_value_info("y", output, None)],
+        [numpy_helper.from_array(array, name) for name, array in (constants or {}).items()],
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    return onnx.shape_inference.infer_shapes(
+        helper.make_model(graph, opset_imports=opsets, ir_version=8), data_prop=True
+    )
+
+
+def refusal(model: onnx.ModelProto, shape: Sequence[int] = (2, 4)) -> UnsupportedOp:
+    with pytest.raises(UnsupportedOp) as caught:
+        compile(model, np.ones(shape, np.float32))
+    assert caught.value.code == "compile.unsupported-op"
+    assert caught.value.hint
+    return caught.value
+
+
+def test_all_offending_nodes_are_listed() -> None:
+    nodes = [node("Cos", "x", "a"), node("Sin", "a", "b"), node("Relu", "b", "y")]
+    message = refusal(network(nodes)).message
+    assert "'my_Cos' (Cos)" in message
+    assert "'my_Sin' (Sin)" in message
+    assert "my_Relu" not in message
+
+
+IMAGE = ("n", 2, 5, 5)
+
+REASONS: dict[str, tuple[Any, ...]] = {
+    "computed weights": ([node("Conv", "x x", "y")], "input 1 is computed", (2, 2, 5, 5)),
+    "gemm transA": ([node("Gemm", "x w", "y", transA=1)], "transA", (2, 4), {"w": np.ones((2, 3), np.float32)}),
+    "gemm matrix bias": (
+        [node("Gemm", "x w c", "y")], "row to row", (2, 4),
+        {"w": np.ones((4, 3), np.float32), "c": np.ones((2, 3), np.float32)},
+    ),
+    "pad mode": ([node("Pad", "x p", "y", mode="reflect")], "reflect", (2, 4), {"p": np.array([0, 1, 0, 1])}),
+    "integer cast": ([node("Cast", "x", "a", to=TensorProto.INT64), node("Cast", "a", "y", to=TensorProto.FLOAT)], "between floats", (2, 4)),
+    "arg max last": ([node("ArgMax", "x", "a", axis=1, select_last_index=1), node("Cast", "a", "y", to=TensorProto.FLOAT)], "select_last_index", (2, 4)),
+    "pool indices": ([node("MaxPool", "x", "y i", kernel_shape=[2, 2])], "Indices", (2, 2, 5, 5)),
+    "division": ([node("Div", "x x", "y")], "input 1 is computed", (2, 4)),
+    "division by zero": ([node("Div", "x c", "y")], "zeros", (2, 4), {"c": np.float32(0)}),
+    "quantised model": (
+        [node("QuantizeLinear", "x s z", "a"), node("DequantizeLinear", "a s z", "y")],
+        "export the float model", (2, 4), {"s": np.float32(0.1), "z": np.int8(0)},
+    ),
+    "training dropout": (
+        [node("Dropout", "x r t", "a"), node("Relu", "a", "y")], "training_mode", (2, 4),
+        {"r": np.float32(0.5), "t": np.array(True)},
+    ),
+    "concat with a constant": ([node("Concat", "x c", "y", axis=0)], "is a constant", (2, 4), {"c": np.ones((1, 4), np.float32)}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REASONS)
+def test_attributes_that_are_not_supported_say_why(case: str) -> None:
+    nodes, reason, shape, *constants = REASONS[case]
+    assert reason in refusal(network(nodes, shape, *constants), shape).message
+
+
+def test_integer_inputs_are_listed() -> None:
+    model = network([node("Cast", "x", "y", to=TensorProto.FLOAT)], kind=TensorProto.INT64)
+    message = refusal(model).message
+    assert "input 'x'" in message
+    assert "INT64" in message
+
+
+def test_a_pad_value_out_of_range_is_refused() -> None:
+    model = network(
+        [node("Pad", "x p v", "y")], (2, 4), {"p": np.array([0, 1, 0, 1]), "v": np.float32(9)}
+    )
+    error = refusal(model)
+    assert "my_Pad" in error.message
+    assert error.received == 9.0
+
+
+def test_a_gate_with_too_many_products_overflows() -> None:
+    model = network(
+        [node("Gemm", "x w", "y")], ("n", 40_000), {"w": np.ones((40_000, 1), np.float32)}
+    )
+    with pytest.raises(RangeOverflow, match="my_Gemm") as caught:
+        compile(model, np.ones((2, 40_000), np.float32))
+    assert caught.value.code == "compile.range-overflow"
+    assert caught.value.expected == "at most 1065353215"
+    assert caught.value.received == 40_000 * 255 * 127
+    assert caught.value.hint
+
+
+def test_exact_names_must_exist() -> None:
+    with pytest.raises(UsageError, match="exact"):
+        compile(network([node("Relu", "x", "y")]), np.ones((2, 4)), exact=["nothing"])

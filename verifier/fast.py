@@ -1,0 +1,402 @@
+"""The fast check: a receipt judged step by step in the order of protocol.md section 6.
+
+Whatever the bytes are, only errors of `errors` come out, and the first failure is the one reported;
+an independent verifier in Rust reports the same code.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import (
+    ChainBroken,
+    ErrorBoundExceeded,
+    InsufficientSecurity,
+    InvalidProof,
+    JournalMismatch,
+    MalformedReceipt,
+    ParametersMismatch,
+    ProgramMismatch,
+)
+from .facts import facts_of
+from .gates import Ints, evaluate
+from .inputs import dequantise, quantise, unpack_values
+from .journal import MODES, ZERO_DIGEST, Journal, model_id
+from .keys import prf_values
+from .openings import OpenedValues, Proof, Trees
+from .policy import Expectations
+from .program.checked import Checked, load
+from .program.codec import program_id
+from .program.types import ABSENT, Port, Program, Role
+from .receipt import split_receipt
+from .roots import (
+    digest_bytes,
+    digest_elements,
+    input_root,
+    input_tree_roots,
+    seed_commitment,
+    state_digests,
+    step_root,
+    weights_root,
+)
+from .sampling import Counts, Plan, make_plan, sample_seed
+
+Facts = dict[str, Any]
+Outputs = dict[str, NDArray[Any]]
+
+
+def verify_fast(receipt: bytes, expectations: Expectations) -> tuple[Facts, Outputs]:
+    """Judge a fast receipt.
+
+    Args:
+        receipt: its bytes.
+        expectations: what the caller means and demands.
+
+    Returns:
+        The facts that are shown (numbers, names, hexadecimal digests), and the outputs by port name:
+        float32 or int64, [items, ...] for a port with a batch axis, else [steps, ...].
+
+    Raises:
+        MalformedReceipt, UnsupportedReceipt, MalformedProgram, InvalidProgram: it cannot be judged.
+        VerificationFailed: it was judged and refused.
+        UsageError: the expected inputs do not fit the program.
+    """
+    sections = split_receipt(receipt)  # 1. Envelope.
+    journal = Journal.decode(sections.journal)  # 2. Journal.
+    _identify(sections.program, journal, expectations)  # 3. Program id, model id.
+    checked = load(bytes(sections.program))  # 4. Program.
+    _fit(checked.program, journal)  # 5. Journal against program.
+    counts = Counts(checked, journal)
+    _obey(counts, journal, expectations)  # 6. Policy and expectations.
+    plan = make_plan(counts, sample_seed(sections.journal))  # 7. Plan and proof section.
+    trees = Trees(checked.program, journal.steps)
+    proof = Proof.parse(sections.proof, trees, plan)
+    _hash_roots(checked, journal, proof)  # 8. Roots.
+    _compare_inputs(checked.program, journal, proof, expectations)  # 9. Inputs.
+    values = _open(proof)  # 10. Openings.
+    _recompute_gates(checked, plan, proof, values)  # 11. Gates.
+    outputs = _compare_outputs(checked.program, journal, trees, values)  # 12. Outputs.
+    return facts_of(plan, len(receipt)), outputs
+
+
+def _identify(program: memoryview, journal: Journal, expectations: Expectations) -> None:
+    """3. Only a program that the caller means is looked at any further."""
+    found = program_id(bytes(program))
+    if found != journal.program_id:
+        raise ProgramMismatch(
+            "the statement is about another program than the receipt holds",
+            code="verify.program-mismatch",
+            expected=journal.program_id.hex(),
+            received=found.hex(),
+        )
+    found = model_id(journal.program_id, journal.weights_root)
+    if found != expectations.model_id:
+        raise ProgramMismatch(
+            "the receipt is about another model",
+            code="verify.model-mismatch",
+            expected=expectations.model_id.hex(),
+            received=found.hex(),
+            hint="the model id comes from whoever you trust to name the model, not from the prover",
+        )
+
+
+def _fit(program: Program, journal: Journal) -> None:
+    """5. What the statement must be for this program."""
+    steps, batch = journal.steps, program.batch
+    for name, packed, ports in (
+        ("outputs", journal.outputs, program.outputs),
+        ("inputs", journal.inputs, program.inputs),
+    ):
+        length = steps * sum(_packed_size(program, port) for port in ports)
+        if packed is not None and len(packed) != length:
+            raise _unfit(f"{name} have a wrong length", f"{length} bytes", f"{len(packed)} bytes")
+    for op in journal.exact:
+        if op >= len(program.ops) or program.ops[op].exact:
+            raise _unfit("the exact list names a wrong op", "ops not flagged in the program", op)
+    if not (steps - 1) * batch < journal.items <= steps * batch:
+        least, most = (steps - 1) * batch + 1, steps * batch
+        raise _unfit("items do not fit the steps", f"{least} to {most}", journal.items)
+    absent = [] if program.states else [journal.initial_state, journal.final_state]
+    absent += [] if program.of_role(Role.PRF) else [journal.prf_seed]
+    if any(digest != ZERO_DIGEST for digest in absent):
+        raise _unfit("a digest of something that the program does not have", "zero", "a digest")
+
+
+def _obey(counts: Counts, journal: Journal, expectations: Expectations) -> None:
+    """6. The caller's policy, then what the caller expects the receipt to be about."""
+    policy = expectations.policy
+    mode = MODES[journal.mode]
+    if mode not in policy.modes:
+        raise ParametersMismatch(
+            "the policy refuses this mode",
+            code="policy.mode",
+            expected=" or ".join(policy.modes),
+            received=mode,
+        )
+    if journal.bits < policy.min_bits:
+        raise InsufficientSecurity(
+            "fewer bits than the policy demands",
+            expected=f"at least {policy.min_bits}",
+            received=journal.bits,
+        )
+    if journal.delta_ppm > policy.max_delta_ppm:
+        raise ErrorBoundExceeded(
+            "the claimed bound δ is larger than the policy allows",
+            code="policy.delta",
+            expected=f"at most {policy.max_delta}",
+            received=journal.delta_ppm / 1e6,
+        )
+    most = policy.max_delta_step_ppm
+    if most is not None and not 0 < journal.delta_step_ppm <= most:
+        raise ErrorBoundExceeded(
+            "the claimed bound δ per step is larger than the policy allows",
+            code="policy.delta-step",
+            expected=f"at most {policy.max_delta_step}",
+            received=journal.delta_step_ppm / 1e6 or "none",
+        )
+    if policy.outputs_exact:
+        _outputs_exact(counts)
+    _expected_statement(journal, expectations)
+
+
+def _outputs_exact(counts: Counts) -> None:
+    program = counts.checked.program
+    exact = {op.out for c, op in enumerate(program.ops) if counts.enumerated[c]}
+    sampled = [port.name for port in program.outputs if port.tensor not in exact]
+    if sampled:
+        raise ParametersMismatch(
+            "outputs are only sampled",
+            code="policy.exact",
+            expected="every gate of the ops that define outputs",
+            received=f"samples of {', '.join(sampled)}",
+            hint="prove with these ops exact, or pass --allow-sampled-outputs",
+        )
+
+
+def _expected_statement(journal: Journal, expectations: Expectations) -> None:
+    nonce = [None if n is None else n.hex() for n in (expectations.nonce, journal.nonce)]
+    named = (("audience", expectations.audience, journal.audience), ("nonce", *nonce))
+    for name, expected, received in named:
+        if expected != received:
+            raise JournalMismatch(
+                f"the receipt has another {name}",
+                code=f"verify.{name}-mismatch",
+                expected="none" if expected is None else expected,
+                received="none" if received is None else received,
+                hint=f"pass --{name} exactly if the receipt was made for one",
+            )
+    digests = (
+        ("state", "initial state", expectations.initial_state, journal.initial_state),
+        ("input", "input root", expectations.input_root, journal.input_root),
+    )
+    for code, name, wanted, claimed in digests:
+        if wanted not in (None, claimed):
+            raise JournalMismatch(
+                f"the receipt has another {name}",
+                code=f"verify.{code}-mismatch",
+                expected=wanted.hex(),
+                received=claimed.hex(),
+            )
+
+
+def _hash_roots(checked: Checked, journal: Journal, proof: Proof) -> None:
+    """8. The roots of all trees hash to the digests of the statement."""
+    trees = proof.trees
+    first = len(trees.weights)
+    once = first + len(trees.states)
+    weights, states = proof.roots[:first], proof.roots[first:once]
+    stepped = proof.roots[once:].reshape(journal.steps, len(trees.stepped), -1)
+    place = {tensor: place for place, tensor in enumerate(trees.stepped)}
+    inputs = stepped[:, [place[t] for t in checked.program.of_role(Role.INPUT)]]
+    links = {link.state: link.value for link in checked.program.states}
+    linked = stepped[:, [place[links[t]] for t in trees.states]]
+
+    _same("verify.weights-root", weights_root(weights), journal.weights_root)
+    if proof.prf_seed is not None:
+        _same("verify.prf-seed", seed_commitment(proof.prf_seed), journal.prf_seed)
+    after = state_digests(linked)
+    before = np.concatenate([state_digests(states[None]), after[:-1]])
+    _same("verify.initial-state", digest_bytes(before[0]), journal.initial_state)
+    _same("verify.input-root", input_root(inputs), journal.input_root)
+    _same("verify.final-state", digest_bytes(after[-1]), journal.final_state)
+    root = step_root(journal.program_id, journal.weights_root, before, after, stepped)
+    _same("verify.chain-root", root, journal.chain_root)
+
+
+def _compare_inputs(
+    program: Program, journal: Journal, proof: Proof, expectations: Expectations
+) -> None:
+    """9. Values of the inputs, the statement's and the caller's, against the committed ones."""
+    if journal.inputs is not None:
+        published = _unpack_ports(program, program.inputs, journal.inputs, journal.steps)
+        for number, array in published.items():
+            tensor = program.tensors[number]
+            if array.min() < tensor.lo or array.max() > tensor.hi:
+                raise InvalidProof(
+                    f"published input {tensor.name} is out of its range",
+                    code="verify.range",
+                    expected=f"[{tensor.lo}, {tensor.hi}]",
+                    received=f"[{array.min()}, {array.max()}]",
+                )
+        _committed("the published inputs", program, journal, proof, published)
+    if expectations.inputs is None:
+        return
+    if journal.input_key is None:
+        raise JournalMismatch(
+            "the receipt keeps its input key private, so inputs cannot be compared",
+            code="verify.input-mismatch",
+            hint="compare the root that the prover told you: --input-root",
+        )
+    items = None if any(port.batch != ABSENT for port in program.inputs) else journal.items
+    batches, items = quantise(program, expectations.inputs, items)
+    if (len(batches), items) != (journal.steps, journal.items):
+        raise JournalMismatch(
+            "the receipt is about another number of items",
+            code="verify.input-mismatch",
+            expected=f"{items} items in {len(batches)} steps",
+            received=f"{journal.items} items in {journal.steps} steps",
+        )
+    numbers = program.of_role(Role.INPUT)
+    arrays = {t: np.stack([batch[k] for batch in batches]) for k, t in enumerate(numbers)}
+    _committed("your inputs", program, journal, proof, arrays)
+
+
+def _committed(
+    whose: str,
+    program: Program,
+    journal: Journal,
+    proof: Proof,
+    arrays: dict[int, NDArray[np.signedinteger[Any]]],
+) -> None:
+    """Arrays [steps, ...] by input tensor against the roots of their trees."""
+    key = digest_elements(journal.input_key or ZERO_DIGEST)
+    for number in sorted(arrays):
+        tensor = program.tensors[number]
+        found = input_tree_roots(key, number, tensor, arrays[number])
+        committed = proof.roots[[proof.trees.number(number, j) for j in range(journal.steps)]]
+        wrong = np.flatnonzero((found != committed).any(axis=1))
+        if len(wrong):
+            raise JournalMismatch(
+                f"{whose} are not the committed ones: {tensor.name} in step {wrong[0]}",
+                code="verify.input-mismatch",
+                expected=digest_bytes(found[wrong[0]]).hex(),
+                received=digest_bytes(committed[wrong[0]]).hex(),
+            )
+
+
+def _open(proof: Proof) -> OpenedValues:
+    """10. Leaves hash to their roots and lie in declared ranges, tree by tree."""
+    values = OpenedValues(proof)
+    wrong_paths = proof.wrong_paths()
+    failed = np.flatnonzero(wrong_paths | values.outside)
+    if not len(failed):
+        return values
+    tree = int(failed[0])
+    name, tensor = proof.trees.describe(tree), proof.trees.tensor(tree)
+    if wrong_paths[tree]:
+        raise InvalidProof(
+            f"opened leaves of {name} do not hash to its root",
+            code="verify.opening",
+            expected=digest_bytes(proof.roots[tree]).hex(),
+        )
+    raise InvalidProof(
+        f"an opened value of {name} is out of its range",
+        code="verify.range",
+        expected=f"[{tensor.lo}, {tensor.hi}]",
+    )
+
+
+class _StepValues:
+    """What the gates of one step read."""
+
+    def __init__(self, proof: Proof, values: OpenedValues, step: int) -> None:
+        self._trees, self._seed = proof.trees, proof.prf_seed
+        self._values, self._step = values, step
+
+    def read(self, tensor: int, offsets: Ints) -> Ints:
+        """Values of a tensor at offsets of any shape."""
+        t = self._trees.program.tensors[tensor]
+        if t.domain is not None and self._seed is not None:
+            return prf_values(self._seed, self._step, t.domain, offsets, t.lo, t.hi)
+        return self._values.read(self._trees.number(tensor, self._step), offsets)
+
+
+def _recompute_gates(checked: Checked, plan: Plan, proof: Proof, values: OpenedValues) -> None:
+    """11. Every gate to check, op by op and step by step."""
+    for c, op in enumerate(checked.program.ops):
+        for step, numbers in plan.steps_of(c):
+            read = _StepValues(proof, values, step)
+            computed = evaluate(checked.program, op, numbers, read)
+            committed = read.read(op.out, numbers)
+            wrong = np.flatnonzero(computed != committed)
+            if len(wrong):
+                at = int(wrong[0])
+                raise InvalidProof(
+                    f"gate {numbers[at]} of op {op.name} in step {step} is wrong",
+                    code="verify.gate",
+                    expected=int(computed[at]),
+                    received=int(committed[at]),
+                )
+
+
+def _compare_outputs(
+    program: Program, journal: Journal, trees: Trees, values: OpenedValues
+) -> Outputs:
+    """12. The statement's outputs are the opened ones; then they are the caller's outputs."""
+    claimed = _unpack_ports(program, program.outputs, journal.outputs, journal.steps)
+    for step in range(journal.steps):
+        for port in program.outputs:
+            tensor = program.tensors[port.tensor]
+            every = np.arange(tensor.size, dtype=np.int64)
+            opened = values.read(trees.number(port.tensor, step), every)
+            if (opened != claimed[port.tensor][step].ravel()).any():
+                raise InvalidProof(
+                    f"output {port.name} of step {step} is not the opened one",
+                    code="verify.outputs",
+                )
+    outputs = {}
+    for port in program.outputs:
+        array = claimed[port.tensor]
+        if port.batch != ABSENT:
+            array = array.reshape(-1, *array.shape[2:])[: journal.items]
+        outputs[port.name] = dequantise(port, array)
+    return outputs
+
+
+def _unpack_ports(
+    program: Program, ports: tuple[Port, ...], data: bytes, steps: int
+) -> dict[int, Ints]:
+    """Values [steps, *shape] by tensor, from step by step, port by port."""
+    rows = np.frombuffer(data, np.uint8).reshape(steps, -1)
+    found, start = {}, 0
+    for port in ports:
+        tensor = program.tensors[port.tensor]
+        end = start + _packed_size(program, port)
+        values = unpack_values(np.ascontiguousarray(rows[:, start:end]), tensor.width)
+        found[port.tensor] = values.reshape(steps, *tensor.shape)
+        start = end
+    return found
+
+
+def _packed_size(program: Program, port: Port) -> int:
+    tensor = program.tensors[port.tensor]
+    return tensor.size * tensor.width
+
+
+def _same(code: str, found: bytes, claimed: bytes) -> None:
+    if found != claimed:
+        raise ChainBroken(
+            f"the roots of the proof do not hash to the {code.removeprefix('verify.')}",
+            code=code,
+            expected=claimed.hex(),
+            received=found.hex(),
+        )
+
+
+def _unfit(message: str, expected: object, received: object) -> MalformedReceipt:
+    return MalformedReceipt(
+        message, code="receipt.non-canonical", expected=expected, received=received
+    )

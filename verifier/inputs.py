@@ -1,0 +1,187 @@
+"""From a caller's arrays to the integers of a program, and to bytes (protocol.md sections 1, 4).
+
+The prover and the verifiers share this, so that the same arrays always mean the same inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import UsageError
+from .program.types import ABSENT, Port, PortKind, Program, Role, Tensor
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Ints = NDArray[np.int64]
+
+DTYPES: Mapping[int, type[np.signedinteger[Any]]] = {1: np.int8, 2: np.int16, 3: np.int32}
+"""The integer type that holds a tensor of each width in memory."""
+
+
+def quantise(
+    program: Program, arrays: Mapping[str, Array] | Array, items: int | None = None
+) -> tuple[list[list[Array]], int]:
+    """Cut a caller's arrays into the inputs of steps.
+
+    Args:
+        program: a valid program.
+        arrays: by port name, or one array for a program with one input. With a batch axis: shape
+            [items, ...]; without: [steps, ...], or the port's own shape for one step. Floats are
+            quantised by the port's rule; integers must lie in the declared range.
+        items: number of items; needed only where no array has a batch axis, by default all slots.
+
+    Returns:
+        Per step one integer array per input tensor, in tensor order (int8, int16 or int32 by
+        width), the last step padded with the port's zero; and the number of items.
+
+    Raises:
+        UsageError: `usage.input`.
+    """
+    named = _by_name(program, arrays)
+    steps, items = _extent(program, named, items)
+    by_tensor = {}
+    for port in program.inputs:
+        tensor = program.tensors[port.tensor]
+        values = _integers(port, tensor, named[port.name])
+        by_tensor[port.tensor] = _steps(port, tensor, values, steps)
+    order = program.of_role(Role.INPUT)
+    return [[by_tensor[number][step] for number in order] for step in range(steps)], items
+
+
+def dequantise(port: Port, values: Ints) -> Array:
+    """What integers mean to the caller: float32 `(q − zero)·scale`, by way of float64; or int64."""
+    if port.kind is PortKind.INTEGER:
+        return values.astype(np.int64)
+    with np.errstate(over="ignore", under="ignore"):
+        return ((values - port.zero).astype(np.float64) * port.scale).astype(np.float32)
+
+
+def pack_values(array: NDArray[np.signedinteger[Any]], width: int) -> bytes:
+    """Row-major values as `width` little-endian bytes of v + 2^(8·width − 1) each."""
+    shifted = array.ravel().astype(np.int64) + (1 << (8 * width - 1))
+    return shifted.astype("<u4").view(np.uint8).reshape(-1, 4)[:, :width].tobytes()
+
+
+def unpack_values(data: NDArray[np.uint8], width: int) -> Ints:
+    """The inverse of `pack_values` on the last axis: uint8 [..., n·width] to int64 [..., n]."""
+    parts = data.reshape(*data.shape[:-1], -1, width)
+    values = np.full(parts.shape[:-1], -(1 << (8 * width - 1)), np.int64)
+    for place in range(width):
+        values += parts[..., place].astype(np.int64) << (8 * place)
+    return values
+
+
+def _by_name(program: Program, arrays: Mapping[str, Array] | Array) -> dict[str, Array]:
+    names = [port.name for port in program.inputs]
+    if not isinstance(arrays, Mapping):
+        if len(names) != 1:
+            raise _refused(
+                "one array for a program with another number of inputs",
+                f"a mapping with {_listed(names)}",
+                "one array",
+            )
+        arrays = {names[0]: arrays}
+    if set(arrays) != set(names):
+        raise _refused("the names of the inputs do not fit", _listed(names), _listed(list(arrays)))
+    return {name: np.asarray(arrays[name]) for name in names}
+
+
+def _extent(program: Program, named: Mapping[str, Array], items: int | None) -> tuple[int, int]:
+    """Steps and items, from the leading axes of all arrays."""
+    batch = program.batch
+    leading: dict[str, int] = {}
+    counts: dict[str, int] = {}
+    for port in program.inputs:
+        shape = program.tensors[port.tensor].shape
+        array = named[port.name]
+        if port.batch != ABSENT:
+            counts[port.name] = _leading(port, array, shape[1:], "items")
+        elif array.shape == shape:
+            leading[port.name] = 1
+        else:
+            leading[port.name] = _leading(port, array, shape, "steps")
+    if len({*counts.values()}) > 1:
+        raise _refused("inputs have different numbers of items", "one number of items", counts)
+    if counts:
+        found = next(iter(counts.values()))
+        if items not in (None, found):
+            raise _refused("items is not the number of items of the inputs", found, items)
+        items = found
+    elif items is None:
+        if not leading:
+            raise _refused("a program without inputs needs the number of items", "items", "none")
+        items = next(iter(leading.values())) * batch
+    if items < 1:
+        raise _refused("there are no items", "at least 1 item", items)
+    steps = -(-items // batch)
+    if any(count != steps for count in leading.values()):
+        raise _refused("inputs have different numbers of steps", f"{steps} steps", leading)
+    return steps, items
+
+
+def _leading(port: Port, array: Array, rest: Sequence[int], unit: str) -> int:
+    if array.ndim != len(rest) + 1 or array.shape[1:] != tuple(rest):
+        expected = ", ".join([unit, *map(str, rest)])
+        raise _refused(
+            f"input {port.name} has a wrong shape", f"({expected})", f"shape {array.shape}"
+        )
+    return int(array.shape[0])
+
+
+def _integers(port: Port, tensor: Tensor, array: Array) -> Ints:
+    """The port's rule, without padding."""
+    if port.kind is PortKind.INTEGER:
+        return _whole_numbers(port, tensor, array)
+    if array.dtype.kind not in "fiub":
+        raise _refused(f"input {port.name} has a wrong dtype", "real numbers", array.dtype)
+    x = array.astype(np.float64)
+    if not np.isfinite(x).all():
+        raise _refused(
+            f"input {port.name} has NaN or infinite values",
+            "finite numbers",
+            f"{np.count_nonzero(~np.isfinite(x))} others",
+        )
+    with np.errstate(over="ignore", under="ignore"):
+        q: Ints = np.clip(np.rint(x / port.scale) + port.zero, tensor.lo, tensor.hi).astype(
+            np.int64
+        )
+    return q
+
+
+def _whole_numbers(port: Port, tensor: Tensor, array: Array) -> Ints:
+    if array.dtype.kind not in "iub":
+        raise _refused(f"input {port.name} has a wrong dtype", "integers", array.dtype)
+    if array.size and not (tensor.lo <= int(array.min()) and int(array.max()) <= tensor.hi):
+        raise _refused(
+            f"input {port.name} is out of range",
+            f"integers in [{tensor.lo}, {tensor.hi}]",
+            f"[{array.min()}, {array.max()}]",
+        )
+    return array.astype(np.int64)
+
+
+def _steps(port: Port, tensor: Tensor, values: Ints, steps: int) -> Array:
+    """Values [steps, *shape] in the memory type of the tensor, the last step padded."""
+    rows = steps * tensor.shape[0] if port.batch != ABSENT else len(values)
+    if port.batch != ABSENT and len(values) < rows:
+        rest = min(max(port.zero, tensor.lo), tensor.hi)
+        padding = np.full((rows - len(values), *tensor.shape[1:]), rest, np.int64)
+        values = np.concatenate([values, padding])
+    return values.reshape(steps, *tensor.shape).astype(DTYPES[tensor.width])
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) or "no inputs"
+
+
+def _refused(message: str, expected: object, received: object) -> UsageError:
+    return UsageError(
+        message,
+        code="usage.input",
+        expected=expected,
+        received=received,
+        hint="`zktally inspect` lists the inputs of a program with their shapes",
+    )

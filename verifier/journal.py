@@ -1,0 +1,193 @@
+"""The statement of a receipt, read and written (docs/receipt-format.md, Journal).
+
+Nothing in a journal is to be believed before the whole receipt is verified.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from itertools import pairwise
+
+from .errors import UnsupportedReceipt, ZktallyError
+from .reader import RECEIPT_CODES, Reader, Writer
+
+VERSION = 1
+FAST = 0
+MODES = ("fast", "hybrid", "strict")
+
+MAX_STEPS = 2**20
+MAX_PPM = 500_000
+MAX_BITS = 256
+MAX_AUDIENCE = 256
+MAX_NONCE = 64
+
+ZERO_DIGEST = bytes(32)
+
+
+def model_id(program_id: bytes, weights_root: bytes) -> bytes:
+    """The identity of a model: a hash of its program id and weights root, 32 bytes each."""
+    return hashlib.sha256(b"zktally model v1\0" + program_id + weights_root).digest()
+
+
+@dataclass(frozen=True)
+class Journal:
+    """What a receipt claims.
+
+    Attributes:
+        mode: 0, fast.
+        program_id: 32 bytes of SHA-256.
+        weights_root, chain_root, input_root, initial_state, final_state: digests of 32 bytes.
+        prf_seed: commitment to the seed of the prf tensors, a digest.
+        steps, items: steps of the chain, real items in it.
+        delta_ppm: δ in parts per million. delta_step_ppm: the same per step, 0 for none.
+        bits: λ.
+        exact: numbers of ops checked gate by gate beyond those that the program flags, ascending.
+        input_key: key of the salts of the inputs, 32 bytes, where published.
+        inputs, outputs: packed values, step by step, port by port; inputs only where published.
+        audience, nonce: who the receipt is for, and which challenge it answers.
+    """
+
+    mode: int
+    program_id: bytes
+    weights_root: bytes
+    steps: int
+    items: int
+    delta_ppm: int
+    delta_step_ppm: int
+    bits: int
+    exact: tuple[int, ...]
+    chain_root: bytes
+    input_root: bytes
+    initial_state: bytes
+    final_state: bytes
+    prf_seed: bytes
+    input_key: bytes | None
+    inputs: bytes | None
+    outputs: bytes
+    audience: str | None
+    nonce: bytes | None
+
+    def encode(self) -> bytes:
+        """The canonical bytes; `decode` judges whether the fields obey their rules."""
+        w = Writer()
+        w.u16(VERSION)
+        w.u8(self.mode)
+        w.raw(self.program_id)
+        w.raw(self.weights_root)
+        w.u32(self.steps)
+        w.u32(self.items)
+        w.u32(self.delta_ppm)
+        w.u32(self.delta_step_ppm)
+        w.u16(self.bits)
+        w.u16(len(self.exact))
+        for op in self.exact:
+            w.u16(op)
+        for digest in (
+            self.chain_root, self.input_root, self.initial_state, self.final_state, self.prf_seed
+        ):  # fmt: skip
+            w.raw(digest)
+        w.flag(self.input_key is not None)
+        w.raw(self.input_key or b"")
+        w.flag(self.inputs is not None)
+        if self.inputs is not None:
+            w.blob(self.inputs)
+        w.blob(self.outputs)
+        for text in (None if self.audience is None else self.audience.encode(), self.nonce):
+            w.flag(text is not None)
+            if text is not None:
+                w.string(text)
+        return w.getvalue()
+
+    @classmethod
+    def decode(cls, data: bytes | memoryview) -> Journal:
+        """Read the canonical bytes.
+
+        Raises:
+            MalformedReceipt: the bytes are not canonical, end too early or do not end.
+            UnsupportedReceipt: the version or the mode is not one of this release.
+        """
+        r = Reader(data, RECEIPT_CODES)
+        _expect(r.u16(), VERSION, "version", "receipt.unsupported-version")
+        mode = _expect(r.u8(), FAST, "mode", "receipt.unsupported-mode")
+        program_id = bytes(r.take(32))
+        weights_root = _digest(r)
+        steps = _within(r, "steps", r.u32(), 1, MAX_STEPS)
+        items = _within(r, "items", r.u32(), 1, 2**32 - 1)
+        delta_ppm = _within(r, "δ in parts per million", r.u32(), 1, MAX_PPM)
+        delta_step_ppm = _within(r, "δ per step in parts per million", r.u32(), 0, MAX_PPM)
+        bits = _within(r, "λ", r.u16(), 1, MAX_BITS)
+        exact = _ascending(r)
+        chain_root, input_root = _digest(r), _digest(r)
+        initial_state, final_state, prf_seed = _digest(r), _digest(r), _digest(r)
+        input_key = _digest(r) if r.flag() else None
+        inputs = bytes(r.blob()) if r.flag() else None
+        outputs = bytes(r.blob())
+        audience = _audience(r) if r.flag() else None
+        nonce = _text(r, "nonce", MAX_NONCE) if r.flag() else None
+        if inputs is not None and input_key is None:
+            raise r.bad("inputs are published without the key of their salts")
+        r.end()
+        return cls(
+            mode=mode,
+            program_id=program_id,
+            weights_root=weights_root,
+            steps=steps,
+            items=items,
+            delta_ppm=delta_ppm,
+            delta_step_ppm=delta_step_ppm,
+            bits=bits,
+            exact=exact,
+            chain_root=chain_root,
+            input_root=input_root,
+            initial_state=initial_state,
+            final_state=final_state,
+            prf_seed=prf_seed,
+            input_key=input_key,
+            inputs=inputs,
+            outputs=outputs,
+            audience=audience,
+            nonce=nonce,
+        )
+
+
+def _expect(value: int, expected: int, what: str, code: str) -> int:
+    if value != expected:
+        raise UnsupportedReceipt(
+            f"a statement of another {what}", code=code, expected=expected, received=value
+        )
+    return value
+
+
+def _within(r: Reader, what: str, value: int, least: int, most: int) -> int:
+    if not least <= value <= most:
+        raise r.bad(f"{what} is out of range", expected=f"{least} to {most}", received=value)
+    return value
+
+
+def _digest(r: Reader) -> bytes:
+    w = Writer()
+    w.digest(r.digest())
+    return w.getvalue()
+
+
+def _ascending(r: Reader) -> tuple[int, ...]:
+    ops = tuple(r.u16() for _ in range(r.u16()))
+    if any(a >= b for a, b in pairwise(ops)):
+        raise r.bad("exact ops do not ascend", received=ops)
+    return ops
+
+
+def _text(r: Reader, what: str, most: int) -> bytes:
+    text = r.string()
+    _within(r, f"the length of the {what}", len(text), 1, most)
+    return text
+
+
+def _audience(r: Reader) -> str:
+    text = _text(r, "audience", MAX_AUDIENCE)
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        refused: ZktallyError = r.bad("the audience is not UTF-8")
+        raise refused from error

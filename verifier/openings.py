@@ -1,0 +1,326 @@
+"""The openings of a fast receipt: which leaves, their bytes in the proof, their values.
+
+protocol.md section 5, Openings; receipt-format.md, Proof. What is opened, and so the size of the
+proof, is derived from the plan; the proof has no lengths of its own.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import MalformedReceipt
+from .gates import reads
+from .inputs import unpack_values
+from .layout import leaf_count, leaf_lengths, locate, row_length
+from .merkle import Bytes, Ints, Openings, leaf_digests, opened_roots, plan_openings
+from .poseidon2 import DIGEST, Elements
+from .program.types import Layout, Op, Program, Role, StateLink, Tensor
+from .reader import RECEIPT_CODES, P, Reader
+from .sampling import Plan
+
+_DIGEST_BYTES = 4 * DIGEST
+_SALT_BYTES = 20
+_BYTES = 1 << 24
+"""Packed bytes that are unpacked together."""
+
+_DENSE = 8
+"""A tensor is laid out whole to be read where at least one in so many elements is opened."""
+
+Mask = NDArray[np.bool_]
+
+
+class Trees:
+    """All trees of a receipt in canonical order: weights, initial states, then step by step."""
+
+    def __init__(self, program: Program, steps: int) -> None:
+        self.steps = steps
+        self.program = program
+        self.weights = program.of_role(Role.WEIGHT)
+        self.states = program.of_role(Role.STATE)
+        self.stepped = program.of_role(Role.INPUT, Role.VALUE)
+        self._once = [*self.weights, *self.states]
+        self._place = {t: place for place, t in enumerate(self._once)}
+        self._in_step = {t: place for place, t in enumerate(self.stepped)}
+        self._links: dict[int, StateLink] = {link.state: link for link in program.states}
+
+    def __len__(self) -> int:
+        return len(self._once) + self.steps * len(self.stepped)
+
+    def number(self, tensor: int, step: int) -> int:
+        """The tree that a read of this tensor in this step opens."""
+        link = self._links.get(tensor)
+        if link is not None and step > 0:
+            tensor, step = link.value, step - 1
+        if tensor in self._place:
+            return self._place[tensor]
+        return len(self._once) + step * len(self.stepped) + self._in_step[tensor]
+
+    @cached_property
+    def tensor_of(self) -> Ints:
+        """The tensor of each tree."""
+        steps = np.tile(np.array(self.stepped, np.int64), self.steps)
+        return np.concatenate([np.array(self._once, np.int64), steps])
+
+    def tensor(self, tree: int) -> Tensor:
+        """The tensor of a tree."""
+        return self.program.tensors[int(self.tensor_of[tree])]
+
+    def describe(self, tree: int) -> str:
+        """The tree in words."""
+        name = self.tensor(tree).name
+        if tree < len(self.weights):
+            return f"weight {name}"
+        if tree < len(self._once):
+            return f"initial state {name}"
+        return f"{name} of step {(tree - len(self._once)) // len(self.stepped)}"
+
+
+def layout_of(tensor: Tensor) -> Layout:
+    """The layout of a committed tensor."""
+    if tensor.layout is None:
+        raise TypeError(f"prf tensor {tensor.name} has no tree")
+    return tensor.layout
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The proof section, cut into its fields; digests and salts are canonical, nothing else is judged.
+
+    Attributes:
+        trees: of the receipt.
+        roots: of all trees, uint64 [trees, 8].
+        prf_seed: uint64 [8], or None.
+        tree: of each opened leaf, int64 [n], ascending.
+        leaf: its number in the tree, int64 [n].
+        openings: how the leaves hash to their roots.
+        siblings: of all trees, uint64 [m, 8].
+    """
+
+    trees: Trees
+    roots: Elements
+    prf_seed: Elements | None
+    tree: Ints
+    leaf: Ints
+    openings: Openings
+    siblings: Elements
+    _data: Bytes
+    _offsets: Ints
+
+    @classmethod
+    def parse(cls, data: memoryview, trees: Trees, plan: Plan) -> Proof:
+        """Read the section.
+
+        Raises:
+            MalformedReceipt: shorter or longer than the plan implies, or an element not below p.
+        """
+        reader = Reader(data, RECEIPT_CODES)
+        roots = _elements(reader.take(_DIGEST_BYTES * len(trees)))
+        has_prf = bool(trees.program.of_role(Role.PRF))
+        prf_seed = _elements(reader.take(_DIGEST_BYTES))[0] if has_prf else None
+        tree, leaf = _opened_leaves(trees, plan)
+        openings = plan_openings(_leaf_counts(trees), tree, leaf)
+        sizes = _leaf_bytes(trees, tree, leaf) + _SALT_BYTES
+        siblings = openings.sibling_counts * _DIGEST_BYTES
+        body = np.frombuffer(reader.take(int(sizes.sum() + siblings.sum())), np.uint8)
+        reader.end()
+        before = np.cumsum(siblings) - siblings
+        offsets = np.cumsum(sizes) - sizes + before[tree]
+        in_leaves = np.bincount(tree, sizes, len(trees)).astype(np.int64)
+        starts = np.repeat(np.cumsum(in_leaves), openings.sibling_counts)
+        sibling_offsets = starts + _DIGEST_BYTES * np.arange(len(starts))
+        proof = cls(
+            trees=trees,
+            roots=roots,
+            prf_seed=prf_seed,
+            tree=tree,
+            leaf=leaf,
+            openings=openings,
+            siblings=_words(_cut(body, sibling_offsets, _DIGEST_BYTES)),
+            _data=body,
+            _offsets=offsets,
+        )
+        proof._judge_elements()
+        return proof
+
+    @cached_property
+    def lengths(self) -> Ints:
+        """Packed bytes of each opened leaf."""
+        return _leaf_bytes(self.trees, self.tree, self.leaf)
+
+    @cached_property
+    def salts(self) -> Elements:
+        """Salts of the opened leaves, uint64 [n, 5]."""
+        return _words(_cut(self._data, self._offsets + self.lengths, _SALT_BYTES))
+
+    def packed(self, rows: Ints, length: int) -> Bytes:
+        """Packed values of opened leaves that all have this many bytes, uint8 [rows, length]."""
+        return _cut(self._data, self._offsets[rows], length)
+
+    def wrong_paths(self) -> Mask:
+        """Per tree, whether its opened leaves do not hash to its root."""
+        digests = np.empty((len(self.leaf), DIGEST), np.uint64)
+        for length in np.unique(self.lengths):
+            rows = np.flatnonzero(self.lengths == length)
+            digests[rows] = leaf_digests(self.packed(rows, int(length)), self.salts[rows])
+        found = opened_roots(self.openings, digests, self.siblings)
+        opened = np.bincount(self.tree, minlength=len(self.trees)) > 0
+        wrong: Mask = opened & (found != self.roots).any(axis=1)
+        return wrong
+
+    def _judge_elements(self) -> None:
+        seed = np.zeros((0, 1), np.uint64) if self.prf_seed is None else self.prf_seed
+        for elements in (self.roots, seed, self.siblings, self.salts):
+            if elements.size and int(elements.max()) >= P:
+                raise MalformedReceipt(
+                    "an element of the proof is not below p",
+                    code="receipt.non-canonical",
+                    expected=f"below {P}",
+                    received=int(elements.max()),
+                )
+
+
+class OpenedValues:
+    """The values of all opened leaves, and whether they lie in the declared ranges."""
+
+    def __init__(self, proof: Proof) -> None:
+        self._trees = proof.trees
+        self._tree, self._leaf = proof.tree, proof.leaf
+        tensors = proof.trees.program.tensors
+        tensor = proof.trees.tensor_of[proof.tree]
+        widths = np.array([t.width for t in tensors])[tensor]
+        lowest = np.array([t.lo for t in tensors])[tensor]
+        highest = np.array([t.hi for t in tensors])[tensor]
+        counts = proof.lengths // widths
+        self._starts = np.cumsum(counts) - counts
+        self._values = np.empty(int(counts.sum()), np.int32)
+        outside = np.zeros(len(proof.leaf), bool)
+        for width, length in np.unique(np.stack([widths, proof.lengths], 1), axis=0).tolist():
+            alike = np.flatnonzero((widths == width) & (proof.lengths == length))
+            for rows in np.array_split(alike, 1 + len(alike) * length // _BYTES):
+                values = unpack_values(proof.packed(rows, length), width)
+                outside[rows] = (values.min(1) < lowest[rows]) | (values.max(1) > highest[rows])
+                self._values[self._starts[rows][:, None] + np.arange(length // width)] = values
+        self.outside: Mask = np.bincount(proof.tree, outside, len(proof.trees)) > 0
+        """Per tree, whether an opened value is outside the tensor's declared range."""
+        self._dense: dict[int, NDArray[np.int32] | None] = {}
+
+    def read(self, tree: int, offsets: Ints) -> Ints:
+        """Values of opened elements of a tree's tensor at row-major offsets of any shape."""
+        if tree not in self._dense:
+            self._dense[tree] = self._lay_out(tree)
+        dense = self._dense[tree]
+        if dense is not None:
+            return dense[offsets].astype(np.int64)
+        tensor = self._trees.tensor(tree)
+        leaf, slot = locate(layout_of(tensor), tensor.shape, offsets)
+        first, end = self._rows(tree)
+        row = first + np.searchsorted(self._leaf[first:end], leaf)
+        return self._values[self._starts[row] + slot].astype(np.int64)
+
+    def _rows(self, tree: int) -> tuple[int, int]:
+        first, end = np.searchsorted(self._tree, [tree, tree + 1])
+        return int(first), int(end)
+
+    def _lay_out(self, tree: int) -> NDArray[np.int32] | None:
+        """All elements row-major, zero where not opened; None where too few are opened for that."""
+        tensor = self._trees.tensor(tree)
+        layout = layout_of(tensor)
+        first, end = self._rows(tree)
+        leaves = self._leaf[first:end]
+        counts = leaf_lengths(layout, tensor.shape, leaves)
+        opened = int(counts.sum())
+        if opened * _DENSE < tensor.size:
+            return None
+        row = row_length(layout, tensor.shape)
+        pieces = -(-row // layout.piece)
+        at = leaves // pieces * row + leaves % pieces * layout.piece
+        within = np.arange(opened) - np.repeat(np.cumsum(counts) - counts, counts)
+        permuted = np.zeros(tensor.size, np.int32)
+        begin = int(self._starts[first])
+        permuted[np.repeat(at, counts) + within] = self._values[begin : begin + opened]
+        shape = [tensor.shape[axis] for axis in layout.order]
+        return permuted.reshape(shape).transpose(np.argsort(layout.order)).ravel()
+
+
+def _opened_leaves(trees: Trees, plan: Plan) -> tuple[Ints, Ints]:
+    """Tree and number of every leaf that the plan opens, ascending."""
+    program = trees.program
+    parts: defaultdict[int, list[Ints]] = defaultdict(list)
+    for c, op in enumerate(program.ops):
+        touched: dict[int, Ints] | None = None
+        for step, gates in plan.steps_of(c):
+            if touched is None or not plan.counts.enumerated[c]:
+                touched = _touched_leaves(program, op, gates)
+            for tensor, leaves in touched.items():
+                parts[trees.number(tensor, step)].append(leaves)
+    for port in program.outputs:
+        tensor = program.tensors[port.tensor]
+        every = np.arange(leaf_count(layout_of(tensor), tensor.shape), dtype=np.int64)
+        for step in range(trees.steps):
+            parts[trees.number(port.tensor, step)] = [every]
+    numbers = sorted(parts)
+    opened = [np.unique(np.concatenate(parts[tree])) for tree in numbers]
+    counts = [len(leaves) for leaves in opened]
+    return np.repeat(np.array(numbers, np.int64), counts), np.concatenate(opened)
+
+
+def _touched_leaves(program: Program, op: Op, gates: Ints) -> dict[int, Ints]:
+    """The leaves that these gates read or define, by committed tensor."""
+    found: defaultdict[int, list[Ints]] = defaultdict(list)
+    for number, offsets in chain([(op.out, gates)], reads(program, op, gates)):
+        tensor = program.tensors[number]
+        if tensor.layout is not None and len(offsets):
+            leaf, _ = locate(tensor.layout, tensor.shape, _distinct(offsets, tensor.size))
+            found[number].append(np.unique(leaf))
+    return {tensor: np.unique(np.concatenate(leaves)) for tensor, leaves in found.items()}
+
+
+def _distinct(offsets: Ints, size: int) -> Ints:
+    """Each offset once; by marking where that is cheaper than sorting."""
+    if size > 16 * len(offsets):
+        return np.unique(offsets)
+    seen = np.zeros(size, bool)
+    seen[offsets] = True
+    return np.flatnonzero(seen)
+
+
+def _leaf_counts(trees: Trees) -> Ints:
+    """Leaves of each tree."""
+    per_tensor = [
+        0 if t.layout is None else leaf_count(t.layout, t.shape) for t in trees.program.tensors
+    ]
+    return np.array(per_tensor, np.int64)[trees.tensor_of]
+
+
+def _leaf_bytes(trees: Trees, tree: Ints, leaf: Ints) -> Ints:
+    """Packed bytes of each of these leaves."""
+    sizes = np.empty(len(leaf), np.int64)
+    tensor_of = trees.tensor_of[tree]
+    for number in np.unique(tensor_of).tolist():
+        tensor = trees.program.tensors[number]
+        rows = np.flatnonzero(tensor_of == number)
+        sizes[rows] = tensor.width * leaf_lengths(layout_of(tensor), tensor.shape, leaf[rows])
+    return sizes
+
+
+def _cut(data: Bytes, offsets: Ints, length: int) -> Bytes:
+    """The `length` bytes at each offset, uint8 [offsets, length]."""
+    if not len(offsets):
+        return np.zeros((0, length), np.uint8)
+    return np.lib.stride_tricks.sliding_window_view(data, length)[offsets]
+
+
+def _words(data: Bytes) -> Elements:
+    """Rows of bytes as rows of little-endian 32-bit words."""
+    return np.ascontiguousarray(data).view("<u4").astype(np.uint64)
+
+
+def _elements(data: memoryview) -> Elements:
+    """Digests one after the other, uint64 [n, 8]."""
+    return np.frombuffer(data, "<u4").astype(np.uint64).reshape(-1, DIGEST)

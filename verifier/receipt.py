@@ -1,0 +1,120 @@
+"""The envelope of a receipt: three sections, limits first (docs/receipt-format.md)."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import MalformedReceipt, ProveError, UnsupportedReceipt, UsageError
+from .reader import RECEIPT_CODES, Reader, Writer
+
+MAGIC = b"ZKTALLY"
+VERSION = 1
+MAX_PROGRAM = 16 << 20
+MAX_JOURNAL = 256 << 20
+MAX_PROOF = 1 << 30
+MAX_RECEIPT = 5 << 28
+"""1.25 GiB."""
+DEFAULT_MAX_SIZE = 1 << 30
+
+
+@dataclass(frozen=True)
+class Sections:
+    """The three parts of a receipt, views of its bytes."""
+
+    program: memoryview
+    journal: memoryview
+    proof: memoryview
+
+
+def split_receipt(data: bytes) -> Sections:
+    """Cut a receipt into its sections.
+
+    Raises:
+        MalformedReceipt: too large, no receipt, truncated, or bytes follow.
+        UnsupportedReceipt: a receipt of another version.
+    """
+    _limit("receipt", len(data), MAX_RECEIPT)
+    if not MAGIC.startswith(data[: len(MAGIC)]):
+        raise MalformedReceipt(
+            "these bytes are not a receipt",
+            code="receipt.bad-magic",
+            expected=MAGIC,
+            received=bytes(data[: len(MAGIC)]),
+        )
+    r = Reader(data, RECEIPT_CODES)
+    r.take(len(MAGIC))
+    version = r.u8()
+    if version != VERSION:
+        raise UnsupportedReceipt(
+            "a receipt of another version",
+            code="receipt.unsupported-version",
+            expected=VERSION,
+            received=version,
+        )
+    program = _section(r, "program", MAX_PROGRAM)
+    journal = _section(r, "journal", MAX_JOURNAL)
+    proof = _section(r, "proof", MAX_PROOF)
+    r.end()
+    return Sections(program, journal, proof)
+
+
+def encode_receipt(program: bytes, journal: bytes, proof: bytes) -> bytes:
+    """The receipt of these sections.
+
+    Raises:
+        ProveError: `prove.too-large`, a section is longer than a reader accepts.
+    """
+    w = Writer()
+    w.raw(MAGIC)
+    w.u8(VERSION)
+    for section, limit in ((program, MAX_PROGRAM), (journal, MAX_JOURNAL), (proof, MAX_PROOF)):
+        if len(section) > limit:
+            raise ProveError(
+                "the receipt would be larger than any reader accepts",
+                code="prove.too-large",
+                expected=f"sections of at most {MAX_PROGRAM}, {MAX_JOURNAL}, {MAX_PROOF} bytes",
+                received=f"{len(program)}, {len(journal)}, {len(proof)} bytes",
+                hint="split the chain, or claim a larger δ or fewer exact ops",
+            )
+        w.blob(section)
+    return w.getvalue()
+
+
+def read_receipt(path: str, max_size: int = DEFAULT_MAX_SIZE) -> bytes:
+    """The bytes of a file, or of stdin for `-`; never reads more than `max_size` bytes.
+
+    Raises:
+        UsageError: the file cannot be read.
+        MalformedReceipt: it is larger than `max_size`.
+    """
+    try:
+        if path == "-":
+            data = sys.stdin.buffer.read(max_size + 1)
+        else:
+            _limit("file", Path(path).stat().st_size, max_size)
+            with Path(path).open("rb") as file:
+                data = file.read(max_size + 1)
+    except OSError as error:
+        raise UsageError(
+            f"cannot read {path}: {error.strerror}", code="usage.unreadable"
+        ) from error
+    _limit("file", len(data), max_size)
+    return data
+
+
+def _section(r: Reader, name: str, limit: int) -> memoryview:
+    length = r.u32()
+    _limit(name, length, limit)
+    return r.take(length)
+
+
+def _limit(what: str, length: int, limit: int) -> None:
+    if length > limit:
+        raise MalformedReceipt(
+            f"the {what} is too large",
+            code="receipt.too-large",
+            expected=f"at most {limit} bytes",
+            received=f"{length} bytes",
+        )

@@ -1,0 +1,253 @@
+"""Which gates a receipt must show: integers only, alike for all readers (protocol.md section 5)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import UnsupportedReceipt
+from .journal import Journal
+from .program.checked import Checked
+from .program.liveness import SCALE
+from .program.types import gates
+
+Ints = NDArray[np.int64]
+
+MILLION = 10**6
+MAX_SAMPLES = 2**24
+MAX_DRAWS = 2**26
+MAX_CHAIN_WEIGHT = 2**63
+MAX_READS = 2**40
+
+_FRACTION = 48
+_STEP_STREAM = 2**31
+_WORDS_PER_BLOCK = 4
+_MAX_WORDS = 2**18
+
+
+def sample_seed(journal: bytes | memoryview) -> bytes:
+    """The seed of all streams: after the last commitment, over every claim."""
+    return hashlib.sha256(b"zktally seed v1\0" + journal).digest()
+
+
+def log2_inverse(x: int, y: int) -> int:
+    """log2(y / (y - x)) in 48 fractional bits, never too large; 0 < x/y ≤ 1/2."""
+    power = (y << 62) // (y - x)
+    if power == 1 << 63:
+        return 1 << _FRACTION
+    log = 0
+    for _ in range(_FRACTION):
+        power = power * power >> 62
+        log *= 2
+        if power >= 1 << 63:
+            log += 1
+            power //= 2
+    return log
+
+
+def sample_count(u: int, r: int, n: int, bits: int) -> int:
+    """`s(u, r, n, λ)`: draws that miss a wrong share of u·r / (10^6·n) with probability ≤ 2^-λ.
+
+    A share too small for 48 fractional bits counts as 2^-48: more draws than any reader accepts.
+    """
+    return _ceil(bits << _FRACTION, max(1, log2_inverse(u * r, MILLION * n)))
+
+
+def draw(seed: bytes, stream: int, bound: int, count: int) -> NDArray[np.uint64]:
+    """`count` numbers below `bound` of a stream, in order; words that would bias are skipped."""
+    limit = 2**64 // bound * bound - 1
+    runs: list[NDArray[np.uint64]] = []
+    missing, block = count, 0
+    while missing:
+        words = min(missing, _MAX_WORDS)
+        blocks = -(-words // _WORDS_PER_BLOCK)
+        run = _words(seed, stream, block, blocks)
+        run = run[run <= np.uint64(limit)][:missing] % np.uint64(bound)
+        runs.append(run)
+        missing -= len(run)
+        block += blocks
+    return np.concatenate(runs) if runs else np.zeros(0, np.uint64)
+
+
+def _words(seed: bytes, stream: int, first: int, blocks: int) -> NDArray[np.uint64]:
+    head = hashlib.sha256(b"zktally sample v1\0" + seed + stream.to_bytes(4, "little"))
+    digests = bytearray()
+    for block in range(first, first + blocks):
+        state = head.copy()
+        state.update(block.to_bytes(8, "little"))
+        digests += state.digest()
+    return np.frombuffer(bytes(digests), "<u8").astype(np.uint64)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many samples the claims about a program need, and which ops are enumerated by that."""
+
+    checked: Checked
+    claim: Journal
+
+    @cached_property
+    def samples(self) -> int:
+        """`s`: draws by weight over the whole chain."""
+        slots = self.claim.steps * self.checked.program.batch
+        return self._count(self.claim.delta_ppm, self.claim.items, slots)
+
+    @cached_property
+    def samples_per_op(self) -> int:
+        """`e`: draws for each op."""
+        return _ceil(_ceil(self.samples, 4), len(self.checked.program.ops))
+
+    @cached_property
+    def samples_per_step(self) -> int:
+        """Draws for a step without padding, 0 if no bound per step is claimed."""
+        return self._in_step(self.checked.program.batch)
+
+    @cached_property
+    def samples_of_last_step(self) -> int:
+        """Draws for the last step, whose padding counts for nothing."""
+        full = (self.claim.steps - 1) * self.checked.program.batch
+        return self._in_step(self.claim.items - full)
+
+    def draws(self, op: int) -> int:
+        """Draws that an op gets in expectation, rounded down: floor(e + s·G·w / W)."""
+        weights = self.checked.weights
+        share = gates(self.checked.program.ops[op]) * weights.weight[op]
+        return self.samples_per_op + self.samples * share // weights.step_weight
+
+    @cached_property
+    def enumerated(self) -> tuple[bool, ...]:
+        """Per op, whether every gate of every step is checked.
+
+        More draws than the limit enumerate everything, until the plan is refused.
+        """
+        everything = self.samples > MAX_SAMPLES
+        return tuple(
+            everything
+            or op.exact
+            or c in self.claim.exact
+            or self.claim.steps * gates(op) <= self.draws(c)
+            for c, op in enumerate(self.checked.program.ops)
+        )
+
+    def _in_step(self, items: int) -> int:
+        if not self.claim.delta_step_ppm:
+            return 0
+        return self._count(self.claim.delta_step_ppm, items, self.checked.program.batch)
+
+    def _count(self, ppm: int, items: int, slots: int) -> int:
+        return sample_count(ppm, items * self.checked.live, slots * SCALE, self.claim.bits)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The gates to check.
+
+    Attributes:
+        counts: of samples, and which ops are enumerated.
+        sampled: per op the numbers step·G + gate, int64, ascending; None where enumerated.
+    """
+
+    counts: Counts
+    sampled: tuple[Ints | None, ...]
+
+    def steps_of(self, op: int) -> Iterator[tuple[int, Ints]]:
+        """The steps with gates of this op to check and those gates, both ascending."""
+        size = gates(self.counts.checked.program.ops[op])
+        numbers = self.sampled[op]
+        if numbers is None:
+            every = np.arange(size, dtype=np.int64)
+            return ((step, every) for step in range(self.counts.claim.steps))
+        step_of, gate = np.divmod(numbers, size)
+        steps, starts = np.unique(step_of, return_index=True)
+        return zip(steps.tolist(), np.split(gate, starts[1:]), strict=True)
+
+    def gates_of(self, op: int) -> int:
+        """How many gates of this op are checked, all steps together."""
+        numbers = self.sampled[op]
+        if numbers is not None:
+            return len(numbers)
+        return self.counts.claim.steps * gates(self.counts.checked.program.ops[op])
+
+    @property
+    def checked_gates(self) -> int:
+        """How many gates are checked."""
+        return sum(self.gates_of(c) for c in range(len(self.sampled)))
+
+
+def make_plan(counts: Counts, seed: bytes) -> Plan:
+    """Draw the gates to check.
+
+    Raises:
+        UnsupportedReceipt: `verify.too-large`.
+    """
+    _limit_work(counts)
+    checked, steps = counts.checked, counts.claim.steps
+    step_weight = checked.weights.step_weight
+    places = [draw(seed, 0, steps * step_weight, counts.samples)]
+    for step in range(steps if counts.claim.delta_step_ppm else 0):
+        count = counts.samples_per_step if step < steps - 1 else counts.samples_of_last_step
+        drawn = draw(seed, _STEP_STREAM + step, step_weight, count)
+        places.append(drawn + np.uint64(step * step_weight))
+    weighted = _split_by_op(checked, np.concatenate(places).astype(np.int64))
+    sampled: list[Ints | None] = []
+    for c, op in enumerate(checked.program.ops):
+        if counts.enumerated[c]:
+            sampled.append(None)
+            continue
+        even = draw(seed, 1 + c, steps * gates(op), counts.samples_per_op).astype(np.int64)
+        sampled.append(np.unique(np.concatenate([weighted[c], even])))
+    plan = Plan(counts, tuple(sampled))
+    reads = sum(plan.gates_of(c) * own for c, own in enumerate(checked.weights.own))
+    _limit("operand reads", reads, MAX_READS)
+    return plan
+
+
+def _limit_work(counts: Counts) -> None:
+    """Refuse what would take too long, before any draw."""
+    steps, last = counts.claim.steps, counts.samples_of_last_step
+    for count in (counts.samples, counts.samples_per_step, last):
+        _limit("samples", count, MAX_SAMPLES)
+    _limit("units of weight", steps * counts.checked.weights.step_weight, MAX_CHAIN_WEIGHT - 1)
+    even = counts.samples_per_op * len(counts.checked.program.ops)
+    draws = counts.samples + even + counts.samples_per_step * (steps - 1) + last
+    _limit("samples", draws, MAX_DRAWS)
+    ops = zip(
+        counts.checked.program.ops, counts.checked.weights.own, counts.enumerated, strict=True
+    )
+    reads = sum(steps * gates(op) * own for op, own, enumerated in ops if enumerated)
+    _limit("operand reads", reads, MAX_READS)
+
+
+def _split_by_op(checked: Checked, places: Ints) -> list[Ints]:
+    """Numbers step·G + gate, per op, of places in the weight of the chain."""
+    ops, weights = checked.program.ops, checked.weights
+    step, within = np.divmod(places, weights.step_weight)
+    sizes = [gates(op) for op in ops]
+    ends = np.cumsum([g * w for g, w in zip(sizes, weights.weight, strict=True)], dtype=np.int64)
+    op_of = np.searchsorted(ends, within, side="right")
+    found = []
+    for c, (size, weight) in enumerate(zip(sizes, weights.weight, strict=True)):
+        mine = op_of == c
+        start = int(ends[c]) - size * weight
+        found.append(step[mine] * size + (within[mine] - start) // weight)
+    return found
+
+
+def _ceil(a: int, b: int) -> int:
+    return -(-a // b)
+
+
+def _limit(what: str, count: int, limit: int) -> None:
+    if count > limit:
+        raise UnsupportedReceipt(
+            f"too many {what} to check",
+            code="verify.too-large",
+            expected=f"at most {limit}",
+            received=count,
+            hint="a receipt with a larger δ, fewer bits or fewer exact ops is cheaper to check",
+        )
