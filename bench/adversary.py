@@ -1,7 +1,7 @@
 """Provers that lie: traces with chosen wrong gates, everything after them recomputed honestly.
 
-Used by `zktally bench sampling` and by the tests: such runs are caught at the rates that the formula
-gives, or the formula is wrong.
+Used by `zktally bench sampling` and by the tests: such runs are caught at the rates that the
+formula gives, or the formula is wrong.
 """
 
 from __future__ import annotations

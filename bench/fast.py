@@ -1,7 +1,7 @@
 """zktally bench fast: what a fast receipt costs beside the float run, cell by cell.
 
 A cell is (model, batch, steps). Each runs in a process of its own, so that its peak memory is its
-own and nothing is warm by accident. Times are medians over repeats, in milliseconds; compare them as
+own and nothing is warm by accident. Times are medians, in milliseconds; compare them as
 ratios within a row.
 """
 

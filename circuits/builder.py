@@ -35,7 +35,6 @@ from .graph import Array, Graph, Node
 from .maps import along, at, rows
 from .operator import Operator
 from .quantise import (
-    BIAS_MAX,
     MULT_MAX,
     PRE_MAX,
     PRE_MIN,
@@ -44,6 +43,7 @@ from .quantise import (
     Floats,
     Ints,
     affine,
+    bias_peak,
     channels,
     entries,
 )
@@ -288,7 +288,11 @@ class Builder:
         weights = self.weight("weight", numbers.weight, WEIGHT_MAX, weight_read[1], weight_read[0])
         added = None
         if numbers.bias is not None:
-            added = self.weight("bias", numbers.bias, BIAS_MAX, maps, view)
+            tensor = self._tensors[operand.tensor]
+            largest = max(operand.zero - tensor.lo, tensor.hi - operand.zero)
+            reach = math.prod(window) * largest * WEIGHT_MAX
+            peak = bias_peak(numbers.bias, reach, numbers.shift, target.pre.zero)
+            added = self.weight("bias", numbers.bias, peak, maps, view)
         mult = self.weight("multiplier", numbers.mult, MULT_MAX, maps, view, signed=False)
         terms = [Term(tuple(window), operand, weights)]
         self.requantised(node, space, terms, target, mult=mult, shift=numbers.shift, bias=added)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -66,32 +66,46 @@ def steps(graph: Graph, data: Feeds) -> Iterator[Feeds]:
 
 def run_float(graph: Graph, names: Iterable[str], data: Feeds) -> Iterator[Feeds]:
     """The float values of these names, step by step."""
+    wanted = sorted(set(names))
+    asked = [name for name in wanted if name not in graph.inputs]
+    run = _session(graph, asked)
+    for step in steps(graph, data):
+        yield {**run(step), **{name: step[name] for name in wanted if name in step}}
+
+
+def _session(graph: Graph, names: list[str]) -> Callable[[Feeds], Feeds]:
+    """The model in onnxruntime with these values as outputs: feeds to values."""
     import onnxruntime
 
-    wanted = sorted(set(names))
     model = onnx.ModelProto()
     model.CopyFrom(graph.source)
     outputs = {output.name for output in model.graph.output}
     model.graph.output.extend(
         helper.make_tensor_value_info(name, graph.types[name], None)
-        for name in wanted
-        if name not in outputs and name not in graph.inputs
+        for name in names
+        if name not in outputs
     )
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+
+    def run(step: Feeds) -> Feeds:
+        try:
+            return dict(zip(names, session.run(names, step), strict=True)) if names else {}
+        except Exception as error:  # its exceptions have no common base
+            raise _cannot_run(error) from error
+
     try:
         session = onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
-        asked = [name for name in wanted if name not in graph.inputs]
-        for step in steps(graph, data):
-            found = dict(zip(asked, session.run(asked, step), strict=True)) if asked else {}
-            yield {**found, **{name: step[name] for name in wanted if name in step}}
-    except onnxruntime.capi.onnxruntime_pybind11_state.OnnxRuntimeException as error:
-        raise CompileError(
-            f"onnxruntime cannot run the model: {str(error).splitlines()[0]}",
-            code="compile.bad-model",
-        ) from error
+    except Exception as error:  # likewise
+        raise _cannot_run(error) from error
+    return run
+
+
+def _cannot_run(error: Exception) -> CompileError:
+    first = (str(error).splitlines() or [type(error).__name__])[0]
+    return CompileError(f"onnxruntime cannot run the model: {first}", code="compile.bad-model")
 
 
 def calibrate(

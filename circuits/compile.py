@@ -10,10 +10,10 @@ from typing import Literal
 import numpy.typing as npt
 import onnx
 
-from ..verifier.errors import InvalidProgram, RangeOverflow, UnsupportedOp, UsageError
+from ..verifier.errors import CompileError, InvalidProgram, RangeOverflow, UnsupportedOp, UsageError
 from ..verifier.program.checked import Checked, check
 from ..verifier.program.operands import products
-from ..verifier.program.ranges import ACC_MAX, abs_max, operand_range
+from ..verifier.program.ranges import ACC_MAX, abs_max, bounds, operand_range
 from ..verifier.program.types import Dot, Program, Role
 from ..verifier.program.validate import validate
 from . import calibrate as calibration_
@@ -183,12 +183,36 @@ def exact_nodes(graph: Graph, names: Iterable[str] | Literal["all"]) -> tuple[st
 
 
 def _judge(program: Program) -> Checked:
-    """The reader's own judgement; bounds that do not fit are a matter of the model's ranges."""
+    """The reader's own judgement, in terms of the model."""
     try:
         return check(program)
     except InvalidProgram as error:
-        validate(program)  # raises again where the program itself is ill-formed
+        _refuse_limits(program)
         _refuse_wide(program)
+        _refuse_bounds(program)
+        raise CompileError(
+            f"a part of the model has no influence on its outputs: {error.message}",
+            code="compile.bad-model",
+            hint="remove this layer, or check its padding and strides",
+        ) from error
+
+
+def _refuse_limits(program: Program) -> None:
+    try:
+        validate(program)
+    except InvalidProgram as error:
+        raise CompileError(
+            f"the model does not fit into a program: {error.message}",
+            code="compile.bad-model",
+            expected=error.expected,
+            received=error.received,
+        ) from error
+
+
+def _refuse_bounds(program: Program) -> None:
+    try:
+        bounds(program)
+    except InvalidProgram as error:
         raise RangeOverflow(
             error.message,
             expected=error.expected,
@@ -198,7 +222,7 @@ def _judge(program: Program) -> Checked:
 
 
 def _refuse_wide(program: Program) -> None:
-    """Sums beyond a field element would need operands without zero points; the compiler has none."""
+    """Sums beyond a field element need operands without zero points; compiled ones have them."""
     for op in program.ops:
         if not isinstance(op, Dot):
             continue

@@ -52,7 +52,7 @@ class Record:
     ranges: Mapping[str, tuple[float, float]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CompiledModel:
     """A program with its weights: what `compile` returns.
 

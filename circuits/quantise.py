@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..verifier.errors import RangeOverflow
+from ..verifier.program.ranges import Q_MAX
 
 INT8_MIN, INT8_MAX = -128, 127
 WEIGHT_MAX = 127
@@ -102,6 +103,17 @@ def channels(
         mult=mult.astype(np.int64),
         shift=shift,
     )
+
+
+def bias_peak(bias: Ints, reach: int, shift: int, zero: int) -> int:
+    """The range to declare for a bias whose dot has sums of products up to `reach`.
+
+    All 24 bits, so that it tells nothing about the bias; less only where the quotient's bound
+    (protocol section 2) asks for it and the bias allows it.
+    """
+    room = (Q_MAX - abs(zero) - 1 << shift) // MULT_MAX - reach
+    peak = 2 ** max(room + 1, 1).bit_length() // 2 - 1
+    return min(peak, BIAS_MAX) if np.abs(bias).max() <= peak else BIAS_MAX
 
 
 def multiplier(name: str, ratio: float) -> tuple[int, int]:

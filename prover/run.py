@@ -61,7 +61,7 @@ class FastRun:
     def push(self, inputs: Arrays, values: Arrays) -> None:
         """Append a step that was executed elsewhere: its inputs and all its value tensors.
 
-        Both in tensor order. Shapes and ranges are checked, not the arithmetic: a wrong step makes a
+        Both in tensor order. Shapes and ranges are checked, not the arithmetic: a wrong step gives a
         receipt that is refused.
         """
         self._run.push(list(inputs), list(values))

@@ -45,6 +45,7 @@ def facts_of(plan: Plan, receipt_bytes: int) -> dict[str, Any]:
         "samples": counts.samples,
         "samples_per_op": counts.samples_per_op,
         "samples_per_step": counts.samples_per_step,
+        "live": checked.live,
         "step_weight": weights.step_weight,
         "step_macs": weights.step_macs,
         "checked_gates": plan.checked_gates,

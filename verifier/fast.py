@@ -56,8 +56,8 @@ def verify_fast(receipt: bytes, expectations: Expectations) -> tuple[Facts, Outp
         expectations: what the caller means and demands.
 
     Returns:
-        The facts that are shown (numbers, names, hexadecimal digests), and the outputs by port name:
-        float32 or int64, [items, ...] for a port with a batch axis, else [steps, ...].
+        The facts that are shown (numbers, names, hexadecimal digests), and the outputs by port
+        name: float32 or int64, [items, ...] for a port with a batch axis, else [steps, ...].
 
     Raises:
         MalformedReceipt, UnsupportedReceipt, MalformedProgram, InvalidProgram: it cannot be judged.
@@ -230,18 +230,9 @@ def _compare_inputs(
     program: Program, journal: Journal, proof: Proof, expectations: Expectations
 ) -> None:
     """9. Values of the inputs, the statement's and the caller's, against the committed ones."""
+    roots = _InputRoots(program, journal, proof)
     if journal.inputs is not None:
-        published = _unpack_ports(program, program.inputs, journal.inputs, journal.steps)
-        for number, array in published.items():
-            tensor = program.tensors[number]
-            if array.min() < tensor.lo or array.max() > tensor.hi:
-                raise InvalidProof(
-                    f"published input {tensor.name} is out of its range",
-                    code="verify.range",
-                    expected=f"[{tensor.lo}, {tensor.hi}]",
-                    received=f"[{array.min()}, {array.max()}]",
-                )
-        _committed("the published inputs", program, journal, proof, published)
+        _compare_published(program, journal, roots)
     if expectations.inputs is None:
         return
     if journal.input_key is None:
@@ -250,41 +241,62 @@ def _compare_inputs(
             code="verify.input-mismatch",
             hint="compare the root that the prover told you: --input-root",
         )
-    items = None if any(port.batch != ABSENT for port in program.inputs) else journal.items
-    batches, items = quantise(program, expectations.inputs, items)
-    if (len(batches), items) != (journal.steps, journal.items):
+    count = None if program.inputs else journal.items
+    batches, items = quantise(program, expectations.inputs, count)
+    batched = any(port.batch != ABSENT for port in program.inputs)
+    if len(batches) != journal.steps or (batched and items != journal.items):
         raise JournalMismatch(
             "the receipt is about another number of items",
             code="verify.input-mismatch",
             expected=f"{items} items in {len(batches)} steps",
             received=f"{journal.items} items in {journal.steps} steps",
         )
-    numbers = program.of_role(Role.INPUT)
-    arrays = {t: np.stack([batch[k] for batch in batches]) for k, t in enumerate(numbers)}
-    _committed("your inputs", program, journal, proof, arrays)
-
-
-def _committed(
-    whose: str,
-    program: Program,
-    journal: Journal,
-    proof: Proof,
-    arrays: dict[int, NDArray[np.signedinteger[Any]]],
-) -> None:
-    """Arrays [steps, ...] by input tensor against the roots of their trees."""
-    key = digest_elements(journal.input_key or ZERO_DIGEST)
-    for number in sorted(arrays):
-        tensor = program.tensors[number]
-        found = input_tree_roots(key, number, tensor, arrays[number])
-        committed = proof.roots[[proof.trees.number(number, j) for j in range(journal.steps)]]
-        wrong = np.flatnonzero((found != committed).any(axis=1))
+    for place, number in enumerate(program.of_role(Role.INPUT)):
+        array = np.stack([batch[place] for batch in batches])
+        wrong = np.flatnonzero(roots.differ(number, array))
         if len(wrong):
-            raise JournalMismatch(
-                f"{whose} are not the committed ones: {tensor.name} in step {wrong[0]}",
-                code="verify.input-mismatch",
-                expected=digest_bytes(found[wrong[0]]).hex(),
-                received=digest_bytes(committed[wrong[0]]).hex(),
-            )
+            name = program.tensors[number].name
+            raise _other_input(f"your input {name} is not the committed one in step {wrong[0]}")
+
+
+def _compare_published(program: Program, journal: Journal, roots: _InputRoots) -> None:
+    """Step by step, port by port: ranges, then roots."""
+    published = _unpack_ports(program, program.inputs, journal.inputs or b"", journal.steps)
+    failures = []
+    for place, port in enumerate(program.inputs):
+        tensor, array = program.tensors[port.tensor], published[port.tensor]
+        flat = array.reshape(journal.steps, -1)
+        outside = (flat.min(1) < tensor.lo) | (flat.max(1) > tensor.hi)
+        failed = np.flatnonzero(outside | roots.differ(port.tensor, array))
+        failures += [(int(step), place, bool(outside[step])) for step in failed[:1]]
+    if not failures:
+        return
+    step, place, is_outside = min(failures)
+    name = program.inputs[place].name
+    if is_outside:
+        raise InvalidProof(
+            f"the published input {name} is out of its range in step {step}", code="verify.range"
+        )
+    raise _other_input(f"the published input {name} is not the committed one in step {step}")
+
+
+class _InputRoots:
+    """Compares values of inputs with the committed roots, by the published key of their salts."""
+
+    def __init__(self, program: Program, journal: Journal, proof: Proof) -> None:
+        self._program, self._proof, self._steps = program, proof, journal.steps
+        self._key = digest_elements(journal.input_key or ZERO_DIGEST)
+
+    def differ(self, tensor: int, arrays: NDArray[np.signedinteger[Any]]) -> NDArray[np.bool_]:
+        """Per step, whether these values [steps, *shape] are not the committed ones."""
+        found = input_tree_roots(self._key, tensor, self._program.tensors[tensor], arrays)
+        trees = [self._proof.trees.number(tensor, step) for step in range(self._steps)]
+        different: NDArray[np.bool_] = (found != self._proof.roots[trees]).any(axis=1)
+        return different
+
+
+def _other_input(message: str) -> JournalMismatch:
+    return JournalMismatch(message, code="verify.input-mismatch")
 
 
 def _open(proof: Proof) -> OpenedValues:

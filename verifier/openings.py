@@ -90,7 +90,7 @@ def layout_of(tensor: Tensor) -> Layout:
 
 @dataclass(frozen=True)
 class Proof:
-    """The proof section, cut into its fields; digests and salts are canonical, nothing else is judged.
+    """The proof section, cut into its fields; their elements are below p, nothing else is judged.
 
     Attributes:
         trees: of the receipt.
@@ -120,6 +120,7 @@ class Proof:
             MalformedReceipt: shorter or longer than the plan implies, or an element not below p.
         """
         reader = Reader(data, RECEIPT_CODES)
+        _judge_length(len(data), trees, plan)
         roots = _elements(reader.take(_DIGEST_BYTES * len(trees)))
         has_prf = bool(trees.program.of_role(Role.PRF))
         prf_seed = _elements(reader.take(_DIGEST_BYTES))[0] if has_prf else None
@@ -216,12 +217,14 @@ class OpenedValues:
             self._dense[tree] = self._lay_out(tree)
         dense = self._dense[tree]
         if dense is not None:
-            return dense[offsets].astype(np.int64)
+            found: Ints = dense[offsets].astype(np.int64)
+            return found
         tensor = self._trees.tensor(tree)
         leaf, slot = locate(layout_of(tensor), tensor.shape, offsets)
         first, end = self._rows(tree)
         row = first + np.searchsorted(self._leaf[first:end], leaf)
-        return self._values[self._starts[row] + slot].astype(np.int64)
+        values: Ints = self._values[self._starts[row] + slot].astype(np.int64)
+        return values
 
     def _rows(self, tree: int) -> tuple[int, int]:
         first, end = np.searchsorted(self._tree, [tree, tree + 1])
@@ -245,7 +248,27 @@ class OpenedValues:
         begin = int(self._starts[first])
         permuted[np.repeat(at, counts) + within] = self._values[begin : begin + opened]
         shape = [tensor.shape[axis] for axis in layout.order]
-        return permuted.reshape(shape).transpose(np.argsort(layout.order)).ravel()
+        dense: NDArray[np.int32] = (
+            permuted.reshape(shape).transpose(np.argsort(layout.order)).ravel()
+        )
+        return dense
+
+
+def _judge_length(length: int, trees: Trees, plan: Plan) -> None:
+    """Refuse a proof that cannot hold its roots and enumerated outputs, before more is derived."""
+    enumerated = {op.out for c, op in enumerate(trees.program.ops) if plan.counts.enumerated[c]}
+    least = _DIGEST_BYTES * len(trees)
+    for number in enumerated:
+        tensor = trees.program.tensors[number]
+        salts = _SALT_BYTES * leaf_count(layout_of(tensor), tensor.shape)
+        least += trees.steps * (tensor.size * tensor.width + salts)
+    if length < least:
+        raise MalformedReceipt(
+            "the proof is shorter than its openings",
+            code="receipt.truncated",
+            expected=f"at least {least} bytes",
+            received=f"{length} bytes",
+        )
 
 
 def _opened_leaves(trees: Trees, plan: Plan) -> tuple[Ints, Ints]:
@@ -260,8 +283,8 @@ def _opened_leaves(trees: Trees, plan: Plan) -> tuple[Ints, Ints]:
             for tensor, leaves in touched.items():
                 parts[trees.number(tensor, step)].append(leaves)
     for port in program.outputs:
-        tensor = program.tensors[port.tensor]
-        every = np.arange(leaf_count(layout_of(tensor), tensor.shape), dtype=np.int64)
+        output = program.tensors[port.tensor]
+        every = np.arange(leaf_count(layout_of(output), output.shape), dtype=np.int64)
         for step in range(trees.steps):
             parts[trees.number(port.tensor, step)] = [every]
     numbers = sorted(parts)

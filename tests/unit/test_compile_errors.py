@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from zktally.circuits.compile import compile
-from zktally.verifier.errors import RangeOverflow, UnsupportedOp, UsageError
+from zktally.verifier.errors import CompileError, RangeOverflow, UnsupportedOp, UsageError
 
 
 def node(op: str, inputs: str, output: str, **attributes: Any) -> onnx.NodeProto:
@@ -53,37 +53,43 @@ def test_all_offending_nodes_are_listed() -> None:
     assert "my_Relu" not in message
 
 
-IMAGE = ("n", 2, 5, 5)
+def ones(*shape: int) -> np.ndarray:
+    return np.ones(shape, np.float32)
 
-REASONS: dict[str, tuple[Any, ...]] = {
-    "computed weights": ([node("Conv", "x x", "y")], "input 1 is computed", (2, 2, 5, 5)),
-    "gemm transA": ([node("Gemm", "x w", "y", transA=1)], "transA", (2, 4), {"w": np.ones((2, 3), np.float32)}),
-    "gemm matrix bias": (
-        [node("Gemm", "x w c", "y")], "row to row", (2, 4),
-        {"w": np.ones((4, 3), np.float32), "c": np.ones((2, 3), np.float32)},
-    ),
-    "pad mode": ([node("Pad", "x p", "y", mode="reflect")], "reflect", (2, 4), {"p": np.array([0, 1, 0, 1])}),
-    "integer cast": ([node("Cast", "x", "a", to=TensorProto.INT64), node("Cast", "a", "y", to=TensorProto.FLOAT)], "between floats", (2, 4)),
-    "arg max last": ([node("ArgMax", "x", "a", axis=1, select_last_index=1), node("Cast", "a", "y", to=TensorProto.FLOAT)], "select_last_index", (2, 4)),
-    "pool indices": ([node("MaxPool", "x", "y i", kernel_shape=[2, 2])], "Indices", (2, 2, 5, 5)),
-    "division": ([node("Div", "x x", "y")], "input 1 is computed", (2, 4)),
-    "division by zero": ([node("Div", "x c", "y")], "zeros", (2, 4), {"c": np.float32(0)}),
-    "quantised model": (
-        [node("QuantizeLinear", "x s z", "a"), node("DequantizeLinear", "a s z", "y")],
-        "export the float model", (2, 4), {"s": np.float32(0.1), "z": np.int8(0)},
-    ),
-    "training dropout": (
-        [node("Dropout", "x r t", "a"), node("Relu", "a", "y")], "training_mode", (2, 4),
-        {"r": np.float32(0.5), "t": np.array(True)},
-    ),
-    "concat with a constant": ([node("Concat", "x c", "y", axis=0)], "is a constant", (2, 4), {"c": np.ones((1, 4), np.float32)}),
-}  # fmt: skip
+
+CUT = np.array([0, 1, 0, 1])
+TO_INT = node("Cast", "x", "a", to=TensorProto.INT64)
+TO_FLOAT = node("Cast", "a", "y", to=TensorProto.FLOAT)
+LAST = node("ArgMax", "x", "a", axis=1, select_last_index=1)
+QDQ = [node("QuantizeLinear", "x s z", "a"), node("DequantizeLinear", "a s z", "y")]
+DROPOUT = [node("Dropout", "x r t", "a"), node("Relu", "a", "y")]
+
+REASONS: dict[str, tuple[Sequence[onnx.NodeProto], str, dict[str, np.ndarray]]] = {
+    "gemm transA": ([node("Gemm", "x w", "y", transA=1)], "transA", {"w": ones(2, 3)}),
+    "gemm bias": ([node("Gemm", "x w c", "y")], "row to row", {"w": ones(4, 3), "c": ones(2, 3)}),
+    "pad mode": ([node("Pad", "x p", "y", mode="reflect")], "reflect", {"p": CUT}),
+    "integer cast": ([TO_INT, TO_FLOAT], "between floats", {}),
+    "arg max last": ([LAST, TO_FLOAT], "select_last_index", {}),
+    "division": ([node("Div", "x x", "y")], "input 1 is computed", {}),
+    "division by zero": ([node("Div", "x c", "y")], "zeros", {"c": np.zeros((), np.float32)}),
+    "quantised model": (QDQ, "the float model", {"s": ones(), "z": np.zeros((), np.int8)}),
+    "dropout": (DROPOUT, "training_mode", {"r": 0.5 * ones(), "t": np.array(True)}),
+    "concat": ([node("Concat", "x c", "y", axis=0)], "is a constant", {"c": ones(1, 4)}),
+}
 
 
 @pytest.mark.parametrize("case", REASONS)
 def test_attributes_that_are_not_supported_say_why(case: str) -> None:
-    nodes, reason, shape, *constants = REASONS[case]
-    assert reason in refusal(network(nodes, shape, *constants), shape).message
+    nodes, reason, constants = REASONS[case]
+    assert reason in refusal(network(nodes, (2, 4), constants)).message
+
+
+def test_images_are_judged_too() -> None:
+    shape = (2, 2, 5, 5)
+    computed = network([node("Conv", "x x", "y")], shape)
+    assert "input 1 is computed" in refusal(computed, shape).message
+    indices = network([node("MaxPool", "x", "y i", kernel_shape=[2, 2])], shape)
+    assert "Indices" in refusal(indices, shape).message
 
 
 def test_integer_inputs_are_listed() -> None:
@@ -112,6 +118,25 @@ def test_a_gate_with_too_many_products_overflows() -> None:
     assert caught.value.expected == "at most 1065353215"
     assert caught.value.received == 40_000 * 255 * 127
     assert caught.value.hint
+
+
+def test_a_layer_that_only_reads_padding_is_refused() -> None:
+    first = node("Conv", "x w", "a")
+    second = helper.make_node("Conv", ["a", "w"], ["y"], "second", strides=[2, 2], pads=[1] * 4)
+    model = network([first, second], (1, 1, 1, 1), {"w": ones(1, 1, 1, 1)})
+    with pytest.raises(CompileError, match="my_Conv") as caught:
+        compile(model, ones(2, 1, 1, 1))
+    assert caught.value.code == "compile.bad-model"
+
+
+def test_a_layer_that_amplifies_beyond_the_bounds_overflows() -> None:
+    weights = ones(64, 1)
+    weights[1::2] = -1
+    model = network([node("Gemm", "x w", "y")], ("n", 64), {"w": weights})
+    calibration = np.ones((2, 64), np.float32)
+    calibration[0, 0] += 1e-6
+    with pytest.raises(RangeOverflow, match="my_Gemm"):
+        compile(model, calibration)
 
 
 def test_exact_names_must_exist() -> None:

@@ -198,9 +198,9 @@ def test_unknown_methods_are_refused() -> None:
 
 def test_ranges_are_extremes_or_percentiles() -> None:
     read = graph.read(relu(["n", 1]))
-    values = feeds(read, np.append(np.linspace(-1, 1, 10_001), 100.0)[:, None])
+    values = feeds(read, np.append(np.linspace(-1, 1, 999), 100.0)[:, None])
     assert calibrate(read, ["x", "y"], values, "minmax", 99.9) == {"x": (-1, 100), "y": (0, 100)}
-    low, high = calibrate(read, ["x", "y"], values, "percentile", 99.9)["x"]
+    low, high = calibrate(read, ["x", "y"], values, "percentile", 99.8)["x"]
     assert low == pytest.approx(-1, abs=0.02)
     assert high == pytest.approx(1, abs=0.02)
 
@@ -210,10 +210,13 @@ def test_ranges_are_extremes_or_percentiles() -> None:
 
 def test_digits_classify_as_well_as_floats() -> None:
     digits = data.load()
-    compiled = compile(data.MODEL_PATH, digits.train_x, batch=360, evaluate=360)
+    compiled = compile(data.MODEL_PATH, digits.train_x, batch=90, evaluate=90)
     program = compiled.checked.program
-    values = integer_run(program, compiled.weights, {"image": digits.test_x})
-    right = (values[program.outputs[0].tensor].argmax(axis=1) == digits.test_y).mean()
+    logits = [
+        integer_run(program, compiled.weights, {"image": images})[program.outputs[0].tensor]
+        for images in np.split(digits.test_x, 4)
+    ]
+    right = (np.concatenate(logits).argmax(axis=1) == digits.test_y).mean()
     assert right >= 0.9833 - 0.005
     assert compiled.report.top1 is not None
     assert compiled.report.top1 > 0.98

@@ -15,6 +15,7 @@ from zktally.circuits.quantise import (
     WEIGHT_MAX,
     Affine,
     affine,
+    bias_peak,
     channels,
     coefficients,
     entries,
@@ -51,7 +52,7 @@ def test_quantise_rounds_ties_to_even_and_clamps() -> None:
     assert code.quantise([1.0, 3.0, -1.0, 1e9, -1e9]).tolist() == [1, 3, 1, 127, -128]
 
 
-@given(st.integers(0, 2**32 - 1), st.floats(1e-4, 1e2), st.floats(1e-4, 1e2))
+@given(st.integers(0, 2**32 - 1), st.floats(1e-4, 1e2), st.floats(0.1, 1e2))
 def test_channels_reconstruct_weights_and_bias(
     seed: int, in_scale: float, out_scale: float
 ) -> None:
@@ -85,6 +86,14 @@ def test_a_large_bias_enlarges_the_scale_of_its_channel_only() -> None:
     assert BIAS_MAX // 2 < found.bias[1] <= BIAS_MAX
     assert found.weight[0].min() >= 126
     assert 1 <= found.weight[1].max() <= 2
+
+
+def test_bias_range_tells_nothing_unless_the_quotient_needs_it() -> None:
+    assert bias_peak(np.array([5]), 10**6, 20, 0) == BIAS_MAX
+    tight = bias_peak(np.array([5]), 10**5, 13, 100)
+    assert tight == 2**20 - 1
+    assert ((tight + 10**5) * MULT_MAX + 2**13 >> 13) + 100 <= 2**23 - 1
+    assert bias_peak(np.array([tight + 1]), 10**5, 13, 100) == BIAS_MAX
 
 
 def test_a_scale_that_is_too_fine_names_the_op() -> None:

@@ -54,7 +54,12 @@ struct ExpandedAxis {
 impl Affine {
     /// The operand over a space and window, or `None` if it cannot be made affine at a sane size or
     /// its values leave i32.
-    pub fn new(program: &Program, operand: OperandRef<'_>, space: &[usize], window: &[usize]) -> Option<Self> {
+    pub fn new(
+        program: &Program,
+        operand: OperandRef<'_>,
+        space: &[usize],
+        window: &[usize],
+    ) -> Option<Self> {
         let range = operand_range(program, operand);
         if range.abs() > i32::MAX.into() {
             return None;
@@ -74,7 +79,13 @@ impl Affine {
         Some(affine)
     }
 
-    fn read(&mut self, program: &Program, read: &Read, space: &[usize], window: &[usize]) -> Option<()> {
+    fn read(
+        &mut self,
+        program: &Program,
+        read: &Read,
+        space: &[usize],
+        window: &[usize],
+    ) -> Option<()> {
         let size = program.tensors[read.tensor].size() as u128;
         let limit = (EXPANSION_FACTOR * size + EXPANSION_SLACK).min(1 << 30);
         let mut axes = Vec::new();
@@ -84,9 +95,15 @@ impl Affine {
             let (lo, hi) = map.extremes(space, window);
             let inside = map.d == 1 && lo >= 0 && hi < view as i64;
             guarded |= !inside;
-            let (first, axis) = if inside { (0, ExpandedAxis::whole(view)) } else {
+            let (first, axis) = if inside {
+                (0, ExpandedAxis::whole(view))
+            } else {
                 let dim = u128::from(hi.abs_diff(lo)) + 1;
-                (lo, (stride * dim <= limit).then(|| ExpandedAxis::of(lo, dim as usize, map.d.into(), view))?)
+                (
+                    lo,
+                    (stride * dim <= limit)
+                        .then(|| ExpandedAxis::of(lo, dim as usize, map.d.into(), view))?,
+                )
             };
             let unit = stride as i64;
             self.base += ((i64::from(map.c) - first) * unit) as isize;
@@ -98,10 +115,10 @@ impl Affine {
                 self.window[k] += (i64::from(map.b) * unit) as isize;
             }
             stride *= axis.dim as u128;
+            if stride > limit {
+                return None;
+            }
             axes.push(axis);
-        }
-        if stride > limit {
-            return None;
         }
         axes.reverse();
         self.zero = read.zero;
@@ -127,10 +144,10 @@ impl ExpandedAxis {
         Self { dim: view, view, runs: vec![(0, 0, view)] }
     }
 
-    /// All numerators from `lo` on.
+    /// `dim` numerators from `lo` on.
     fn of(lo: i64, dim: usize, d: i64, view: usize) -> Self {
         let mut runs: Vec<(usize, usize, usize)> = Vec::new();
-        let first = lo.max(0).next_multiple_of_i64(d);
+        let first = (lo.max(0) + d - 1) / d * d;
         let mut numerator = first;
         while numerator < lo + dim as i64 && numerator / d < view as i64 {
             let (to, from) = ((numerator - lo) as usize, (numerator / d) as usize);
@@ -144,13 +161,167 @@ impl ExpandedAxis {
     }
 }
 
-/// The least multiple of `d` that is not below a number `≥ 0`.
-trait NextMultiple {
-    fn next_multiple_of_i64(self, d: i64) -> i64;
+impl Expansion {
+    /// The expanded array of the tensor's.
+    fn expand(&self, array: &Array) -> Array {
+        match array {
+            Array::I8(values) if i8::try_from(self.pad).is_ok() => {
+                self.copy(values, self.pad as i8, |v| v)
+            }
+            Array::I16(values) if i16::try_from(self.pad).is_ok() => {
+                self.copy(values, self.pad as i16, |v| v)
+            }
+            array => typed!(array, values => self.copy(values, self.pad, |v| v.into())),
+        }
+    }
+
+    fn copy<S: Element, T: Element>(
+        &self,
+        from: &[S],
+        pad: T,
+        convert: impl Fn(S) -> T + Sync,
+    ) -> Array {
+        let (inner, outer) = self.axes.split_last().expect("a view has an axis");
+        let mut out = vec![pad; self.axes.iter().map(|axis| axis.dim).product()];
+        out.par_chunks_mut(inner.dim).with_min_len(256).enumerate().for_each(|(row, out)| {
+            let Some(start) = source_row(outer, row) else { return };
+            let from = &from[start * inner.view..(start + 1) * inner.view];
+            for &(to, at, len) in &inner.runs {
+                let target = out[to..to + len].iter_mut();
+                target.zip(&from[at..at + len]).for_each(|(out, &v)| *out = convert(v));
+            }
+        });
+        T::array(out)
+    }
 }
 
-impl NextMultiple for i64 {
-    fn next_multiple_of_i64(self, d: i64) -> i64 {
-        (self + d - 1) / d * d
+/// The row of the tensor that an expanded row copies, if it does not consist of pads.
+fn source_row(outer: &[ExpandedAxis], mut row: usize) -> Option<usize> {
+    let mut source = 0;
+    let mut stride = 1;
+    for axis in outer.iter().rev() {
+        let at = row % axis.dim;
+        row /= axis.dim;
+        let run = axis.runs.partition_point(|&(to, _, _)| to <= at).checked_sub(1)?;
+        let (to, from, len) = axis.runs[run];
+        if at - to >= len {
+            return None;
+        }
+        source += (from + at - to) * stride;
+        stride *= axis.view;
     }
+    Some(source)
+}
+
+/// An operand with its array at hand.
+pub(super) struct Fetched<'a> {
+    pub affine: &'a Affine,
+    array: FetchedArray<'a>,
+}
+
+enum FetchedArray<'a> {
+    Borrowed(&'a Array),
+    Expanded(Array),
+}
+
+impl<'a> Fetched<'a> {
+    /// Finds (and expands) the array of an operand.
+    pub fn new(affine: &'a Affine, arrays: &dyn Fn(usize) -> &'a Array) -> Self {
+        let array = match &affine.source {
+            Source::Const(array) => FetchedArray::Borrowed(array),
+            Source::Tensor(tensor) => FetchedArray::Borrowed(arrays(*tensor)),
+            Source::Expanded(expansion) => {
+                FetchedArray::Expanded(expansion.expand(arrays(expansion.tensor)))
+            }
+        };
+        Self { affine, array }
+    }
+
+    pub fn array(&self) -> &Array {
+        match &self.array {
+            FetchedArray::Borrowed(array) => array,
+            FetchedArray::Expanded(array) => array,
+        }
+    }
+
+    /// Loads the values (zero subtracted) at `start`, `start + step`, …
+    pub fn load(&self, start: isize, step: isize, out: &mut [i32]) {
+        self.array().load(start, step, self.affine.zero, out);
+    }
+
+    pub fn one(&self, at: isize) -> i32 {
+        self.array().get(at as usize).wrapping_sub(self.affine.zero)
+    }
+}
+
+/// Several operands walked together over one space; neighbouring axes are merged where every operand
+/// goes on evenly from one to the next.
+#[derive(Clone, Debug)]
+pub(super) struct Rows {
+    dims: Vec<usize>,
+    base: Vec<isize>,
+    /// `[axis][operand]`
+    strides: Vec<Vec<isize>>,
+}
+
+impl Rows {
+    pub fn new(space: &[usize], operands: &[&Affine]) -> Self {
+        let base = operands.iter().map(|operand| operand.base).collect();
+        let mut rows = Self { dims: vec![], base, strides: vec![] };
+        for (axis, &dim) in space.iter().enumerate().filter(|&(_, &dim)| dim > 1) {
+            let strides: Vec<isize> = operands.iter().map(|operand| operand.space[axis]).collect();
+            let even = |outer: &Vec<isize>| {
+                outer.iter().zip(&strides).all(|(o, s)| *o == s * dim as isize)
+            };
+            if rows.strides.last().is_some_and(even) {
+                *rows.dims.last_mut().expect("as many dims as strides") *= dim;
+                *rows.strides.last_mut().expect("just seen") = strides;
+            } else {
+                rows.dims.push(dim);
+                rows.strides.push(strides);
+            }
+        }
+        if rows.dims.is_empty() {
+            rows.dims.push(1);
+            rows.strides.push(vec![0; operands.len()]);
+        }
+        rows
+    }
+
+    /// Gates in a whole row.
+    pub fn inner(&self) -> usize {
+        self.dims[self.dims.len() - 1]
+    }
+
+    /// Offset from one gate of a row to the next, per operand.
+    pub fn steps(&self) -> &[isize] {
+        &self.strides[self.strides.len() - 1]
+    }
+
+    /// Visits gates `first .. first + len` as pieces of rows of at most [`ROW`] gates: position in the
+    /// range, length, and per operand the offset of the piece's first gate.
+    pub fn visit(&self, first: usize, len: usize, mut piece: impl FnMut(usize, usize, &[isize])) {
+        let mut offsets = vec![0; self.base.len()];
+        let mut done = 0;
+        while done < len {
+            offsets.copy_from_slice(&self.base);
+            let mut rest = first + done;
+            for (&dim, strides) in self.dims.iter().zip(&self.strides).rev() {
+                let at = (rest % dim) as isize;
+                rest /= dim;
+                offsets.iter_mut().zip(strides).for_each(|(offset, stride)| *offset += at * stride);
+            }
+            let row = self.inner() - (first + done) % self.inner();
+            let here = row.min(len - done).min(ROW);
+            piece(done, here, &offsets);
+            done += here;
+        }
+    }
+}
+
+/// Offsets of all positions of some axes, row-major.
+pub(super) fn table(dims: &[usize], strides: &[isize]) -> Vec<isize> {
+    dims.iter().zip(strides).fold(vec![0], |table, (&dim, &stride)| {
+        table.iter().flat_map(|at| (0..dim as isize).map(move |j| at + j * stride)).collect()
+    })
 }

@@ -57,7 +57,8 @@ impl Array {
     pub fn from_i64(width: usize, values: &[i64]) -> Result<Self> {
         fn all<T: TryFrom<i64>>(values: &[i64]) -> Result<Vec<T>> {
             let narrow = |&value| {
-                T::try_from(value).map_err(|_| usage("a value does not fit its width").received(value))
+                T::try_from(value)
+                    .map_err(|_| usage("a value does not fit its width").received(value))
             };
             values.iter().map(narrow).collect()
         }
@@ -107,7 +108,9 @@ impl Array {
         if self.element() != [1, 2, 4][tensor.width - 1] {
             let message = format!("tensor {name:?} has values of another type");
             let bits = 8 * self.element();
-            return Err(usage(&message).expected(format!("width {}", tensor.width)).received(format!("i{bits}")));
+            return Err(usage(&message)
+                .expected(format!("width {}", tensor.width))
+                .received(format!("i{bits}")));
         }
         let (lo, hi) = typed!(self, values => extremes(values));
         if lo < tensor.lo || hi > tensor.hi {

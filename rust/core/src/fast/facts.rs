@@ -172,10 +172,12 @@ fn ancestors(program: &Program, tensor: usize, across_steps: bool) -> Vec<usize>
         }
         if let Some(op) = defining(program, tensor) {
             found.push(op);
-            pending.extend(program.ops[op].operands().iter().filter_map(|used| match used.operand {
-                OperandRef::Read(read) => Some(read.tensor),
-                OperandRef::Const(_) => None,
-            }));
+            pending.extend(program.ops[op].operands().iter().filter_map(
+                |used| match used.operand {
+                    OperandRef::Read(read) => Some(read.tensor),
+                    OperandRef::Const(_) => None,
+                },
+            ));
         }
     }
     found

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use super::openings::Prepared;
 use super::opened::first_outside;
+use super::openings::Prepared;
 use crate::error::{Error, Result};
 use crate::hash::{Digest, Ints, Key, Tree, unpack};
 use crate::program::{Port, PortKind, Tensor};
@@ -50,7 +50,13 @@ fn padding(port: &Port, tensor: &Tensor) -> i32 {
 /// # Errors
 /// `usage.input` for values that the port does not take, `verify.input-mismatch` for another number
 /// of values than the receipt is about.
-fn caller_values(port: &Port, tensor: &Tensor, array: &CallerArray, steps: usize, items: usize) -> Result<Vec<i32>> {
+fn caller_values(
+    port: &Port,
+    tensor: &Tensor,
+    array: &CallerArray,
+    steps: usize,
+    items: usize,
+) -> Result<Vec<i32>> {
     let total = steps * tensor.size();
     let expected = match port.batch {
         Some(axis) => items * (tensor.size() / tensor.shape[axis]),
@@ -134,9 +140,9 @@ impl InputCheck<'_> {
         let steps = self.roots.len();
         for port in &program.inputs {
             let tensor = &program.tensors[port.tensor];
-            let array = inputs
-                .get(&port.name)
-                .ok_or_else(|| Error::new("usage.input", format!("input {} is missing", port.name)))?;
+            let array = inputs.get(&port.name).ok_or_else(|| {
+                Error::new("usage.input", format!("input {} is missing", port.name))
+            })?;
             let values = caller_values(port, tensor, array, steps, items)?;
             let wrong = values
                 .par_chunks(tensor.size())
@@ -166,7 +172,13 @@ pub(super) fn mismatch(message: impl Into<String>) -> Error {
 }
 
 /// The root of row-major values of a committed tensor.
-fn salted_root(prepared: &Prepared, key: &Key, position: usize, tensor: usize, values: &[i32]) -> Digest {
+fn salted_root(
+    prepared: &Prepared,
+    key: &Key,
+    position: usize,
+    tensor: usize,
+    values: &[i32],
+) -> Digest {
     let layout = prepared.layout(tensor);
     let values = layout.to_leaf_order(values);
     let tree = |ints: Ints| Tree::salted(ints, layout, key, position, tensor).root();

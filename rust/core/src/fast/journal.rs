@@ -105,7 +105,9 @@ impl<'a> Journal<'a> {
         out.extend((self.exact.len() as u16).to_le_bytes());
         self.exact.iter().for_each(|op| out.extend(op.to_le_bytes()));
         let states = [self.initial_state, self.final_state];
-        for digest in [self.chain_root, self.input_root].iter().chain(&states).chain([&self.prf_seed]) {
+        for digest in
+            [self.chain_root, self.input_root].iter().chain(&states).chain([&self.prf_seed])
+        {
             out.extend(digest.to_bytes());
         }
         put_opt(&mut out, self.input_key, |out, key| out.extend(key.to_bytes()));

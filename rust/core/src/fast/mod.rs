@@ -3,10 +3,13 @@
 pub mod facts;
 pub mod inputs;
 pub mod journal;
-pub mod openings;
 pub mod opened;
+pub mod openings;
 pub mod prove;
 pub mod receipt;
 pub mod roots;
 pub mod sampling;
 pub mod verify;
+
+#[cfg(test)]
+mod tests;

@@ -52,9 +52,15 @@ impl<'a> Proof<'a> {
     ///
     /// # Errors
     /// `receipt.truncated`, `receipt.trailing-bytes`, `receipt.non-canonical`, in this order.
-    pub fn parse(bytes: &'a [u8], prepared: &Prepared, steps: usize, marks: &[Mark]) -> Result<Self> {
+    pub fn parse(
+        bytes: &'a [u8],
+        prepared: &Prepared,
+        steps: usize,
+        marks: &[Mark],
+    ) -> Result<Self> {
         let trees = trees(marks);
-        let sizes: Vec<TreeSize> = trees.par_iter().map(|marks| TreeSize::new(prepared, marks)).collect();
+        let sizes: Vec<TreeSize> =
+            trees.par_iter().map(|marks| TreeSize::new(prepared, marks)).collect();
         let openings: u64 = sizes.iter().map(|size| size.bytes() as u64).sum();
         expect_size(bytes.len() as u64, prepared.head_bytes(steps) + openings)?;
 
@@ -69,7 +75,8 @@ impl<'a> Proof<'a> {
             sections.push(r.take(size.bytes())?);
         }
         let jobs = trees.par_iter().zip(&sizes).zip(&sections);
-        let trees = jobs.map(|((marks, size), bytes)| OpenedTree::parse(bytes, prepared, marks, size));
+        let trees =
+            jobs.map(|((marks, size), bytes)| OpenedTree::parse(bytes, prepared, marks, size));
         // Each failure has the same code; the first one is reported.
         let trees = trees.collect::<Vec<_>>().into_iter().collect::<Result<_>>()?;
         Ok(Self { weights, initial, roots, roots_per_step: committed.steps.len(), prf_seed, trees })
@@ -93,7 +100,8 @@ impl<'a> Proof<'a> {
 
     /// The opening of a tree, if it has one.
     pub fn tree(&self, place: Place, tensor: usize) -> Option<&OpenedTree<'a>> {
-        let found = self.trees.binary_search_by_key(&(place, tensor), |tree| (tree.place, tree.tensor));
+        let found =
+            self.trees.binary_search_by_key(&(place, tensor), |tree| (tree.place, tree.tensor));
         found.ok().map(|at| &self.trees[at])
     }
 }
@@ -130,9 +138,15 @@ impl TreeSize {
 }
 
 impl<'a> OpenedTree<'a> {
-    fn parse(bytes: &'a [u8], prepared: &Prepared, marks: &[Mark], size: &TreeSize) -> Result<Self> {
+    fn parse(
+        bytes: &'a [u8],
+        prepared: &Prepared,
+        marks: &[Mark],
+        size: &TreeSize,
+    ) -> Result<Self> {
         let (leaf_bytes, sibling_bytes) = bytes.split_at(size.leaves);
-        let (mut starts, mut salts) = (Vec::with_capacity(marks.len()), Vec::with_capacity(marks.len()));
+        let (mut starts, mut salts) =
+            (Vec::with_capacity(marks.len()), Vec::with_capacity(marks.len()));
         let mut r = Reader::new(leaf_bytes, CODES);
         for &mark in marks {
             starts.push(r.position());
@@ -172,7 +186,8 @@ impl<'a> OpenedTree<'a> {
         });
         let found = multiproof::root(layout.leaves(), &self.leaves, digests, &self.siblings);
         if found != Some(root) {
-            return Err(self.failure("verify.opening", "opened leaves do not hash to the root", tensor)
+            return Err(self
+                .failure("verify.opening", "opened leaves do not hash to the root", tensor)
                 .expected(root.hex())
                 .received(found.map_or_else(|| "no root".to_string(), Digest::hex)));
         }
@@ -292,13 +307,18 @@ impl Values for StepValues<'_> {
     fn value(&self, tensor: usize, offset: usize) -> Result<i64> {
         let declared = &self.prepared.checked.program.tensors[tensor];
         let value = match (&declared.source, &self.prepared.layouts[tensor]) {
-            (Source::Prf { domain }, _) => self.prf(tensor, *domain, declared.lo, declared.hi, offset),
+            (Source::Prf { domain }, _) => {
+                self.prf(tensor, *domain, declared.lo, declared.hi, offset)
+            }
             (_, Some(layout)) => self.opened(tensor, layout, offset),
             _ => None,
         };
         value.ok_or_else(|| {
             let step = self.step;
-            Error::new("verify.opening", format!("{} at {offset} in step {step} is not opened", declared.name))
+            Error::new(
+                "verify.opening",
+                format!("{} at {offset} in step {step} is not opened", declared.name),
+            )
         })
     }
 }

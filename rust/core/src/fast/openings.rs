@@ -1,6 +1,8 @@
 //! Which leaves a receipt opens (docs/protocol.md section 5, Openings). Derived by prover and
 //! verifier from the plan alone.
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 
 use super::roots::Committed;
@@ -67,7 +69,7 @@ impl Mark {
 /// A checked program with the layouts and lists that both sides need.
 #[derive(Debug)]
 pub struct Prepared {
-    pub checked: Checked,
+    pub checked: Arc<Checked>,
     pub committed: Committed,
     /// Per tensor; `None` for prf tensors.
     pub layouts: Vec<Option<LayoutMap>>,
@@ -80,7 +82,7 @@ impl Prepared {
             Source::Prf { .. } => None,
         };
         let layouts = checked.program.tensors.iter().map(layout).collect();
-        Self { committed: Committed::new(&checked), layouts, checked }
+        Self { committed: Committed::new(&checked), layouts, checked: Arc::new(checked) }
     }
 
     /// The layout of a committed tensor.

@@ -20,7 +20,6 @@ use crate::program::{Checked, Port, Role, Source, Tensor};
 pub struct Model {
     pub prepared: Prepared,
     executor: Executor,
-    weights: Vec<Array>,
     trees: Vec<Tree>,
     key: Key,
     pub roots: Vec<Digest>,
@@ -39,15 +38,16 @@ impl Model {
         check_arrays(&prepared, &prepared.committed.weights, &weights)?;
         let jobs = prepared.committed.weights.par_iter().zip(&weights);
         let trees: Vec<Tree> = jobs
-            .map(|(&tensor, array)| salted(&prepared, array, tensor, Salting { key, position: 0, tensor }))
+            .map(|(&tensor, array)| {
+                salted(&prepared, array, tensor, Salting { key, position: 0, tensor })
+            })
             .collect();
         let roots: Vec<Digest> = trees.iter().map(Tree::root).collect();
         let weights_root = weights_root(&roots);
         Ok(Self {
-            executor: Executor::new(&prepared.checked, &weights)?,
+            executor: Executor::new(prepared.checked.clone(), weights)?,
             model_id: model_id(&prepared.checked.id, weights_root),
             prepared,
-            weights,
             trees,
             key,
             roots,
@@ -156,7 +156,11 @@ impl Run {
         self.check_room()?;
         check_arrays(&self.model.prepared, &self.model.prepared.committed.inputs, &inputs)?;
         let arrays = self.compute(self.steps.len(), inputs)?;
-        self.steps.push(Step { arrays: arrays.into_iter().map(Some).collect(), executed: true, committed: None });
+        self.steps.push(Step {
+            arrays: arrays.into_iter().map(Some).collect(),
+            executed: true,
+            committed: None,
+        });
         Ok(())
     }
 
@@ -172,7 +176,11 @@ impl Run {
         check_arrays(prepared, &prepared.committed.inputs, &inputs)?;
         check_arrays(prepared, &tensors, &values)?;
         let arrays = self.in_order(inputs, tensors.into_iter().zip(values).collect());
-        self.steps.push(Step { arrays: arrays.into_iter().map(Some).collect(), executed: false, committed: None });
+        self.steps.push(Step {
+            arrays: arrays.into_iter().map(Some).collect(),
+            executed: false,
+            committed: None,
+        });
         Ok(())
     }
 
@@ -187,7 +195,11 @@ impl Run {
             .map(|i| {
                 let (step, slot) = (pending[i / width], i % width);
                 let array = self.steps[step].arrays[slot].as_ref();
-                self.tree(step, committed.steps[slot], array.expect("only committed steps are dropped"))
+                self.tree(
+                    step,
+                    committed.steps[slot],
+                    array.expect("only committed steps are dropped"),
+                )
             })
             .collect();
         let mut trees = trees.into_iter();
@@ -274,28 +286,28 @@ impl Run {
     }
 
     fn check_room(&self) -> Result<()> {
-        if self.steps.len() < MAX_STEPS as usize { Ok(()) } else { Err(usage("a run has at most 2^20 steps")) }
+        if self.steps.len() < MAX_STEPS as usize {
+            Ok(())
+        } else {
+            Err(usage("a run has at most 2^20 steps"))
+        }
     }
 
     /// Executes a step: its inputs and value tensors, in tensor order.
     fn compute(&self, step: usize, inputs: Vec<Array>) -> Result<Vec<Array>> {
         let program = &self.model.prepared.checked.program;
-        let prf: Vec<Array> = program
-            .of_role(&[Role::Prf])
-            .into_iter()
-            .map(|tensor| self.prf_array(step, &program.tensors[tensor]))
-            .collect();
+        let prf = |tensor: usize| self.prf_array(step, &program.tensors[tensor]);
         let values = self.model.executor.run(&inputs, &self.state_before(step), &prf)?;
         Ok(self.in_order(inputs, values.into_iter().collect()))
     }
 
-    fn prf_array(&self, step: usize, tensor: &Tensor) -> Array {
+    fn prf_array(&self, step: usize, tensor: &Tensor) -> Result<Array> {
         let (Source::Prf { domain }, Some(seed)) = (&tensor.source, self.prf_seed) else {
             unreachable!("a prf tensor has a domain, its run a seed");
         };
         let bits = prf_bits(tensor.lo, tensor.hi);
         let values = seed.prf_tensor(step, *domain, tensor.lo, bits, tensor.size());
-        Array::from_values(tensor.width, &values)
+        Array::from_i64(tensor.width, &values)
     }
 
     fn in_order(&self, inputs: Vec<Array>, mut values: BTreeMap<usize, Array>) -> Vec<Array> {
@@ -309,7 +321,8 @@ impl Run {
         let Some(before) = step.checked_sub(1) else { return self.initial.clone() };
         let committed = &self.model.prepared.committed;
         let slot = |link: &usize| committed.steps.partition_point(|t| t < link);
-        let array = |link| self.steps[before].arrays[slot(link)].clone().expect("linked values are kept");
+        let array =
+            |link| self.steps[before].arrays[slot(link)].clone().expect("linked values are kept");
         committed.links.iter().map(array).collect()
     }
 
@@ -353,7 +366,7 @@ impl Run {
         };
         let of_step = &mut self.steps[step];
         let Some(commitment) = of_step.committed.as_mut() else { return };
-        let arrays = of_step.arrays.iter().flatten().map(|array| array.ints().len() * 4);
+        let arrays = of_step.arrays.iter().flatten().map(|array| ints(array).len() * 4);
         let trees = commitment.trees.iter().flatten().map(Tree::memory);
         let bytes = arrays.chain(trees).sum::<usize>();
         if !of_step.executed || self.kept_bytes.saturating_add(bytes) <= self.keep_bytes {
@@ -376,7 +389,7 @@ impl Run {
             for port in ports {
                 let slot = committed.steps.partition_point(|&t| t < port.tensor);
                 let array = step.arrays[slot].as_ref().expect("inputs and outputs are kept");
-                let values = array.ints();
+                let values = ints(array);
                 values.extend_packed(0, values.len(), &mut bytes);
             }
         }
@@ -394,10 +407,18 @@ impl Run {
                 .map(|marks| {
                     let tensor = marks[0].tensor();
                     let (key, list, arrays, trees) = match marks[0].place() {
-                        Place::Weights => {
-                            (self.model.key, &committed.weights, &self.model.weights, &self.model.trees)
-                        }
-                        _ => (self.state_key, &committed.states, &self.initial, &self.initial_trees),
+                        Place::Weights => (
+                            self.model.key,
+                            &committed.weights,
+                            self.model.executor.weights(),
+                            &self.model.trees,
+                        ),
+                        _ => (
+                            self.state_key,
+                            &committed.states,
+                            &self.initial[..],
+                            &self.initial_trees,
+                        ),
                     };
                     let slot = at(list, tensor);
                     let salting = Salting { key, position: 0, tensor };
@@ -429,9 +450,15 @@ impl Run {
 }
 
 /// The opening of one tree: values and salts of the leaves, then siblings.
-fn open_tree(prepared: &Prepared, array: &Array, tree: &Tree, salting: Salting, marks: &[Mark]) -> Vec<u8> {
+fn open_tree(
+    prepared: &Prepared,
+    array: &Array,
+    tree: &Tree,
+    salting: Salting,
+    marks: &[Mark],
+) -> Vec<u8> {
     let layout = prepared.layout(marks[0].tensor());
-    let values = array.ints();
+    let values = ints(array);
     let mut bytes = Vec::new();
     for mark in marks {
         for slot in 0..layout.leaf_len(mark.leaf()) {
@@ -446,37 +473,42 @@ fn open_tree(prepared: &Prepared, array: &Array, tree: &Tree, salting: Salting, 
     bytes
 }
 
+fn ints(array: &Array) -> Ints<'_> {
+    match array {
+        Array::I8(v) => Ints::I8(v),
+        Array::I16(v) => Ints::I16(v),
+        Array::I32(v) => Ints::I32(v),
+    }
+}
+
 /// The tree of row-major values.
 fn salted(prepared: &Prepared, array: &Array, tensor: usize, salting: Salting) -> Tree {
     let layout = prepared.layout(tensor);
     let Salting { key, position, tensor } = salting;
-    match array.ints() {
-        Ints::I8(v) => Tree::salted(Ints::I8(&layout.to_leaf_order(v)), layout, &key, position, tensor),
-        Ints::I16(v) => Tree::salted(Ints::I16(&layout.to_leaf_order(v)), layout, &key, position, tensor),
-        Ints::I32(v) => Tree::salted(Ints::I32(&layout.to_leaf_order(v)), layout, &key, position, tensor),
+    match ints(array) {
+        Ints::I8(v) => {
+            Tree::salted(Ints::I8(&layout.to_leaf_order(v)), layout, &key, position, tensor)
+        }
+        Ints::I16(v) => {
+            Tree::salted(Ints::I16(&layout.to_leaf_order(v)), layout, &key, position, tensor)
+        }
+        Ints::I32(v) => {
+            Tree::salted(Ints::I32(&layout.to_leaf_order(v)), layout, &key, position, tensor)
+        }
     }
 }
 
 /// Checks numbers, widths, sizes and ranges of arrays for these tensors.
 fn check_arrays(prepared: &Prepared, tensors: &[usize], arrays: &[Array]) -> Result<()> {
     if tensors.len() != arrays.len() {
-        return Err(usage("another number of arrays").expected(tensors.len()).received(arrays.len()));
+        return Err(usage("another number of arrays")
+            .expected(tensors.len())
+            .received(arrays.len()));
     }
-    tensors.par_iter().zip(arrays).try_for_each(|(&tensor, array)| {
-        let tensor = &prepared.checked.program.tensors[tensor];
-        let values = array.ints();
-        if values.width() != tensor.width || values.len() != tensor.size() {
-            return Err(usage(&format!("the array for {} has another dtype or size", tensor.name))
-                .expected(format!("{} values of width {}", tensor.size(), tensor.width))
-                .received(format!("{} of width {}", values.len(), values.width())));
-        }
-        match values.range() {
-            Some((lo, hi)) if tensor.lo <= lo && hi <= tensor.hi => Ok(()),
-            found => Err(usage(&format!("the array for {} leaves its range", tensor.name))
-                .expected(format!("{} to {}", tensor.lo, tensor.hi))
-                .received(format!("{found:?}"))),
-        }
-    })
+    tensors
+        .par_iter()
+        .zip(arrays)
+        .try_for_each(|(&tensor, array)| array.check(&prepared.checked.program.tensors[tensor]))
 }
 
 fn usage(message: &str) -> Error {

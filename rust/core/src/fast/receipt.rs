@@ -51,7 +51,8 @@ impl<'a> Receipt<'a> {
             (*section, rest) = take_section(rest, name, limit)?;
         }
         if !rest.is_empty() {
-            return Err(Error::new("receipt.trailing-bytes", "bytes after the receipt").received(rest.len()));
+            return Err(Error::new("receipt.trailing-bytes", "bytes after the receipt")
+                .received(rest.len()));
         }
         let [program, journal, proof] = sections;
         Ok(Self { program, journal, proof })
@@ -114,7 +115,10 @@ mod tests {
     fn each_breach_of_the_envelope_has_its_code() {
         let bytes = good();
         let receipt = Receipt::split(&bytes, MAX_BYTES).unwrap();
-        assert_eq!((receipt.program, receipt.journal, receipt.proof), (&b"pp"[..], &b"j"[..], &b""[..]));
+        assert_eq!(
+            (receipt.program, receipt.journal, receipt.proof),
+            (&b"pp"[..], &b"j"[..], &b""[..])
+        );
         (0..bytes.len()).for_each(|end| assert_eq!(code(&bytes[..end]), "receipt.truncated"));
         assert_eq!(code(&[&bytes[..], b"x"].concat()), "receipt.trailing-bytes");
         let changed = |at: usize, byte: u8| {

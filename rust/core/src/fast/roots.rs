@@ -86,7 +86,12 @@ impl Committed {
     }
 
     /// The digests of a chain, from its initial state's roots and the roots of each step.
-    pub fn chain(&self, weights_root: Digest, initial: &[Digest], steps: &[&[Digest]]) -> ChainDigests {
+    pub fn chain(
+        &self,
+        weights_root: Digest,
+        initial: &[Digest],
+        steps: &[&[Digest]],
+    ) -> ChainDigests {
         let initial_state = state_digest(initial);
         let mut before = initial_state;
         let (mut input_leaves, mut step_leaves) = (Vec::new(), Vec::new());

@@ -52,7 +52,8 @@ fn scaled_quotient(y: u128, d: u128) -> u128 {
 pub fn sample_count(u: u32, r: u128, n: u128, lambda: u16) -> Option<u64> {
     let log = floor_log2(u128::from(u) * r, MILLION * n);
     let wanted = u128::from(lambda) << 48;
-    let samples = wanted.checked_add(u128::from(log) - u128::from(log > 0))? / u128::from(log.max(1));
+    let samples =
+        wanted.checked_add(u128::from(log) - u128::from(log > 0))? / u128::from(log.max(1));
     u64::try_from(samples).ok().filter(|&samples| log > 0 && samples <= MAX_SAMPLES)
 }
 
@@ -138,12 +139,8 @@ impl Counts {
     pub fn new(checked: &Checked, journal: &Journal) -> Self {
         let (batch, steps) = (checked.program.batch() as u128, u128::from(journal.steps));
         let (items, live) = (u128::from(journal.items), u128::from(checked.live));
-        let samples = sample_count(
-            journal.delta,
-            items * live,
-            steps * batch * LIVE_PARTS,
-            journal.lambda,
-        );
+        let samples =
+            sample_count(journal.delta, items * live, steps * batch * LIVE_PARTS, journal.lambda);
         let in_step = |items: u128| match journal.delta_step {
             0 => Some(0),
             delta => sample_count(delta, items * live, batch * LIVE_PARTS, journal.lambda),
@@ -210,7 +207,8 @@ impl Plan {
             return Err(too_large("checks", "2^26 draws, 2^40 reads"));
         }
 
-        let seed = Sha256::new().chain_update(SEED_TAG).chain_update(journal_bytes).finalize().into();
+        let seed =
+            Sha256::new().chain_update(SEED_TAG).chain_update(journal_bytes).finalize().into();
         let picker = Picker::new(checked);
         let mut draws = Vec::with_capacity(total as usize);
         let mut keep = |draw: Draw| {
@@ -225,7 +223,9 @@ impl Plan {
             keep(picker.pick(r / checked.step_weight, r % checked.step_weight));
         }
         // 2. In each op.
-        for (c, op) in checked.program.ops.iter().enumerate().filter(|(c, _)| !counts.enumerated[*c]) {
+        for (c, op) in
+            checked.program.ops.iter().enumerate().filter(|(c, _)| !counts.enumerated[*c])
+        {
             let (mut stream, gates) = (Stream::new(&seed, 1 + c as u32), op.gates() as u64);
             for _ in 0..counts.per_op {
                 let r = stream.below(steps * gates);

@@ -126,9 +126,12 @@ fn check_identities(sections: &Receipt, journal: &Journal, expect: &Expectations
             .received(hex(&id)));
     }
     let model = model_id(&id, journal.weights_root);
-    demand(model == expect.model_id, "verify.model-mismatch", "the receipt is about another model", || {
-        (hex(&expect.model_id), hex(&model))
-    })
+    demand(
+        model == expect.model_id,
+        "verify.model-mismatch",
+        "the receipt is about another model",
+        || (hex(&expect.model_id), hex(&model)),
+    )
 }
 
 /// Refuses with what was expected and received unless `holds`.
@@ -190,9 +193,12 @@ fn check_policy(checked: &Checked, journal: &Journal, expect: &Expectations) -> 
         (format!("at least {}", expect.min_bits), journal.lambda.to_string())
     })?;
     let most = |ppm: u32| format!("at most {ppm} ppm");
-    demand(journal.delta <= expect.max_delta_ppm, "policy.delta", "a larger error bound than accepted", || {
-        (most(expect.max_delta_ppm), format!("{} ppm", journal.delta))
-    })?;
+    demand(
+        journal.delta <= expect.max_delta_ppm,
+        "policy.delta",
+        "a larger error bound than accepted",
+        || (most(expect.max_delta_ppm), format!("{} ppm", journal.delta)),
+    )?;
     if let Some(max) = expect.max_delta_step_ppm {
         let claimed = (1..=max).contains(&journal.delta_step);
         let message = "no error bound per step, or a larger one than accepted";
@@ -203,7 +209,8 @@ fn check_policy(checked: &Checked, journal: &Journal, expect: &Expectations) -> 
     if expect.outputs_exact {
         check_outputs_exact(checked, journal)?;
     }
-    let of = |name: Option<&str>| name.map_or_else(|| "none".to_string(), |name| format!("{name:?}"));
+    let of =
+        |name: Option<&str>| name.map_or_else(|| "none".to_string(), |name| format!("{name:?}"));
     demand(
         journal.audience == expect.audience.as_deref(),
         "verify.audience-mismatch",
@@ -218,12 +225,19 @@ fn check_policy(checked: &Checked, journal: &Journal, expect: &Expectations) -> 
         || (of(expect.nonce.as_deref()), of(journal.nonce)),
     )?;
     let digests = [
-        (expect.initial_state, journal.initial_state, "verify.state-mismatch", "another initial state"),
+        (
+            expect.initial_state,
+            journal.initial_state,
+            "verify.state-mismatch",
+            "another initial state",
+        ),
         (expect.input_root, journal.input_root, "verify.input-mismatch", "another input root"),
     ];
     for (expected, received, code, message) in digests {
         if let Some(expected) = expected {
-            demand(received.to_bytes() == expected, code, message, || (hex(&expected), received.hex()))?;
+            demand(received.to_bytes() == expected, code, message, || {
+                (hex(&expected), received.hex())
+            })?;
         }
     }
     Ok(())
@@ -233,15 +247,27 @@ fn check_outputs_exact(checked: &Checked, journal: &Journal) -> Result<()> {
     let counts = Counts::new(checked, journal);
     let program = &checked.program;
     let outputs: Vec<usize> = program.outputs.iter().map(|port| port.tensor).collect();
-    let sampled = program.ops.iter().zip(&counts.enumerated).find(|(op, all)| !**all && outputs.contains(&op.out));
+    let sampled = program
+        .ops
+        .iter()
+        .zip(&counts.enumerated)
+        .find(|(op, all)| !**all && outputs.contains(&op.out));
     sampled.map_or(Ok(()), |(op, _)| {
-        Err(Error::new("policy.exact", format!("op {} defines an output and is only sampled", op.name))
-            .expected("every gate of every op that defines an output checked")
-            .received("a sample"))
+        Err(Error::new(
+            "policy.exact",
+            format!("op {} defines an output and is only sampled", op.name),
+        )
+        .expected("every gate of every op that defines an output checked")
+        .received("a sample"))
     })
 }
 
-fn check_roots(prepared: &Prepared, journal: &Journal, proof: &Proof, roots: &[&[Digest]]) -> Result<()> {
+fn check_roots(
+    prepared: &Prepared,
+    journal: &Journal,
+    proof: &Proof,
+    roots: &[&[Digest]],
+) -> Result<()> {
     let expect = |found: Digest, claimed: Digest, code, message| {
         demand(found == claimed, code, message, || (claimed.hex(), found.hex()))
     };
@@ -254,7 +280,12 @@ fn check_roots(prepared: &Prepared, journal: &Journal, proof: &Proof, roots: &[&
     let chain = prepared.committed.chain(weights, &proof.initial, roots);
     let message = "the initial state has another digest";
     expect(chain.initial_state, journal.initial_state, "verify.initial-state", message)?;
-    expect(chain.input_root, journal.input_root, "verify.input-root", "the inputs have another root")?;
+    expect(
+        chain.input_root,
+        journal.input_root,
+        "verify.input-root",
+        "the inputs have another root",
+    )?;
     let message = "the final state has another digest";
     expect(chain.final_state, journal.final_state, "verify.final-state", message)?;
     expect(chain.chain_root, journal.chain_root, "verify.chain-root", "the steps have another root")
@@ -268,7 +299,9 @@ fn check_inputs(
 ) -> Result<()> {
     let Some(key) = journal.input_key else {
         return given.map_or(Ok(()), |_| {
-            Err(mismatch("the receipt keeps its input key private; compare its input root (--input-root)"))
+            Err(mismatch(
+                "the receipt keeps its input key private; compare its input root (--input-root)",
+            ))
         });
     };
     let key = Key::from_digest(key);
@@ -301,7 +334,8 @@ fn check_gates(prepared: &Prepared, proof: &Proof, plan: &Plan, steps: usize) ->
         let task = |step: usize, of_task: Gates| -> Option<Error> {
             let values = StepValues::new(prepared, proof, step);
             let scratch = &mut Scratch::default();
-            let mut check = |gate| check_gate(prepared, c, &gates, gate, step, &values, scratch).err();
+            let mut check =
+                |gate| check_gate(prepared, c, &gates, gate, step, &values, scratch).err();
             match of_task {
                 Gates::Range(mut range) => range.find_map(&mut check),
                 Gates::Draws(draws) => draws.iter().find_map(|draw| check(draw.gate())),
@@ -343,7 +377,10 @@ fn check_gate(
     demand(i64::from(computed) == committed, "verify.gate", "", || {
         (computed.to_string(), committed.to_string())
     })
-    .map_err(|error| Error { message: format!("gate {gate} of op {} in step {step} is wrong", op.name), ..error })
+    .map_err(|error| Error {
+        message: format!("gate {gate} of op {} in step {step} is wrong", op.name),
+        ..error
+    })
 }
 
 fn check_outputs(prepared: &Prepared, journal: &Journal, proof: &Proof) -> Result<()> {
@@ -356,14 +393,20 @@ fn check_outputs(prepared: &Prepared, journal: &Journal, proof: &Proof) -> Resul
         let layout = prepared.layout(port.tensor);
         let found = tree.and_then(|tree| tree.row_major(layout, tensor.size(), tensor.width));
         (found.as_deref() != Some(*claimed)).then(|| {
-            Error::new("verify.outputs", format!("output {} of step {step} is not the committed one", port.name))
+            Error::new(
+                "verify.outputs",
+                format!("output {} of step {step} is not the committed one", port.name),
+            )
         })
     });
     failure.map_or(Ok(()), Err)
 }
 
 /// The packed values of each step and output port, in the order of the journal.
-fn port_values<'a>(checked: &'a Checked, outputs: &'a [u8]) -> impl Iterator<Item = (&'a Port, &'a [u8])> {
+fn port_values<'a>(
+    checked: &'a Checked,
+    outputs: &'a [u8],
+) -> impl Iterator<Item = (&'a Port, &'a [u8])> {
     let program = &checked.program;
     let mut rest = outputs;
     program.outputs.iter().cycle().map_while(move |port| {
@@ -388,7 +431,9 @@ fn outputs(checked: &Checked, journal: &Journal) -> Vec<Output> {
         }
         let packed = packed.by_ref().take(shape.iter().product()).map(unpack);
         let values = match port.kind {
-            PortKind::Float => OutputValues::Floats(packed.map(|q| dequantise(port, q) as f32).collect()),
+            PortKind::Float => {
+                OutputValues::Floats(packed.map(|q| dequantise(port, q) as f32).collect())
+            }
             PortKind::Integer => OutputValues::Integers(packed.map(i64::from).collect()),
         };
         Output { name: port.name.clone(), shape, values }

@@ -97,12 +97,13 @@ impl Key {
         lo: i32,
         bits: u32,
         size: usize,
-    ) -> Vec<i32> {
+    ) -> Vec<i64> {
         let mut values = Vec::with_capacity(size);
         for block in 0..size.div_ceil(PRF_PER_CALL) {
             let words = self.prf_block(step, domain, block);
             let left = size - values.len();
-            values.extend(words.iter().take(left).map(|word| prf_value(*word, lo, bits)));
+            values
+                .extend(words.iter().take(left).map(|word| i64::from(prf_value(*word, lo, bits))));
         }
         values
     }
@@ -179,7 +180,7 @@ mod tests {
         assert_eq!(values[..5], key().prf_tensor(2, 9, -8, 4, 5));
         assert_ne!(values, key().prf_tensor(3, 9, -8, 4, 100));
         assert_ne!(values, key().prf_tensor(2, 10, -8, 4, 100));
-        assert_eq!(values[17], prf_value(key().prf_block(2, 9, 1)[1], -8, 4));
+        assert_eq!(values[17], i64::from(prf_value(key().prf_block(2, 9, 1)[1], -8, 4)));
     }
 
     #[test]

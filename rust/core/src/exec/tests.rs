@@ -1,0 +1,223 @@
+//! The executor against the gates, on random programs and on the shapes that networks have.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::program::testing::*;
+use crate::program::*;
+
+/// Runs a program and compares every value with the gates'.
+fn agrees(program: &Program, seed: u64) {
+    let checked = Arc::new(load(&encode(program)).unwrap());
+    let all = evaluate_all(program, &mut Rng(seed | 1));
+    let array = |t: usize| Array::from_i64(program.tensors[t].width, &all[t]).unwrap();
+    let of = |role| program.of_role(&[role]).into_iter().map(array).collect::<Vec<_>>();
+    let executor = Executor::new(checked, of(Role::Weight)).unwrap();
+    let values = executor.run(&of(Role::Input), &of(Role::State), &|t| Ok(array(t))).unwrap();
+    for (op, (t, array)) in program.ops.iter().zip(&values) {
+        assert_eq!(op.out, *t);
+        assert!(array.to_i64() == all[*t], "{op:?}");
+    }
+}
+
+fn planned(program: &Program) -> Executor {
+    let mut rng = Rng(5);
+    let all = evaluate_all(program, &mut rng);
+    let weights = program.of_role(&[Role::Weight]);
+    let weights =
+        weights.iter().map(|&t| Array::from_i64(program.tensors[t].width, &all[t]).unwrap());
+    Executor::new(Arc::new(load(&encode(program)).unwrap()), weights.collect()).unwrap()
+}
+
+fn is_product(program: &Program) -> bool {
+    matches!(&planned(program).plans[0], Plan::Dot(plan) if plan.products.is_some())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn random_programs_agree_with_their_gates(seed in any::<u64>()) {
+        agrees(&random(seed), seed);
+    }
+
+    #[test]
+    fn random_convolutions_agree_with_their_gates(seed in any::<u64>()) {
+        agrees(&convolution(&mut Rng(seed | 1)), seed);
+    }
+
+    #[test]
+    fn random_matrix_products_agree_with_their_gates(seed in any::<u64>()) {
+        agrees(&matrix_product(&mut Rng(seed | 1)), seed);
+    }
+}
+
+/// A grouped convolution, or its transpose (a divisor map), with stride, dilation and pad.
+fn convolution(rng: &mut Rng) -> Program {
+    let mut b = Builder::default();
+    let (n, g, c, o) = (1 + rng.below(3), 1 + rng.below(3), 1 + rng.below(4), 1 + rng.below(9));
+    let (h, w, kernel) = (3 + rng.below(8), 3 + rng.below(8), 1 + rng.below(3));
+    let (stride, dilation, pad) =
+        (1 + rng.below(2) as i32, 1 + rng.below(2) as i32, rng.below(3) as i32);
+    let x = b.tensor(Role::Input, 1, &[n, g * c, h, w]);
+    let weight_role = [Role::Weight, Role::Input][rng.below(2)];
+    let weight = b.tensor(weight_role, 1, &[g * o, c, kernel, kernel]);
+    let bias = b.tensor(Role::Weight, 3, &[g * o]);
+    let (out_h, out_w) = (1 + rng.below(h), 1 + rng.below(w));
+    let y = b.tensor(Role::Value, 1, &[n, g * o, out_h, out_w]);
+    let along = |i: usize, k: usize| match rng_transposed(stride) {
+        false => AxisMap { c: -pad, ..map(Some(i), stride, Some(k), dilation, 0) },
+        true => AxisMap { d: 2, ..map(Some(i), 1, Some(k), -dilation, pad) },
+    };
+    let zero = rng.between(-5, 5);
+    let a = Operand::Read(Read {
+        tensor: x,
+        view: vec![n, g, c, h, w],
+        maps: vec![by_i(0), by_i(1), by_k(0), along(3, 1), along(4, 2)],
+        zero,
+        pad: Some(zero),
+    });
+    let filter =
+        read(weight, &[g, o, c, kernel, kernel], &[by_i(1), by_i(2), by_k(0), by_k(1), by_k(2)]);
+    let term = if rng.below(2) == 0 { (a, filter) } else { (filter, a) };
+    let term = Term { window: vec![c, kernel, kernel], a: term.0, b: term.1 };
+    let mut kind = dot(vec![term], 21);
+    kind.mult = Operand::Const(rng.between(1, 4000));
+    kind.bias = Some(read(bias, &[g, o], &[by_i(1), by_i(2)]));
+    b.op(y, &[n, g, o, out_h, out_w], OpKind::Dot(kind));
+    b.finish()
+}
+
+/// Every second stride becomes a divisor.
+fn rng_transposed(stride: i32) -> bool {
+    stride == 2
+}
+
+/// A batched product with operands in any order of axes, of any widths, with one or two terms.
+fn matrix_product(rng: &mut Rng) -> Program {
+    let mut b = Builder::default();
+    let (batch, m, n, k) =
+        (1 + rng.below(3), 1 + rng.below(40), 1 + rng.below(40), 1 + rng.below(60));
+    let order = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [2, 1, 0]][rng.below(4)];
+    let dims = [batch, m, n];
+    let space: Vec<usize> = order.iter().map(|&axis| dims[axis]).collect();
+    let axis = |which: usize| order.iter().position(|&axis| axis == which).unwrap();
+    let (wide, terms) = (rng.below(3) == 0, 1 + rng.below(2));
+    let mut matrix = |side: usize, width: usize| {
+        let dims = [dims[0], dims[side]];
+        let role = [Role::Input, Role::Weight][rng.below(2)];
+        if rng.below(2) == 0 {
+            let t = b.tensor(role, width, &[dims[0], dims[1], k]);
+            read(t, &[dims[0], dims[1], k], &[by_i(axis(0)), by_i(axis(side)), by_k(0)])
+        } else {
+            let t = b.tensor(role, width, &[k, dims[0], dims[1]]);
+            read(t, &[k, dims[0], dims[1]], &[by_k(0), by_i(axis(0)), by_i(axis(side))])
+        }
+    };
+    let terms = (0..terms).map(|_| {
+        let (a, b) = if wide { (matrix(1, 3), matrix(2, 2)) } else { (matrix(1, 1), matrix(2, 1)) };
+        Term { window: vec![k], a, b }
+    });
+    let mut kind = dot(terms.collect(), if wide { 30 } else { 10 });
+    let mult = b.ranged(Role::Weight, 2, 1, 9, &[n]);
+    kind.mult = read(mult, &[n], &[by_i(axis(2))]);
+    let y = b.tensor(Role::Value, if wide { 3 } else { 1 }, &space);
+    b.op(y, &space, OpKind::Dot(kind));
+    b.finish()
+}
+
+/// `y[rows, cols] = x·w` of one width.
+fn dense(rows: usize, cols: usize, k: usize, width: usize) -> Program {
+    let mut b = Builder::default();
+    let x = b.tensor(Role::Input, width, &[rows, k]);
+    let w = b.tensor(Role::Weight, 1, &[cols, k]);
+    let y = b.tensor(Role::Value, 1, &[rows, cols]);
+    let term = Term {
+        window: vec![k],
+        a: read(x, &[rows, k], &[by_i(0), by_k(0)]),
+        b: read(w, &[cols, k], &[by_i(1), by_k(0)]),
+    };
+    b.op(y, &[rows, cols], OpKind::Dot(dot(vec![term], 8 * width as i32)));
+    b.finish()
+}
+
+#[test]
+fn long_windows_of_extreme_values_stay_exact() {
+    // 127·127·5000 is far beyond 2^24, and width 3 needs doubles.
+    for (k, width) in [(1040, 1), (1041, 1), (5000, 1), (700, 2), (300, 3)] {
+        let program = dense(9, 11, k, width);
+        assert!(is_product(&program));
+        let executor = {
+            let weights = vec![Array::I8(vec![127; 11 * k])];
+            Executor::new(Arc::new(load(&encode(&program)).unwrap()), weights).unwrap()
+        };
+        let high = i64::from(program.tensors[0].hi);
+        let x: Vec<i64> =
+            (0..9 * k).map(|at| if at < k { high } else { -high + (at % 2) as i64 }).collect();
+        let input = Array::from_i64(width, &x).unwrap();
+        let mut exact = program.clone();
+        exact.tensors[2].width = 3;
+        let sums: Vec<i64> = x.chunks(k).map(|row| row.iter().sum::<i64>() * 127).collect();
+        let values = executor.run(&[input], &[], &|_| unreachable!()).unwrap();
+        let expected = sums.iter().map(|&sum| {
+            requantise(sum, 1, 8 * width as u32, 1 << (8 * width - 1), 0).clamp(-127, 127)
+        });
+        for (row, expected) in values[0].1.to_i64().chunks(11).zip(expected) {
+            assert!(row.iter().all(|&y| y == expected), "k {k}, width {width}: {row:?} {expected}");
+        }
+    }
+}
+
+#[test]
+fn products_are_found_from_the_maps() {
+    assert!(is_product(&dense(16, 16, 16, 1)));
+    assert!(!is_product(&dense(1, 64, 64, 1)), "a matrix times a vector goes gate by gate");
+    let mut rng = Rng(1);
+    let products = (0..300).filter(|_| is_product(&matrix_product(&mut rng))).count();
+    assert!(products > 100, "only {products}");
+    let products = (0..300).filter(|_| is_product(&convolution(&mut rng))).count();
+    assert!(products > 50, "only {products}");
+}
+
+#[test]
+fn an_op_that_reads_far_outside_goes_gate_by_gate() {
+    let mut program = linear();
+    let OpKind::Dot(kind) = &mut program.ops[0].kind else { panic!() };
+    let Operand::Read(read) = &mut kind.terms[0].a else { panic!() };
+    (read.pad, read.maps[1].b) = (Some(3), i32::MAX);
+    assert!(matches!(planned(&program).plans[0], Plan::Gates));
+    agrees(&program, 1);
+}
+
+#[test]
+fn arrays_of_another_length_type_or_range_are_refused() {
+    let executor = planned(&linear());
+    let run =
+        |input: Array| executor.run(&[input], &[], &|_| unreachable!()).map(|_| ()).unwrap_err();
+    executor.run(&[Array::I8(vec![127; 8])], &[], &|_| unreachable!()).unwrap();
+    for (input, message) in [
+        (Array::I8(vec![0; 7]), "number of values"),
+        (Array::I16(vec![0; 8]), "another type"),
+        (Array::I8(vec![-128; 8]), "outside its declared range"),
+    ] {
+        let error = run(input);
+        assert!(error.code == "usage.input" && error.message.contains(message), "{error}");
+    }
+    assert_eq!(executor.run(&[], &[], &|_| unreachable!()).unwrap_err().code, "usage.input");
+    assert!(Executor::new(executor.checked().clone(), vec![Array::I8(vec![0; 3])]).is_err());
+}
+
+#[test]
+fn noise_of_the_prf_is_checked_like_an_input() {
+    let seed = (0..).find(|&seed| !random(seed).of_role(&[Role::Prf]).is_empty()).unwrap();
+    let program = random(seed);
+    let executor = planned(&program);
+    let zeros = |role| {
+        let tensors = program.of_role(&[role]).into_iter().map(|t| &program.tensors[t]);
+        tensors
+            .map(|t| Array::from_i64(t.width, &vec![t.lo.into(); t.size()]).unwrap())
+            .collect::<Vec<_>>()
+    };
+    let error = executor.run(&zeros(Role::Input), &[], &|_| Ok(Array::I16(vec![]))).unwrap_err();
+    assert_eq!(error.code, "usage.input");
+}

@@ -1,0 +1,385 @@
+//! End to end: programs are proven and verified, and every tampering has its code.
+
+use std::sync::Arc;
+
+use super::facts::Status;
+use super::inputs::{CallerArray, CallerInputs};
+use super::journal::Journal;
+use super::prove::{Model, Run};
+use super::receipt::Receipt;
+use super::verify::{Expectations, OutputValues, Verified, verify_fast};
+use crate::error::Error;
+use crate::exec::Array;
+use crate::hash::{Digest, Key};
+use crate::program::testing::{Builder, Rng, by_i, by_k, dot, linear, random, read};
+use crate::program::*;
+
+const KEEP: usize = 1 << 30;
+
+fn key(seed: u8) -> Key {
+    Key::from_bytes(&std::array::from_fn(|i| {
+        if i % 4 == 3 { 1 } else { seed.wrapping_mul(i as u8 + 3) }
+    }))
+    .unwrap()
+}
+
+fn arrays(program: &Program, role: Role, rng: &mut Rng) -> Vec<Array> {
+    let array = |t: usize| {
+        let tensor = &program.tensors[t];
+        let values: Vec<i64> =
+            (0..tensor.size()).map(|_| rng.between(tensor.lo, tensor.hi).into()).collect();
+        Array::from_i64(tensor.width, &values).unwrap()
+    };
+    program.of_role(&[role]).into_iter().map(array).collect()
+}
+
+/// A model with random weights, and a run of `steps` steps with random inputs.
+fn run(program: &Program, steps: usize, keep_bytes: usize) -> (Arc<Model>, Run) {
+    let rng = &mut Rng(77);
+    let checked = load(&encode(program)).expect("valid");
+    let model = Arc::new(Model::new(checked, arrays(program, Role::Weight, rng), key(9)).unwrap());
+    let seed = (!program.of_role(&[Role::Prf]).is_empty()).then(|| key(5));
+    let state = arrays(program, Role::State, rng);
+    let mut run = Run::new(model.clone(), key(1), seed, state, keep_bytes).unwrap();
+    for _ in 0..steps {
+        run.execute(arrays(program, Role::Input, rng)).unwrap();
+        run.commit();
+    }
+    (model, run)
+}
+
+/// A receipt of a run, its journal changed before the openings are made.
+fn receipt(model: &Model, run: &mut Run, change: impl Fn(&mut Journal)) -> Vec<u8> {
+    let statement = run.statement().unwrap();
+    let program = &model.prepared.checked.program;
+    let mut journal = Journal {
+        mode: 0,
+        program_id: model.prepared.checked.id,
+        weights_root: model.weights_root,
+        steps: statement.steps as u32,
+        items: (statement.steps * program.batch()) as u32,
+        delta: 100_000,
+        delta_step: 0,
+        lambda: 128,
+        exact: vec![],
+        chain_root: statement.digests.chain_root,
+        input_root: statement.digests.input_root,
+        initial_state: statement.digests.initial_state,
+        final_state: statement.digests.final_state,
+        prf_seed: statement.prf_seed,
+        input_key: Some(Digest::from_bytes(&statement.input_key.to_bytes()).unwrap()),
+        inputs: Some(&statement.inputs),
+        outputs: &statement.outputs,
+        audience: None,
+        nonce: None,
+    };
+    change(&mut journal);
+    let journal = journal.encode();
+    let proof = run.open(&journal).unwrap();
+    Receipt { program: &encode(program), journal: &journal, proof: &proof }.join().unwrap()
+}
+
+fn expectations(model: &Model) -> Expectations {
+    Expectations {
+        model_id: model.model_id,
+        modes: vec!["fast".into()],
+        min_bits: 100,
+        max_delta_ppm: 100_000,
+        max_delta_step_ppm: None,
+        outputs_exact: false,
+        audience: None,
+        nonce: None,
+        initial_state: None,
+        input_root: None,
+    }
+}
+
+fn judge(model: &Model, receipt: &[u8]) -> Result<Verified, Error> {
+    verify_fast(receipt, &expectations(model), None)
+}
+
+fn code(result: Result<Verified, Error>) -> &'static str {
+    result.unwrap_err().code
+}
+
+/// `state' = clamp((state + W·x + ρ) / 2^s)`, with a prf tensor as rounding, batches of 2.
+fn recurrent() -> Program {
+    let mut b = Builder::default();
+    let x = b.tensor(Role::Input, 1, &[2, 4]);
+    let w = b.tensor(Role::Weight, 1, &[3, 4]);
+    let state = b.tensor(Role::State, 1, &[2, 3]);
+    let prf = b.ranged(Role::Prf, 2, 0, 255, &[2, 3]);
+    let next = b.tensor(Role::Value, 1, &[2, 3]);
+    let cell = |t| read(t, &[2, 3], &[by_i(0), by_i(1)]);
+    let term = Term {
+        window: vec![4],
+        a: read(x, &[2, 4], &[by_i(0), by_k(0)]),
+        b: read(w, &[3, 4], &[by_i(1), by_k(0)]),
+    };
+    let kind = Dot { bias: Some(cell(state)), rounding: Some(cell(prf)), ..dot(vec![term], 8) };
+    b.op(next, &[2, 3], OpKind::Dot(kind));
+    let out = b.tensor(Role::Value, 2, &[2]);
+    let pick = Pick {
+        mode: PickMode::Argmax,
+        window: vec![3],
+        operands: vec![read(next, &[2, 3], &[by_i(0), by_k(0)])],
+    };
+    b.op(out, &[2], OpKind::Pick(pick));
+    let mut program = b.finish();
+    program.tensors[state].source = program.tensors[next].source.clone();
+    program.states.push(StateLink { state, value: next });
+    program.outputs.retain(|port| port.tensor == out);
+    program.inputs[0].batch = Some(0);
+    program.outputs[0].batch = Some(0);
+    program
+}
+
+/// Other leaves than whole rows in order.
+fn shuffle_layouts(program: &mut Program, rng: &mut Rng) {
+    for tensor in &mut program.tensors {
+        let Source::Committed(layout) = &mut tensor.source else { continue };
+        let rank = tensor.shape.len();
+        layout.order = (0..rank).map(|i| (i + rng.0 as usize) % rank).collect();
+        layout.trailing = 1 + rng.below(rank);
+        let row: usize =
+            layout.order[rank - layout.trailing..].iter().map(|&a| tensor.shape[a]).product();
+        layout.piece = 1 + rng.below(row);
+    }
+}
+
+#[test]
+fn random_programs_verify_whatever_their_layouts_and_the_memory() {
+    for seed in 0..60 {
+        let mut program = random(seed);
+        shuffle_layouts(&mut program, &mut Rng(seed + 1));
+        let (model, mut kept) = run(&program, 3, KEEP);
+        let bytes = receipt(&model, &mut kept, |journal| journal.delta_step = 400_000);
+        judge(&model, &bytes).unwrap();
+        let (_, mut dropped) = run(&program, 3, 0);
+        assert!(receipt(&model, &mut dropped, |journal| journal.delta_step = 400_000) == bytes);
+    }
+}
+
+#[test]
+fn a_chain_with_state_and_randomness_verifies_and_drops_traces() {
+    let program = recurrent();
+    let (model, mut kept) = run(&program, 4, KEEP);
+    let bytes = receipt(&model, &mut kept, |journal| journal.items = 7);
+    let verified = judge(&model, &bytes).unwrap();
+    assert_eq!(verified.facts.outputs[0].status, Status::Certified);
+    assert_eq!(verified.outputs[0].shape, [7]);
+    let OutputValues::Integers(values) = &verified.outputs[0].values else { panic!("integers") };
+    assert_eq!(values.len(), 7);
+    let (_, mut dropped) = run(&program, 4, 0);
+    assert!(receipt(&model, &mut dropped, |journal| journal.items = 7) == bytes);
+    assert_eq!(dropped.values(2, 4).unwrap(), kept.values(2, 4).unwrap());
+}
+
+#[test]
+fn a_sampled_op_is_opened_in_part_and_still_checked() {
+    let mut b = Builder::default();
+    let x = b.tensor(Role::Input, 1, &[32, 40]);
+    let w = b.tensor(Role::Weight, 1, &[50, 40]);
+    let y = b.tensor(Role::Value, 1, &[32, 50]);
+    let z = b.tensor(Role::Value, 1, &[32]);
+    let term = Term {
+        window: vec![40],
+        a: read(x, &[32, 40], &[by_i(0), by_k(0)]),
+        b: read(w, &[50, 40], &[by_i(1), by_k(0)]),
+    };
+    b.op(y, &[32, 50], OpKind::Dot(dot(vec![term], 9)));
+    let pick = Pick {
+        mode: PickMode::Max,
+        window: vec![50],
+        operands: vec![read(y, &[32, 50], &[by_i(0), by_k(0)])],
+    };
+    b.op(z, &[32], OpKind::Pick(pick));
+    let mut program = b.finish();
+    program.outputs.retain(|port| port.tensor == z);
+    let (model, mut honest) = run(&program, 2, KEEP);
+    let bytes = receipt(&model, &mut honest, |_| ());
+    let facts = judge(&model, &bytes).unwrap().facts;
+    assert!(!facts.ops[0].enumerated && facts.ops[1].enumerated);
+    assert_eq!(facts.outputs[0].status, Status::Consistent);
+
+    // Every gate of the sampled op wrong: refused. The same openings of an honest run: not.
+    let mut forged = Run::new(model.clone(), key(1), None, vec![], KEEP).unwrap();
+    for step in 0..2 {
+        let value = |t| honest.values(step, t).unwrap();
+        let wrong: Vec<i64> =
+            value(y).to_i64().iter().map(|v| if *v > 0 { v - 1 } else { v + 1 }).collect();
+        let wrong_max: Vec<i64> = wrong.chunks(50).map(|row| *row.iter().max().unwrap()).collect();
+        let arrays =
+            vec![Array::from_i64(1, &wrong).unwrap(), Array::from_i64(1, &wrong_max).unwrap()];
+        forged.push(vec![value(x)], arrays).unwrap();
+    }
+    assert_eq!(code(judge(&model, &receipt(&model, &mut forged, |_| ()))), "verify.gate");
+}
+
+#[test]
+fn what_the_caller_demands_is_compared() {
+    let program = recurrent();
+    let (model, mut honest) = run(&program, 2, KEEP);
+    let bytes = receipt(&model, &mut honest, |journal| {
+        journal.audience = Some("bank");
+        journal.nonce = Some(&[1, 2]);
+        journal.delta_step = 300_000;
+    });
+    let good = Expectations {
+        audience: Some("bank".into()),
+        nonce: Some(vec![1, 2]),
+        max_delta_step_ppm: Some(300_000),
+        outputs_exact: true,
+        initial_state: Some(honest.statement().unwrap().digests.initial_state.to_bytes()),
+        input_root: Some(honest.statement().unwrap().digests.input_root.to_bytes()),
+        ..expectations(&model)
+    };
+    verify_fast(&bytes, &good, None).unwrap();
+    let cases: [(&str, Expectations); 11] = [
+        ("verify.model-mismatch", Expectations { model_id: [0; 32], ..good.clone() }),
+        ("policy.mode", Expectations { modes: vec!["strict".into()], ..good.clone() }),
+        ("policy.bits", Expectations { min_bits: 129, ..good.clone() }),
+        ("policy.delta", Expectations { max_delta_ppm: 99_999, ..good.clone() }),
+        ("policy.delta-step", Expectations { max_delta_step_ppm: Some(299_999), ..good.clone() }),
+        ("verify.audience-mismatch", Expectations { audience: None, ..good.clone() }),
+        ("verify.audience-mismatch", Expectations { audience: Some("x".into()), ..good.clone() }),
+        ("verify.nonce-mismatch", Expectations { nonce: None, ..good.clone() }),
+        ("verify.nonce-mismatch", Expectations { nonce: Some(vec![1]), ..good.clone() }),
+        ("verify.state-mismatch", Expectations { initial_state: Some([0; 32]), ..good.clone() }),
+        ("verify.input-mismatch", Expectations { input_root: Some([0; 32]), ..good }),
+    ];
+    for (expected, expectations) in cases {
+        assert_eq!(code(verify_fast(&bytes, &expectations, None)), expected);
+    }
+}
+
+#[test]
+fn caller_inputs_are_compared() {
+    let program = recurrent();
+    let (model, mut honest) = run(&program, 2, KEEP);
+    let values: Vec<i64> =
+        (0..2).flat_map(|step| honest.values(step, 0).unwrap().to_i64()).collect();
+    let given =
+        |values: Vec<i64>| CallerInputs::from([("t0".to_string(), CallerArray::Integers(values))]);
+    let bytes = receipt(&model, &mut honest, |journal| journal.inputs = None);
+    let judge = |bytes: &[u8], inputs: &CallerInputs| {
+        verify_fast(bytes, &expectations(&model), Some(inputs))
+    };
+    judge(&bytes, &given(values.clone())).unwrap();
+    let mut wrong = values.clone();
+    wrong[9] ^= 1;
+    assert_eq!(code(judge(&bytes, &given(wrong))), "verify.input-mismatch");
+    assert_eq!(code(judge(&bytes, &given(values[4..].to_vec()))), "verify.input-mismatch");
+    assert_eq!(code(judge(&bytes, &CallerInputs::new())), "usage.input");
+    let private =
+        receipt(&model, &mut honest, |journal| (journal.inputs, journal.input_key) = (None, None));
+    assert_eq!(code(judge(&private, &given(values))), "verify.input-mismatch");
+}
+
+#[test]
+fn every_claim_is_bound() {
+    let program = recurrent();
+    let (model, mut honest) = run(&program, 2, KEEP);
+    let statement = honest.statement().unwrap();
+    let other = model.weights_root;
+    let flipped = |bytes: &[u8]| {
+        let mut bytes = bytes.to_vec();
+        bytes[0] ^= 1;
+        bytes
+    };
+    let (outputs, inputs) = (flipped(&statement.outputs), flipped(&statement.inputs));
+    type Change<'a> = Box<dyn Fn(&mut Journal) + 'a>;
+    let cases: Vec<(&str, Change)> = vec![
+        ("verify.prf-seed", Box::new(|j| j.prf_seed = other)),
+        ("verify.initial-state", Box::new(|j| j.initial_state = other)),
+        ("verify.input-root", Box::new(|j| j.input_root = other)),
+        ("verify.final-state", Box::new(|j| j.final_state = other)),
+        ("verify.chain-root", Box::new(|j| j.chain_root = other)),
+        ("verify.program-mismatch", Box::new(|j| j.program_id[0] ^= 1)),
+        ("verify.model-mismatch", Box::new(|j| j.weights_root = statement.digests.chain_root)),
+        ("verify.input-mismatch", Box::new(|j| j.input_key = Some(other))),
+    ];
+    for (expected, change) in &cases {
+        assert_eq!(code(judge(&model, &receipt(&model, &mut honest, change))), *expected);
+    }
+    // `inputs` and `outputs` borrow from outside of the statement.
+    let swap = |outputs: &[u8], inputs: &[u8]| {
+        let mut journal_bytes = Vec::new();
+        let bytes = receipt(&model, &mut run(&program, 2, KEEP).1, |_| ());
+        let sections = Receipt::split(&bytes, usize::MAX).unwrap();
+        let journal = Journal::decode(sections.journal).unwrap();
+        journal_bytes.extend(Journal { outputs, inputs: Some(inputs), ..journal }.encode());
+        let proof = run(&program, 2, KEEP).1.open(&journal_bytes).unwrap();
+        Receipt { journal: &journal_bytes, proof: &proof, ..sections }.join().unwrap()
+    };
+    assert_eq!(code(judge(&model, &swap(&outputs, &statement.inputs))), "verify.outputs");
+    assert_eq!(code(judge(&model, &swap(&statement.outputs, &inputs))), "verify.input-mismatch");
+}
+
+#[test]
+fn every_flipped_bit_of_a_small_receipt_is_refused() {
+    fn journal(receipt: &[u8]) -> Journal<'_> {
+        Journal::decode(Receipt::split(receipt, usize::MAX).unwrap().journal).unwrap()
+    }
+    let (model, mut honest) = run(&linear(), 1, KEEP);
+    let bytes = receipt(&model, &mut honest, |_| ());
+    judge(&model, &bytes).unwrap();
+    for at in 0..bytes.len() {
+        for bit in 0..8 {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1 << bit;
+            if judge(&model, &changed).is_ok() {
+                // All is enumerated, hence true under whatever strength of sampling is claimed.
+                let changed = journal(&changed);
+                let (delta, delta_step, lambda) =
+                    (changed.delta, changed.delta_step, changed.lambda);
+                assert_eq!(changed, Journal { delta, delta_step, lambda, ..journal(&bytes) });
+            }
+        }
+    }
+    for end in 0..bytes.len() {
+        assert!(judge(&model, &bytes[..end]).is_err());
+    }
+}
+
+#[test]
+fn openings_have_their_codes() {
+    let (model, mut honest) = run(&linear(), 1, KEEP);
+    let bytes = receipt(&model, &mut honest, |_| ());
+    let at_end = |back: usize, change: fn(u8) -> u8| {
+        let mut bytes = bytes.clone();
+        let at = bytes.len() - back;
+        bytes[at] = change(bytes[at]);
+        code(judge(&model, &bytes))
+    };
+    // The last leaf: 3 values and a salt of 20 bytes, no siblings as all leaves are open.
+    assert_eq!(at_end(23, |byte| byte ^ 1), "verify.opening");
+    assert_eq!(at_end(1, |_| 0xff), "receipt.non-canonical");
+    assert_eq!(at_end(2, |byte| byte ^ 1), "verify.opening");
+}
+
+#[test]
+fn a_value_outside_its_declared_range_is_refused() {
+    // The prover's own check must be off: widen the range for it, verify under the narrow one.
+    let mut narrow = linear();
+    narrow.tensors[0].lo = -3;
+    let bytes = {
+        let (model, mut honest) = run(&linear(), 1, KEEP);
+        let bytes = receipt(&model, &mut honest, |journal| journal.inputs = None);
+        judge(&model, &bytes).unwrap();
+        let sections = Receipt::split(&bytes, usize::MAX).unwrap();
+        let id = load(&encode(&narrow)).unwrap().id;
+        let journal = Journal { program_id: id, ..Journal::decode(sections.journal).unwrap() };
+        let program = encode(&narrow);
+        let journal = journal.encode();
+        Receipt { program: &program, journal: &journal, ..sections }.join().unwrap()
+    };
+    // Its chain root names the other program, and roots come before openings.
+    let (model, _) = run(&linear(), 0, KEEP);
+    let id = load(&encode(&narrow)).unwrap().id;
+    let expect = Expectations {
+        model_id: super::roots::model_id(&id, model.weights_root),
+        ..expectations(&model)
+    };
+    assert_eq!(code(verify_fast(&bytes, &expect, None)), "verify.chain-root");
+}

@@ -1,0 +1,194 @@
+"""The command `zktally-verify`, and the parts of it that `zktally verify` shares.
+
+Results go to stdout, errors to stderr. Exit codes: 0 verified, 1 judged and refused, 2 usage,
+3 could not be judged, 70 internal error, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import zipfile
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .errors import UsageError, ZktallyError
+from .fast import verify_fast
+from .policy import Expectations, Inputs, Policy
+from .receipt import DEFAULT_MAX_SIZE, read_receipt
+from .verified import Verified
+
+FORMAT = "zktally.verify/1"
+INTERNAL, INTERRUPTED = 70, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Verify one receipt; the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="zktally-verify",
+        description="Judge a receipt, offline and in plain Python. What is expected comes from the "
+        "command line, never from the receipt.",
+    )
+    add_verify_arguments(parser)
+    args = parser.parse_args(argv)
+    try:
+        expectations = expectations_from(args)
+        facts, outputs = verify_fast(read_argument(args), expectations)
+        print_verified(args, Verified.of(facts, outputs, "python"))
+        sys.stdout.flush()
+    except ZktallyError as error:
+        print_error(error, as_json=args.json)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return INTERNAL
+    except Exception as error:
+        print(f"internal error: {type(error).__name__}: {error}", file=sys.stderr)
+        return INTERNAL
+    return 0
+
+
+def add_verify_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of a verification."""
+    add = parser.add_argument
+    add("receipt", help="the receipt file (- is stdin)")
+    add("--model-id", required=True, metavar="HEX", help="the model that you mean (64 digits)")
+    add(
+        "--max-delta",
+        type=float,
+        default=0.05,
+        metavar="D",
+        help="largest acceptable wrong fraction of the chain's compute (default: 0.05)",
+    )
+    add(
+        "--min-bits",
+        type=int,
+        default=100,
+        metavar="N",
+        help="smallest acceptable confidence in bits (default: 100)",
+    )
+    add(
+        "--max-delta-step",
+        type=float,
+        metavar="D",
+        help="demand a bound on the wrong fraction of every single step, at most D",
+    )
+    add(
+        "--allow-sampled-outputs",
+        action="store_true",
+        help="accept outputs that are only sampled",
+    )
+    add("--input", metavar="NPZ", help="the inputs that you mean (.npz by name, or one .npy)")
+    add("--input-root", metavar="HEX", help="the commitment to the inputs that you mean")
+    add("--initial-state", metavar="HEX", help="the digest of the initial state that you mean")
+    add("--audience", metavar="TEXT", help="who the receipt must be made for")
+    add("--nonce", metavar="TEXT", help="the challenge that it must answer: text, or 0x and hex")
+    add("--json", action="store_true", help="print one JSON object")
+    add(
+        "--max-size",
+        type=int,
+        default=DEFAULT_MAX_SIZE,
+        metavar="BYTES",
+        help=f"refuse larger files (default: {DEFAULT_MAX_SIZE})",
+    )
+
+
+def expectations_from(args: argparse.Namespace) -> Expectations:
+    """What the command line expects.
+
+    Raises:
+        UsageError: an argument makes no sense, or the inputs cannot be read.
+    """
+    policy = Policy(
+        max_delta=args.max_delta,
+        min_bits=args.min_bits,
+        max_delta_step=args.max_delta_step,
+        outputs_exact=not args.allow_sampled_outputs,
+    )
+    return Expectations.of(
+        model_id=args.model_id,
+        policy=policy,
+        inputs=None if args.input is None else _read_arrays(args.input),
+        input_root=args.input_root,
+        initial_state=args.initial_state,
+        audience=args.audience,
+        nonce=None if args.nonce is None else parse_nonce(args.nonce),
+    )
+
+
+def read_argument(args: argparse.Namespace) -> bytes:
+    """The receipt that the command line names.
+
+    Raises:
+        UsageError: it cannot be read.
+        MalformedReceipt: it is larger than --max-size.
+    """
+    return read_receipt(args.receipt, args.max_size)
+
+
+def parse_nonce(text: str) -> bytes:
+    """The bytes of a nonce: UTF-8 text, or hexadecimal digits after 0x.
+
+    Raises:
+        UsageError: the digits are not hexadecimal.
+    """
+    if not text.startswith("0x"):
+        return text.encode()
+    try:
+        return bytes.fromhex(text[2:])
+    except ValueError as error:
+        raise UsageError(
+            "the nonce is not hexadecimal", expected="0x and pairs of digits", received=text
+        ) from error
+
+
+def print_verified(args: argparse.Namespace, verified: Verified) -> None:
+    """Print the verdict on stdout, in words or as one JSON object."""
+    if args.json:
+        print(_dumps({"format": FORMAT, "verified": True, **verified.to_json()}))
+        return
+    print(f"OK {args.receipt}: {verified.sentence()}")
+    print(verified.guarantee.text())
+
+
+def print_error(error: ZktallyError, *, as_json: bool = False, format: str = FORMAT) -> None:
+    """Print an error: on stderr line by line, or on stdout as one JSON object."""
+    if as_json:
+        print(_dumps({"format": format, "verified": False, **error.to_json()}))
+        return
+    print(f"error: {error.message} [{error.code}]", file=sys.stderr)
+    for name in ("expected", "received", "hint"):
+        value = getattr(error, name)
+        if value is not None:
+            print(f"  {name + ':':10}{value}", file=sys.stderr)
+
+
+def _read_arrays(path: str) -> Inputs:
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded:
+            return {name: loaded[name] for name in loaded.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UsageError(
+            f"cannot read the inputs: {error}",
+            code="usage.unreadable",
+            expected="an .npz or .npy file without pickles",
+            received=path,
+        ) from error
+
+
+def _dumps(shown: dict[str, Any]) -> str:
+    return json.dumps(shown, ensure_ascii=False, sort_keys=True, allow_nan=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,281 @@
+"""What a verified receipt says: its facts, its outputs, and what is promised, in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from .facts import CERTIFIED, CONSISTENT, SAMPLED
+
+HASH_BITS = 124
+"""Collision resistance of a digest of 8 KoalaBear elements: no confidence goes beyond it."""
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class OpBound:
+    """What is shown for one op.
+
+    Attributes:
+        name: of the op.
+        kind: dot, pick, gather or div.
+        gates: number of its gates in a step.
+        weight: of one gate.
+        macs: of one gate, 0 unless it is a dot.
+        draws: samples that it gets in expectation, rounded down.
+        enumerated: whether all its gates are checked.
+        bound: fraction of its gates that can be wrong unseen; 0 if enumerated.
+    """
+
+    name: str
+    kind: str
+    gates: int
+    weight: int
+    macs: int
+    draws: int
+    enumerated: bool
+    bound: float
+
+
+@dataclass(frozen=True)
+class Guarantee:
+    """What a fast receipt promises, in numbers and in words.
+
+    Attributes:
+        bits: confidence per attempt of the prover: λ, at most the 124 that the hashes give.
+        delta: bound on the wrong fraction of the chain's compute, by weight of gates.
+        delta_macs: what that is at most as a fraction of the multiply-accumulates.
+        delta_step: bound for every single step, or None where none is claimed.
+        steps: length of the chain.
+        ops: what is shown for each op.
+        outputs: per output "certified", "consistent" (with its operands) or "sampled".
+    """
+
+    bits: int
+    delta: float
+    delta_macs: float
+    delta_step: float | None
+    steps: int
+    ops: tuple[OpBound, ...]
+    outputs: Mapping[str, str]
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Guarantee:
+        """The guarantee that follows from the facts of a verified receipt."""
+        delta = facts["delta_ppm"] / 1e6
+        macs = facts["step_macs"]
+        return cls(
+            bits=min(facts["lambda"], HASH_BITS),
+            delta=delta,
+            delta_macs=min(1.0, delta * facts["step_weight"] / macs) if macs else 1.0,
+            delta_step=facts["delta_step_ppm"] / 1e6 or None,
+            steps=facts["steps"],
+            ops=tuple(OpBound(**op, bound=_op_bound(op, facts["lambda"])) for op in facts["ops"]),
+            outputs={output["name"]: output["status"] for output in facts["outputs"]},
+        )
+
+    def sentence(self) -> str:
+        """The guarantee in one line."""
+        bound = f"wrong compute ≤ {_percent(self.delta)} of the chain"
+        if self.delta_step is not None:
+            bound += f" and ≤ {_percent(self.delta_step)} of each step"
+        return f"{bound} ({self.bits} bits), {self._outputs()}, nothing hidden"
+
+    def text(self) -> str:
+        """The guarantee in several lines: what is shown, and what is not promised."""
+        return "\n".join(
+            [
+                f"shown      wrong compute ≤ {_percent(self.delta)} of the chain "
+                f"(at most {_percent(self.delta_macs)} of its MACs):",
+                "           were there more, the receipt would pass with probability at most "
+                f"2^-{self.bits}",
+                "           per attempt of the prover",
+                f"each step  {self._step()}",
+                *self._op_lines(),
+                *self._output_lines(),
+                "not shown  that every value is right: one overwritten activation with everything "
+                "after it recomputed",
+                "           is one wrong gate, and sampling will not see it",
+                "hidden     nothing: the opened weights and activations stand in the receipt in "
+                "the clear",
+            ]
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The guarantee as one JSON-ready object."""
+        return {**asdict(self), "sentence": self.sentence()}
+
+    def _step(self) -> str:
+        if self.delta_step is not None:
+            return f"wrong compute ≤ {_percent(self.delta_step)} of every single step"
+        if self.steps == 1:
+            return "the chain is one step"
+        if self.delta * self.steps >= 1:
+            whole = int(self.delta * self.steps + 1e-9)
+            steps = "one whole step" if whole == 1 else f"{whole} whole steps"
+            return f"no bound: {steps} of {self.steps} may be wrong within the bound of the chain"
+        share = _percent(min(1.0, self.delta * self.steps))
+        return f"no bound of its own; within that of the chain {share} of one step may be wrong"
+
+    def _outputs(self) -> str:
+        if not self.outputs:
+            return "no outputs"
+        by_status = {
+            status: [name for name, found in self.outputs.items() if found == status]
+            for status in (CERTIFIED, CONSISTENT, SAMPLED)
+        }
+        shown = [status for status, names in by_status.items() if names]
+        if len(shown) == 1:
+            return f"outputs {shown[0]}{'' if shown == [CERTIFIED] else ', not certified'}"
+        return "outputs " + ", ".join(f"{', '.join(by_status[s])} {s}" for s in shown)
+
+    def _op_lines(self) -> list[str]:
+        lines = ["each op    gates that can be wrong unseen:"]
+        for op in self.ops:
+            bound = "none, all are checked" if op.enumerated else f"≤ {_percent(op.bound)}"
+            draws = "" if op.enumerated else f", {op.draws:,} samples"
+            lines.append(f"           {op.name}: {bound} ({op.gates:,} a step{draws})")
+        return lines
+
+    def _output_lines(self) -> list[str]:
+        meaning = {
+            CERTIFIED: "certified, every gate that leads to it was checked",
+            CONSISTENT: "consistent with the activations before it, not certified",
+            SAMPLED: "sampled, single values of it may be wrong",
+        }
+        return [f"output     {name}: {meaning[status]}" for name, status in self.outputs.items()]
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A receipt that was judged and found good. Digests and ids are hexadecimal.
+
+    Attributes:
+        backend: the verifier that judged it, "rust" or "python".
+        mode: "fast".
+        model_id: of the model that the caller named.
+        program_id: of its program.
+        weights_root: the commitment to its weights.
+        program_name: its name.
+        steps: steps of the chain.
+        items: real items in it.
+        batch: item slots of a step.
+        delta: bound on the wrong fraction of the chain's compute.
+        delta_step: the same for every step, or None.
+        bits: λ as claimed.
+        samples: draws by weight over the chain.
+        samples_per_op: draws for each op.
+        samples_per_step: draws for a full step, 0 if no bound per step is claimed.
+        live: share of the step weight that reaches an output or a state, of 1024.
+        step_weight: weight of all gates of a step.
+        step_macs: multiply-accumulates of a step.
+        checked_gates: different gates that were recomputed.
+        input_root: commitment to the inputs.
+        initial_state: digest of the state that the chain starts from.
+        final_state: digest of the state that it ends in.
+        chain_root: commitment to all steps.
+        prf_seed: commitment to the seed of the prf tensors.
+        input_key: key of the salts of the inputs, where published.
+        inputs_public: whether the receipt holds the inputs.
+        audience: who it was made for.
+        nonce: the challenge that it answers.
+        receipt_bytes: its size.
+        outputs: arrays by name, float32 or int64, [items, ...] or [steps, ...].
+        guarantee: what is promised.
+    """
+
+    backend: str
+    mode: str
+    model_id: str
+    program_id: str
+    weights_root: str
+    program_name: str
+    steps: int
+    items: int
+    batch: int
+    delta: float
+    delta_step: float | None
+    bits: int
+    samples: int
+    samples_per_op: int
+    samples_per_step: int
+    live: int
+    step_weight: int
+    step_macs: int
+    checked_gates: int
+    input_root: str
+    initial_state: str
+    final_state: str
+    chain_root: str
+    prf_seed: str
+    input_key: str | None
+    inputs_public: bool
+    audience: str | None
+    nonce: str | None
+    receipt_bytes: int
+    outputs: Mapping[str, Array]
+    guarantee: Guarantee
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any], outputs: Mapping[str, Array], backend: str) -> Verified:
+        """From what a verifier returns."""
+        derived = {"delta_ppm", "delta_step_ppm", "lambda", "ops", "outputs"}
+        guarantee = Guarantee.of(facts)
+        return cls(
+            **{name: value for name, value in facts.items() if name not in derived},
+            backend=backend,
+            delta=guarantee.delta,
+            delta_step=guarantee.delta_step,
+            bits=facts["lambda"],
+            outputs=outputs,
+            guarantee=guarantee,
+        )
+
+    def sentence(self) -> str:
+        """The verdict in one line."""
+        steps = "1 step" if self.steps == 1 else f"{self.steps:,} steps"
+        said = self.guarantee.sentence()
+        return f"{steps}, {self.items:,} items, model {self.model_id[:8]}…, {self.mode}, {said}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as one JSON-ready object; values of outputs that are not finite are null."""
+        shown = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        shown["guarantee"] = self.guarantee.to_json()
+        shown["outputs"] = [
+            {
+                "name": name,
+                "status": self.guarantee.outputs[name],
+                "dtype": str(array.dtype),
+                "shape": list(array.shape),
+                "values": _finite_or_null(array),
+            }
+            for name, array in self.outputs.items()
+        ]
+        return shown
+
+    def __repr__(self) -> str:
+        arrays = ", ".join(f"{name} {list(a.shape)}" for name, a in self.outputs.items())
+        return f"Verified({self.sentence()}; {arrays or 'no outputs'}; {self.backend})"
+
+
+def _op_bound(op: Mapping[str, Any], bits: int) -> float:
+    """1 − 2^(−λ/draws): more wrong gates than that would have been hit."""
+    if op["enumerated"]:
+        return 0.0
+    return -math.expm1(-math.log(2) * bits / op["draws"]) if op["draws"] else 1.0
+
+
+def _finite_or_null(array: Array) -> list[Any]:
+    values = array.astype(object)
+    values[~np.isfinite(array)] = None
+    listed: list[Any] = values.tolist()
+    return listed
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.3g} %"
