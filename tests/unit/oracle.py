@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-
 from zktally.verifier.program.types import (
     ABSENT,
     AxisMap,

@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-
 from zktally.circuits.reference import DTYPES
 from zktally.verifier.program.types import (
     ABSENT,
@@ -41,7 +40,7 @@ Weights = dict[int, Array]
 
 
 def layout(shape: tuple[int, ...], piece: int | None = None, trailing: int | None = None) -> Layout:
-    """Axes in order, the last `trailing` (all but the first) in a row, cut into `piece`s (a row)."""
+    """Axes in order, the last `trailing` (all but the first) in a row, pieces of a row or less."""
     rank = len(shape)
     trailing = trailing or max(1, rank - 1)
     return Layout(tuple(range(rank)), trailing, piece or math.prod(shape[-trailing:]))
@@ -167,7 +166,7 @@ def dense() -> tuple[Program, Weights]:
 
 
 def conv() -> tuple[Program, Weights]:
-    """[2, 3, 9, 6] through a 3x3 convolution (stride 2, pad 1, dilation 1 and 2), then 2x2 max pool.
+    """[2, 3, 9, 6] through a 3x3 convolution (stride 2, pad 1, dilation 1 and 2), then a 2x2 pool.
 
     The pool leaves the last row of the convolution out: its gates are dead.
     """
@@ -393,7 +392,7 @@ def every_kind() -> tuple[Program, Weights]:
 
 
 def _picks(b: _Builder, x: int, h: int, spread: int) -> None:
-    """Max over overlapping windows with a pad, argmax, greater, select, equal, and a flipped copy."""
+    """Max over overlapping, padded windows; argmax, greater, select, equal; a flipped copy."""
     peak = b.value("peak", (2, 4))
     b.ops.append(
         Pick(

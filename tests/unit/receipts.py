@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import numpy as np
 import programs
-
 from zktally.circuits import reference
 from zktally.verifier.fast import digest_bytes
 from zktally.verifier.gates import reads

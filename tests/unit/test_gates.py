@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from oracle import Oracle
 from programs import dot, i, ik, k, read, tensor
-
 from zktally.circuits.reference import run
 from zktally.verifier.errors import UsageError
 from zktally.verifier.gates import evaluate, operand, reads
@@ -108,10 +107,7 @@ def _columns(op: Gather, seen: set[tuple[int, int]]) -> set[int]:
     """Every position on the first axis, for each column that was read."""
     rows, columns = op.source.view
     return {
-        row * columns + x % columns
-        for t, x in seen
-        if t == op.source.tensor
-        for row in range(rows)
+        row * columns + x % columns for t, x in seen if t == op.source.tensor for row in range(rows)
     }
 
 
@@ -179,7 +175,7 @@ def test_a_convolution_by_hand() -> None:
 
 
 def test_a_divisor_reads_every_other_element() -> None:
-    """index = i / 2: odd gates fall between elements and read the pad."""
+    """With index = (i - 1) / 2 even gates fall between elements and read the pad."""
     tensors = [tensor("x", Role.INPUT, (3,)), tensor("y", Role.VALUE, (8,))]
     half = read(0, (3,), AxisMap(i_axis=0, a=1, c=-1, d=2), pad=9)
     op = Pick("op", 1, False, (8,), PickMode.COPY, (), (half,))
@@ -210,7 +206,16 @@ def test_requantisation_exhaustively() -> None:
 
 @pytest.mark.parametrize(
     ("acc", "shift", "expected"),
-    [(1, 1, 1), (-1, 1, 0), (3, 1, 2), (-3, 1, -1), (5, 0, 5), (-5, 0, -5), (-6, 2, -1), (-7, 2, -2)],
+    [
+        (1, 1, 1),
+        (-1, 1, 0),
+        (3, 1, 2),
+        (-3, 1, -1),
+        (5, 0, 5),
+        (-5, 0, -5),
+        (-6, 2, -1),
+        (-7, 2, -2),
+    ],
 )
 def test_ties_go_up(acc: int, shift: int, expected: int) -> None:
     array = [np.array([n], np.int64) for n in (acc, 1, shift)]
@@ -281,7 +286,10 @@ def test_a_constant_in_a_window_counts_every_time() -> None:
     tensors = [tensor("y", Role.VALUE, (2,))]
     op = dot("op", 0, (2,), Term((3, 4), Const(2), Const(-3)))
     assert outputs(op, tensors, {}) == [-72, -72]
-    assert outputs(Pick("op", 0, False, (2,), PickMode.MAX, (3,), (Const(7),)), tensors, {}) == [7, 7]
+    assert outputs(Pick("op", 0, False, (2,), PickMode.MAX, (3,), (Const(7),)), tensors, {}) == [
+        7,
+        7,
+    ]
 
 
 def test_gather_by_hand() -> None:

@@ -9,8 +9,7 @@ from dataclasses import replace
 
 import programs
 import pytest
-
-from zktally.verifier.errors import MalformedProgram, ZktallyError
+from zktally.verifier.errors import InvalidProgram, MalformedProgram, ZktallyError
 from zktally.verifier.program.checked import load
 from zktally.verifier.program.codec import decode, encode, program_id
 from zktally.verifier.program.types import (
@@ -22,7 +21,7 @@ from zktally.verifier.program.types import (
     PortKind,
     Program,
 )
-from zktally.verifier.reader import P, RECEIPT_CODES, Reader, Writer
+from zktally.verifier.reader import RECEIPT_CODES, P, Reader, Writer
 
 
 @pytest.mark.parametrize("name", programs.EVERY)
@@ -51,10 +50,9 @@ def test_a_flipped_bit_is_refused_or_another_program(name: str) -> None:
         flipped[at] ^= 1 << (at % 8)
         try:
             other = load(bytes(flipped)).program
-        except ZktallyError as error:
-            assert error.code in ("program.malformed", "program.invalid")
-        else:
-            assert other != program
+        except (MalformedProgram, InvalidProgram):
+            continue
+        assert other != program
 
 
 def test_the_id_is_a_hash_of_the_bytes_under_their_domain() -> None:
@@ -113,12 +111,12 @@ UNENCODABLE = {
     "row of too many axes": _tensor(DENSE, 0, layout=Layout((0, 1), 3, 6)),
     "committed tensor with a domain": _tensor(DENSE, 0, domain=1),
     "committed tensor without a layout": _tensor(DENSE, 0, layout=None),
-    "table without entries": replace(
-        KINDS, tables=(replace(KINDS.tables[0], entries=()),)
-    ),
+    "table without entries": replace(KINDS, tables=(replace(KINDS.tables[0], entries=()),)),
     "table too long": replace(
         KINDS, tables=(replace(KINDS.tables[0], entries=(0,) * (2**16 + 1)),)
     ),
+    "list in place of a tuple": _op(DENSE, 0, space=[2, 4]),
+    "fraction in place of an integer": _op(DENSE, 0, out_zero=0.5),
     "dot without terms": _op(DENSE, 0, terms=()),
     "dot with 65 terms": _op(DENSE, 0, terms=DENSE.ops[0].terms * 65),
     "factor of an absent space axis": _read_map(DENSE, AxisMap(ABSENT, 1)),

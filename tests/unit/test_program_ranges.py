@@ -7,7 +7,6 @@ from dataclasses import replace
 import programs
 import pytest
 from programs import dot, i, port, read, tensor
-
 from zktally.verifier.errors import InvalidProgram
 from zktally.verifier.program.codec import encode
 from zktally.verifier.program.ranges import (
@@ -194,13 +193,11 @@ def test_the_least_shift_bounds_the_quotient_and_the_greatest_the_identity() -> 
 
 
 def test_the_second_quotient_of_attacks_is_not_checked_directly() -> None:
-    """acc = 100,000, m = 24,000, shift 22: in the field q and another quotient would both do."""
+    """With acc = 100,000, m = 24,000, shift 22 the field has another quotient as well."""
     acc, mult, shift = 100_000, 24_000, 22
     honest = (acc * mult + 2 ** (shift - 1)) >> shift
     second = [
-        q
-        for q in range(-600, 600)
-        if (acc * mult + 2 ** (shift - 1) - q * 2**shift) % P < 2**shift
+        q for q in range(-600, 600) if (acc * mult + 2 ** (shift - 1) - q * 2**shift) % P < 2**shift
     ]
     assert len(second) > 1
     assert honest in second
@@ -353,7 +350,7 @@ def test_the_quotient_of_a_division_at_its_limit() -> None:
 def test_a_division_is_direct_up_to_half_the_field() -> None:
     den = 200
     num = (P_HALF - 3 * den) // 2
-    assert P_HALF == 2 * num + 3 * den
+    assert 2 * num + 3 * den == P_HALF
     assert found(divided(Const(num), Const(den)))["division"].limbs == 1
     assert found(divided(Const(num + 1), Const(den)))["division"].limbs == 3
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 import programs
 import pytest
 from programs import dot, i, k, layout, port, read, tensor
-
 from zktally.verifier.errors import InvalidProgram
 from zktally.verifier.program.checked import check
 from zktally.verifier.program.types import (
@@ -297,7 +296,20 @@ INVALID: dict[str, tuple[Callable[[], Program], str]] = {
     ),
     "table that does not exist": (lambda: with_op(DENSE, 0, table=0), "no such table"),
     # 8. limits
-    "dimension of 2^31": (lambda: dense_reading(view=(2**31, 6)), "a dimension"),
+    "view dimension of 2^31": (lambda: dense_reading(view=(2**31, 6)), "a dimension"),
+    "tensor dimension of 2^31": (lambda: copy((2**31,)), "tensor 'x': a dimension"),
+    "space dimension of 2^31": (
+        lambda: with_op(DENSE, 0, space=(2**31, 4)),
+        "op 'dense': a dimension",
+    ),
+    "window dimension of 2^31": (
+        lambda: with_op(DENSE, 0, terms=(Term((2**31,), Const(0), Const(0)),)),
+        "a of term 0: a dimension",
+    ),
+    "more than 4,096 ops": (
+        lambda: replace(DENSE, ops=DENSE.ops * 4097),
+        "the number of ops",
+    ),
     "tensor of 2^30 + 1": (lambda: copy((2**30 + 1,)), "the number of elements"),
     "leaves beyond 2^26": (
         lambda: copy((2**26 + 1,), layout=Layout((0,), 1, 1)),

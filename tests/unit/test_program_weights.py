@@ -7,7 +7,6 @@ from dataclasses import replace
 import programs
 import pytest
 from programs import dot, i, k, port, read, tensor
-
 from zktally.verifier.errors import InvalidProgram
 from zktally.verifier.program.checked import check
 from zktally.verifier.program.operands import slots
@@ -104,9 +103,7 @@ def test_a_state_carries_its_weight_back_once() -> None:
         dot("keep", 2, (3,), Term((), read(0, (3,), i(0)), Const(1))),
         dot("use", 3, (6,), Term((2, 3), read(1, (3,), k(1)), Const(1))),
     )
-    program = Program(
-        "p", tensors, (), ops, (port("x", 0),), (port("y", 3),), (StateLink(1, 2),)
-    )
+    program = Program("p", tensors, (), ops, (port("x", 0),), (port("y", 3),), (StateLink(1, 2),))
     # use: 6 gates of weight 6, spread over 3 values: 12 each, carried to s'.
     assert gate_weights(program).weight == (12, 6)
     assert gate_weights(replace(program, states=())).weight == (1, 6)
@@ -134,7 +131,7 @@ def test_the_weight_of_a_step_is_below_2_to_the_55() -> None:
 
 
 def test_live_is_the_share_of_weight_that_reaches_an_output() -> None:
-    """The pool of `conv` reads 4 of its 5 rows: 64 of 80 gates of weight 27, and its own 16 of 4."""
+    """The pool of `conv` (16 gates of 4) reads 4 of 5 rows: 64 of 80 gates of weight 27."""
     assert check(programs.conv()[0]).live == 1024 * (64 * 27 + 64) // (80 * 27 + 64)
     assert check(programs.dense()[0]).live == 1024
 

@@ -1,7 +1,7 @@
 """Live gates: those whose element reaches an output or a state (protocol section 3).
 
-Dead gates occur in ordinary networks, but errors hidden in them harm nobody and samples spent on them
-see nothing; the sample counts are raised by the share that this module derives.
+Dead gates occur in ordinary networks, but errors hidden in them harm nobody and samples spent on
+them see nothing; the sample counts are raised by the share that this module derives.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Mask = np.ndarray
 
 
 def live_share(program: Program, weights: GateWeights) -> int:
-    """`live`: 1024 times the share of the step weight that live gates carry, rounded down; 1 to 1024.
+    """`live`: 1024 times the live share of the step weight, rounded down; 1 to 1024.
 
     Raises:
         InvalidProgram: an op has no live gate, or the share is below 1/1024.

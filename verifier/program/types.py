@@ -112,7 +112,7 @@ class Const:
 class Read:
     """A tensor operand: read through `view`, one map per view axis; value = read - zero.
 
-    Where an index is not an integer in range the read gives `pad`; with pad None that cannot happen.
+    Where an index is no integer in range the read gives `pad`; with pad None that cannot happen.
     """
 
     tensor: int
@@ -214,7 +214,7 @@ class Port:
 
 @dataclass(frozen=True)
 class StateLink:
-    """The state tensor that a step reads and the value tensor that the next step reads in its place."""
+    """A state tensor, and the value tensor that the next step reads in its place."""
 
     state: int
     value: int

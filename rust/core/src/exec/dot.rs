@@ -13,7 +13,7 @@ use crate::program::*;
 /// A dot over affine operands.
 #[derive(Debug)]
 pub(super) struct DotPlan {
-    products: Option<Products>,
+    pub(super) products: Option<Products>,
     tail: Tail,
 }
 

@@ -167,7 +167,7 @@ fn maps(space: &[usize], window: &[usize], read: &Read) -> Rule {
 impl AxisMap {
     /// Least and largest numerator over a space and a window. Dims are below 2^31 and factors are
     /// i32, so nothing overflows.
-    pub(super) fn extremes(&self, space: &[usize], window: &[usize]) -> (i64, i64) {
+    pub(crate) fn extremes(&self, space: &[usize], window: &[usize]) -> (i64, i64) {
         let last =
             |axis: Option<usize>, dims: &[usize]| axis.map_or(0, |axis| dims[axis] as i64 - 1);
         let i = i64::from(self.a) * last(self.i_axis, space);
