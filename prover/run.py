@@ -61,8 +61,8 @@ class FastRun:
     def push(self, inputs: Arrays, values: Arrays) -> None:
         """Append a step that was executed elsewhere: its inputs and all its value tensors.
 
-        Both in tensor order. Shapes and ranges are checked, not the arithmetic: a wrong step gives a
-        receipt that is refused.
+        Both in tensor order. Shapes and ranges are checked, not the arithmetic: a wrong step gives
+        a receipt that is refused.
         """
         self._run.push(list(inputs), list(values))
         self._steps += 1

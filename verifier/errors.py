@@ -56,7 +56,7 @@ class ZktallyError(Exception):
 class UsageError(ZktallyError):
     """The call itself is wrong: arguments, names, shapes, dtypes, files."""
 
-    codes = (
+    codes: ClassVar[tuple[str, ...]] = (
         "usage",
         "usage.input",
         "usage.file-exists",
@@ -70,49 +70,54 @@ class UsageError(ZktallyError):
 class CompileError(ZktallyError):
     """The model cannot be turned into a program."""
 
-    codes = ("compile.bad-model", "compile.not-finite", "compile.dynamic-shape", "compile.calibration")
+    codes: ClassVar[tuple[str, ...]] = (
+        "compile.bad-model",
+        "compile.not-finite",
+        "compile.dynamic-shape",
+        "compile.calibration",
+    )
 
 
 class UnsupportedOp(CompileError):
     """The model has operators that zktally does not compile; the message lists all of them."""
 
-    codes = ("compile.unsupported-op",)
+    codes: ClassVar[tuple[str, ...]] = ("compile.unsupported-op",)
 
 
 class RangeOverflow(CompileError):
     """A derived bound does not fit (docs/protocol.md section 2)."""
 
-    codes = ("compile.range-overflow",)
+    codes: ClassVar[tuple[str, ...]] = ("compile.range-overflow",)
 
 
 class BadModelFile(ZktallyError):
     """A compiled model file that is not what `compile` writes."""
 
-    codes = ("model.malformed",)
+    codes: ClassVar[tuple[str, ...]] = ("model.malformed",)
 
 
 class ProveError(ZktallyError):
     """A receipt cannot be made."""
 
-    codes = ("prove.needs-reveal", "prove.too-large", "prove.failed")
+    codes: ClassVar[tuple[str, ...]] = ("prove.needs-reveal", "prove.too-large", "prove.failed")
 
 
 class MalformedProgram(ZktallyError):
     """Program bytes that are not canonical (`program.malformed`)."""
 
-    codes = ("program.malformed",)
+    codes: ClassVar[tuple[str, ...]] = ("program.malformed",)
 
 
 class InvalidProgram(ZktallyError):
     """A well-formed program that breaks a rule of docs/protocol.md sections 1 and 2."""
 
-    codes = ("program.invalid",)
+    codes: ClassVar[tuple[str, ...]] = ("program.invalid",)
 
 
 class MalformedReceipt(ZktallyError):
     """Bytes that are not a receipt in its one canonical form."""
 
-    codes = (
+    codes: ClassVar[tuple[str, ...]] = (
         "receipt.too-large",
         "receipt.bad-magic",
         "receipt.truncated",
@@ -124,26 +129,30 @@ class MalformedReceipt(ZktallyError):
 class UnsupportedReceipt(ZktallyError):
     """A receipt of a version or mode that this release cannot judge."""
 
-    codes = ("receipt.unsupported-version", "receipt.unsupported-mode", "verify.too-large")
+    codes: ClassVar[tuple[str, ...]] = (
+        "receipt.unsupported-version",
+        "receipt.unsupported-mode",
+        "verify.too-large",
+    )
 
 
 class VerificationFailed(ZktallyError):
     """The receipt was judged, and refused."""
 
-    codes = ("verify.failed",)
+    codes: ClassVar[tuple[str, ...]] = ("verify.failed",)
     exit_code = 1
 
 
 class ProgramMismatch(VerificationFailed):
     """The receipt is about another program or model."""
 
-    codes = ("verify.program-mismatch", "verify.model-mismatch")
+    codes: ClassVar[tuple[str, ...]] = ("verify.program-mismatch", "verify.model-mismatch")
 
 
 class JournalMismatch(VerificationFailed):
     """The statement is not the one that the caller expects."""
 
-    codes = (
+    codes: ClassVar[tuple[str, ...]] = (
         "verify.audience-mismatch",
         "verify.nonce-mismatch",
         "verify.state-mismatch",
@@ -154,25 +163,25 @@ class JournalMismatch(VerificationFailed):
 class ParametersMismatch(VerificationFailed):
     """The receipt's mode or exact set is not what the policy demands."""
 
-    codes = ("policy.mode", "policy.exact")
+    codes: ClassVar[tuple[str, ...]] = ("policy.mode", "policy.exact")
 
 
 class ErrorBoundExceeded(VerificationFailed):
     """The claimed δ is larger than the policy allows."""
 
-    codes = ("policy.delta", "policy.delta-step")
+    codes: ClassVar[tuple[str, ...]] = ("policy.delta", "policy.delta-step")
 
 
 class InsufficientSecurity(VerificationFailed):
     """The claimed confidence is below what the policy demands."""
 
-    codes = ("policy.bits",)
+    codes: ClassVar[tuple[str, ...]] = ("policy.bits",)
 
 
 class ChainBroken(VerificationFailed):
     """Roots do not hash to the ones of the statement, or states do not link."""
 
-    codes = (
+    codes: ClassVar[tuple[str, ...]] = (
         "verify.weights-root",
         "verify.prf-seed",
         "verify.initial-state",
@@ -185,7 +194,12 @@ class ChainBroken(VerificationFailed):
 class InvalidProof(VerificationFailed):
     """An opening, a gate or an output is wrong."""
 
-    codes = ("verify.opening", "verify.range", "verify.gate", "verify.outputs")
+    codes: ClassVar[tuple[str, ...]] = (
+        "verify.opening",
+        "verify.range",
+        "verify.gate",
+        "verify.outputs",
+    )
 
 
 def _by_code() -> dict[str, type[ZktallyError]]:
@@ -194,7 +208,7 @@ def _by_code() -> dict[str, type[ZktallyError]]:
     while pending:
         cls = pending.pop()
         pending.extend(cls.__subclasses__())
-        found.update({code: cls for code in cls.__dict__.get("codes", ())})
+        found.update(dict.fromkeys(cls.__dict__.get("codes", ()), cls))
     return found
 
 

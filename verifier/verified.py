@@ -98,9 +98,7 @@ class Guarantee:
                 f"each step  {self._step()}",
                 *self._op_lines(),
                 *self._output_lines(),
-                "not shown  that every value is right: one overwritten activation with everything "
-                "after it recomputed",
-                "           is one wrong gate, and sampling will not see it",
+                *self._not_shown(),
                 "hidden     nothing: the opened weights and activations stand in the receipt in "
                 "the clear",
             ]
@@ -141,6 +139,15 @@ class Guarantee:
             draws = "" if op.enumerated else f", {op.draws:,} samples"
             lines.append(f"           {op.name}: {bound} ({op.gates:,} a step{draws})")
         return lines
+
+    def _not_shown(self) -> list[str]:
+        if all(op.enumerated for op in self.ops):
+            return []
+        return [
+            "not shown  that every value is right: one overwritten activation with everything "
+            "after it recomputed",
+            "           is one wrong gate, and sampling will not see it",
+        ]
 
     def _output_lines(self) -> list[str]:
         meaning = {

@@ -215,7 +215,7 @@ def verify(
 
         facts, outputs = verify_fast(receipt, expectations)
     elif backend == "rust":
-        from .core import verify_fast as verify_natively
+        from .native import verify_fast as verify_natively
 
         facts, outputs = verify_natively(receipt, expectations, threads)
     else:

@@ -1,7 +1,7 @@
 """A prover as plain as possible: one tree at a time, Python lists, for receipts of tiny programs.
 
-It shares the hash, the plan and the gate semantics with the verifier, and nothing of how openings are
-laid out or checked. Tests spoil its parts (`trace`, `journal`, `sent`) between the stages.
+It shares the hash, the plan and the gate semantics with the verifier, and nothing of how openings
+are laid out or checked. Tests spoil `trace`, `trees` and `journal` between the stages.
 """
 
 from __future__ import annotations
@@ -11,20 +11,19 @@ from dataclasses import replace
 import numpy as np
 import programs
 from zktally.circuits import reference
-from zktally.verifier.fast import digest_bytes
 from zktally.verifier.gates import reads
-from zktally.verifier.inputs import pack_values, quantise
+from zktally.verifier.inputs import dequantise, pack_values, quantise
 from zktally.verifier.journal import ZERO_DIGEST, Journal, model_id
 from zktally.verifier.keys import Class, class_key, prf_values, salts
 from zktally.verifier.layout import locate, to_leaves
 from zktally.verifier.merkle import leaf_digests
 from zktally.verifier.policy import Expectations, Policy
-from zktally.verifier.poseidon2 import Domain, compress, sponge
+from zktally.verifier.poseidon2 import compress
 from zktally.verifier.program.checked import check
-from zktally.verifier.program.types import ABSENT, Role
+from zktally.verifier.program.types import ABSENT, PortKind, Role
 from zktally.verifier.receipt import encode_receipt
 from zktally.verifier.roots import (
-    digest_elements,
+    digest_bytes,
     input_root,
     seed_commitment,
     state_digests,
@@ -54,7 +53,7 @@ class Tree:
         while len(level) > 1:
             level = [
                 compress(a[None], b[None])[0]
-                for a, b in zip(level[::2], level[1::2] + [zero], strict=False)
+                for a, b in zip(level[::2], [*level[1::2], zero], strict=False)
             ]
             self.levels.append(level)
         self.root = level[0]
@@ -98,7 +97,8 @@ class Prover:
             rest = tensor.shape[1:] if batched else tensor.shape
             shape = (self.items if batched else steps, *rest)
             values = rng.integers(tensor.lo, tensor.hi + 1, shape)
-            self.inputs[port.name] = (values - port.zero) * port.scale if port.scale != 1 else values
+            is_float = port.kind is PortKind.FLOAT
+            self.inputs[port.name] = dequantise(port, values) if is_float else values
         batches, _ = quantise(program, self.inputs, self.items)
         numbers = program.of_role(Role.INPUT)
         state = {
@@ -241,13 +241,3 @@ class Prover:
                 **changes,
             }
         )
-
-
-def domain_hash(domain: Domain, *elements: int) -> bytes:
-    """`H(domain, 0, elements)` as bytes."""
-    return digest_bytes(sponge(domain, 0, np.array([elements], np.uint64))[0])
-
-
-def as_elements(digest: bytes) -> list[int]:
-    """The elements of a digest."""
-    return digest_elements(digest).tolist()

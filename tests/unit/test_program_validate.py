@@ -288,6 +288,10 @@ INVALID: dict[str, tuple[Callable[[], Program], str]] = {
         lambda: dense_reading(maps=(i(0), AxisMap(k_axis=0, b=2, d=2))),
         "divides and has no pad",
     ),
+    "pad outside the width": (
+        lambda: dense_reading(pad=-129),
+        "the pad is outside the width",
+    ),
     "gather over no axis": (lambda: with_op(KINDS, GATHER, axis=2), "has no axis 2"),
     "space of another size": (lambda: with_op(DENSE, 0, space=(2, 5)), "not the size of its out"),
     "copy with a window": (

@@ -176,6 +176,13 @@ def _read(
         tensor.size,
         math.prod(read.view),
     )
+    half = 1 << (8 * tensor.width - 1)
+    _require(
+        read.pad is None or -half <= read.pad < half,
+        f"{what}: the pad is outside the width of {tensor.name!r}",
+        f"inside [{-half}, {half - 1}]",
+        read.pad,
+    )
     for axis, (dim, m) in enumerate(zip(read.view, read.maps, strict=True)):
         _axis(what, axis, m, space, window)
         if read.pad is None:

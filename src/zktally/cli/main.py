@@ -52,7 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError:
         print("error: out of memory; use a smaller batch or fewer steps", file=sys.stderr)
         return INTERNAL
-    except Exception as error:  # the last line of defence: a person never sees a traceback
+    except BaseException as error:  # a person never sees a traceback, nor a panic of the core
+        if isinstance(error, SystemExit | GeneratorExit):
+            raise
         print(
             f"internal error: {type(error).__name__}: {error}\n"
             "  hint: this is a bug in zktally; please report the command and this line",

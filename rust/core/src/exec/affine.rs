@@ -171,7 +171,7 @@ impl Expansion {
             Array::I16(values) if i16::try_from(self.pad).is_ok() => {
                 self.copy(values, self.pad as i16, |v| v)
             }
-            array => typed!(array, values => self.copy(values, self.pad, |v| v.into())),
+            array => typed!(array, values => self.copy(values, self.pad, |v| v.wide())),
         }
     }
 

@@ -24,7 +24,8 @@ macro_rules! typed {
 pub(super) use typed;
 
 /// An element type of [`Array`].
-pub trait Element: Copy + Send + Sync + Into<i32> + 'static {
+pub trait Element: Copy + Send + Sync + 'static {
+    fn wide(self) -> i32;
     /// The value in this type; it must fit, as all values of a checked range do.
     fn narrow(value: i64) -> Self;
     fn array(values: Vec<Self>) -> Array;
@@ -33,6 +34,10 @@ pub trait Element: Copy + Send + Sync + Into<i32> + 'static {
 macro_rules! element {
     ($type:ty, $variant:ident) => {
         impl Element for $type {
+            fn wide(self) -> i32 {
+                self as i32
+            }
+
             fn narrow(value: i64) -> Self {
                 debug_assert!(Self::try_from(value).is_ok());
                 value as Self
@@ -83,7 +88,7 @@ impl Array {
     /// # Panics
     /// If the offset is out of range.
     pub fn get(&self, offset: usize) -> i32 {
-        typed!(self, values => values[offset].into())
+        typed!(self, values => values[offset].wide())
     }
 
     pub fn to_i64(&self) -> Vec<i64> {
@@ -136,24 +141,24 @@ fn usage(message: &str) -> Error {
 fn extremes<T: Element + Ord>(values: &[T]) -> (i32, i32) {
     let Some(&first) = values.first() else { return (0, 0) };
     let (lo, hi) = values.iter().fold((first, first), |(lo, hi), &v| (lo.min(v), hi.max(v)));
-    (lo.into(), hi.into())
+    (lo.wide(), hi.wide())
 }
 
 fn load<T: Element>(values: &[T], start: isize, step: isize, zero: i32, out: &mut [i32]) {
     let at = start as usize;
     match step {
-        0 => out.fill(values[at].into().wrapping_sub(zero)),
+        0 => out.fill(values[at].wide().wrapping_sub(zero)),
         1 => {
             let source = &values[at..at + out.len()];
-            out.iter_mut().zip(source).for_each(|(out, &v)| *out = v.into().wrapping_sub(zero));
+            out.iter_mut().zip(source).for_each(|(out, &v)| *out = v.wide().wrapping_sub(zero));
         }
         step if step > 0 => {
             let source = values[at..].iter().step_by(step as usize);
-            out.iter_mut().zip(source).for_each(|(out, &v)| *out = v.into().wrapping_sub(zero));
+            out.iter_mut().zip(source).for_each(|(out, &v)| *out = v.wide().wrapping_sub(zero));
         }
         _ => {
             let source = values[..=at].iter().rev().step_by(step.unsigned_abs());
-            out.iter_mut().zip(source).for_each(|(out, &v)| *out = v.into().wrapping_sub(zero));
+            out.iter_mut().zip(source).for_each(|(out, &v)| *out = v.wide().wrapping_sub(zero));
         }
     }
 }

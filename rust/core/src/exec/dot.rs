@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::affine::{Affine, Fetched, ROW, Rows, table};
 use super::array::{Array, Element};
-use super::product::Products;
+use super::product::{Products, Scratch, Sums};
 use super::rows::LONG;
 use super::{Arrays, by_blocks};
 use crate::program::*;
@@ -49,26 +49,23 @@ impl DotPlan {
         let blocks: Vec<_> = products
             .blocks()
             .into_par_iter()
-            .map(|block| {
-                let sums = products.sums(&block);
-                let mut out = vec![T::narrow(0); sums.len()];
-                let mut buffers = Buffers::new();
-                for (at, gate, len) in products.runs(&block) {
-                    tail.finish(
-                        gate,
-                        Some(&sums[at..at + len]),
-                        &mut out[at..at + len],
-                        &mut buffers,
-                    );
-                }
-                (block, out)
-            })
+            .map_init(
+                || (Scratch::default(), Buffers::new()),
+                |(scratch, buffers), block| {
+                    let sums = products.sums(&block, scratch);
+                    let mut out = vec![T::narrow(0); block.size()];
+                    products.runs(&block, |at, gate, len| {
+                        tail.finish(gate, Some((&sums, at)), &mut out[at..at + len], buffers);
+                    });
+                    (block, out)
+                },
+            )
             .collect();
         let mut out = vec![T::narrow(0); op.gates()];
         for (block, values) in blocks {
-            for (at, gate, len) in products.runs(&block) {
+            products.runs(&block, |at, gate, len| {
                 out[gate..gate + len].copy_from_slice(&values[at..at + len]);
-            }
+            });
         }
         T::array(out)
     }
@@ -198,18 +195,18 @@ struct FetchedTail<'a> {
 }
 
 impl FetchedTail<'_> {
-    /// The outputs of gates `first ..`, whose matrix products (if any) are `sums`.
+    /// The outputs of gates `first ..`, whose matrix products (if any) stand in sums from a position on.
     fn finish<T: Element>(
         &self,
         first: usize,
-        sums: Option<&[i64]>,
+        sums: Option<(&Sums<'_>, usize)>,
         out: &mut [T],
         buffers: &mut Buffers,
     ) {
         let steps = self.tail.rows.steps();
         self.tail.rows.visit(first, out.len(), |at, len, offsets| {
             match sums {
-                Some(sums) => buffers.acc[..len].copy_from_slice(&sums[at..at + len]),
+                Some((sums, from)) => sums.load(from + at, &mut buffers.acc[..len]),
                 None => buffers.acc[..len].fill(0),
             }
             for (n, term) in self.tail.terms.iter().enumerate() {

@@ -9,6 +9,7 @@ mod array;
 mod dot;
 mod product;
 mod rows;
+mod side;
 #[cfg(test)]
 mod tests;
 

@@ -7,11 +7,9 @@
 
 use std::ops::Range;
 
-use gemm::{Parallelism, gemm};
-
 use super::Arrays;
 use super::affine::{Affine, Fetched, table};
-use super::array::{Array, Element, typed};
+use super::side::{Offsets, PANEL, Real, Side, multiply, runs};
 use crate::program::Op;
 
 /// Sums of absolute products up to here are exact in f32.
@@ -25,7 +23,7 @@ const PIECE_DOUBLE: usize = 512;
 const PIECE_MIN: usize = 32;
 
 /// Elements of a staged operand, and sums of a block.
-const STAGED: usize = 1 << 16;
+pub(super) const STAGED: usize = 1 << 16;
 const SUMS: usize = 1 << 15;
 
 /// Products of a task that is not cut further for want of tasks.
@@ -34,9 +32,6 @@ const TASK_PRODUCTS: usize = 1 << 19;
 /// Fewest rows, columns and window positions, and products, that are worth a matrix product.
 const MIN_EXTENT: usize = 4;
 const MIN_PRODUCTS: usize = 4096;
-
-/// Longest offset table of a side; more leading axes go into a second table.
-const MAX_TAIL: usize = 1 << 16;
 
 /// A term: its window and operands.
 pub(super) type TermOf<'a> = (&'a [usize], Affine, Affine);
@@ -70,59 +65,6 @@ impl Split {
             && last(&cols) > last(&batch);
         pays.then_some((Self { batch, rows, cols }, a_gives_cols))
     }
-}
-
-/// Offsets along the axes of one side, as `lead[l] + tail[t]`.
-#[derive(Clone, Debug)]
-struct Offsets {
-    batch: Vec<isize>,
-    lead: Vec<isize>,
-    tail: Vec<isize>,
-}
-
-impl Offsets {
-    fn new(space: &[usize], batch: &[usize], side: &[usize], strides: &[isize]) -> Self {
-        let (lead, tail) = side.split_at(first_of_tail(space, side));
-        let table = |axes: &[usize]| {
-            let (dims, strides): (Vec<_>, Vec<_>) =
-                axes.iter().map(|&axis| (space[axis], strides[axis])).unzip();
-            table(&dims, &strides)
-        };
-        Self { batch: table(batch), lead: table(lead), tail: table(tail) }
-    }
-
-    fn at(&self, batch: usize, lead: usize) -> isize {
-        self.batch[batch] + self.lead[lead]
-    }
-}
-
-/// Where the tail of a side begins: as many last axes as fit a table, at least one.
-fn first_of_tail(space: &[usize], side: &[usize]) -> usize {
-    let mut size = 1;
-    let fits = |&&axis: &&usize| {
-        let first = size == 1;
-        size *= space[axis];
-        first || size <= MAX_TAIL
-    };
-    side.len() - side.iter().rev().take_while(fits).count()
-}
-
-/// One operand of a product.
-#[derive(Debug)]
-struct Side {
-    affine: Affine,
-    offsets: Offsets,
-    k: Vec<isize>,
-    /// Whether staged rows run over `k` instead of the side.
-    by_k: bool,
-    packed: Option<Packed>,
-}
-
-/// A constant operand, staged once: `[batch][lead]` blocks of `outer × ld`.
-#[derive(Debug)]
-enum Packed {
-    Single(Vec<f32>),
-    Double(Vec<f64>),
 }
 
 /// One term as a product.
@@ -233,15 +175,17 @@ impl Product {
             affine,
         };
         let (mut rows, mut cols) = (side(rows, &split.rows), side(cols, &split.cols));
-        rows.by_k = rows.cost(true) <= rows.cost(false);
-        // Rows over the window would have to be transposed inside the product.
-        cols.by_k = 2.0 * cols.cost(true) < cols.cost(false);
+        // Columns over the window are transposed inside the product, each time; constants only once.
+        rows.by_k = rows.constant(arrays).is_some() || rows.cost(true) <= rows.cost(false);
+        cols.by_k = cols.constant(arrays).is_none() && 2.0 * cols.cost(true) < cols.cost(false);
         let k = rows.k.len();
         let mut piece = k.div_ceil(k.div_ceil(PIECE));
-        while piece >= PIECE_MIN && Self::reach(&rows, &cols, piece, arrays) > EXACT {
+        let mut reach = Self::reach(&rows, &cols, piece, arrays);
+        while piece >= PIECE_MIN && reach > EXACT {
             piece = piece.div_ceil(2);
+            reach = Self::reach(&rows, &cols, piece, arrays);
         }
-        let double = Self::reach(&rows, &cols, piece, arrays) > EXACT;
+        let double = reach > EXACT;
         if double {
             piece = k.div_ceil(k.div_ceil(PIECE_DOUBLE));
         }
@@ -264,177 +208,6 @@ impl Product {
     }
 }
 
-impl Side {
-    /// An estimate of the time to stage a block, rows over `k` or over the side.
-    fn cost(&self, by_k: bool) -> f64 {
-        let (inner, outer) =
-            if by_k { (&self.k, &self.offsets.tail) } else { (&self.offsets.tail, &self.k) };
-        let run = |(_, step, len): (usize, isize, usize)| {
-            4.0 + len as f64 * if step == 1 { 0.25 } else { 1.0 }
-        };
-        runs(inner).into_iter().map(run).sum::<f64>() * outer.len() as f64
-    }
-
-    fn constant<'a>(&'a self, arrays: &'a Arrays<'_>) -> Option<Fetched<'a>> {
-        let known = self.affine.tensor().is_none_or(|tensor| arrays.known(tensor));
-        known.then(|| arrays.fetch(&self.affine))
-    }
-
-    /// Of a constant operand, the largest sum of absolute values over a piece of the window.
-    fn largest_sum(&self, piece: usize, arrays: &Arrays<'_>) -> Option<i64> {
-        let fetched = self.constant(arrays)?;
-        let mut largest = 0;
-        for start in self.blocks() {
-            for tail in &self.offsets.tail {
-                for ks in self.k.chunks(piece) {
-                    let abs = |k: &isize| i64::from(fetched.one(start + tail + k)).abs();
-                    largest = largest.max(ks.iter().map(abs).sum());
-                }
-            }
-        }
-        Some(largest)
-    }
-
-    /// Offsets of all `[batch][lead]` blocks.
-    fn blocks(&self) -> impl Iterator<Item = isize> {
-        let Offsets { batch, lead, .. } = &self.offsets;
-        let base = self.affine.base;
-        batch.iter().flat_map(move |b| lead.iter().map(move |l| base + b + l))
-    }
-
-    fn outer(&self) -> usize {
-        if self.by_k { self.offsets.tail.len() } else { self.k.len() }
-    }
-
-    /// Row length of the packed block; not a multiple of the page size, so that rows spread over the cache.
-    fn ld(&self) -> usize {
-        let inner = if self.by_k { self.k.len() } else { self.offsets.tail.len() };
-        inner.next_multiple_of(16) + if inner >= 256 { 16 } else { 0 }
-    }
-
-    fn pack(&mut self, double: bool, arrays: &Arrays<'_>) {
-        let size = self.offsets.batch.len() * self.offsets.lead.len() * self.outer() * self.ld();
-        let Some(fetched) = self.constant(arrays) else { return };
-        if size > 4 * fetched.array().len() + STAGED {
-            return;
-        }
-        fn all<F: Real>(side: &Side, fetched: &Fetched<'_>, size: usize) -> Vec<F> {
-            let mut out = vec![F::default(); size];
-            let ld = side.ld();
-            let tail = 0..side.offsets.tail.len();
-            for (start, block) in side.blocks().zip(out.chunks_mut(side.outer() * ld)) {
-                side.stage(fetched, start, tail.clone(), 0..side.k.len(), ld, block);
-            }
-            out
-        }
-        let packed = match double {
-            true => Packed::Double(all(self, &fetched, size)),
-            false => Packed::Single(all(self, &fetched, size)),
-        };
-        drop(fetched);
-        self.packed = Some(packed);
-    }
-
-    /// Converts the operand's values of part of a block into rows `ld` apart.
-    fn stage<F: Real>(
-        &self,
-        fetched: &Fetched<'_>,
-        start: isize,
-        tail: Range<usize>,
-        k: Range<usize>,
-        ld: usize,
-        out: &mut [F],
-    ) {
-        let (tail, k) = (&self.offsets.tail[tail], &self.k[k]);
-        let (inner, outer) = if self.by_k { (k, tail) } else { (tail, k) };
-        let runs = runs(inner);
-        for (at, row) in outer.iter().zip(out.chunks_mut(ld)) {
-            for &(first, step, len) in &runs {
-                let from = start + at + inner[first];
-                load(fetched.array(), from, step, self.affine.zero, &mut row[first..first + len]);
-            }
-        }
-    }
-}
-
-/// Cuts an offset table into runs of constant step: first position, step, length.
-fn runs(offsets: &[isize]) -> Vec<(usize, isize, usize)> {
-    let mut found = Vec::new();
-    let mut at = 0;
-    while at < offsets.len() {
-        let step = offsets.get(at + 1).map_or(1, |next| next - offsets[at]);
-        let steps = offsets[at..].windows(2).take_while(|pair| pair[1] - pair[0] == step);
-        let len = 1 + steps.count();
-        found.push((at, step, len));
-        at += len;
-    }
-    found
-}
-
-/// The float types of products.
-trait Real: Copy + Default + Send + Sync + 'static {
-    fn of(value: i32) -> Self;
-    fn exact(self) -> i64;
-    fn packed(packed: &Packed) -> &[Self];
-    const ONE: Self;
-}
-
-impl Real for f32 {
-    const ONE: Self = 1.0;
-
-    fn of(value: i32) -> Self {
-        value as f32
-    }
-
-    fn exact(self) -> i64 {
-        // Sums are at most 2^24; through i32 is what vector units do at once.
-        (self as i32).into()
-    }
-
-    fn packed(packed: &Packed) -> &[Self] {
-        match packed {
-            Packed::Single(values) => values,
-            Packed::Double(_) => unreachable!("packed in the type of its product"),
-        }
-    }
-}
-
-impl Real for f64 {
-    const ONE: Self = 1.0;
-
-    fn of(value: i32) -> Self {
-        value.into()
-    }
-
-    fn exact(self) -> i64 {
-        self as i64
-    }
-
-    fn packed(packed: &Packed) -> &[Self] {
-        match packed {
-            Packed::Double(values) => values,
-            Packed::Single(_) => unreachable!("packed in the type of its product"),
-        }
-    }
-}
-
-/// As [`Array::load`], to floats.
-fn load<F: Real>(array: &Array, start: isize, step: isize, zero: i32, out: &mut [F]) {
-    fn all<T: Element, F: Real>(values: &[T], start: isize, step: isize, zero: i32, out: &mut [F]) {
-        let real = |v: T| F::of(v.into().wrapping_sub(zero));
-        match step {
-            1 => {
-                let source = &values[start as usize..start as usize + out.len()];
-                out.iter_mut().zip(source).for_each(|(out, &v)| *out = real(v));
-            }
-            _ => {
-                (0..).zip(out).for_each(|(j, out)| *out = real(values[(start + j * step) as usize]))
-            }
-        }
-    }
-    typed!(array, values => all(values, start, step, zero, out));
-}
-
 /// Products with their arrays at hand.
 pub(super) struct FetchedProducts<'a> {
     products: &'a Products,
@@ -451,11 +224,11 @@ pub(super) struct Block {
     cols: Range<usize>,
 }
 
-/// A matrix in memory: its elements, and the strides along the side and along the window.
-struct Matrix<'a, F> {
-    values: &'a [F],
-    by_side: usize,
-    by_k: usize,
+impl Block {
+    /// Number of sums.
+    pub fn size(&self) -> usize {
+        self.rows.len() * self.cols.len()
+    }
 }
 
 impl FetchedProducts<'_> {
@@ -480,8 +253,8 @@ impl FetchedProducts<'_> {
         blocks
     }
 
-    /// Where the sums of a block belong: position in the block, first gate, number of gates.
-    pub fn runs(&self, block: &Block) -> impl Iterator<Item = (usize, usize, usize)> {
+    /// Visits where the sums of a block belong: position in the block, first gate, number of gates.
+    pub fn runs(&self, block: &Block, mut visit: impl FnMut(usize, usize, usize)) {
         let Products { rows, cols, .. } = self.products;
         let start = rows.at(block.batch, block.row_lead) + cols.lead[block.col_lead];
         let gates = &cols.tail[block.cols.clone()];
@@ -489,131 +262,118 @@ impl FetchedProducts<'_> {
         if together.iter().any(|&(_, step, len)| step != 1 && len > 1) {
             together = (0..gates.len()).map(|at| (at, 1, 1)).collect();
         }
-        block.rows.clone().enumerate().flat_map(move |(n, row)| {
-            let start = start + rows.tail[row];
-            let run = move |&(at, _, len): &(usize, isize, usize)| {
-                (n * gates.len() + at, (start + gates[at]) as usize, len)
-            };
-            together.iter().map(run).collect::<Vec<_>>()
-        })
+        for (n, row) in rows.tail[block.rows.clone()].iter().enumerate() {
+            for &(at, _, len) in &together {
+                visit(n * gates.len() + at, (start + row + gates[at]) as usize, len);
+            }
+        }
     }
 
     /// The sums of all terms over a block, row-major.
-    pub fn sums(&self, block: &Block) -> Vec<i64> {
-        let mut sums = vec![0; block.rows.len() * block.cols.len()];
+    pub fn sums<'s>(&self, block: &Block, scratch: &'s mut Scratch) -> Sums<'s> {
+        if let ([term], [fetched]) = (self.products.terms.as_slice(), self.terms.as_slice())
+            && term.piece >= term.rows.k.len()
+        {
+            let k = 0..term.rows.k.len();
+            return match term.double {
+                true => Sums::Double(piece_sums(term, fetched, block, k, &mut scratch.double)),
+                false => Sums::Single(piece_sums(term, fetched, block, k, &mut scratch.single)),
+            };
+        }
+        scratch.whole.clear();
+        scratch.whole.resize(block.size(), 0);
         for (term, fetched) in self.products.terms.iter().zip(&self.terms) {
-            if term.double {
-                add::<f64>(term, fetched, block, &mut sums);
-            } else {
-                add::<f32>(term, fetched, block, &mut sums);
+            let k = term.rows.k.len();
+            for first in (0..k).step_by(term.piece) {
+                let piece = first..k.min(first + term.piece);
+                match term.double {
+                    true => add(
+                        piece_sums(term, fetched, block, piece, &mut scratch.double),
+                        &mut scratch.whole,
+                    ),
+                    false => add(
+                        piece_sums(term, fetched, block, piece, &mut scratch.single),
+                        &mut scratch.whole,
+                    ),
+                }
             }
         }
-        sums
+        Sums::Whole(&scratch.whole)
     }
 }
 
-/// Adds one term's sums over a block, piece by piece of the window.
-fn add<F: Real>(
+/// Room for the operands and sums of a block, kept between blocks.
+#[derive(Default)]
+pub(super) struct Scratch {
+    single: Staged<f32>,
+    double: Staged<f64>,
+    whole: Vec<i64>,
+}
+
+#[derive(Default)]
+struct Staged<F> {
+    rows: Vec<F>,
+    cols: Vec<F>,
+    out: Vec<F>,
+}
+
+/// The sums of a block.
+pub(super) enum Sums<'s> {
+    Single(&'s [f32]),
+    Double(&'s [f64]),
+    Whole(&'s [i64]),
+}
+
+impl Sums<'_> {
+    /// Copies the sums from position `at` on.
+    pub fn load(&self, at: usize, out: &mut [i64]) {
+        let end = at + out.len();
+        match self {
+            Self::Single(sums) => {
+                out.iter_mut().zip(&sums[at..end]).for_each(|(out, sum)| *out = sum.exact())
+            }
+            Self::Double(sums) => {
+                out.iter_mut().zip(&sums[at..end]).for_each(|(out, sum)| *out = sum.exact())
+            }
+            Self::Whole(sums) => out.copy_from_slice(&sums[at..end]),
+        }
+    }
+}
+
+fn add<F: Real>(piece: &[F], sums: &mut [i64]) {
+    sums.iter_mut().zip(piece).for_each(|(sum, value)| *sum = sum.wrapping_add(value.exact()));
+}
+
+/// One term's sums over a block and a piece of the window.
+fn piece_sums<'s, F: Real>(
     term: &Product,
-    fetched: &(Option<Fetched<'_>>, Option<Fetched<'_>>),
+    (fetched_rows, fetched_cols): &(Option<Fetched<'_>>, Option<Fetched<'_>>),
     block: &Block,
-    sums: &mut [i64],
-) {
-    let (mut staged_rows, mut staged_cols) = (vec![], vec![]);
-    let mut out = vec![F::default(); sums.len()];
-    let k = term.rows.k.len();
-    for first in (0..k).step_by(term.piece) {
-        let piece = first..k.min(first + term.piece);
-        let (lead, tail) = (block.row_lead, block.rows.clone());
-        let rows = term.rows.matrix(
-            fetched.0.as_ref(),
-            (block.batch, lead),
-            tail,
-            piece.clone(),
-            &mut staged_rows,
-        );
-        let (lead, tail) = (block.col_lead, block.cols.clone());
-        let cols = term.cols.matrix(
-            fetched.1.as_ref(),
-            (block.batch, lead),
-            tail,
-            piece.clone(),
-            &mut staged_cols,
-        );
-        multiply(&rows, &cols, (block.rows.len(), block.cols.len(), piece.len()), &mut out);
-        sums.iter_mut().zip(&out).for_each(|(sum, value)| *sum = sum.wrapping_add(value.exact()));
-    }
-}
-
-impl Side {
-    /// The operand's part of a block and piece of the window, packed or staged now.
-    fn matrix<'m, F: Real>(
-        &'m self,
-        fetched: Option<&Fetched<'_>>,
-        (batch, lead): (usize, usize),
-        tail: Range<usize>,
-        k: Range<usize>,
-        staged: &'m mut Vec<F>,
-    ) -> Matrix<'m, F> {
-        let strides = |ld| if self.by_k { (ld, 1) } else { (1, ld) };
-        let (values, ld) = match (&self.packed, fetched) {
-            (Some(packed), _) => {
-                let ld = self.ld();
-                let (by_side, by_k) = strides(ld);
-                let block = (batch * self.offsets.lead.len() + lead) * self.outer() * ld;
-                (&F::packed(packed)[block + tail.start * by_side + k.start * by_k..], ld)
-            }
-            (None, Some(fetched)) => {
-                let (outer, ld) =
-                    if self.by_k { (tail.len(), k.len()) } else { (k.len(), tail.len()) };
-                staged.resize(outer * ld, F::default());
-                let start = self.affine.base + self.offsets.at(batch, lead);
-                self.stage(fetched, start, tail, k, ld, staged);
-                (staged.as_slice(), ld)
-            }
-            (None, None) => unreachable!("what is not packed is fetched"),
-        };
-        let (by_side, by_k) = strides(ld);
-        Matrix { values, by_side, by_k }
-    }
-}
-
-/// `out[r][c] = Σ_k rows[r][k]·cols[k][c]`, row-major.
-fn multiply<F: Real>(
-    rows: &Matrix<'_, F>,
-    cols: &Matrix<'_, F>,
-    (r, c, k): (usize, usize, usize),
-    out: &mut [F],
-) {
-    let last = |m: &Matrix<'_, F>, side: usize| (side - 1) * m.by_side + (k - 1) * m.by_k;
-    assert!(
-        out.len() >= r * c
-            && last(rows, r) < rows.values.len()
-            && last(cols, c) < cols.values.len()
+    k: Range<usize>,
+    staged: &'s mut Staged<F>,
+) -> &'s [F] {
+    let (r, c) = (block.rows.len(), block.cols.len());
+    let place = (block.batch, block.row_lead);
+    let rows = term.rows.matrix(
+        fetched_rows.as_ref(),
+        place,
+        block.rows.clone(),
+        k.clone(),
+        &mut staged.rows,
     );
-    // SAFETY: all three matrices lie inside their slices by the assertion above; `out` is not read
-    // and does not overlap the others, being borrowed mutably.
-    unsafe {
-        gemm(
-            c,
-            r,
-            k,
-            out.as_mut_ptr(),
-            c as isize,
-            1,
-            false,
-            cols.values.as_ptr(),
-            cols.by_k as isize,
-            cols.by_side as isize,
-            rows.values.as_ptr(),
-            rows.by_side as isize,
-            rows.by_k as isize,
-            F::default(),
-            F::ONE,
-            false,
-            false,
-            false,
-            Parallelism::None,
-        );
+    staged.out.resize(r * c, F::default());
+    let place = (block.batch, block.col_lead);
+    let mut at = block.cols.start;
+    while at < block.cols.end {
+        let end =
+            if term.cols.packed.is_some() { (at + 1).next_multiple_of(PANEL) } else { usize::MAX };
+        let tail = at..end.min(block.cols.end);
+        let extents = (r, tail.len(), k.len());
+        let out = &mut staged.out[at - block.cols.start..];
+        at = tail.end;
+        let cols =
+            term.cols.matrix(fetched_cols.as_ref(), place, tail, k.clone(), &mut staged.cols);
+        multiply(&rows, &cols, extents, out, c);
     }
+    &staged.out
 }

@@ -55,7 +55,7 @@ proptest! {
 /// A grouped convolution, or its transpose (a divisor map), with stride, dilation and pad.
 fn convolution(rng: &mut Rng) -> Program {
     let mut b = Builder::default();
-    let (n, g, c, o) = (1 + rng.below(3), 1 + rng.below(3), 1 + rng.below(4), 1 + rng.below(9));
+    let (n, g, c, o) = (1 + rng.below(3), 1 + rng.below(3), 1 + rng.below(4), 1 + rng.below(17));
     let (h, w, kernel) = (3 + rng.below(8), 3 + rng.below(8), 1 + rng.below(3));
     let (stride, dilation, pad) =
         (1 + rng.below(2) as i32, 1 + rng.below(2) as i32, rng.below(3) as i32);
@@ -174,12 +174,9 @@ fn products_are_found_from_the_maps() {
     assert!(!is_product(&dense(1, 64, 64, 1)), "a matrix times a vector goes gate by gate");
     let mut rng = Rng(1);
     let products = (0..300).filter(|_| is_product(&matrix_product(&mut rng))).count();
-    eprintln!("matrix {products}");
+    assert!(products > 100, "only {products}");
     let products = (0..300).filter(|_| is_product(&convolution(&mut rng))).count();
-    eprintln!("conv {products}");
-    let mut kinds = [0; 3];
-    for seed in 0..500 { for plan in &planned(&random(seed)).plans { kinds[match plan { Plan::Dot(_) => 0, Plan::Rows(_) => 1, Plan::Gates => 2 }] += 1; } }
-    eprintln!("kinds {kinds:?}");
+    assert!(products > 40, "only {products}");
 }
 
 #[test]

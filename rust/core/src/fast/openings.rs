@@ -76,13 +76,13 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    pub fn new(checked: Checked) -> Self {
+    pub fn new(checked: Arc<Checked>) -> Self {
         let layout = |tensor: &crate::program::Tensor| match &tensor.source {
             Source::Committed(layout) => Some(LayoutMap::new(layout, &tensor.shape)),
             Source::Prf { .. } => None,
         };
         let layouts = checked.program.tensors.iter().map(layout).collect();
-        Self { committed: Committed::new(&checked), layouts, checked: Arc::new(checked) }
+        Self { committed: Committed::new(&checked), layouts, checked }
     }
 
     /// The layout of a committed tensor.

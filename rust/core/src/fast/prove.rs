@@ -33,7 +33,7 @@ impl Model {
     ///
     /// # Errors
     /// `usage` for arrays that do not fit their tensors.
-    pub fn new(checked: Checked, weights: Vec<Array>, key: Key) -> Result<Self> {
+    pub fn new(checked: Arc<Checked>, weights: Vec<Array>, key: Key) -> Result<Self> {
         let prepared = Prepared::new(checked);
         check_arrays(&prepared, &prepared.committed.weights, &weights)?;
         let jobs = prepared.committed.weights.par_iter().zip(&weights);

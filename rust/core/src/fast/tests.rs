@@ -37,7 +37,9 @@ fn arrays(program: &Program, role: Role, rng: &mut Rng) -> Vec<Array> {
 fn run(program: &Program, steps: usize, keep_bytes: usize) -> (Arc<Model>, Run) {
     let rng = &mut Rng(77);
     let checked = load(&encode(program)).expect("valid");
-    let model = Arc::new(Model::new(checked, arrays(program, Role::Weight, rng), key(9)).unwrap());
+    let model = Arc::new(
+        Model::new(Arc::new(checked), arrays(program, Role::Weight, rng), key(9)).unwrap(),
+    );
     let seed = (!program.of_role(&[Role::Prf]).is_empty()).then(|| key(5));
     let state = arrays(program, Role::State, rng);
     let mut run = Run::new(model.clone(), key(1), seed, state, keep_bytes).unwrap();

@@ -1,6 +1,7 @@
 //! The verifier (docs/protocol.md section 6), in the order of that section.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
@@ -81,7 +82,7 @@ pub fn verify_fast(
     // 3. Identities: only a program that the caller means is looked at any further.
     check_identities(&sections, &journal, expect)?;
     // 4. Program.
-    let prepared = Prepared::new(program::load(sections.program)?);
+    let prepared = Prepared::new(Arc::new(program::load(sections.program)?));
     // 5. Journal against program.
     check_shape(&prepared.checked, &journal)?;
     // 6. Policy.

@@ -72,6 +72,16 @@ pub fn canonical_elements<const N: usize>(bytes: &[u8]) -> Option<[Elem; N]> {
     words.iter().all(|&word| word < P).then(|| words.map(Elem::new))
 }
 
+/// The elements of these words; `None` unless each is below `P`.
+pub fn from_words(words: &[u32]) -> Option<Vec<Elem>> {
+    words.iter().map(|&word| (word < P).then(|| Elem::new(word))).collect()
+}
+
+/// The words of elements, each below `P`.
+pub fn words(elements: &[Elem]) -> Vec<u32> {
+    elements.iter().map(|element| element.as_canonical_u32()).collect()
+}
+
 /// The element of an integer below `P`.
 pub fn elem(value: usize) -> Elem {
     debug_assert!(value < P as usize);

@@ -53,7 +53,7 @@ pub fn reads(
 /// An operand, prepared.
 enum Source {
     Const(i64),
-    Read { tensor: usize, walk: Walk, zero: i64, pad: i64 },
+    Read { tensor: usize, walk: Box<Walk>, zero: i64, pad: i64 },
 }
 
 impl Source {
@@ -62,7 +62,7 @@ impl Source {
             OperandRef::Const(value) => Self::Const(value.into()),
             OperandRef::Read(read) => Self::Read {
                 tensor: read.tensor,
-                walk: Walk::new(read, &op.space, window),
+                walk: Box::new(Walk::new(read, &op.space, window)),
                 zero: read.zero.into(),
                 // Without a pad, nothing is ever padded.
                 pad: read.pad.unwrap_or(read.zero).into(),

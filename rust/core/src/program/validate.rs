@@ -133,6 +133,10 @@ fn sizes(program: &Program, op: &Op) -> Rule {
             require(size(&read.view, MAX_SIZE) == Some(tensor.size()), || {
                 format!("a view of tensor {:?} has another size", tensor.name)
             })?;
+            let half = 1 << (8 * tensor.width - 1);
+            require(read.pad.is_none_or(|pad| (-half..half).contains(&pad)), || {
+                format!("a pad is outside the width of tensor {:?}", tensor.name)
+            })?;
         }
     }
     Ok(())

@@ -1,0 +1,263 @@
+//! Every rule of section 1 refuses a program that breaks only it; live gates and weights (section 3).
+
+use super::*;
+
+#[test]
+fn rules_of_tensors() {
+    breaks("a width is", |p| p.tensors[0].width = 4);
+    breaks("a width is", |p| p.tensors[0].width = 0);
+    breaks("not inside that of 1 bytes", |p| p.tensors[0].hi = 128);
+    breaks("not inside that of 1 bytes", |p| p.tensors[0].lo = -129);
+    breaks("not inside that of 1 bytes", |p| p.tensors[0].lo = 127 + p.tensors[0].hi);
+    breaks("more than 1073741824 elements", |p| p.tensors[0].shape = vec![1 << 15, 1 << 16]);
+    breaks("more than 1073741824 elements", |p| p.tensors[0].shape = vec![u32::MAX as usize; 2]);
+    breaks("a piece of 0", |p| layout_of(&mut p.tensors[0]).piece = 0);
+    breaks("a piece of 5", |p| layout_of(&mut p.tensors[0]).piece = 5);
+    breaks("a piece of 65537", |p| {
+        p.tensors[0].shape = vec![1, 65537];
+        layout_of(&mut p.tensors[0]).piece = 65537;
+    });
+    breaks("more than 67108864 leaves", |p| {
+        p.tensors[0].shape = vec![(1 << 26) + 1, 1];
+        layout_of(&mut p.tensors[0]).piece = 1;
+    });
+    breaks("a prf range has", |p| {
+        (p.tensors[1].role, p.tensors[1].source) = (Role::Prf, Source::Prf { domain: 0 });
+    });
+}
+
+#[test]
+fn rules_of_references_and_names() {
+    breaks("two tensors are named", |p| p.tensors[1].name = p.tensors[0].name.clone());
+    breaks("two ops are named", |p| p.ops.push(p.ops[0].clone()));
+    breaks("two input ports are named", |p| {
+        p.tensors.push(Tensor { name: "other".into(), ..p.tensors[0].clone() });
+        p.inputs.push(Port { tensor: 3, ..p.inputs[0].clone() });
+    });
+    breaks("two output ports are named", |p| {
+        p.tensors.push(Tensor { name: "other".into(), ..p.tensors[2].clone() });
+        p.ops.push(Op { name: "other".into(), out: 3, ..p.ops[0].clone() });
+        p.outputs.push(Port { tensor: 3, ..p.outputs[0].clone() });
+    });
+    breaks("there is no tensor 9", |p| p.ops[0].out = 9);
+    breaks("there is no tensor 9", |p| read_of(p).tensor = 9);
+    breaks("there is no such table", |p| dot_of(p).table = Some(0));
+    breaks("no such space axis", |p| read_of(p).maps[0].i_axis = Some(2));
+    breaks("no such window axis", |p| read_of(p).maps[1].k_axis = Some(1));
+    breaks("another size", |p| read_of(p).view = vec![2, 5]);
+    breaks("does not have the size", |p| p.ops[0].space = vec![2, 4]);
+    breaks("names a tensor of that role", |p| p.inputs[0].tensor = 1);
+    breaks("names a tensor of that role", |p| p.outputs[0].tensor = 7);
+}
+
+#[test]
+fn rules_of_the_graph() {
+    breaks("not yet defined", |p| {
+        read_of(p).tensor = 2;
+        read_of(p).view = vec![2, 3];
+        dot_of(p).terms[0].window = vec![3];
+    });
+    breaks("already fixed", |p| p.ops.push(Op { name: "again".into(), ..p.ops[0].clone() }));
+    breaks("already fixed", |p| {
+        p.tensors[2].role = Role::Weight;
+        p.outputs.clear();
+        let state = Tensor { name: "state".into(), role: Role::State, ..p.tensors[2].clone() };
+        let value = Tensor { name: "value".into(), role: Role::Value, ..p.tensors[2].clone() };
+        p.tensors.extend([state, value]);
+        p.states.push(StateLink { state: 3, value: 4 });
+    });
+    breaks("is the output of no op", |p| {
+        p.tensors.push(Tensor { name: "loose".into(), ..p.tensors[2].clone() })
+    });
+    breaks("is read by no op", |p| {
+        p.tensors.push(Tensor { name: "loose".into(), ..p.tensors[1].clone() })
+    });
+    breaks("reaches no output", |p| {
+        p.tensors.push(Tensor { name: "loose".into(), ..p.tensors[2].clone() });
+        p.ops.push(Op { name: "loose".into(), out: 3, ..p.ops[0].clone() });
+    });
+    breaks("stands in no input port", |p| p.inputs.clear());
+    breaks("stands in two input ports", |p| {
+        p.inputs.push(Port { name: "again".into(), ..p.inputs[0].clone() })
+    });
+    breaks("stands in two output ports", |p| {
+        p.outputs.push(Port { name: "again".into(), ..p.outputs[0].clone() })
+    });
+    breaks("neither an output port nor a state", |p| p.outputs.clear());
+    breaks("its batch has another extent", |p| {
+        p.inputs[0].batch = Some(0);
+        p.outputs[0].batch = Some(0);
+        p.ops[0].space = vec![3, 2];
+        p.tensors[2].shape = vec![3, 2];
+        layout_of(&mut p.tensors[2]).piece = 2;
+        read_of(p).maps[0].i_axis = Some(1);
+        let Operand::Read(b) = &mut dot_of(p).terms[0].b else { panic!() };
+        b.maps[0].i_axis = Some(0);
+    });
+}
+
+#[test]
+fn rules_of_states() {
+    load(&encode(&stateful())).unwrap();
+    let breaks = |rule: &str, change: &dyn Fn(&mut Program)| {
+        let mut program = stateful();
+        change(&mut program);
+        refused(&program, rule);
+    };
+    breaks("stands in no state link", &|p| p.states.clear());
+    breaks("stands in two state links", &|p| p.states.push(p.states[0].clone()));
+    breaks("joins a state tensor", &|p| p.states[0].value = 1);
+    breaks("joins a state tensor", &|p| p.states[0].state = 99);
+    breaks("differ in width", &|p| p.tensors[3].width = 2);
+    breaks("differ in width", &|p| p.tensors[3].hi = 126);
+    breaks("differ in width", &|p| layout_of(&mut p.tensors[3]).piece = 2);
+}
+
+#[test]
+fn rules_of_maps_and_products() {
+    breaks("leave [0, 4)", |p| read_of(p).maps[1].c = 1);
+    breaks("leave [0, 4)", |p| read_of(p).maps[1].c = -1);
+    breaks("a divisor needs a pad", |p| read_of(p).maps[1].d = 2);
+    let mut padded = linear();
+    (read_of(&mut padded).maps[1].c, read_of(&mut padded).pad) = (1, Some(0));
+    load(&encode(&padded)).unwrap();
+    breaks("more than 1048576 products", |p| {
+        let term = &mut dot_of(p).terms[0];
+        (term.window, term.a, term.b) = (vec![1 << 10, (1 << 10) + 1], FULL, FULL);
+    });
+    breaks("more than 1048576 products", |p| {
+        let term = Term { window: vec![1 << 19], a: FULL, b: FULL };
+        dot_of(p).terms = vec![term.clone(), term.clone(), term];
+    });
+    breaks("only max and argmax", |p| {
+        let operands = vec![dot_of(p).terms[0].a.clone()];
+        p.ops[0].kind = OpKind::Pick(Pick { mode: PickMode::Copy, window: vec![4], operands });
+    });
+    breaks("has no axis 2", |p| {
+        let Operand::Read(source) = dot_of(p).terms[0].a.clone() else { panic!() };
+        p.ops[0].kind = OpKind::Gather(Gather { axis: 2, source, index: Operand::Const(0) });
+    });
+}
+
+#[test]
+fn limits_of_counts() {
+    let mut program = linear();
+    program.tables =
+        (0..257).map(|_| Table { name: "t".into(), lo: 0, entries: vec![0] }).collect();
+    refused(&program, "too many tables");
+    let mut program = linear();
+    program.tensors = vec![program.tensors[0].clone(); 4097];
+    refused(&program, "too many tensors");
+    let mut program = linear();
+    program.ops = vec![program.ops[0].clone(); 4097];
+    refused(&program, "too many ops");
+}
+
+#[test]
+fn weights_follow_what_a_gate_feeds() {
+    // x -> pool (own 1, 2 gates) -> dense (own 2, 3 gates): a pool gate carries half of 3·2·2/2.
+    let mut b = Builder::default();
+    let x = b.tensor(Role::Input, 1, &[2]);
+    let w = b.tensor(Role::Weight, 1, &[3, 2]);
+    let pooled = b.tensor(Role::Value, 1, &[2]);
+    let y = b.tensor(Role::Value, 1, &[3]);
+    let single = |a| Term { window: vec![], a, b: FULL };
+    b.op(pooled, &[2], OpKind::Dot(dot(vec![single(read(x, &[2], &[by_i(0)]))], 1)));
+    let term = Term {
+        window: vec![2],
+        a: read(pooled, &[2], &[by_k(0)]),
+        b: read(w, &[3, 2], &[by_i(0), by_k(0)]),
+    };
+    b.op(y, &[3], OpKind::Dot(dot(vec![term], 8)));
+    let checked = b.load();
+    assert_eq!((checked.own, checked.gate_weight), (vec![1, 2], vec![3, 2]));
+    assert_eq!((checked.step_weight, checked.step_macs), (2 * 3 + 3 * 2, 2 + 6));
+}
+
+#[test]
+fn weights_cross_a_state_link_once() {
+    let mut program = stateful();
+    // Two more terms read the state: own 6, and each of the 6 state elements feeds all of the first row.
+    let term = Term { window: vec![6], a: read(3, &[6], &[by_k(0)]), b: FULL };
+    dot_of(&mut program).terms.push(term);
+    let checked = load(&encode(&program)).unwrap();
+    // feed(state) = ceil((6·10·6/10 + 6·10·10/10)/6) = 16 in the first pass; own is 10.
+    assert_eq!((checked.own, checked.gate_weight), (vec![10], vec![16]));
+}
+
+#[test]
+fn a_step_that_is_too_heavy_is_refused() {
+    // Each op squares what it reads, so each weighs twice as much as the next.
+    let squares = |ops: usize| {
+        let mut b = Builder::default();
+        let mut previous = b.tensor(Role::Input, 1, &[1]);
+        for _ in 0..ops {
+            let next = b.tensor(Role::Value, 1, &[1]);
+            let x = read(previous, &[1], &[by_i(0)]);
+            b.op(
+                next,
+                &[1],
+                OpKind::Dot(dot(vec![Term { window: vec![], a: x.clone(), b: x }], 7)),
+            );
+            previous = next;
+        }
+        b.finish()
+    };
+    assert_eq!(load(&encode(&squares(55))).unwrap().step_weight, (1 << 55) - 1);
+    refused(&squares(56), "the weight of a step is too large");
+    refused(&squares(300), "the weight of a step is too large");
+}
+
+#[test]
+fn live_gates_are_those_that_the_output_needs() {
+    let mut dead = 0;
+    for seed in 0..400 {
+        let mut program = random(seed);
+        program.outputs.retain(|port| port.tensor == program.ops.last().unwrap().out);
+        let mut live: Vec<Vec<bool>> =
+            program.tensors.iter().map(|t| vec![false; t.size()]).collect();
+        live[program.outputs[0].tensor].fill(true);
+        for op in program.ops.iter().rev() {
+            let alive = live[op.out].clone();
+            for gate in (0..op.gates()).filter(|&gate| alive[gate]) {
+                reads(&program, op, gate, None, &mut |tensor, offset| live[tensor][offset] = true);
+            }
+        }
+        let counts = |op: &Op| live[op.out].iter().filter(|&&alive| alive).count() as u64;
+        let expected: Vec<u64> = program.ops.iter().map(counts).collect();
+        assert_eq!(liveness::live_gates(&program), expected);
+        dead += program
+            .ops
+            .iter()
+            .zip(expected)
+            .filter(|(op, l)| *l > 0 && *l < op.gates() as u64)
+            .count();
+    }
+    assert!(dead > 20, "the programs have partly dead ops");
+}
+
+#[test]
+fn a_program_without_dead_gates_is_live_in_full_and_a_dead_op_is_refused() {
+    assert_eq!(load(&encode(&linear())).unwrap().live, LIVE_SCALE);
+    // The second op reads the pad only.
+    let mut b = Builder::default();
+    let x = b.tensor(Role::Input, 1, &[4]);
+    let y = b.tensor(Role::Value, 1, &[4]);
+    let z = b.tensor(Role::Value, 1, &[4]);
+    let copy = |tensor: usize, c: i32| {
+        let Operand::Read(mut operand) = read(tensor, &[4], &[map(Some(0), 1, None, 0, c)]) else {
+            panic!()
+        };
+        operand.pad = Some(0);
+        let operands = vec![Operand::Read(operand)];
+        OpKind::Pick(Pick { mode: PickMode::Copy, window: vec![], operands })
+    };
+    b.op(y, &[4], copy(x, 0));
+    b.op(z, &[4], copy(y, 3));
+    b.program().outputs.remove(0);
+    let mut program = b.finish();
+    // 1 of 4 gates of the first op is live, at equal weights: 5/8.
+    assert_eq!(load(&encode(&program)).unwrap().live, 640);
+    program.ops[1].kind = copy(y, 4);
+    refused(&program, "no gate reaches an output");
+}

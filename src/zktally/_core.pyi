@@ -1,0 +1,225 @@
+"""The Rust core: programs, commitments, the fast prover and the fast verifier.
+
+Every refusal is a `CoreError`. Long calls release the interpreter lock. Sections are those of
+docs/protocol.md.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Integers = NDArray[Any]
+
+class CoreError(Exception):
+    """A refusal, with `args` = (code, message, expected, received); the last two may be None."""
+
+    args: tuple[str, str, str | None, str | None]
+
+class BuildInfo(TypedDict):
+    """Version and target of the build, lanes that hash at once, threads of the machine."""
+
+    version: str
+    target: str
+    lanes: int
+    threads: int
+
+class Statement(TypedDict):
+    """What a run commits to: digests and keys of 32 bytes, packed inputs and outputs."""
+
+    steps: int
+    chain_root: bytes
+    input_root: bytes
+    initial_state: bytes
+    final_state: bytes
+    prf_seed: bytes
+    input_key: bytes
+    inputs: bytes
+    outputs: bytes
+
+def build_info() -> BuildInfo:
+    """Facts about this build."""
+
+@final
+class Program:
+    """A program that passed every rule of sections 1 to 3.
+
+    Raises:
+        CoreError: `program.malformed`, `program.invalid`.
+    """
+
+    def __new__(cls, data: bytes) -> Program: ...
+    @property
+    def program_id(self) -> bytes:
+        """32 bytes of SHA-256 (section 4, Identities)."""
+
+    def facts(self) -> str:
+        """JSON: name, batch, step_weight, step_macs, live (of 1024), tensors, tables, ops with
+        gates, own, weight and macs of a gate, bounds (section 2), ports, states."""
+
+@final
+class Model:
+    """A program with its weights, committed (section 4).
+
+    Args:
+        program: a program, or its bytes.
+        weights: one array per weight tensor in tensor order; int8, int16 or int32 for width 1, 2
+            or 3, of the tensor's size, inside its declared range.
+        key: 32 bytes, 8 canonical field elements; zero for a public model.
+        threads: of this model's runs; 0 for all cores.
+
+    Raises:
+        CoreError: `program.malformed`, `program.invalid`, `usage`, `usage.input`.
+    """
+
+    def __new__(
+        cls, program: Program | bytes, weights: Sequence[_Integers], key: bytes, threads: int = 0
+    ) -> Model: ...
+    @property
+    def weights_root(self) -> bytes:
+        """The digest of all weights, 32 bytes."""
+
+    @property
+    def model_id(self) -> bytes:
+        """32 bytes of SHA-256 over program id and weights root."""
+
+    @property
+    def weight_roots(self) -> list[bytes]:
+        """The root of each weight tensor, in tensor order, 32 bytes each."""
+
+@final
+class Run:
+    """A chain of steps of one model under one run key.
+
+    Args:
+        model: the committed model.
+        run_key: 32 bytes, 8 canonical field elements. Used twice, it repeats salts.
+        prf_seed: likewise, for programs with prf tensors; else None.
+        initial_state: one array per state tensor in tensor order.
+        keep_bytes: memory for traces and trees. Executed steps beyond it are executed and committed
+            again when they are opened; the proof is the same.
+
+    Raises:
+        CoreError: `usage`, `usage.input`.
+    """
+
+    def __new__(
+        cls,
+        model: Model,
+        run_key: bytes,
+        prf_seed: bytes | None,
+        initial_state: Sequence[_Integers],
+        keep_bytes: int = ...,
+    ) -> Run: ...
+    def execute(self, inputs: Sequence[_Integers]) -> None:
+        """Execute one step on one array per input tensor, in tensor order.
+
+        Raises:
+            CoreError: `usage.input` for another number, dtype, size or range.
+        """
+
+    def push(self, inputs: Sequence[_Integers], values: Sequence[_Integers]) -> None:
+        """Append a step executed elsewhere: its input and value tensors, each in tensor order.
+
+        Sizes, dtypes and ranges are checked, not the arithmetic.
+
+        Raises:
+            CoreError: `usage`, `usage.input`.
+        """
+
+    def commit(self) -> None:
+        """Build the trees of all steps that have none yet."""
+
+    def statement(self) -> Statement:
+        """Commit, then the digests and packed values of all steps.
+
+        Raises:
+            CoreError: `usage` without steps.
+        """
+
+    def open(self, journal: bytes) -> bytes:
+        """The proof section for a journal about all steps of this run.
+
+        Raises:
+            CoreError: the codes of a journal that does not decode or fit; `verify.too-large`.
+        """
+
+    def values(self, step: int, tensor: int) -> _Integers:
+        """The values of an input or value tensor in a step, in its shape.
+
+        Raises:
+            CoreError: `usage` where there is no such step or tensor.
+        """
+
+def verify_fast(
+    receipt: bytes,
+    expectations_json: str,
+    inputs: Mapping[str, NDArray[Any]] | None = None,
+    threads: int = 0,
+) -> tuple[str, dict[str, NDArray[np.float32] | NDArray[np.int64]]]:
+    """Judge a receipt (section 6).
+
+    Args:
+        receipt: its bytes.
+        expectations_json: an object with model_id (hex), modes (list of names), min_bits,
+            max_delta_ppm, max_delta_step_ppm (or null), outputs_exact, audience (or null), nonce (hex
+            or null), initial_state and input_root (hex or null).
+        inputs: a dict of arrays by port name: floats, or integers of at most 64 bits; [items, ...],
+            for a port without batch axis [steps, ...].
+        threads: 0 for all cores.
+
+    Returns:
+        The facts as JSON, and the outputs by port name: float32 (dequantised) or int64,
+        [items, ...], for a port without batch axis [steps, ...].
+
+    Raises:
+        CoreError: every code of section 6; `usage`, `usage.input` for wrong arguments.
+    """
+
+def journal_encode(text: str) -> bytes:
+    """The bytes of a journal from JSON: the fields of docs/receipt-format.md as mode, program_id,
+    weights_root, steps, items, delta_ppm, delta_step_ppm, lambda, exact, chain_root, input_root,
+    initial_state, final_state, prf_seed, input_key, inputs, outputs, audience, nonce; bytes in hex.
+
+    Raises:
+        CoreError: `usage` for a field that is missing or has a wrong type.
+    """
+
+def journal_decode(bytes: bytes) -> str:
+    """A journal as JSON, the inverse of `journal_encode`.
+
+    Raises:
+        CoreError: `receipt.*`.
+    """
+
+def poseidon2_16(state: Sequence[int]) -> list[int]:
+    """Poseidon2 of width 16 on canonical elements."""
+
+def poseidon2_24(state: Sequence[int]) -> list[int]:
+    """Poseidon2 of width 24 on canonical elements."""
+
+def sponge(domain: int, aux: int, input: Sequence[int]) -> bytes:
+    """`H(domain, aux, input)`, 32 bytes."""
+
+def compress(left: bytes, right: bytes) -> bytes:
+    """`C(left, right)`, 32 bytes."""
+
+def keyed(x: Sequence[int]) -> list[int]:
+    """`F(x)` on 16 elements."""
+
+def tensor_root(
+    values: _Integers,
+    shape: Sequence[int],
+    width: int,
+    order: Sequence[int],
+    trailing: int,
+    piece: int,
+    salt_key: bytes,
+    position: int,
+    tensor: int,
+) -> bytes:
+    """The root of row-major values in this layout, salted under a key, 32 bytes."""
+
+def sample_count(u: int, r: int, n: int, lam: int) -> int | None:
+    """`s(u, r, n, λ)`, None above 2^24."""

@@ -1,0 +1,116 @@
+"""A receipt taken apart into the fields of docs/receipt-format.md, and put together again.
+
+What is opened follows from the journal, so taking apart runs the plan; putting together does not.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+
+import numpy as np
+from zktally.verifier.journal import Journal
+from zktally.verifier.openings import Proof, Trees
+from zktally.verifier.program.checked import load
+from zktally.verifier.receipt import split_receipt
+from zktally.verifier.sampling import Counts, make_plan, sample_seed
+
+MAGIC = b"ZKTALLY\x01"
+
+FIELDS = {
+    "version": (0, 2),
+    "mode": (2, 1),
+    "program id": (3, 32),
+    "weights root": (35, 32),
+    "steps": (67, 4),
+    "items": (71, 4),
+    "delta": (75, 4),
+    "delta per step": (79, 4),
+    "lambda": (83, 2),
+    "exact": (85, 2),
+    "chain root": (87, 32),
+    "input root": (119, 32),
+    "initial state": (151, 32),
+    "final state": (183, 32),
+    "prf seed": (215, 32),
+    "input key flag": (247, 1),
+    "input key": (248, 32),
+    "inputs flag": (280, 1),
+    "inputs length": (281, 4),
+}
+"""Offset and length of the fields of a journal without exact ops, and with published inputs."""
+
+
+@dataclass
+class Opening:
+    """What is sent of one tree."""
+
+    name: str
+    leaves: list[bytes] = field(default_factory=list)
+    salts: list[bytes] = field(default_factory=list)
+    siblings: list[bytes] = field(default_factory=list)
+
+
+@dataclass
+class Parts:
+    """All fields of a receipt, to be changed at will."""
+
+    program: bytes
+    journal: bytes
+    roots: dict[str, bytes]
+    seed: bytes
+    openings: dict[str, Opening]
+
+    @property
+    def sections(self) -> list[bytes]:
+        """Program, journal, proof."""
+        proof = b"".join(self.roots.values()) + self.seed
+        for tree in self.openings.values():
+            pairs = zip(tree.leaves, tree.salts, strict=True)
+            proof += b"".join(leaf + salt for leaf, salt in pairs) + b"".join(tree.siblings)
+        return [self.program, self.journal, proof]
+
+    def encode(self) -> bytes:
+        """The receipt."""
+        return join(*self.sections)
+
+    def overwrite(self, name: str, data: bytes) -> bytes:
+        """The receipt with one field of the journal overwritten."""
+        start, length = FIELDS[name]
+        if len(data) != length:
+            raise ValueError(f"{name} has {length} bytes")
+        journal = self.journal[:start] + data + self.journal[start + length :]
+        return join(self.program, journal, self.sections[2])
+
+
+def join(*sections: bytes) -> bytes:
+    """A receipt of any sections, whatever is in them."""
+    return MAGIC + b"".join(struct.pack("<I", len(part)) + part for part in sections)
+
+
+def dissect(receipt: bytes) -> Parts:
+    """Take a good receipt apart."""
+    sections = split_receipt(receipt)
+    journal = Journal.decode(sections.journal)
+    checked = load(bytes(sections.program))
+    plan = make_plan(Counts(checked, journal), sample_seed(sections.journal))
+    trees = Trees(checked.program, journal.steps)
+    proof = Proof.parse(sections.proof, trees, plan)
+    names = [trees.describe(tree) for tree in range(len(trees))]
+    openings: dict[str, Opening] = {}
+    for row, tree in enumerate(proof.tree):
+        opening = openings.setdefault(names[tree], Opening(names[tree]))
+        length = int(proof.lengths[row])
+        opening.leaves.append(proof.packed(np.array([row]), length)[0].tobytes())
+        opening.salts.append(proof.salts[row].astype("<u4").tobytes())
+    siblings = [digest.astype("<u4").tobytes() for digest in proof.siblings]
+    for tree, count in enumerate(proof.openings.sibling_counts):
+        if count:
+            openings[names[tree]].siblings = [siblings.pop(0) for _ in range(count)]
+    return Parts(
+        program=bytes(sections.program),
+        journal=bytes(sections.journal),
+        roots=dict(zip(names, (root.astype("<u4").tobytes() for root in proof.roots), strict=True)),
+        seed=b"" if proof.prf_seed is None else proof.prf_seed.astype("<u4").tobytes(),
+        openings=openings,
+    )

@@ -1,0 +1,218 @@
+"""Tamperings of the statement, each opened by the prover for what it says then."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import fields
+
+from anatomy import dissect, join
+from forger import committed, receipt_of, reopened, run, victim
+from registry import tampering
+from zktally.verifier.journal import Journal
+from zktally.verifier.policy import Policy
+
+OTHER = struct.pack("<8I", *range(1, 9))
+
+DIGESTS = {
+    "program_id": "verify.program-mismatch",
+    "weights_root": "verify.model-mismatch",
+    "chain_root": "verify.chain-root",
+    "input_root": "verify.input-root",
+    "initial_state": "verify.initial-state",
+    "final_state": "verify.final-state",
+    "prf_seed": "verify.prf-seed",
+    "input_key": "verify.input-mismatch",
+}
+for name, code in DIGESTS.items():
+    tampering(f"journal: another {name}", code)(
+        lambda name=name: reopened("kinds", **{name: OTHER})
+    )
+
+for name in ("initial_state", "final_state", "prf_seed"):
+    tampering(f"journal: {name} of a program that has none", "receipt.non-canonical", "dense")(
+        lambda name=name: reopened("dense", **{name: OTHER})
+    )
+
+
+def restated(base: str, **fields: object) -> bytes:
+    """Other words over the old openings: for statements that no prover could open."""
+    parts = dissect(receipt_of(base))
+    statement = committed(base).journal
+    values = {**vars(statement), **fields}
+    return join(parts.program, Journal(**values).encode(), parts.sections[2])
+
+
+assert {field.name for field in fields(Journal)} == set(vars(committed("dense").journal))
+
+UNFIT = {
+    "one step more": ("dense", {"steps": 3}),
+    "one step less": ("dense", {"steps": 1}),
+    "more items than slots": ("dense", {"items": 5}),
+    "a whole step of padding": ("dense", {"items": 2}),
+    "outputs of one step": ("dense", {"outputs": b"\x80" * 8}),
+    "no outputs": ("dense", {"outputs": b""}),
+    "inputs of one step": ("dense", {"inputs": b"\x80" * 12}),
+    "no inputs": ("dense", {"inputs": b""}),
+    "an exact op that does not exist": ("dense", {"exact": (1,)}),
+    "an exact op that is flagged already": ("kinds", {"exact": (2,)}),
+    "exact ops out of order": ("kinds", {"exact": (4, 3)}),
+    "an exact op twice": ("kinds", {"exact": (3, 3)}),
+    "inputs without the key of their salts": ("dense", {"input_key": None}),
+    "no steps": ("dense", {"steps": 0}),
+    "no items": ("dense", {"items": 0}),
+    "too many steps": ("dense", {"steps": 2**20 + 1}),
+    "no delta": ("dense", {"delta_ppm": 0}),
+    "delta above one half": ("dense", {"delta_ppm": 500_001}),
+    "delta per step above one half": ("dense", {"delta_step_ppm": 500_001}),
+    "no bits": ("dense", {"bits": 0}),
+    "too many bits": ("dense", {"bits": 257}),
+    "an empty audience": ("dense", {"audience": ""}),
+    "an audience of 257 bytes": ("dense", {"audience": "a" * 257}),
+    "an empty nonce": ("dense", {"nonce": b""}),
+    "a nonce of 65 bytes": ("dense", {"nonce": bytes(65)}),
+}
+for name, (base, changes) in UNFIT.items():
+    tampering(f"journal: {name}", "receipt.non-canonical", base)(
+        lambda base=base, changes=changes: restated(base, **changes)
+    )
+
+
+@tampering("padding sold as an item", "verify.input-mismatch", "dense")
+def _():
+    honest = committed("dense")
+    return reopened("dense", items=4), victim("dense", inputs=honest.inputs)
+
+
+@tampering("an item sold as padding", "verify.input-mismatch", "average")
+def _():
+    """Without a batch axis each step is an item; a run of two is not the run of three."""
+    honest = committed("average")
+    shorter = run("average")
+    shorter.steps = shorter.items = 2
+    shorter.trace.pop()
+    return shorter.commit().receipt(), victim("average", inputs=honest.inputs)
+
+
+@tampering("inputs kept private from a caller who has them", "verify.input-mismatch", "checkable")
+def _():
+    honest = committed("checkable")
+    return reopened("checkable", input_key=None), victim("checkable", inputs=honest.inputs)
+
+
+@tampering("inputs of another caller", "verify.input-mismatch", "dense")
+def _():
+    inputs = {"x": committed("dense").inputs["x"] + 0.05}
+    return receipt_of("dense"), victim("dense", inputs=inputs)
+
+
+@tampering("inputs with another root", "verify.input-mismatch", "dense")
+def _():
+    return receipt_of("dense"), victim("dense", input_root=OTHER)
+
+
+@tampering("another initial state than the caller's", "verify.state-mismatch", "average")
+def _():
+    return receipt_of("average"), victim("average", initial_state=OTHER)
+
+
+@tampering("published inputs that are not the committed ones", "verify.input-mismatch", "dense")
+def _():
+    inputs = bytearray(committed("dense").journal.inputs)
+    inputs[7] ^= 1
+    return reopened("dense", inputs=bytes(inputs))
+
+
+@tampering("published inputs out of range", "verify.range")
+def _():
+    inputs = bytearray(committed("kinds").journal.inputs)
+    inputs[-1] = 0x80 + 7  # a word of [0, 6]
+    return reopened("kinds", inputs=bytes(inputs))
+
+
+def _spoiled_outputs(at: int) -> bytes:
+    outputs = bytearray(committed("kinds").journal.outputs)
+    outputs[at] ^= 1
+    return reopened("kinds", outputs=bytes(outputs))
+
+
+_at = 0
+for port in committed("kinds").program.outputs:
+    tampering(f"journal: another output {port.name}", "verify.outputs")(
+        lambda at=_at: _spoiled_outputs(at)
+    )
+    tensor = committed("kinds").program.tensors[port.tensor]
+    _at += tensor.size * tensor.width
+
+
+@tampering("journal: outputs of two steps exchanged", "verify.outputs")
+def _():
+    outputs = committed("kinds").journal.outputs
+    half = len(outputs) // 2
+    return reopened("kinds", outputs=outputs[half:] + outputs[:half])
+
+
+@tampering("journal: an output of a padded item", "verify.outputs", "dense")
+def _():
+    """Padding is cut off for the caller, and checked all the same."""
+    outputs = bytearray(committed("dense").journal.outputs)
+    outputs[-1] ^= 1
+    return reopened("dense", outputs=bytes(outputs))
+
+
+# Claims, opened for what they say: refused by policy.
+
+POLICY = {
+    "fewer bits": ("policy.bits", "sampled", {"bits": 7}),
+    "a larger delta": ("policy.delta", "sampled", {"delta_ppm": 400_001}),
+    "a larger delta per step": ("policy.delta-step", "demanding", {"delta_step_ppm": 500_000}),
+    "no delta per step": ("policy.delta-step", "sampled", {"delta_step_ppm": 0}),
+    "no exact ops": ("policy.exact", "exact", {"exact": ()}),
+    "another audience": ("verify.audience-mismatch", "dense", {"audience": "the auditors"}),
+    "no audience": ("verify.audience-mismatch", "dense", {"audience": None}),
+    "an audience nobody asked for": ("verify.audience-mismatch", "kinds", {"audience": "you"}),
+    "another nonce": ("verify.nonce-mismatch", "dense", {"nonce": b"\x01\x02\x00"}),
+    "no nonce": ("verify.nonce-mismatch", "dense", {"nonce": None}),
+    "a nonce nobody asked for": ("verify.nonce-mismatch", "kinds", {"nonce": b"\0"}),
+}
+for name, (code, base, changes) in POLICY.items():
+    tampering(f"claims: {name}", code, base)(
+        lambda base=base, changes=changes: reopened(base, **changes)
+    )
+
+
+@tampering("claims: a mode that the caller refuses", "policy.mode", "dense")
+def _():
+    policy = Policy(max_delta=0.5, min_bits=1, modes=("strict",))
+    return receipt_of("dense"), victim("dense", policy=policy)
+
+
+@tampering("claims: more samples than anyone can draw", "verify.too-large", "dense")
+def _():
+    return restated("dense", delta_ppm=1, bits=256)
+
+
+@tampering("replay to another audience", "verify.audience-mismatch", "dense")
+def _():
+    return receipt_of("dense"), victim("dense", audience="somebody else")
+
+
+@tampering("replay of an answer to another challenge", "verify.nonce-mismatch", "dense")
+def _():
+    return receipt_of("dense"), victim("dense", nonce=b"\x01\x03")
+
+
+# Better claims over old openings: the samples follow from the claims.
+
+STALE = {
+    "more bits": ("receipt.truncated", {"bits": 9}),
+    "a smaller delta": ("receipt.truncated", {"delta_ppm": 300_000}),
+    "a smaller delta per step": ("receipt.truncated", {"delta_step_ppm": 300_000}),
+    "an exact op": ("receipt.truncated", {"exact": (0,)}),
+    "a fresh nonce": ("verify.opening", {"nonce": b"\0"}),
+}
+for name, (code, changes) in STALE.items():
+
+    @tampering(f"old openings under new claims: {name}", code, "sampled")
+    def _(changes=changes):
+        nonce = changes.get("nonce")
+        return restated("sampled", **changes), victim("sampled", nonce=nonce)

@@ -1,0 +1,161 @@
+"""Sample counts, streams and the plan of gates to check."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import programs
+import pytest
+from zktally.verifier.errors import ZktallyError
+from zktally.verifier.journal import ZERO_DIGEST, Journal
+from zktally.verifier.program.checked import check
+from zktally.verifier.program.types import gates
+from zktally.verifier.sampling import Counts, draw, log2_inverse, make_plan, sample_count
+
+SEED = bytes(range(32))
+
+
+def journal(**fields):
+    base = {
+        "mode": 0, "program_id": ZERO_DIGEST, "weights_root": ZERO_DIGEST, "steps": 1, "items": 2,
+        "delta_ppm": 50_000, "delta_step_ppm": 0, "bits": 128, "exact": (),
+        "chain_root": ZERO_DIGEST, "input_root": ZERO_DIGEST, "initial_state": ZERO_DIGEST,
+        "final_state": ZERO_DIGEST, "prf_seed": ZERO_DIGEST, "input_key": None, "inputs": None,
+        "outputs": b"", "audience": None, "nonce": None,
+    }  # fmt: skip
+    return Journal(**{**base, **fields})
+
+
+@pytest.fixture(scope="module")
+def conv():
+    return check(programs.conv()[0])
+
+
+@pytest.mark.parametrize(
+    ("ppm", "samples"), [(100_000, 843), (50_000, 1730), (10_000, 8828), (500_000, 128)]
+)
+def test_published_sample_counts(ppm, samples):
+    assert sample_count(ppm, 1, 1, 128) == samples
+
+
+def test_padding_raises_the_count():
+    assert sample_count(50_000, 1, 8, 128) > sample_count(50_000, 8, 8, 128)
+
+
+@pytest.mark.parametrize("x", [1, 3, 499, 500])
+@pytest.mark.parametrize("y", [1000, 1_000_003, 10**24 + 7])
+def test_the_logarithm_is_never_too_large(x, y):
+    exact = -math.log1p(-x / y) / math.log(2)
+    found = log2_inverse(x, y) / 2**48
+    assert exact * (1 - 1e-6) - 2**-47 < found <= exact * (1 + 1e-12)
+
+
+def test_words_of_a_stream():
+    def word(block, k):
+        head = b"zktally sample v1\0" + SEED + (3).to_bytes(4, "little")
+        block_hash = hashlib.sha256(head + block.to_bytes(8, "little")).digest()
+        return int.from_bytes(block_hash[8 * k : 8 * k + 8], "little")
+
+    words = [word(n // 4, n % 4) for n in range(9)]
+    assert draw(SEED, 3, 1000, 9).tolist() == [w % 1000 for w in words]
+    bound = 2**63 - 1
+    kept = [w % bound for w in words if w < 2**64 // bound * bound]
+    assert draw(SEED, 3, bound, len(kept)).tolist() == kept
+    half = 2**63 + 1  # skips nearly half of the words
+    assert draw(SEED, 3, half, 3).tolist() == [w for w in words if w < half][:3]
+
+
+def test_draws_are_continued_over_runs_of_words(monkeypatch):
+    whole = draw(SEED, 1, 10**6, 100).tolist()
+    monkeypatch.setattr("zktally.verifier.sampling._MAX_WORDS", 7)
+    assert draw(SEED, 1, 10**6, 100).tolist() == whole
+
+
+def test_gates_are_drawn_by_weight(conv):
+    steps = 40
+    counts = Counts(conv, journal(steps=steps, items=2 * steps, bits=256, delta_ppm=500_000))
+    plan = make_plan(counts, SEED)
+    places = draw(SEED, 0, steps * conv.weights.step_weight, counts.samples).tolist()
+    expected = set()
+    for place in places:
+        step, rest = divmod(place, conv.weights.step_weight)
+        for c, op in enumerate(conv.program.ops):
+            share = gates(op) * conv.weights.weight[c]
+            if rest < share:
+                expected.add((c, step, rest // conv.weights.weight[c]))
+                break
+            rest -= share
+    for c, op in enumerate(conv.program.ops):
+        even = draw(SEED, 1 + c, steps * gates(op), counts.samples_per_op).tolist()
+        expected |= {(c, *divmod(r, gates(op))) for r in even}
+    found = [
+        (c, step, gate)
+        for c in range(len(conv.program.ops))
+        if not counts.enumerated[c]
+        for step, numbers in plan.steps_of(c)
+        for gate in numbers.tolist()
+    ]
+    assert found == sorted(found)
+    assert set(found) == {entry for entry in expected if not counts.enumerated[entry[0]]}
+    assert (
+        len(found)
+        == len(set(found))
+        == plan.checked_gates
+        - sum(steps * gates(op) for c, op in enumerate(conv.program.ops) if counts.enumerated[c])
+    )
+
+
+def test_a_bound_per_step_draws_in_every_step(conv):
+    claim = journal(steps=30, items=59, delta_ppm=500_000, bits=1, delta_step_ppm=400_000)
+    counts = Counts(conv, claim)
+    assert counts.samples_of_last_step > counts.samples_per_step > 0
+    assert not any(counts.enumerated)
+    plan = make_plan(counts, SEED)
+    covered = Counter(step for c in range(2) for step, _ in plan.steps_of(c))
+    assert set(covered) == set(range(30))
+
+
+def test_ops_are_enumerated_by_flag_list_or_count(conv):
+    sparse = journal(steps=30, items=60, delta_ppm=500_000, bits=1)
+    assert Counts(conv, sparse).enumerated == (False, False)
+    assert Counts(conv, replace(sparse, exact=(1,))).enumerated == (False, True)
+    assert Counts(conv, journal()).enumerated == (True, True)
+    flagged = check(
+        replace(conv.program, ops=(replace(conv.program.ops[0], exact=True), conv.program.ops[1]))
+    )
+    assert Counts(flagged, sparse).enumerated == (True, False)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"delta_ppm": 1, "bits": 256},
+        {"delta_step_ppm": 1, "bits": 256},
+        {"delta_ppm": 500_000, "delta_step_ppm": 100, "steps": 2**10, "items": 2**11},
+        {"steps": 2**20, "items": 2**21, "delta_ppm": 500_000, "delta_step_ppm": 500_000},
+    ],
+)
+def test_too_much_work_is_refused_before_any_draw(conv, fields, monkeypatch):
+    monkeypatch.setattr("zktally.verifier.sampling.draw", None)
+    with pytest.raises(ZktallyError) as refused:
+        make_plan(Counts(conv, journal(**fields)), SEED)
+    assert refused.value.code == "verify.too-large"
+
+
+def test_limits_on_weight_and_reads(conv, monkeypatch):
+    for limit in ("MAX_CHAIN_WEIGHT", "MAX_READS"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"zktally.verifier.sampling.{limit}", 5)
+            with pytest.raises(ZktallyError) as refused:
+                make_plan(Counts(conv, journal()), SEED)
+            assert refused.value.code == "verify.too-large"
+
+
+def test_draws_look_uniform():
+    counts = np.bincount(draw(SEED, 9, 10, 20_000).astype(int), minlength=10)
+    chi_squared = ((counts - 2000) ** 2 / 2000).sum()
+    assert chi_squared < 27.9  # 99.9 % at 9 degrees of freedom
