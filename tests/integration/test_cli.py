@@ -114,7 +114,7 @@ def test_private_weights_need_reveal(zktally: Zktally, files: Files) -> None:
 
 @pytest.mark.parametrize("visibility", ["private", "checkable", "public"])
 def test_visibility_of_inputs(zktally: Zktally, files: Files, visibility: str) -> None:
-    receipt = files.folder / f"{visibility}.receipt"
+    receipt = files.folder / f"inputs-{visibility}.receipt"
     done = zktally(
         "prove", files.model, "--input", files.images, "--inputs", visibility, "-o", receipt
     )

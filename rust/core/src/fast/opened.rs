@@ -12,7 +12,7 @@ use crate::hash::keys::{PRF_PER_CALL, Salt, prf_value};
 use crate::hash::packing::hash_all;
 use crate::hash::poseidon::canonical_elements;
 use crate::hash::{Digest, Key, multiproof, unpack};
-use crate::program::{LayoutMap, Source, Tensor, Values};
+use crate::program::{LayoutMap, Run, Source, Tensor, Values};
 
 const CODES: Codes = Codes {
     short: "receipt.truncated",
@@ -274,16 +274,20 @@ impl<'a> StepValues<'a> {
         self.trees[tensor].get()
     }
 
-    fn opened(&self, tensor: usize, layout: &LayoutMap, offset: usize) -> Option<i64> {
-        let width = self.prepared.checked.program.tensors[tensor].width;
-        let (leaf, slot) = layout.locate(offset);
+    /// Packed values of an opened leaf.
+    fn leaf(&self, tensor: usize, leaf: usize) -> Option<&'a [u8]> {
         let (last, mut values) = self.leaf[tensor].get();
         if last != leaf {
             let tree = self.tree(tensor)?;
             values = tree.values(tree.leaves.binary_search(&leaf).ok()?);
             self.leaf[tensor].set((leaf, values));
         }
-        values.get(slot * width..(slot + 1) * width).map(|bytes| unpack(bytes).into())
+        Some(values)
+    }
+
+    fn not_opened(&self, tensor: usize) -> Error {
+        let name = &self.prepared.checked.program.tensors[tensor].name;
+        Error::new("verify.opening", format!("{name} in step {} is not opened", self.step))
     }
 
     fn prf(&self, tensor: usize, domain: u32, lo: i32, hi: i32, offset: usize) -> Option<i64> {
@@ -305,20 +309,31 @@ pub fn prf_bits(lo: i32, hi: i32) -> u32 {
 
 impl Values for StepValues<'_> {
     fn value(&self, tensor: usize, offset: usize) -> Result<i64> {
+        let mut out = Vec::with_capacity(1);
+        self.values(tensor, Run { start: offset, step: 1, len: 1 }, &mut out)?;
+        Ok(out[0])
+    }
+
+    fn values(&self, tensor: usize, run: Run, out: &mut Vec<i64>) -> Result<()> {
         let declared = &self.prepared.checked.program.tensors[tensor];
-        let value = match (&declared.source, &self.prepared.layouts[tensor]) {
-            (Source::Prf { domain }, _) => {
-                self.prf(tensor, *domain, declared.lo, declared.hi, offset)
+        let not_opened = || self.not_opened(tensor);
+        if let Source::Prf { domain } = &declared.source {
+            for j in 0..run.len {
+                let offset = run.start.wrapping_add_signed(run.step * j as isize);
+                let value = self.prf(tensor, *domain, declared.lo, declared.hi, offset);
+                out.push(value.ok_or_else(not_opened)?);
             }
-            (_, Some(layout)) => self.opened(tensor, layout, offset),
-            _ => None,
-        };
-        value.ok_or_else(|| {
-            let step = self.step;
-            Error::new(
-                "verify.opening",
-                format!("{} at {offset} in step {step} is not opened", declared.name),
-            )
+            return Ok(());
+        }
+        let width = declared.width;
+        self.prepared.parts(tensor, run, |leaf, slot, len| {
+            let values = self.leaf(tensor, leaf).ok_or_else(not_opened)?;
+            let packed = values.get(slot * width..(slot + len) * width).ok_or_else(not_opened)?;
+            match width {
+                1 => out.extend(packed.iter().map(|&byte| i64::from(byte) - 128)),
+                _ => out.extend(packed.chunks_exact(width).map(|value| i64::from(unpack(value)))),
+            }
+            Ok(())
         })
     }
 }

@@ -10,11 +10,11 @@ use super::sampling::{Draw, Plan};
 use crate::error::{Error, Result};
 use crate::hash::Digest;
 use crate::hash::multiproof::sibling_count;
-use crate::program::{Checked, GatePlan, LayoutMap, Role, Source};
+use crate::program::{Checked, GatePlan, LayoutMap, Role, Run, Source, Tensor};
 
 pub const SALT_BYTES: usize = 20;
 /// Gates that one task looks at.
-const GATES_PER_TASK: usize = 1024;
+const GATES_PER_TASK: usize = 256;
 /// Marks above which a task drops repetitions.
 const COMPACT_ABOVE: usize = 1 << 18;
 
@@ -73,16 +73,44 @@ pub struct Prepared {
     pub committed: Committed,
     /// Per tensor; `None` for prf tensors.
     pub layouts: Vec<Option<LayoutMap>>,
+    /// Row-major stride and extent of the axis along which each tensor's leaves run.
+    inner: Vec<(usize, usize)>,
 }
 
 impl Prepared {
     pub fn new(checked: Arc<Checked>) -> Self {
-        let layout = |tensor: &crate::program::Tensor| match &tensor.source {
+        let layout = |tensor: &Tensor| match &tensor.source {
             Source::Committed(layout) => Some(LayoutMap::new(layout, &tensor.shape)),
             Source::Prf { .. } => None,
         };
         let layouts = checked.program.tensors.iter().map(layout).collect();
-        Self { committed: Committed::new(&checked), layouts, checked }
+        let inner = checked.program.tensors.iter().map(inner_axis).collect();
+        Self { committed: Committed::new(&checked), layouts, inner, checked }
+    }
+
+    /// Cuts a run of a committed tensor into parts that lie side by side in one leaf: visits leaf,
+    /// first slot and length of each.
+    pub fn parts(
+        &self,
+        tensor: usize,
+        run: Run,
+        mut visit: impl FnMut(usize, usize, usize) -> Result<()>,
+    ) -> Result<()> {
+        let (layout, (stride, dim)) = (self.layout(tensor), self.inner[tensor]);
+        let mut done = 0;
+        while done < run.len {
+            let offset = run.start.wrapping_add_signed(run.step * done as isize);
+            let (leaf, slot) = layout.locate(offset);
+            let len = if run.step == stride as isize {
+                let along = dim - offset / stride % dim;
+                along.min(layout.leaf_len(leaf) - slot).min(run.len - done)
+            } else {
+                1
+            };
+            visit(leaf, slot, len)?;
+            done += len;
+        }
+        Ok(())
     }
 
     /// The layout of a committed tensor.
@@ -221,16 +249,15 @@ impl<'a, F: Fn(usize) -> Option<(Place, usize)>> Marks<'a, F> {
         let Self { prepared, tree, marks } = self;
         gates.runs(gate, None, &mut |tensor, run| {
             let Some((place, number)) = tree(tensor) else { return };
-            let layout = prepared.layout(tensor);
             let mut last = usize::MAX;
-            for j in 0..run.len {
-                let offset = run.start.wrapping_add_signed(run.step * j as isize);
-                let (leaf, _) = layout.locate(offset);
+            let marked = prepared.parts(tensor, run, |leaf, _, _| {
                 if leaf != last {
                     marks.push(Mark::new(place, number, leaf));
                     last = leaf;
                 }
-            }
+                Ok(())
+            });
+            marked.expect("marking does not fail");
         });
         if let Some((place, number)) = tree(out) {
             marks.push(Mark::new(place, number, prepared.layout(out).locate(gate).0));
@@ -249,6 +276,13 @@ impl<'a, F: Fn(usize) -> Option<(Place, usize)>> Marks<'a, F> {
 fn compact(marks: &mut Vec<Mark>) {
     marks.sort_unstable();
     marks.dedup();
+}
+
+/// Row-major stride and extent of the last axis, in leaf order, of more than one element.
+fn inner_axis(tensor: &Tensor) -> (usize, usize) {
+    let Source::Committed(layout) = &tensor.source else { return (1, 1) };
+    let inner = layout.order.iter().rev().find(|&&axis| tensor.shape[axis] > 1);
+    inner.map_or((1, 1), |&axis| (tensor.shape[axis + 1..].iter().product(), tensor.shape[axis]))
 }
 
 /// The trees with opened leaves, each as a part of `marks`, in canonical order.
