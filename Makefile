@@ -5,6 +5,7 @@ BIN     := $(VENV)/bin
 READY   := $(VENV)/.ready
 SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock .cargo/config.toml
 CARGO   := cargo
+PACKAGES := bench circuits hybrid prover verifier
 
 .PHONY: demo test lint types rust python readme nightly bench verifier lock clean
 
@@ -19,8 +20,11 @@ lint: $(READY)
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --workspace --all-targets --locked -- -D warnings
 
+# mypy does not follow setuptools' mapping of folders to packages, so it gets a tree of links.
 types: $(READY)
-	$(BIN)/mypy
+	rm -rf build/types && mkdir -p build/types/zktally
+	ln -s $(CURDIR)/src/zktally/* $(foreach d,$(PACKAGES),$(CURDIR)/$(d)) build/types/zktally/
+	MYPYPATH=build/types $(BIN)/mypy -p zktally
 
 rust: $(READY)
 	$(CARGO) test --release --workspace --locked --quiet

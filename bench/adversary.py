@@ -24,7 +24,8 @@ class _Store:
         self._arrays = arrays
 
     def read(self, tensor: int, offsets: np.ndarray) -> np.ndarray:
-        return self._arrays[tensor].reshape(-1)[offsets].astype(np.int64)
+        values: np.ndarray = self._arrays[tensor].reshape(-1)[offsets].astype(np.int64)
+        return values
 
 
 def falsify(program: Program, op: int, values: np.ndarray, wrong: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from ..verifier.program.types import Dot, Program, Role
 from ..verifier.program.validate import validate
 from . import calibrate as calibration_
 from . import graph as graphs
-from . import reference
+from . import native, reference
 from .builder import Builder
 from .evaluate import Executor, compare
 from .fuse import fuse
@@ -48,7 +48,7 @@ def compile(
     weights_key: bytes | None = None,
     evaluation: Data | None = None,
     evaluate: int = EVALUATED,
-    executor: Executor = reference.run,
+    executor: Executor | None = None,
 ) -> CompiledModel:
     """Compile a float model to an integer program with int8 weights and activations.
 
@@ -65,7 +65,7 @@ def compile(
         weights_key: 32 bytes, to get the same model id again (default: from the OS).
         evaluation: data to compare integers and floats on (default: the calibration data).
         evaluate: how many of its samples.
-        executor: runs the program for the comparison.
+        executor: runs the program for the comparison (default: the Rust core).
 
     Raises:
         UsageError: files, arguments, shapes of data.
@@ -90,7 +90,7 @@ def compile(
         built.builder.values,
         tested,
         evaluate,
-        executor,
+        executor or native.executor(built.checked, built.weights),
     )
     summary = report(source, built.checked, built.builder.layers, fidelity)
     return CompiledModel(built.checked, built.weights, key, record, summary)

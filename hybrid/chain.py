@@ -26,7 +26,7 @@ COMMIT_EVERY = 16
 _DTYPES = {1: np.int8, 2: np.int16, 3: np.int32}
 
 
-def _silent(phase: str, done: int, total: int) -> None:
+def silent(phase: str, done: int, total: int) -> None:
     """Report nothing."""
 
 
@@ -111,7 +111,7 @@ def initial_state(checked: Checked, given: Mapping[str, np.ndarray] | None) -> l
 
 
 def execute_chain(
-    run: FastRun, batches: Sequence[Sequence[np.ndarray]], progress: Progress = _silent
+    run: FastRun, batches: Sequence[Sequence[np.ndarray]], progress: Progress = silent
 ) -> None:
     """Execute and commit every batch as one step."""
     for done, batch in enumerate(batches, start=1):
@@ -130,7 +130,7 @@ def prove_chain(
     state: Mapping[str, np.ndarray] | None = None,
     prf_seed: bytes | None = None,
     items: int | None = None,
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> bytes:
     """Run the program over all batches of `inputs` and prove the claims about the chain.
 

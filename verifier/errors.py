@@ -153,6 +153,7 @@ class JournalMismatch(VerificationFailed):
     """The statement is not the one that the caller expects."""
 
     codes: ClassVar[tuple[str, ...]] = (
+        "verify.journal-mismatch",
         "verify.audience-mismatch",
         "verify.nonce-mismatch",
         "verify.state-mismatch",

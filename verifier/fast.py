@@ -71,9 +71,10 @@ def verify_fast(receipt: bytes, expectations: Expectations) -> tuple[Facts, Outp
     _fit(checked.program, journal)  # 5. Journal against program.
     counts = Counts(checked, journal)
     _obey(counts, journal, expectations)  # 6. Policy and expectations.
-    plan = make_plan(counts, sample_seed(sections.journal))  # 7. Plan and proof section.
+    seed = sample_seed(sections.journal)
+    plan = make_plan(counts, seed)  # 7. Plan and proof section.
     trees = Trees(checked.program, journal.steps)
-    proof = Proof.parse(sections.proof, trees, plan)
+    proof = Proof.parse(_openings_for(seed, sections.proof), trees, plan)
     _hash_roots(checked, journal, proof)  # 8. Roots.
     _compare_inputs(checked.program, journal, proof, expectations)  # 9. Inputs.
     values = _open(proof)  # 10. Openings.
@@ -200,6 +201,26 @@ def _expected_statement(journal: Journal, expectations: Expectations) -> None:
                 expected=wanted.hex(),
                 received=claimed.hex(),
             )
+
+
+def _openings_for(seed: bytes, proof: memoryview) -> memoryview:
+    """The openings, which begin with the seed that they answer: a changed statement is named so."""
+    if len(proof) < len(seed):
+        raise MalformedReceipt(
+            "the proof ends before its openings",
+            code="receipt.truncated",
+            expected=f"at least {len(seed)} bytes",
+            received=len(proof),
+        )
+    answered = bytes(proof[: len(seed)])
+    if answered != seed:
+        raise JournalMismatch(
+            "the openings were made for another statement",
+            code="verify.journal-mismatch",
+            expected=seed.hex(),
+            received=answered.hex(),
+        )
+    return proof[len(seed) :]
 
 
 def _hash_roots(checked: Checked, journal: Journal, proof: Proof) -> None:

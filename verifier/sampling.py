@@ -36,7 +36,9 @@ def sample_seed(journal: bytes | memoryview) -> bytes:
 
 
 def log2_inverse(x: int, y: int) -> int:
-    """log2(y / (y - x)) in 48 fractional bits, never too large; 0 < x/y ≤ 1/2."""
+    """log2(y / (y - x)) in 48 fractional bits, never too large; ValueError unless 0 < x/y ≤ 1/2."""
+    if not 0 < 2 * x <= y:
+        raise ValueError("a share is not in (0, 1/2]")
     power = (y << 62) // (y - x)
     if power == 1 << 63:
         return 1 << _FRACTION

@@ -1,22 +1,35 @@
 """The Rust core: programs, commitments, the fast prover and the fast verifier.
 
-Every refusal is a `CoreError`. Long calls release the interpreter lock. Sections are those of
-docs/protocol.md.
+Every refusal is an error of `zktally.verifier.errors`, named below by its code. Long calls release
+the interpreter lock. Sections are those of docs/protocol.md.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict, final
+from typing import Any, TypedDict, final, type_check_only
 
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = [
+    "Model",
+    "Program",
+    "Run",
+    "build_info",
+    "compress",
+    "journal_decode",
+    "journal_encode",
+    "keyed",
+    "poseidon2_16",
+    "poseidon2_24",
+    "sample_count",
+    "sponge",
+    "tensor_root",
+    "verify_fast",
+]
+
 _Integers = NDArray[Any]
 
-class CoreError(Exception):
-    """A refusal, with `args` = (code, message, expected, received); the last two may be None."""
-
-    args: tuple[str, str, str | None, str | None]
-
+@type_check_only
 class BuildInfo(TypedDict):
     """Version and target of the build, lanes that hash at once, threads of the machine."""
 
@@ -25,6 +38,7 @@ class BuildInfo(TypedDict):
     lanes: int
     threads: int
 
+@type_check_only
 class Statement(TypedDict):
     """What a run commits to: digests and keys of 32 bytes, packed inputs and outputs."""
 
@@ -46,7 +60,7 @@ class Program:
     """A program that passed every rule of sections 1 to 3.
 
     Raises:
-        CoreError: `program.malformed`, `program.invalid`.
+        ZktallyError: `program.malformed`, `program.invalid`.
     """
 
     def __new__(cls, data: bytes) -> Program: ...
@@ -55,8 +69,11 @@ class Program:
         """32 bytes of SHA-256 (section 4, Identities)."""
 
     def facts(self) -> str:
-        """JSON: name, batch, step_weight, step_macs, live (of 1024), tensors, tables, ops with
-        gates, own, weight and macs of a gate, bounds (section 2), ports, states."""
+        """The program as JSON.
+
+        Keys: program_id, name, batch, step_weight, step_macs, live (of 1024), tensors, tables, ops
+        (with gates, own, weight, macs), bounds (section 2), inputs, outputs, states.
+        """
 
 @final
 class Model:
@@ -70,7 +87,7 @@ class Model:
         threads: of this model's runs; 0 for all cores.
 
     Raises:
-        CoreError: `program.malformed`, `program.invalid`, `usage`, `usage.input`.
+        ZktallyError: `program.malformed`, `program.invalid`, `usage`, `usage.input`.
     """
 
     def __new__(
@@ -101,7 +118,7 @@ class Run:
             again when they are opened; the proof is the same.
 
     Raises:
-        CoreError: `usage`, `usage.input`.
+        ZktallyError: `usage`, `usage.input`.
     """
 
     def __new__(
@@ -116,7 +133,7 @@ class Run:
         """Execute one step on one array per input tensor, in tensor order.
 
         Raises:
-            CoreError: `usage.input` for another number, dtype, size or range.
+            ZktallyError: `usage.input` for another number, dtype, size or range.
         """
 
     def push(self, inputs: Sequence[_Integers], values: Sequence[_Integers]) -> None:
@@ -125,7 +142,7 @@ class Run:
         Sizes, dtypes and ranges are checked, not the arithmetic.
 
         Raises:
-            CoreError: `usage`, `usage.input`.
+            ZktallyError: `usage`, `usage.input`.
         """
 
     def commit(self) -> None:
@@ -135,21 +152,21 @@ class Run:
         """Commit, then the digests and packed values of all steps.
 
         Raises:
-            CoreError: `usage` without steps.
+            ZktallyError: `usage` without steps.
         """
 
     def open(self, journal: bytes) -> bytes:
         """The proof section for a journal about all steps of this run.
 
         Raises:
-            CoreError: the codes of a journal that does not decode or fit; `verify.too-large`.
+            ZktallyError: the codes of a journal that does not decode or fit; `verify.too-large`.
         """
 
     def values(self, step: int, tensor: int) -> _Integers:
         """The values of an input or value tensor in a step, in its shape.
 
         Raises:
-            CoreError: `usage` where there is no such step or tensor.
+            ZktallyError: `usage` where there is no such step or tensor.
         """
 
 def verify_fast(
@@ -163,8 +180,8 @@ def verify_fast(
     Args:
         receipt: its bytes.
         expectations_json: an object with model_id (hex), modes (list of names), min_bits,
-            max_delta_ppm, max_delta_step_ppm (or null), outputs_exact, audience (or null), nonce (hex
-            or null), initial_state and input_root (hex or null).
+            max_delta_ppm, outputs_exact, and, each or null: max_delta_step_ppm, audience,
+            nonce (hex), initial_state (hex), input_root (hex).
         inputs: a dict of arrays by port name: floats, or integers of at most 64 bits; [items, ...],
             for a port without batch axis [steps, ...].
         threads: 0 for all cores.
@@ -174,23 +191,25 @@ def verify_fast(
         [items, ...], for a port without batch axis [steps, ...].
 
     Raises:
-        CoreError: every code of section 6; `usage`, `usage.input` for wrong arguments.
+        ZktallyError: every code of section 6; `usage`, `usage.input` for wrong arguments.
     """
 
 def journal_encode(text: str) -> bytes:
-    """The bytes of a journal from JSON: the fields of docs/receipt-format.md as mode, program_id,
-    weights_root, steps, items, delta_ppm, delta_step_ppm, lambda, exact, chain_root, input_root,
-    initial_state, final_state, prf_seed, input_key, inputs, outputs, audience, nonce; bytes in hex.
+    """The bytes of a journal from JSON.
+
+    Keys, with bytes in hex, in the order of docs/receipt-format.md: mode, program_id, weights_root,
+    steps, items, delta_ppm, delta_step_ppm, lambda, exact, chain_root, input_root, initial_state,
+    final_state, prf_seed, input_key, inputs, outputs, audience, nonce.
 
     Raises:
-        CoreError: `usage` for a field that is missing or has a wrong type.
+        ZktallyError: `usage` for a field that is missing or has a wrong type.
     """
 
 def journal_decode(bytes: bytes) -> str:
     """A journal as JSON, the inverse of `journal_encode`.
 
     Raises:
-        CoreError: `receipt.*`.
+        ZktallyError: `receipt.*`.
     """
 
 def poseidon2_16(state: Sequence[int]) -> list[int]:

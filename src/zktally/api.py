@@ -13,7 +13,7 @@ from .circuits.check import check_model
 from .circuits.compile import compile
 from .circuits.files import write_atomically
 from .circuits.model import CompiledModel
-from .hybrid.chain import Progress, prove_chain
+from .hybrid.chain import Progress, prove_chain, silent
 from .prover import Claims, InputVisibility
 from .verifier.errors import ProveError, UnsupportedReceipt, UsageError
 from .verifier.journal import Journal
@@ -158,10 +158,15 @@ def prove(
             "or compile with --public",
         )
     claims = Claims(delta, delta_step, bits, exact, visibility, audience, nonce)
-    extra = {} if progress is None else {"progress": progress}
     return Receipt(
         prove_chain(
-            program.core, program.checked, inputs, claims, state=state, items=items, **extra
+            program.core,
+            program.checked,
+            inputs,
+            claims,
+            state=state,
+            items=items,
+            progress=progress or silent,
         )
     )
 

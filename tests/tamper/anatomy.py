@@ -64,7 +64,7 @@ class Parts:
     @property
     def sections(self) -> list[bytes]:
         """Program, journal, proof."""
-        proof = b"".join(self.roots.values()) + self.seed
+        proof = sample_seed(self.journal) + b"".join(self.roots.values()) + self.seed
         for tree in self.openings.values():
             pairs = zip(tree.leaves, tree.salts, strict=True)
             proof += b"".join(leaf + salt for leaf, salt in pairs) + b"".join(tree.siblings)
@@ -93,9 +93,10 @@ def dissect(receipt: bytes) -> Parts:
     sections = split_receipt(receipt)
     journal = Journal.decode(sections.journal)
     checked = load(bytes(sections.program))
-    plan = make_plan(Counts(checked, journal), sample_seed(sections.journal))
+    seed = sample_seed(sections.journal)
+    plan = make_plan(Counts(checked, journal), seed)
     trees = Trees(checked.program, journal.steps)
-    proof = Proof.parse(sections.proof, trees, plan)
+    proof = Proof.parse(sections.proof[len(seed) :], trees, plan)
     names = [trees.describe(tree) for tree in range(len(trees))]
     openings: dict[str, Opening] = {}
     for row, tree in enumerate(proof.tree):

@@ -86,7 +86,7 @@ def lengths(program: int, journal: int, proof: int) -> bytes:
 
 TRUE = (len(PROGRAM), len(JOURNAL), len(PROOF))
 LENGTHS = {
-    "program one more": ("receipt.too-large", (TRUE[0] + 1, *TRUE[1:])),
+    "program one more": ("receipt.truncated", (TRUE[0] + 1, *TRUE[1:])),
     "program one less": ("receipt.truncated", (TRUE[0] - 1, *TRUE[1:])),
     "journal one less": ("receipt.truncated", (TRUE[0], TRUE[1] - 1, TRUE[2])),
     "proof one more": ("receipt.truncated", (*TRUE[:2], TRUE[2] + 1)),

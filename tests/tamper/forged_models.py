@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import struct
-
+import numpy as np
 from anatomy import dissect, join
 from forger import (
     committed,
@@ -17,11 +16,12 @@ from forger import (
     with_program,
     with_tensor,
 )
+from receipts import Tree
 from registry import tampering
 from zktally.verifier.journal import model_id
-from zktally.verifier.keys import salts
 from zktally.verifier.program.codec import encode, program_id
 from zktally.verifier.program.types import Const, PickMode
+from zktally.verifier.roots import weights_root
 
 
 def another_shift(base="dense"):
@@ -170,20 +170,12 @@ def _():
 @tampering("weights: the same under other salts", "verify.model-mismatch", "dense")
 def _():
     forged = run("dense").commit()
-    tree = forged.trees["weight", 1]
-    key = tree.root
-    again = type(tree)(tree.tensor, forged.weights[1], key, 0, 1)
-    forged.trees["weight", 1] = again
-    return forged.change(weights_root=forged_root(forged)).receipt()
-
-
-def forged_root(prover):
-    """The weights root of the trees that a prover has now."""
-    import numpy as np
-    from zktally.verifier.roots import weights_root
-
-    names = [name for name in prover.trees if name[0] == "weight"]
-    return weights_root(np.array([prover.trees[name].root for name in names], np.uint64))
+    names = [name for name in forged.trees if name[0] == "weight"]
+    for name in names:
+        tree = forged.trees[name]
+        forged.trees[name] = Tree(tree.tensor, forged.weights[name[1]], tree.root, 0, name[1])
+    roots = np.array([forged.trees[name].root for name in names], np.uint64)
+    return rechained(forged, weights_root=weights_root(roots)).receipt()
 
 
 @tampering("weights: a value out of its declared range", "verify.range")

@@ -208,7 +208,7 @@ STALE = {
     "a smaller delta": ("receipt.truncated", {"delta_ppm": 300_000}),
     "a smaller delta per step": ("receipt.truncated", {"delta_step_ppm": 300_000}),
     "an exact op": ("receipt.truncated", {"exact": (0,)}),
-    "a fresh nonce": ("verify.opening", {"nonce": b"\0"}),
+    "a fresh nonce": ("receipt.truncated", {"nonce": b"\0"}),
 }
 for name, (code, changes) in STALE.items():
 

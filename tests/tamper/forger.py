@@ -104,11 +104,13 @@ class _Store:
         return self._arrays[tensor].reshape(-1)[offsets].astype(np.int64)
 
 
-def execute(prover: Prover, first: int = 0, wrong_op: int | None = None, spoil=None) -> Prover:
+def execute(
+    prover: Prover, first: int = 0, wrong_op: int | None = None, spoil=None, noise=None
+) -> Prover:
     """Execute all steps from `first` on, by whatever weights, inputs and program the prover has.
 
     Of step `first`, one gate of `wrong_op` is wrong, and everything after it follows from that.
-    `spoil` changes the state that step `first` starts from.
+    `spoil` changes the state that step `first` starts from, `noise` what prf tensors hold.
     """
     program, trace = prover.program, prover.trace
     for step in range(first, prover.steps):
@@ -122,7 +124,8 @@ def execute(prover: Prover, first: int = 0, wrong_op: int | None = None, spoil=N
         for t in program.of_role(Role.PRF):
             tensor = program.tensors[t]
             offsets = np.arange(tensor.size).reshape(tensor.shape)
-            arrays[t] = prf_values(PRF_SEED, step, tensor.domain, offsets, tensor.lo, tensor.hi)
+            drawn = prf_values(PRF_SEED, step, tensor.domain, offsets, tensor.lo, tensor.hi)
+            arrays[t] = drawn if noise is None else noise(drawn)
         for c, op in enumerate(program.ops):
             values = evaluate(program, op, np.arange(gates(op)), _Store(arrays))
             out = program.tensors[op.out]

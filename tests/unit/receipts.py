@@ -213,7 +213,8 @@ class Prover:
             for step in range(self.steps):
                 count = len(self.trees[step, port.tensor].packed)
                 opened[step, port.tensor] = set(range(count))
-        proof = b"".join(digest_bytes(tree.root) for tree in self.trees.values())
+        proof = sample_seed(journal)
+        proof += b"".join(digest_bytes(tree.root) for tree in self.trees.values())
         proof += digest_bytes(PRF_SEED) if self.has_prf else b""
         proof += b"".join(self.trees[name].open(leaves) for name, leaves in opened.items())
         return encode_receipt(self.checked.data, journal, proof)

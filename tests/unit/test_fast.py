@@ -245,7 +245,7 @@ def test_openings_that_are_not_of_the_root_are_refused(part):
 
 def test_every_changed_byte_is_refused():
     """Claims aside: where every gate is checked anyway, another δ or λ is a true claim too."""
-    prover = Prover("running_average", steps=3, items=3).commit()
+    prover = Prover("running_average", steps=2).commit()
     data, expectations = prover.receipt(), prover.expectations()
     verify_fast(data, expectations)
     claims = data.index(prover.journal.encode()) + 75
@@ -270,7 +270,10 @@ def test_the_size_of_the_proof_is_derived():
     assert with_proof(sections[2][:-1]) == "receipt.truncated"
     assert with_proof(b"") == "receipt.truncated"
     assert with_proof(sections[2] + b"\0") == "receipt.trailing-bytes"
-    assert with_proof(b"\xff" * 4 + sections[2][4:]) == "receipt.non-canonical"
+    assert with_proof(sections[2][:31]) == "receipt.truncated"
+    assert with_proof(b"\0" * 32 + sections[2][32:]) == "verify.journal-mismatch"
+    high = sections[2][:32] + b"\xff" * 4 + sections[2][36:]
+    assert with_proof(high) == "receipt.non-canonical"
 
 
 def test_the_words_of_the_guarantee():

@@ -121,7 +121,7 @@ def describe_receipt(data: bytes) -> tuple[dict[str, Any], str]:
     """A receipt's claims, as JSON and as text."""
     parts = split_receipt(data)
     journal = Journal.decode(parts.journal)
-    checked = load_program(parts.program)
+    checked = load_program(bytes(parts.program))
     if checked.id != journal.program_id:
         raise UsageError("the receipt's program is not the one that its journal names")
     program = describe_program(checked)

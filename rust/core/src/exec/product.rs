@@ -13,7 +13,7 @@ use super::side::{Offsets, PANEL, Real, Side, multiply, runs};
 use crate::program::Op;
 
 /// Sums of absolute products up to here are exact in f32.
-const EXACT: i64 = 1 << 40;
+const EXACT: i64 = 1 << 24;
 
 /// Longest piece of a window, in f32 and f64: staged operands should stay in the second cache.
 const PIECE: usize = 1024;

@@ -15,6 +15,8 @@ use crate::program::{Checked, GatePlan, LayoutMap, Role, Run, Source, Tensor};
 pub const SALT_BYTES: usize = 20;
 /// Gates that one task looks at.
 const GATES_PER_TASK: usize = 256;
+/// Gates between two looks at whether the openings still fit the proof.
+const GATES_PER_WAVE: usize = 1 << 16;
 /// Marks above which a task drops repetitions.
 const COMPACT_ABOVE: usize = 1 << 18;
 
@@ -161,19 +163,20 @@ impl Prepared {
     /// # Errors
     /// `receipt.truncated` where they alone are more than `limit` bytes.
     pub fn marks(&self, steps: usize, plan: &Plan, limit: u64) -> Result<Vec<Mark>> {
-        let drawn = plan.draws.par_chunks(GATES_PER_TASK).map(|draws| self.marks_of_draws(draws));
-        let mut marks: Vec<Mark> = drawn.flatten_iter().collect();
+        let mut marks: Vec<Mark> = Vec::new();
+        for wave in plan.draws.chunks(GATES_PER_WAVE) {
+            let drawn = wave.par_chunks(GATES_PER_TASK).map(|draws| self.marks_of_draws(draws));
+            marks.extend(drawn.flatten_iter().collect::<Vec<_>>());
+            compact(&mut marks);
+            expect_room(self.bytes(&marks), limit)?;
+        }
+        // A state is read from the step before, hence one time less.
         let template = self.marks_of_every_step(plan);
-        let of_step = |mark: &&Mark| self.committed.steps.binary_search(&mark.tensor()).is_ok();
-        let bytes: u64 = template
-            .iter()
-            .filter(of_step)
-            .map(|&mark| (self.leaf_bytes(mark) + SALT_BYTES) as u64)
-            .sum();
-        if (steps as u64).saturating_mul(bytes) > limit {
-            return Err(Error::new("receipt.truncated", "the proof is shorter than its openings")
-                .expected(format!("more than {bytes} bytes a step"))
-                .received(limit));
+        for (role, times) in [(Role::Input, steps), (Role::Value, steps), (Role::State, steps - 1)]
+        {
+            let of_role = |mark: &&Mark| self.checked.program.tensors[mark.tensor()].role == role;
+            let bytes = self.bytes(template.iter().filter(of_role));
+            expect_room(bytes.saturating_mul(times as u64), limit)?;
         }
         for step in 0..steps {
             marks.extend(template.iter().filter_map(|mark| {
@@ -184,6 +187,11 @@ impl Prepared {
         marks.par_sort_unstable();
         marks.dedup();
         Ok(marks)
+    }
+
+    /// Bytes of leaves with their salts.
+    fn bytes<'a>(&self, marks: impl IntoIterator<Item = &'a Mark>) -> u64 {
+        marks.into_iter().map(|&mark| (self.leaf_bytes(mark) + SALT_BYTES) as u64).sum()
     }
 
     /// What a step without draws opens: enumerated ops and output ports. Each tensor is marked as
@@ -271,6 +279,16 @@ impl<'a, F: Fn(usize) -> Option<(Place, usize)>> Marks<'a, F> {
         compact(&mut self.marks);
         self.marks
     }
+}
+
+/// Refuses openings of more bytes than a proof has.
+pub fn expect_room(bytes: u64, limit: u64) -> Result<()> {
+    if bytes <= limit {
+        return Ok(());
+    }
+    Err(Error::new("receipt.truncated", "the proof is shorter than its openings")
+        .expected(format!("at least {bytes} bytes"))
+        .received(limit))
 }
 
 fn compact(marks: &mut Vec<Mark>) {

@@ -9,7 +9,7 @@ use super::journal::{Journal, MAX_STEPS};
 use super::opened::prf_bits;
 use super::openings::{Mark, Place, Prepared, trees};
 use super::roots::{ChainDigests, model_id, weights_root};
-use super::sampling::Plan;
+use super::sampling::{self, Plan};
 use super::verify::check_shape;
 use crate::error::{Error, Result};
 use crate::exec::{Array, Executor};
@@ -265,7 +265,7 @@ impl Run {
         let plan = Plan::new(&prepared.checked, &journal, journal_bytes)?;
         let marks = prepared.marks(self.steps.len(), &plan, u64::MAX)?;
 
-        let mut proof = Vec::new();
+        let mut proof = sampling::seed(journal_bytes).to_vec();
         let initial = self.initial_trees.iter().map(Tree::root);
         let steps = (0..self.steps.len()).flat_map(|step| self.roots(step).iter().copied());
         for root in self.model.roots.iter().copied().chain(initial).chain(steps) {

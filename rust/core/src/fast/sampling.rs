@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::program::Checked;
 
 const SEED_TAG: &[u8] = b"zktally seed v1\0";
+pub const SEED_BYTES: usize = 32;
 const STREAM_TAG: &[u8] = b"zktally sample v1\0";
 const FIRST_STEP_STREAM: u32 = 1 << 31;
 /// One part of a share in parts per million; one part of `Checked::live`.
@@ -121,6 +122,11 @@ impl Draw {
     }
 }
 
+/// The seed of all streams: after the last commitment, over every claim.
+pub fn seed(journal_bytes: &[u8]) -> [u8; SEED_BYTES] {
+    Sha256::new().chain_update(SEED_TAG).chain_update(journal_bytes).finalize().into()
+}
+
 /// How much is checked: what follows from the claims alone, before the seed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counts {
@@ -207,8 +213,7 @@ impl Plan {
             return Err(too_large("checks", "2^26 draws, 2^40 reads"));
         }
 
-        let seed =
-            Sha256::new().chain_update(SEED_TAG).chain_update(journal_bytes).finalize().into();
+        let seed = seed(journal_bytes);
         let picker = Picker::new(checked);
         let mut draws = Vec::with_capacity(total as usize);
         let mut keep = |draw: Draw| {

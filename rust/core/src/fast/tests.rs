@@ -5,8 +5,12 @@ use std::sync::Arc;
 use super::facts::Status;
 use super::inputs::{CallerArray, CallerInputs};
 use super::journal::Journal;
+use super::opened::Proof;
+use super::openings::Prepared;
 use super::prove::{Model, Run};
 use super::receipt::Receipt;
+use super::roots::model_id;
+use super::sampling::Plan;
 use super::verify::{Expectations, OutputValues, Verified, verify_fast};
 use crate::error::Error;
 use crate::exec::Array;
@@ -360,28 +364,44 @@ fn openings_have_their_codes() {
     assert_eq!(at_end(2, |byte| byte ^ 1), "verify.opening");
 }
 
+/// A receipt about `linear` as a receipt about the same program with a narrower range.
+fn narrowed(receipt: &[u8], narrow: &Program) -> (Vec<u8>, [u8; 32]) {
+    let sections = Receipt::split(receipt, usize::MAX).unwrap();
+    let journal = Journal::decode(sections.journal).unwrap();
+    let prepared = |program: &Program| Prepared::new(Arc::new(load(&encode(program)).unwrap()));
+    let (wide, narrow_prepared) = (prepared(&linear()), prepared(narrow));
+    let plan = Plan::new(&wide.checked, &journal, sections.journal).unwrap();
+    let marks = wide.marks(1, &plan, u64::MAX).unwrap();
+    let proof = Proof::parse(sections.proof, &wide, 1, &marks).unwrap();
+    let chain = narrow_prepared.committed.chain(journal.weights_root, &[], &proof.steps());
+    let program_id = narrow_prepared.checked.id;
+    let journal = Journal { program_id, chain_root: chain.chain_root, ..journal }.encode();
+    let bytes = Receipt { program: &encode(narrow), journal: &journal, ..sections }.join().unwrap();
+    (bytes, program_id)
+}
+
 #[test]
 fn a_value_outside_its_declared_range_is_refused() {
-    // The prover's own check must be off: widen the range for it, verify under the narrow one.
+    let (model, mut honest) = run(&linear(), 1, KEEP);
+    let hidden = receipt(&model, &mut honest, |journal| journal.inputs = None);
+    let published = receipt(&model, &mut honest, |_| ());
     let mut narrow = linear();
     narrow.tensors[0].lo = -3;
-    let bytes = {
-        let (model, mut honest) = run(&linear(), 1, KEEP);
-        let bytes = receipt(&model, &mut honest, |journal| journal.inputs = None);
-        judge(&model, &bytes).unwrap();
-        let sections = Receipt::split(&bytes, usize::MAX).unwrap();
-        let id = load(&encode(&narrow)).unwrap().id;
-        let journal = Journal { program_id: id, ..Journal::decode(sections.journal).unwrap() };
-        let program = encode(&narrow);
-        let journal = journal.encode();
-        Receipt { program: &program, journal: &journal, ..sections }.join().unwrap()
-    };
-    // Its chain root names the other program, and roots come before openings.
-    let (model, _) = run(&linear(), 0, KEEP);
-    let id = load(&encode(&narrow)).unwrap().id;
-    let expect = Expectations {
-        model_id: super::roots::model_id(&id, model.weights_root),
-        ..expectations(&model)
-    };
-    assert_eq!(code(verify_fast(&bytes, &expect, None)), "verify.chain-root");
+    for receipt in [hidden, published] {
+        let (bytes, id) = narrowed(&receipt, &narrow);
+        let model_id = model_id(&id, model.weights_root);
+        let expect = Expectations { model_id, ..expectations(&model) };
+        assert_eq!(code(verify_fast(&bytes, &expect, None)), "verify.range");
+    }
+}
+
+#[test]
+fn more_work_than_the_limits_is_refused() {
+    let (model, mut honest) = run(&linear(), 1, KEEP);
+    let receipt = receipt(&model, &mut honest, |_| ());
+    let sections = Receipt::split(&receipt, usize::MAX).unwrap();
+    let journal = Journal { delta: 1, lambda: 256, ..Journal::decode(sections.journal).unwrap() };
+    let journal = journal.encode();
+    let bytes = Receipt { journal: &journal, ..sections }.join().unwrap();
+    assert_eq!(code(judge(&model, &bytes)), "verify.too-large");
 }

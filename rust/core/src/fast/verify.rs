@@ -10,10 +10,10 @@ use super::facts::Facts;
 use super::inputs::{CallerInputs, InputCheck, dequantise, mismatch};
 use super::journal::Journal;
 use super::opened::{Proof, StepValues};
-use super::openings::{Place, Prepared};
+use super::openings::{Place, Prepared, expect_room};
 use super::receipt::{MAX_BYTES, Receipt};
 use super::roots::{model_id, weights_root};
-use super::sampling::{Counts, Draw, Plan};
+use super::sampling::{self, Counts, Draw, Plan, SEED_BYTES};
 use crate::error::{Error, Result};
 use crate::hash::{Digest, Key, hex, unpack};
 use crate::program::{self, Checked, GatePlan, Port, PortKind, Role, Scratch};
@@ -90,15 +90,11 @@ pub fn verify_fast(
     // 7. Plan, and a proof of exactly the size that follows from it.
     let plan = Plan::new(&prepared.checked, &journal, sections.journal)?;
     let steps = journal.steps as usize;
-    let proof_bytes = sections.proof.len() as u64;
-    let least = prepared.least_bytes(steps, &plan);
-    if proof_bytes < least {
-        return Err(Error::new("receipt.truncated", "the proof is shorter than its openings")
-            .expected(format!("at least {least} bytes"))
-            .received(proof_bytes));
-    }
+    let openings = openings_for(&sections)?;
+    let proof_bytes = openings.len() as u64;
+    expect_room(prepared.least_bytes(steps, &plan), proof_bytes)?;
     let marks = prepared.marks(steps, &plan, proof_bytes)?;
-    let proof = Proof::parse(sections.proof, &prepared, steps, &marks)?;
+    let proof = Proof::parse(openings, &prepared, steps, &marks)?;
     drop(marks);
     // 8. Roots.
     let roots = proof.steps();
@@ -116,6 +112,21 @@ pub fn verify_fast(
         facts: Facts::new(&prepared, &journal, &plan, receipt.len()),
         outputs: outputs(&prepared.checked, &journal),
     })
+}
+
+/// The openings, which begin with the seed that they answer: a changed statement is named as such.
+fn openings_for<'a>(sections: &Receipt<'a>) -> Result<&'a [u8]> {
+    let Some((answered, openings)) = sections.proof.split_at_checked(SEED_BYTES) else {
+        return Err(Error::new("receipt.truncated", "the proof ends before its openings"));
+    };
+    let seed = sampling::seed(sections.journal);
+    demand(
+        answered == seed,
+        "verify.journal-mismatch",
+        "the openings were made for another statement",
+        || (hex(&seed), hex(answered)),
+    )?;
+    Ok(openings)
 }
 
 fn check_identities(sections: &Receipt, journal: &Journal, expect: &Expectations) -> Result<()> {

@@ -207,18 +207,15 @@ pub fn keyed_packed(x: [Packed; 16]) -> [Packed; 16] {
 mod tests {
     use super::*;
 
-    /// First outputs of the permutations on 0, 1, 2, …: an independent implementation (the plain
-    /// Python verifier) is checked against the same numbers.
+    /// First outputs on 0, 1, 2, …; the plain Python verifier, written from the paper, gives the same.
     #[test]
-    fn permutations_match_plonky3_packed_and_scalar() {
-        let scalar: [Elem; 24] = array::from_fn(elem);
-        let mut packed = scalar.map(Packed::from);
-        let mut one = scalar;
-        p24(&mut one);
-        P24.permute_mut(&mut packed);
-        for lane in 0..LANES {
-            assert_eq!(array::from_fn(|i| packed[i].as_slice()[lane]), one);
-        }
+    fn permutations_give_known_answers() {
+        let mut state: [Elem; 16] = array::from_fn(elem);
+        p16(&mut state);
+        assert_eq!(words(&state)[..4], [1_259_554_834, 663_463_928, 1_989_430_097, 476_523_442]);
+        let mut state: [Elem; 24] = array::from_fn(elem);
+        p24(&mut state);
+        assert_eq!(words(&state)[..4], [723_511_737, 87_131_171, 587_052_829, 1_323_145_575]);
     }
 
     #[test]

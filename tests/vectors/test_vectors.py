@@ -1,0 +1,42 @@
+"""The golden receipts are judged as recorded, by both verifiers, and are made again byte by byte."""
+
+from __future__ import annotations
+
+import json
+
+import make
+import pytest
+from zktally.native import verify_fast as verify_natively
+from zktally.verifier.errors import ZktallyError
+from zktally.verifier.fast import verify_fast as verify_plainly
+
+LISTED = json.loads((make.FOLDER / "vectors.json").read_text())
+
+
+@pytest.mark.parametrize("verify", [verify_natively, verify_plainly], ids=["rust", "python"])
+@pytest.mark.parametrize("vector", LISTED["vectors"], ids=lambda vector: vector["name"])
+def test_judged_as_recorded(vector, verify):
+    receipt = (make.FOLDER / vector["receipt"]).read_bytes()
+    expectations = make.expectations(vector["expect"])
+    if vector["verdict"] != make.ACCEPTED:
+        with pytest.raises(ZktallyError) as refused:
+            verify(receipt, expectations)
+        assert refused.value.code == vector["verdict"]
+        return
+    facts, outputs = verify(receipt, expectations)
+    assert facts == vector["facts"]
+    assert {port: values.tolist() for port, values in outputs.items()} == vector["outputs"]
+
+
+def test_making_them_again_gives_the_same_bytes():
+    """A difference means that format, protocol or prover has changed: that needs a new version."""
+    made = make.build()
+    kept = {path.name: path.read_bytes() for path in make.FOLDER.glob("*.receipt")}
+    kept["vectors.json"] = (make.FOLDER / "vectors.json").read_bytes()
+    assert made.keys() == kept.keys()
+    for name in made:
+        assert made[name] == kept[name], name
+
+
+def test_they_are_small():
+    assert sum(path.stat().st_size for path in make.FOLDER.iterdir() if path.is_file()) < 200_000
