@@ -132,7 +132,7 @@ def cells(model: CompiledModel) -> list[Cell]:
             "a δ fraction spread out": {
                 j: {c: some(c, delta) for c in inner} for j in range(STEPS)
             },
-            "half of the cheapest op in one step": {2: {lightest: some(lightest, 0.5)}},
+            "a whole cheap op in one step": {2: {lightest: some(lightest, 1.0)}},
             "a δ fraction of one step of many": {3: {c: some(c, delta) for c in inner}},
             "a δ fraction in the lightest op": {
                 j: {lightest: some(lightest, delta)} for j in range(STEPS)
@@ -153,8 +153,8 @@ def catch_probability(counts: Counts, cell: Cell) -> float:
         return 1.0
     share = float(totals @ np.array(weights.weight)) / (STEPS * weights.step_weight)
     missed = (1 - share) ** counts.samples
-    for total, op in zip(totals, program.ops, strict=True):
-        missed *= (1 - total / (STEPS * gates(op))) ** counts.samples_per_op
+    for total, size in zip(totals, map(gates, program.ops), strict=True):
+        missed *= (1 - total / (STEPS * size)) ** counts.samples_per_op
     return float(1 - missed)
 
 

@@ -40,7 +40,7 @@ mod _core {
     use super::journal::{journal_decode, journal_encode};
     #[pymodule_export]
     use super::primitives::{
-        compress, keyed, poseidon2_16, poseidon2_24, sample_count, sponge, tensor_root,
+        compress, keyed, poseidon2_16, poseidon2_24, sample_count, sponge, tensor_root, tree_times,
     };
     #[pymodule_export]
     use super::proving::{Model, Program, Run};

@@ -32,6 +32,7 @@ def add_to(verbs: Any) -> None:
     sampling.add_argument("--tries", type=int, default=1 << 16, help="seeds that a grinder tries")
     sampling.set_defaults(run=run_sampling)
     hashing = suites.add_parser("hash", help="tree building in MB/s, SHA-256 beside it")
+    hashing.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="thread counts")
     hashing.set_defaults(run=run_hash)
 
 

@@ -85,7 +85,7 @@ fn leaf_digests<T: Packable>(
 #[cfg(test)]
 mod tests {
     use super::super::domain;
-    use super::super::poseidon::{Sponges, compress, pack_bytes, sponge};
+    use super::super::poseidon::{compress, pack_bytes, sponge};
     use super::*;
     use crate::program::Layout;
     use proptest::prelude::*;
@@ -132,54 +132,5 @@ mod tests {
     fn the_tree_over_one_digest_is_that_digest() {
         let digest = sponge(1, 0, &[]);
         assert_eq!(Tree::over(vec![digest]).root(), digest);
-    }
-
-    /// Run with `cargo test --release hash::tree::tests::speed -- --ignored --nocapture`.
-    #[test]
-    #[ignore = "a measurement"]
-    fn speed() {
-        use sha2::{Digest as _, Sha256};
-        let size = 48 << 20;
-        let values: Vec<i8> =
-            (0..size).map(|i: usize| (i.wrapping_mul(2_654_435_761) >> 9) as i8).collect();
-        let mut sponges = Sponges::new(domain::LEAF, 0, 1);
-        let start = std::time::Instant::now();
-        (0..100_000).for_each(|_| sponges.absorb(&Default::default()));
-        let bare = (48 * LANES) as f64 * 1e5 / 1e6 / start.elapsed().as_secs_f64();
-        println!("bare permutation: {bare:.0} MB/s");
-        let megabytes = |seconds: f64| size as f64 / 1e6 / seconds;
-        for threads in [1, 2] {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            for row in [64, 192, 1024] {
-                let layout = map(size / row, row, row);
-                let start = std::time::Instant::now();
-                pool.install(|| Tree::salted(Ints::I8(&values), &layout, &Key::default(), 0, 0));
-                let ours = megabytes(start.elapsed().as_secs_f64());
-                let start = std::time::Instant::now();
-                pool.install(|| {
-                    let mut level: Vec<[u8; 32]> = values
-                        .par_chunks(row)
-                        .map(|row| {
-                            let bytes: Vec<u8> = row.iter().map(|&v| v as u8).collect();
-                            Sha256::new()
-                                .chain_update([0; 20])
-                                .chain_update(bytes)
-                                .finalize()
-                                .into()
-                        })
-                        .collect();
-                    while level.len() > 1 {
-                        level = level
-                            .par_chunks(2)
-                            .map(|pair| Sha256::digest(pair.concat()).into())
-                            .collect();
-                    }
-                });
-                let sha = megabytes(start.elapsed().as_secs_f64());
-                println!(
-                    "{threads} threads, rows of {row}: Poseidon2 {ours:.0} MB/s, SHA-256 {sha:.0} MB/s"
-                );
-            }
-        }
     }
 }
