@@ -6,7 +6,7 @@ What is opened follows from the journal, so taking apart runs the plan; putting 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from zktally.verifier.journal import Journal
@@ -53,7 +53,7 @@ class Opening:
 
 @dataclass
 class Parts:
-    """All fields of a receipt, to be changed at will."""
+    """All fields of a receipt, to be changed at will; the seed at the start of its proof follows."""
 
     program: bytes
     journal: bytes
@@ -79,8 +79,11 @@ class Parts:
         start, length = FIELDS[name]
         if len(data) != length:
             raise ValueError(f"{name} has {length} bytes")
-        journal = self.journal[:start] + data + self.journal[start + length :]
-        return join(self.program, journal, self.sections[2])
+        return self.restated(self.journal[:start] + data + self.journal[start + length :])
+
+    def restated(self, journal: bytes) -> bytes:
+        """The receipt with another statement, which the same openings claim to answer."""
+        return replace(self, journal=journal).encode()
 
 
 def join(*sections: bytes) -> bytes:

@@ -1,8 +1,9 @@
-"""Every check of the Python verifier, and how to take one out.
+"""Every check of the Python verifier after its program, and how to take one out.
 
 A check is a place in its source that can refuse: a `raise`, or a call of one of the helpers that
-raise for their caller. It is named by its function and its number there, or by the error code that
-it names. `without` runs the verifier with one of them replaced by `pass`.
+raise for their caller. It is named by its function and its number there. `without` runs the verifier
+with one of them replaced by `pass`. The two checks of openings share an `if`; they are taken out by
+what they judge. What makes a program invalid has its own tests in tests/unit.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from types import FunctionType
+from unittest.mock import patch
 
+import numpy as np
 from zktally.verifier import fast, journal, openings, reader, receipt, sampling
 
 FUNCTIONS = (
@@ -35,28 +38,19 @@ FUNCTIONS = (
     fast._outputs_exact,
     fast._expected_statement,
     sampling._limit,
+    fast._openings_for,
     openings._judge_length,
     openings.Proof.parse.__func__,
     openings.Proof._judge_elements,
     fast._hash_roots,
     fast._compare_inputs,
     fast._compare_published,
-    fast._open,
     fast._recompute_gates,
     fast._compare_outputs,
 )
 """In the order of protocol.md section 6."""
 
 HELPERS = {"_same", "_judge_elements", "end", "_limit", "_outputs_exact", "_expected_statement"}
-
-
-@dataclass(frozen=True)
-class Check:
-    """The number-th place in a function where it can refuse."""
-
-    function: FunctionType
-    number: int
-    name: str
 
 
 def refusals(tree: ast.AST) -> list[ast.stmt]:
@@ -81,23 +75,6 @@ def _parse(function: FunctionType) -> ast.FunctionDef:
     return tree.body[0]
 
 
-def _code(node: ast.stmt) -> str | None:
-    codes = [
-        leaf.value
-        for leaf in ast.walk(node)
-        if isinstance(leaf, ast.Constant) and isinstance(leaf.value, str)
-    ]
-    return next((text for text in codes if text.count(".") == 1 and " " not in text), None)
-
-
-def all_checks() -> Iterator[Check]:
-    """Every check, in the order of the protocol."""
-    for function in FUNCTIONS:
-        label = f"{function.__module__.rsplit('.', 1)[1]}.{function.__qualname__}"
-        for number, node in enumerate(refusals(_parse(function))):
-            yield Check(function, number, f"{label} {_code(node) or number}")
-
-
 class _Remover(ast.NodeTransformer):
     def __init__(self, target: ast.stmt) -> None:
         self._target = target
@@ -109,18 +86,44 @@ class _Remover(ast.NodeTransformer):
 
 
 @contextmanager
-def without(check: Check) -> Iterator[None]:
-    """The verifier without this check."""
-    function = check.function
+def _without(function: FunctionType, number: int) -> Iterator[None]:
+    """The verifier without the number-th place of a function that can refuse."""
     tree = _parse(function)
     tree.decorator_list = []
-    changed = ast.fix_missing_locations(_Remover(refusals(tree)[check.number]).visit(tree))
+    changed = ast.fix_missing_locations(_Remover(refusals(tree)[number]).visit(tree))
     scope: dict[str, FunctionType] = {}
     module = ast.Module([changed], [])
-    exec(compile(module, f"<without {check.name}>", "exec"), function.__globals__, scope)
+    exec(compile(module, f"<without {tree.name}>", "exec"), function.__globals__, scope)
     original = function.__code__
     function.__code__ = scope[tree.name].__code__
     try:
         yield
     finally:
         function.__code__ = original
+
+
+def _without_paths() -> AbstractContextManager[object]:
+    """The verifier that takes every opened leaf to hash to its root."""
+    none = lambda proof: np.zeros(len(proof.trees), bool)  # noqa: E731
+    return patch.object(openings.Proof, "wrong_paths", none)
+
+
+class _AnyValue(openings.OpenedValues):
+    """Opened values, all of which are taken to be in range."""
+
+    def __init__(self, proof: openings.Proof) -> None:
+        super().__init__(proof)
+        self.outside = np.zeros_like(self.outside)
+
+
+def _all_checks() -> Iterator[tuple[str, Callable[[], AbstractContextManager[object]]]]:
+    for function in FUNCTIONS:
+        label = f"{function.__module__.rsplit('.', 1)[1]}.{function.__qualname__}"
+        for number in range(len(refusals(_parse(function)))):
+            yield f"{label} {number}", partial(_without, function, number)
+    yield "openings: paths", _without_paths
+    yield "openings: ranges", partial(patch.object, fast, "OpenedValues", _AnyValue)
+
+
+WITHOUT = dict(_all_checks())
+"""By the name of a check: a context in which the verifier lacks it."""

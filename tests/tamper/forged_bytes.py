@@ -8,6 +8,7 @@ from anatomy import FIELDS, MAGIC, dissect, join
 from forged_openings import over_p
 from forger import committed, receipt_of, victim
 from registry import tampering
+from zktally.verifier.receipt import MAX_RECEIPT
 
 PROGRAM, JOURNAL, PROOF = dissect(receipt_of("dense")).sections
 WHOLE = receipt_of("dense")
@@ -44,17 +45,16 @@ for _name, _at in {**{n: FIELDS[n][0] for n in FIELDS}, "outputs": 303, "nonce":
 SECTIONS = {
     "proof ends after its roots": (
         "receipt.truncated",
-        (PROGRAM, JOURNAL, PROOF[: 32 * len(committed("dense").trees)]),
+        (PROGRAM, JOURNAL, PROOF[: 32 + 32 * len(committed("dense").trees)]),
     ),
-    "proof ends inside a root": ("receipt.truncated", (PROGRAM, JOURNAL, PROOF[:40])),
+    "proof ends after its seed": ("receipt.truncated", (PROGRAM, JOURNAL, PROOF[:32])),
+    "proof ends inside its seed": ("receipt.truncated", (PROGRAM, JOURNAL, PROOF[:31])),
+    "proof ends inside a root": ("receipt.truncated", (PROGRAM, JOURNAL, PROOF[:72])),
     "no proof": ("receipt.truncated", (PROGRAM, JOURNAL, b"")),
     "proof ends one byte early": ("receipt.truncated", (PROGRAM, JOURNAL, PROOF[:-1])),
     "no journal": ("receipt.truncated", (PROGRAM, b"", PROOF)),
     "a byte after the proof, counted": (
         "receipt.trailing-bytes", (PROGRAM, JOURNAL, PROOF + b"\0"),
-    ),
-    "a byte after the journal, counted": (
-        "receipt.trailing-bytes", (PROGRAM, JOURNAL + b"\0", PROOF),
     ),
     "a byte after the program, counted": (
         "verify.program-mismatch", (PROGRAM + b"\0", JOURNAL, PROOF),
@@ -66,6 +66,11 @@ SECTIONS = {
 }  # fmt: skip
 for _name, (_code, _sections) in SECTIONS.items():
     tampering(f"sections: {_name}", _code, "dense")(lambda sections=_sections: join(*sections))
+
+
+@tampering("sections: a byte after the journal, counted", "receipt.trailing-bytes", "dense")
+def _():
+    return dissect(WHOLE).restated(JOURNAL + b"\0")
 
 
 @tampering("sections: a byte after the last one", "receipt.trailing-bytes", "dense")
@@ -106,6 +111,7 @@ ENVELOPE = {
     "a version of the future": ("receipt.unsupported-version", b"ZKTALLY\x02" + WHOLE[8:]),
     "version 0": ("receipt.unsupported-version", b"ZKTALLY\x00" + WHOLE[8:]),
 }
+ENVELOPE["larger than any receipt"] = ("receipt.too-large", bytes(MAX_RECEIPT + 1))
 for _name, (_code, _data) in ENVELOPE.items():
     tampering(f"envelope: {_name}", _code, "dense")(lambda data=_data: data)
 
@@ -147,7 +153,7 @@ def _tail(audience: bytes, nonce: bytes) -> bytes:
     known = b"\x01\x0b\x00the auditor\x01\x02\x00\x01\x02"
     if not JOURNAL.endswith(known):
         raise ValueError("the journal ends otherwise")
-    return join(PROGRAM, JOURNAL[: -len(known)] + audience + nonce, PROOF)
+    return dissect(WHOLE).restated(JOURNAL[: -len(known)] + audience + nonce)
 
 
 NONE = b"\0"
@@ -180,3 +186,21 @@ def _():
 @tampering("text: an audience longer than its section", "receipt.truncated", "dense")
 def _():
     return _tail(b"\x01\xff\xffthe auditor", NONE)
+
+
+def _without_names(tail: bytes) -> bytes:
+    """A receipt without audience and nonce, other bytes in place of the two absences."""
+    parts = dissect(receipt_of("average"))
+    return parts.restated(parts.journal[:-2] + tail)
+
+
+ABSENT = {
+    "no nonce, written as 2": ("receipt.non-canonical", b"\0\2"),
+    "no audience, written as 2": ("receipt.non-canonical", b"\2\0"),
+    "no nonce, written as nothing": ("receipt.truncated", b"\0"),
+    "an audience that is no text, where none is expected": (
+        "receipt.non-canonical", b"\1\1\0\xe4\0",
+    ),
+}  # fmt: skip
+for _name, (_code, _given) in ABSENT.items():
+    tampering(f"text: {_name}", _code, "average")(lambda tail=_given: _without_names(tail))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import fields
+from dataclasses import replace
 
 from anatomy import dissect, join
 from forger import committed, receipt_of, reopened, run, victim
 from registry import tampering
-from zktally.verifier.journal import Journal
 from zktally.verifier.policy import Policy
 
 OTHER = struct.pack("<8I", *range(1, 9))
@@ -36,13 +35,9 @@ for name in ("initial_state", "final_state", "prf_seed"):
 
 def restated(base: str, **fields: object) -> bytes:
     """Other words over the old openings: for statements that no prover could open."""
-    parts = dissect(receipt_of(base))
-    statement = committed(base).journal
-    values = {**vars(statement), **fields}
-    return join(parts.program, Journal(**values).encode(), parts.sections[2])
+    journal = replace(committed(base).journal, **fields).encode()
+    return dissect(receipt_of(base)).restated(journal)
 
-
-assert {field.name for field in fields(Journal)} == set(vars(committed("dense").journal))
 
 UNFIT = {
     "one step more": ("dense", {"steps": 3}),
@@ -216,3 +211,16 @@ for name, (code, changes) in STALE.items():
     def _(changes=changes):
         nonce = changes.get("nonce")
         return restated("sampled", **changes), victim("sampled", nonce=nonce)
+
+
+@tampering("old openings under new claims: their own seed", "verify.journal-mismatch", "sampled")
+def _():
+    parts = dissect(receipt_of("sampled"))
+    journal = replace(committed("sampled").journal, delta_ppm=300_000).encode()
+    return join(parts.program, journal, parts.sections[2])
+
+
+@tampering("openings for the seed of all zeros", "verify.journal-mismatch", "dense")
+def _():
+    program, journal, proof = dissect(receipt_of("dense")).sections
+    return join(program, journal, bytes(32) + proof[32:])

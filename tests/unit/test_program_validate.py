@@ -133,6 +133,14 @@ INVALID: dict[str, tuple[Callable[[], Program], str]] = {
     "empty range": (lambda: with_tensor(DENSE, Y, lo=1, hi=0), "empty"),
     "empty piece": (lambda: with_tensor(DENSE, X, layout=layout((2, 6), piece=7)), "longer"),
     "piece 0": (lambda: with_tensor(DENSE, X, layout=Layout((0, 1), 1, 0)), "empty"),
+    "prf domain beyond the field": (
+        lambda: more(DENSE, Tensor("z", Role.PRF, 1, 0, 1, (2, 4), domain=2**31 - 2**24 + 1)),
+        "is no field element",
+    ),
+    "2^30 elements in one tensor, and some more": (
+        lambda: copy((2**30,), layout=Layout((0,), 1, 2**16)),
+        "elements of all tensors",
+    ),
     "prf range of 3 values": (lambda: prf_program(0, 2), r"2\^b values"),
     "prf range of 1 value": (lambda: prf_program(0, 0), r"2\^b values"),
     # 2. and 3. definitions

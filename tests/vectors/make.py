@@ -25,12 +25,15 @@ from zktally.verifier.program.checked import Checked, load
 from zktally.verifier.program.codec import program_id
 from zktally.verifier.program.types import Role, Tensor
 from zktally.verifier.receipt import encode_receipt, split_receipt
+from zktally.verifier.sampling import sample_seed
 
 FOLDER = Path(__file__).parent
 ACCEPTED = "accepted"
 RUN_KEY = struct.pack("<8I", *range(1, 9))
 PRF_SEED = struct.pack("<8I", *range(11, 19))
 PUBLIC_KEY = bytes(32)
+SEED = 32
+ROOT = 32
 
 AVERAGE = Claims(inputs="checkable")
 GOLDEN = {
@@ -60,9 +63,11 @@ class Golden:
         return self.joined(journal=replace(self.journal, **fields).encode())
 
     def joined(self, **sections: bytes) -> bytes:
-        """The receipt with sections exchanged."""
+        """The receipt with sections exchanged; its openings claim to answer the statement."""
         parts = {name: bytes(part) for name, part in vars(split_receipt(self.receipt)).items()}
-        return encode_receipt(**{**parts, **sections})
+        parts |= sections
+        parts["proof"] = sample_seed(parts["journal"]) + parts["proof"][SEED:]
+        return encode_receipt(**parts)
 
 
 def array(tensor: Tensor, salt: int) -> np.ndarray:
@@ -143,6 +148,9 @@ def refused() -> list[tuple[str, str, bytes, dict[str, Any]]]:
     def proof(of: Golden, at: int) -> bytes:
         return of.joined(proof=flip(bytes(split_receipt(of.receipt).proof), at))
 
+    def root(of: Golden, tree: int) -> bytes:
+        return proof(of, SEED + tree * ROOT)
+
     rows = [
         ("empty", "receipt.truncated", dense, b"", {}),
         ("bad-magic", "receipt.bad-magic", dense, flip(dense.receipt, 0), {}),
@@ -171,17 +179,19 @@ def refused() -> list[tuple[str, str, bytes, dict[str, Any]]]:
         ("other-input-root", "verify.input-mismatch", dense, dense.receipt,
          {"input_root": other.hex()}),
         ("too-many-samples", "verify.too-large", dense, dense.restated(delta_ppm=1), {}),
-        ("weights-root", "verify.weights-root", dense, proof(dense, 0), {}),
-        ("initial-state", "verify.initial-state", average, proof(average, 0), {}),
-        ("input-root", "verify.input-root", dense, proof(dense, 3 * 32), {}),
-        ("final-state", "verify.final-state", average, proof(average, 8 * 32), {}),
-        ("chain-root", "verify.chain-root", dense, proof(dense, 4 * 32), {}),
+        ("stale-openings", "verify.journal-mismatch", dense,
+         flip(dense.receipt, 8 + 3 * 4 + len(dense.checked.data) + len(journal)), {}),
+        ("weights-root", "verify.weights-root", dense, root(dense, 0), {}),
+        ("initial-state", "verify.initial-state", average, root(average, 0), {}),
+        ("input-root", "verify.input-root", dense, root(dense, 3), {}),
+        ("final-state", "verify.final-state", average, root(average, 8), {}),
+        ("chain-root", "verify.chain-root", dense, root(dense, 4), {}),
         ("prf-seed", "verify.prf-seed", kinds,
          kinds.restated(prf_seed=flip(kinds.journal.prf_seed, 0)), {}),
         ("published-input", "verify.input-mismatch", dense,
          dense.restated(inputs=flip(dense.journal.inputs or b"", 0)), {}),
         ("opened-salt", "verify.opening", kinds, proof(kinds, -1), {}),
-        ("opened-weight", "verify.opening", dense, proof(dense, 7 * 32), {}),
+        ("opened-weight", "verify.opening", dense, root(dense, 7), {}),
         ("wrong-gate", "verify.gate", kinds, wrong_gate("kinds"), {}),
         ("wrong-output", "verify.outputs", kinds,
          kinds.restated(outputs=flip(kinds.journal.outputs, 0)), {}),

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from ..errors import InvalidProgram
 from ..layout import leaf_count, row_length
+from ..reader import P
 from .operands import products, slots
 from .types import (
     ABSENT,
@@ -50,6 +51,10 @@ def validate(program: Program) -> None:
     _names(program)
     for tensor in program.tensors:
         _tensor(tensor)
+    # Readers keep something per element, so tensors have a limit together, too.
+    _at_most(
+        "the number of elements of all tensors", sum(t.size for t in program.tensors), MAX_SIZE
+    )
     for op in program.ops:
         _op(program, op)
     _ports(program)
@@ -107,6 +112,12 @@ def _tensor(tensor: Tensor) -> None:
     _dims(what, tensor.shape)
     _at_most(f"{what}: the number of elements", tensor.size, MAX_SIZE)
     if tensor.layout is None:
+        _require(
+            tensor.domain is not None and tensor.domain < P,
+            f"{what}: its prf domain is no field element",
+            f"below {P}",
+            tensor.domain,
+        )
         count = tensor.hi - tensor.lo + 1
         _require(
             count & (count - 1) == 0 and 2 <= count <= 1 << MAX_PRF_BITS,

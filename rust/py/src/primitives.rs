@@ -112,12 +112,7 @@ pub fn sample_count(u: u32, r: u64, n: u64, lam: u16) -> PyResult<Option<u64>> {
 
 /// Seconds of one salted tree over int8 rows, and of a SHA-256 tree over the same rows.
 #[pyfunction]
-pub fn tree_times(
-    py: Python<'_>,
-    rows: usize,
-    row: usize,
-    threads: usize,
-) -> PyResult<(f64, f64)> {
+pub fn tree_times(py: Python<'_>, rows: usize, row: usize, threads: usize) -> PyResult<(f64, f64)> {
     if rows == 0 || row == 0 || rows.saturating_mul(row) > 1 << 30 || row > 1 << 16 {
         return Err(usage("1 to 2^30 values in rows of 1 to 2^16"));
     }

@@ -10,7 +10,7 @@ use super::openings::Prepared;
 use super::prove::{Model, Run};
 use super::receipt::Receipt;
 use super::roots::model_id;
-use super::sampling::Plan;
+use super::sampling::{Plan, SEED_BYTES, seed};
 use super::verify::{Expectations, OutputValues, Verified, verify_fast};
 use crate::error::Error;
 use crate::exec::Array;
@@ -372,11 +372,14 @@ fn narrowed(receipt: &[u8], narrow: &Program) -> (Vec<u8>, [u8; 32]) {
     let (wide, narrow_prepared) = (prepared(&linear()), prepared(narrow));
     let plan = Plan::new(&wide.checked, &journal, sections.journal).unwrap();
     let marks = wide.marks(1, &plan, u64::MAX).unwrap();
-    let proof = Proof::parse(sections.proof, &wide, 1, &marks).unwrap();
+    let openings = &sections.proof[SEED_BYTES..];
+    let proof = Proof::parse(openings, &wide, 1, &marks).unwrap();
     let chain = narrow_prepared.committed.chain(journal.weights_root, &[], &proof.steps());
     let program_id = narrow_prepared.checked.id;
     let journal = Journal { program_id, chain_root: chain.chain_root, ..journal }.encode();
-    let bytes = Receipt { program: &encode(narrow), journal: &journal, ..sections }.join().unwrap();
+    let proof = [seed(&journal).as_slice(), openings].concat();
+    let program = encode(narrow);
+    let bytes = Receipt { program: &program, journal: &journal, proof: &proof }.join().unwrap();
     (bytes, program_id)
 }
 

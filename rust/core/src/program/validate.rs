@@ -7,6 +7,7 @@ use super::invalid;
 use super::operands::OperandRef;
 use super::types::*;
 use crate::error::Result;
+use crate::hash::P;
 
 const MAX_TENSORS: usize = 4096;
 const MAX_OPS: usize = 4096;
@@ -21,6 +22,7 @@ const MAX_PRODUCTS: usize = 1 << 20;
 pub(super) fn validate(program: &Program) -> Result<()> {
     counts(program)?;
     program.tensors.iter().try_for_each(tensor)?;
+    total(program)?;
     for op in &program.ops {
         sizes(program, op).map_err(|rule| invalid(format!("op {:?}: {rule}", op.name)))?;
         for used in op.operands() {
@@ -66,6 +68,17 @@ fn size(dims: &[usize], limit: usize) -> Option<usize> {
     })
 }
 
+/// Readers keep something per element, so tensors have a limit together, too.
+fn total(program: &Program) -> Result<()> {
+    let total: usize = program.tensors.iter().map(Tensor::size).sum();
+    if total <= MAX_SIZE {
+        return Ok(());
+    }
+    Err(invalid("too many elements in all tensors")
+        .expected(format!("at most {MAX_SIZE}"))
+        .received(total))
+}
+
 fn tensor(tensor: &Tensor) -> Result<()> {
     tensor_rules(tensor).map_err(|rule| invalid(format!("tensor {:?}: {rule}", tensor.name)))
 }
@@ -87,7 +100,8 @@ fn tensor_rules(tensor: &Tensor) -> Rule {
             })?;
             require(layout.leaves(shape) <= MAX_LEAVES, || format!("more than {MAX_LEAVES} leaves"))
         }
-        Source::Prf { .. } => {
+        Source::Prf { domain } => {
+            require(*domain < P, || format!("a prf domain of {domain} is no field element"))?;
             let span = i64::from(*hi) - i64::from(*lo) + 1;
             require(span > 1 && span & (span - 1) == 0, || {
                 "a prf range has 2^b values, b = 1 to 24".into()

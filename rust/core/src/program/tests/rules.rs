@@ -24,6 +24,14 @@ fn rules_of_tensors() {
     breaks("a prf range has", |p| {
         (p.tensors[1].role, p.tensors[1].source) = (Role::Prf, Source::Prf { domain: 0 });
     });
+    breaks("is no field element", |p| {
+        let domain = 0x7f00_0001;
+        (p.tensors[1].role, p.tensors[1].source) = (Role::Prf, Source::Prf { domain });
+    });
+    breaks("too many elements in all tensors", |p| {
+        p.tensors[0].shape = vec![1 << 15, 1 << 15];
+        layout_of(&mut p.tensors[0]).piece = 1 << 15;
+    });
 }
 
 #[test]
@@ -45,6 +53,7 @@ fn rules_of_references_and_names() {
     breaks("no such space axis", |p| read_of(p).maps[0].i_axis = Some(2));
     breaks("no such window axis", |p| read_of(p).maps[1].k_axis = Some(1));
     breaks("another size", |p| read_of(p).view = vec![2, 5]);
+    breaks("a pad is outside the width", |p| read_of(p).pad = Some(128));
     breaks("does not have the size", |p| p.ops[0].space = vec![2, 4]);
     breaks("names a tensor of that role", |p| p.inputs[0].tensor = 1);
     breaks("names a tensor of that role", |p| p.outputs[0].tensor = 7);
