@@ -53,7 +53,7 @@ class Opening:
 
 @dataclass
 class Parts:
-    """All fields of a receipt, to be changed at will; the seed at the start of its proof follows."""
+    """All fields of a receipt, to be changed at will; the seed in its proof follows."""
 
     program: bytes
     journal: bytes

@@ -1,9 +1,9 @@
 """Every check of the Python verifier after its program, and how to take one out.
 
 A check is a place in its source that can refuse: a `raise`, or a call of one of the helpers that
-raise for their caller. It is named by its function and its number there. `without` runs the verifier
-with one of them replaced by `pass`. The two checks of openings share an `if`; they are taken out by
-what they judge. What makes a program invalid has its own tests in tests/unit.
+raise for their caller. It is named by its function and its number there, and taken out by putting
+`pass` in its place. The two checks of openings share an `if`: they are taken out by what they
+judge. What makes a program invalid has its own tests in tests/unit.
 """
 
 from __future__ import annotations

@@ -167,7 +167,9 @@ TEXTS = {
     "audience in Latin-1": (b"\x01\x01\0\xe4", NONE),
 }
 for _name, _given in TEXTS.items():
-    tampering(f"text: {_name}", "receipt.non-canonical", "dense")(lambda given=_given: _tail(*given))
+    tampering(f"text: {_name}", "receipt.non-canonical", "dense")(
+        lambda given=_given: _tail(*given)
+    )
 
 
 @tampering("text: an audience with a zero byte after it", "verify.audience-mismatch", "dense")

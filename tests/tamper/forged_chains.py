@@ -196,6 +196,7 @@ def _():
 
 # Values outside declared ranges, computed and hashed honestly.
 
+
 def outside(base: str, name: str, value: int):
     """A run with a value of an input or initial state that no honest prover would take."""
     forged = run(base)

@@ -187,3 +187,11 @@ def _():
     execute(forged).commit()
     identity = model_id(forged.journal.program_id, forged.journal.weights_root)
     return forged.receipt(), victim("kinds", model_id=identity)
+
+
+@tampering("program: unreadable, the caller gives one array", "verify.program-mismatch", "dense")
+def _():
+    """What the caller gives must not make anyone read the program before it is known."""
+    program, journal, proof = dissect(receipt_of("dense")).sections
+    inputs = committed("dense").inputs["x"]
+    return join(program[:-1], journal, proof), victim("dense", inputs=inputs)

@@ -13,13 +13,13 @@ from zktally.verifier.reader import P
 from zktally.verifier.roots import digest_bytes, seed_commitment
 
 KINDS = {
-    "weight": ("weight embedding", "verify.weights-root"),
-    "initial state": ("initial state momentum", "verify.initial-state"),
-    "input": ("word of step 1", "verify.input-root"),
-    "value": ("energy of step 0", "verify.chain-root"),
-    "linked state": ("momentum' of step 0", "verify.chain-root"),
-    "final state": ("momentum' of step 1", "verify.final-state"),
-    "output": ("unit of step 1", "verify.chain-root"),
+    "a weight": ("weight embedding", "verify.weights-root"),
+    "an initial state": ("initial state momentum", "verify.initial-state"),
+    "an input": ("word of step 1", "verify.input-root"),
+    "a value": ("energy of step 0", "verify.chain-root"),
+    "a linked state": ("momentum' of step 0", "verify.chain-root"),
+    "a final state": ("momentum' of step 1", "verify.final-state"),
+    "an output": ("unit of step 1", "verify.chain-root"),
 }
 """A tree of each kind, and the code for another root of it."""
 
@@ -42,19 +42,19 @@ def parts_of(base: str) -> Parts:
 
 for _kind, (_tree, _code) in KINDS.items():
 
-    @tampering(f"opening of a {_kind}: a value", "verify.opening")
+    @tampering(f"opening of {_kind}: a value", "verify.opening")
     def _(tree=_tree):
         parts = parts_of("kinds")
         parts.openings[tree].leaves[-1] = flipped(parts.openings[tree].leaves[-1])
         return parts.encode()
 
-    @tampering(f"opening of a {_kind}: a salt", "verify.opening")
+    @tampering(f"opening of {_kind}: a salt", "verify.opening")
     def _(tree=_tree):
         parts = parts_of("kinds")
         parts.openings[tree].salts[0] = flipped(parts.openings[tree].salts[0], 16)
         return parts.encode()
 
-    @tampering(f"root of a {_kind}", _code)
+    @tampering(f"root of {_kind}", _code)
     def _(tree=_tree):
         parts = parts_of("kinds")
         parts.roots[tree] = flipped(parts.roots[tree], 28)
@@ -69,10 +69,10 @@ def _():
     return parts.encode()
 
 
-for _name, _tree in {"input": "x of step 2", "value": "c of step 3"}.items():
+for _name, _tree in {"an input": "x of step 2", "a value": "c of step 3"}.items():
     for _at, _which in enumerate(("first", "second", "third")):
 
-        @tampering(f"opening of a {_name}: the {_which} sibling", "verify.opening", "sampled")
+        @tampering(f"opening of {_name}: the {_which} sibling", "verify.opening", "sampled")
         def _(tree=_tree, at=_at):
             parts = parts_of("sampled")
             parts.openings[tree].siblings[at] = flipped(parts.openings[tree].siblings[at])

@@ -5,10 +5,14 @@ from __future__ import annotations
 import struct
 from dataclasses import replace
 
+import numpy as np
 from anatomy import dissect, join
 from forger import committed, receipt_of, reopened, run, victim
+from receipts import Prover, Tree
 from registry import tampering
+from zktally.verifier.journal import ZERO_DIGEST
 from zktally.verifier.policy import Policy
+from zktally.verifier.program.types import Role
 
 OTHER = struct.pack("<8I", *range(1, 9))
 
@@ -92,6 +96,32 @@ def _():
 def _():
     honest = committed("checkable")
     return reopened("checkable", input_key=None), victim("checkable", inputs=honest.inputs)
+
+
+def _under_the_zero_key(base: str) -> Prover:
+    """A run whose inputs are salted with the key of all zeros, which its statement leaves out."""
+    forged = run(base).commit()
+    for t in forged.program.of_role(Role.INPUT):
+        tensor = forged.program.tensors[t]
+        for step in range(forged.steps):
+            array = forged.trace[step][t]
+            forged.trees[step, t] = Tree(tensor, array, np.zeros(8, np.uint64), step, t)
+    forged.journal = forged._journal(None)
+    return forged
+
+
+@tampering("inputs under a key of zero, kept private", "verify.input-mismatch", "checkable")
+def _():
+    inputs = committed("checkable").inputs
+    return _under_the_zero_key("checkable").receipt(), victim("checkable", inputs=inputs)
+
+
+@tampering("published inputs under a key of zero, left out", "receipt.non-canonical")
+def _():
+    forged = _under_the_zero_key("kinds")
+    keyed = forged.journal
+    honest = dissect(forged.change(input_key=ZERO_DIGEST).receipt())
+    return honest.restated(keyed.encode())
 
 
 @tampering("inputs of another caller", "verify.input-mismatch", "dense")
@@ -184,6 +214,12 @@ def _():
 @tampering("claims: more samples than anyone can draw", "verify.too-large", "dense")
 def _():
     return restated("dense", delta_ppm=1, bits=256)
+
+
+@tampering("claims: a few more samples than anyone draws", "verify.too-large", "dense")
+def _():
+    policy = Policy(max_delta=0.5, min_bits=1)
+    return restated("dense", delta_ppm=1, bits=25), victim("dense", policy=policy)
 
 
 @tampering("replay to another audience", "verify.audience-mismatch", "dense")

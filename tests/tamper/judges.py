@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from zktally.native import verify_fast as verify_natively
 from zktally.verifier.errors import ZktallyError
 from zktally.verifier.fast import verify_fast as verify_plainly
 from zktally.verifier.policy import Expectations
+
+from zktally.native import verify_fast as verify_natively
 
 ACCEPTED = "accepted"
 
 
 def rust(receipt: bytes, expectations: Expectations, threads: int = 1) -> str:
-    """The verdict of the Rust verifier; anything but a typed error is let through."""
+    """The verdict of the Rust verifier; anything but a typed error is let through.
+
+    A panic in the core is refused as a bad proof; here it counts as a crash.
+    """
     try:
         verify_natively(receipt, expectations, threads)
     except ZktallyError as error:
+        if error.message == "internal check failed":
+            raise AssertionError("the Rust verifier panicked") from error
         return error.code
     return ACCEPTED
 

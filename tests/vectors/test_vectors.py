@@ -1,4 +1,4 @@
-"""The golden receipts are judged as recorded, by both verifiers, and are made again byte by byte."""
+"""The golden receipts: both verifiers judge them as recorded; made again, they are the same."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import json
 
 import make
 import pytest
-from zktally.native import verify_fast as verify_natively
 from zktally.verifier.errors import ZktallyError
 from zktally.verifier.fast import verify_fast as verify_plainly
+
+from zktally.native import verify_fast as verify_natively
 
 LISTED = json.loads((make.FOLDER / "vectors.json").read_text())
 

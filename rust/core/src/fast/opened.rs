@@ -211,10 +211,12 @@ impl<'a> OpenedTree<'a> {
         }
         let mut out = vec![0; size * width];
         for (i, &leaf) in self.leaves.iter().enumerate() {
-            for (slot, value) in self.values(i).chunks_exact(width).enumerate() {
-                let at = layout.offset(leaf, slot) * width;
-                out[at..at + width].copy_from_slice(value);
-            }
+            let mut values = self.values(i);
+            layout.runs(leaf, |run| {
+                let packed;
+                (packed, values) = values.split_at(run.len() * width);
+                out[run.start * width..run.end * width].copy_from_slice(packed);
+            });
         }
         Some(out)
     }

@@ -390,7 +390,7 @@ impl Run {
                 let slot = committed.steps.partition_point(|&t| t < port.tensor);
                 let array = step.arrays[slot].as_ref().expect("inputs and outputs are kept");
                 let values = ints(array);
-                values.extend_packed(0, values.len(), &mut bytes);
+                values.extend_packed(0..values.len(), &mut bytes);
             }
         }
         bytes
@@ -461,10 +461,7 @@ fn open_tree(
     let values = ints(array);
     let mut bytes = Vec::new();
     for mark in marks {
-        for slot in 0..layout.leaf_len(mark.leaf()) {
-            let offset = layout.offset(mark.leaf(), slot);
-            values.extend_packed(offset, offset + 1, &mut bytes);
-        }
+        layout.runs(mark.leaf(), |run| values.extend_packed(run, &mut bytes));
         let salt = salting.key.salt(salting.position, salting.tensor, mark.leaf());
         bytes.extend(crate::hash::keys::salt_bytes(&salt));
     }

@@ -1,6 +1,7 @@
 //! Packing: values as field elements, three bytes each (section 4), and the hashes of leaves.
 
 use std::array;
+use std::ops::Range;
 
 use p3_field::PackedValue;
 
@@ -62,12 +63,12 @@ impl Ints<'_> {
         }
     }
 
-    /// Appends the packed bytes of the values from `start` to `end`.
-    pub fn extend_packed(&self, start: usize, end: usize, bytes: &mut Vec<u8>) {
+    /// Appends the packed bytes of a run of values.
+    pub fn extend_packed(&self, run: Range<usize>, bytes: &mut Vec<u8>) {
         match self {
-            Self::I8(v) => bytes.extend(v[start..end].iter().flat_map(|&x| x.packed())),
-            Self::I16(v) => bytes.extend(v[start..end].iter().flat_map(|&x| x.packed())),
-            Self::I32(v) => bytes.extend(v[start..end].iter().flat_map(|&x| x.packed())),
+            Self::I8(v) => bytes.extend(v[run].iter().map(|&x| x.packed()[0])),
+            Self::I16(v) => bytes.extend(v[run].iter().flat_map(|&x| x.packed())),
+            Self::I32(v) => bytes.extend(v[run].iter().flat_map(|&x| x.packed())),
         }
     }
 }

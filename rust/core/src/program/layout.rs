@@ -1,6 +1,7 @@
 //! Layouts: which Merkle leaf and slot holds which element (docs/protocol.md section 1, Layout).
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::types::Layout;
 
@@ -102,13 +103,27 @@ impl LayoutMap {
         (row * self.pieces() + within / self.piece, within % self.piece)
     }
 
-    /// The row-major offset of a (leaf, slot); the inverse of `locate`.
-    pub fn offset(&self, leaf: usize, slot: usize) -> usize {
-        let x = self.start(leaf) + slot;
-        if self.axes.is_empty() {
-            return x;
+    /// Visits the values of a leaf in order, as row-major runs; the inverse of `locate`.
+    pub fn runs(&self, leaf: usize, mut visit: impl FnMut(Range<usize>)) {
+        let (start, mut left) = (self.start(leaf), self.leaf_len(leaf));
+        let Some(last) = self.axes.last() else { return visit(start..start + left) };
+        let mut at = start;
+        while left > 0 {
+            // One stretch along the last axis: no division per value.
+            let index = at / last.permuted % last.dim;
+            let count = left.min(last.dim - index);
+            let first =
+                self.axes.iter().map(|axis| at / axis.permuted % axis.dim * axis.stride).sum();
+            if last.stride == 1 {
+                visit(first..first + count);
+            } else {
+                (first..)
+                    .step_by(last.stride)
+                    .take(count)
+                    .for_each(|offset| visit(offset..offset + 1));
+            }
+            (at, left) = (at + count, left - count);
         }
-        self.axes.iter().map(|axis| x / axis.permuted % axis.dim * axis.stride).sum()
     }
 
     /// Row-major values in leaf order; borrowed where the two are the same.
@@ -174,7 +189,9 @@ mod tests {
                 let index = [offset / 15, offset / 5 % 3, 0, offset % 5];
                 let (leaf, slot) = by_definition(&layout, &shape, &index);
                 assert_eq!(layout.locate(&shape, offset), (leaf, slot));
-                assert_eq!(map.offset(leaf, slot), offset);
+                let mut runs = vec![];
+                map.runs(leaf, |run| runs.extend(run));
+                assert_eq!((runs.len(), runs[slot]), (map.leaf_len(leaf), offset));
                 assert_eq!(leaf_order[map.start(leaf) + slot], offset);
                 assert!(slot < layout.leaf_len(&shape, leaf) && leaf < layout.leaves(&shape));
             }
