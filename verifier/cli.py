@@ -115,7 +115,7 @@ def expectations_from(args: argparse.Namespace) -> Expectations:
     return Expectations.of(
         model_id=args.model_id,
         policy=policy,
-        inputs=None if args.input is None else _read_arrays(args.input),
+        inputs=None if args.input is None else read_arrays(args.input),
         input_root=args.input_root,
         initial_state=args.initial_state,
         audience=args.audience,
@@ -170,7 +170,12 @@ def print_error(error: ZktallyError, *, as_json: bool = False, format: str = FOR
             print(f"  {name + ':':10}{value}", file=sys.stderr)
 
 
-def _read_arrays(path: str) -> Inputs:
+def read_arrays(path: str) -> Inputs:
+    """The arrays of an .npz file by name, or the one array of an .npy file.
+
+    Raises:
+        UsageError: the file cannot be read or holds anything but plain arrays.
+    """
     try:
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
@@ -179,10 +184,11 @@ def _read_arrays(path: str) -> Inputs:
             return {name: loaded[name] for name in loaded.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UsageError(
-            f"cannot read the inputs: {error}",
+            f"cannot read arrays from {path}",
             code="usage.unreadable",
-            expected="an .npz or .npy file without pickles",
-            received=path,
+            expected="an .npz or .npy file of plain arrays, without pickles",
+            received=error,
+            hint="write it with numpy.savez(path, input_name=array)",
         ) from error
 
 

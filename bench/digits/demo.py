@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+
+import zktally
 from zktally.bench.digits.data import MODEL_PATH, load
 from zktally.prover import Claims, FastRun
 from zktally.verifier.inputs import quantise
 from zktally.verifier.program.types import Role
-
-import zktally
 
 T = TypeVar("T")
 

@@ -6,13 +6,13 @@ import numpy as np
 import programs
 from hypothesis import settings
 from hypothesis import strategies as st
+
+from zktally import _core
 from zktally.circuits.reference import DTYPES
 from zktally.verifier.errors import ZktallyError
 from zktally.verifier.program.checked import Checked, check
 from zktally.verifier.program.types import Role, Tensor
 from zktally.verifier.reader import P
-
-from zktally import _core
 
 ACCEPTED = "accepted"
 SETTINGS = settings(deadline=None, derandomize=True)

@@ -9,12 +9,12 @@ import programs
 from drawn import ACCEPTED, CHECKED, SETTINGS, code, keys, names
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+
+from zktally import _core
 from zktally.verifier.journal import Journal
 from zktally.verifier.program.checked import load
 from zktally.verifier.program.codec import decode, encode
 from zktally.verifier.program.types import AxisMap, Program
-
-from zktally import _core
 
 MANY = settings(SETTINGS, max_examples=400)
 

@@ -9,14 +9,14 @@ import pytest
 from drawn import FEW, SETTINGS, elements, keys, seeds
 from hypothesis import given
 from hypothesis import strategies as st
+
+from zktally import _core
 from zktally.circuits.reference import DTYPES
 from zktally.verifier import poseidon2
 from zktally.verifier.program.types import Layout, Role, Tensor
 from zktally.verifier.reader import P
 from zktally.verifier.roots import digest_bytes, digest_elements, input_tree_roots
 from zktally.verifier.sampling import MAX_SAMPLES, sample_count
-
-from zktally import _core
 
 CORE = {16: _core.poseidon2_16, 24: _core.poseidon2_24}
 

@@ -9,6 +9,7 @@ import struct
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+
 from zktally.verifier.journal import Journal
 from zktally.verifier.openings import Proof, Trees
 from zktally.verifier.program.checked import load

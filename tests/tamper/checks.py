@@ -18,6 +18,7 @@ from types import FunctionType
 from unittest.mock import patch
 
 import numpy as np
+
 from zktally.verifier import fast, journal, openings, reader, receipt, sampling
 
 FUNCTIONS = (

@@ -8,6 +8,7 @@ from anatomy import FIELDS, MAGIC, dissect, join
 from forged_openings import over_p
 from forger import committed, receipt_of, victim
 from registry import tampering
+
 from zktally.verifier.receipt import MAX_RECEIPT
 
 PROGRAM, JOURNAL, PROOF = dissect(receipt_of("dense")).sections

@@ -8,6 +8,7 @@ import numpy as np
 from anatomy import dissect, join
 from forger import committed, execute, poke, receipt_of, run, victim
 from registry import tampering
+
 from zktally.verifier.program.types import Role
 
 

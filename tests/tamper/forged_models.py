@@ -18,6 +18,7 @@ from forger import (
 )
 from receipts import Tree
 from registry import tampering
+
 from zktally.verifier.journal import model_id
 from zktally.verifier.program.codec import encode, program_id
 from zktally.verifier.program.types import Const, PickMode

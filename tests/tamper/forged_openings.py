@@ -9,6 +9,7 @@ from anatomy import Parts, dissect
 from forger import committed, execute, receipt_of, run
 from receipts import PRF_SEED, Tree
 from registry import tampering
+
 from zktally.verifier.reader import P
 from zktally.verifier.roots import digest_bytes, seed_commitment
 

@@ -10,6 +10,7 @@ from anatomy import dissect, join
 from forger import committed, receipt_of, reopened, run, victim
 from receipts import Prover, Tree
 from registry import tampering
+
 from zktally.verifier.journal import ZERO_DIGEST
 from zktally.verifier.policy import Policy
 from zktally.verifier.program.types import Role

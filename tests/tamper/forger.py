@@ -13,6 +13,7 @@ from functools import cache
 
 import numpy as np
 from receipts import PRF_SEED, Prover
+
 from zktally.circuits.reference import DTYPES
 from zktally.verifier.gates import evaluate
 from zktally.verifier.keys import prf_values

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from forger import victim
+
 from zktally.verifier.policy import Expectations
 
 Made = bytes | tuple[bytes, Expectations]

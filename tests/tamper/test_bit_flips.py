@@ -14,6 +14,7 @@ import pytest
 from anatomy import MAGIC, dissect, join
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from zktally.verifier.errors import ZktallyError
 from zktally.verifier.journal import Journal
 from zktally.verifier.program.checked import load

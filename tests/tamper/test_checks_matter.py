@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from judges import ACCEPTED
 from registry import ALL
+
 from zktally.verifier.journal import Journal
 from zktally.verifier.sampling import Counts, draw, make_plan, sample_seed
 

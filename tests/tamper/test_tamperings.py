@@ -12,6 +12,7 @@ import judges
 import pytest
 from anatomy import dissect
 from registry import ALL
+
 from zktally.verifier import errors
 
 MODULES = (forged_bytes, forged_chains, forged_models, forged_openings, forged_statements)

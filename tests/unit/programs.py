@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+
 from zktally.circuits.reference import DTYPES
 from zktally.verifier.program.types import (
     ABSENT,

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import programs
+
 from zktally.circuits import reference
 from zktally.verifier.gates import reads
 from zktally.verifier.inputs import dequantise, pack_values, quantise

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+
 from zktally.circuits.compile import compile
 from zktally.verifier.errors import CompileError, RangeOverflow, UnsupportedOp, UsageError
 

@@ -10,6 +10,7 @@ import numpy as np
 import programs
 import pytest
 from receipts import Prover
+
 from zktally.verifier import cli
 from zktally.verifier.errors import ZktallyError
 from zktally.verifier.fast import verify_fast

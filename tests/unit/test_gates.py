@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from oracle import Oracle
 from programs import dot, i, ik, k, read, tensor
+
 from zktally.circuits.reference import run
 from zktally.verifier.errors import UsageError
 from zktally.verifier.gates import evaluate, operand, reads

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+
 from zktally.bench import models
 from zktally.bench.digits import data
 from zktally.circuits import files, graph

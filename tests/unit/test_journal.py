@@ -6,6 +6,7 @@ import struct
 from dataclasses import replace
 
 import pytest
+
 from zktally.verifier.errors import ZktallyError
 from zktally.verifier.journal import Journal
 from zktally.verifier.receipt import encode_receipt, read_receipt, split_receipt

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from zktally.verifier.keys import salts
 from zktally.verifier.merkle import (
     byte_elements,

@@ -10,6 +10,7 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+
 from zktally.circuits import reference
 from zktally.circuits.compile import compile
 from zktally.circuits.evaluate import integer_run

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import programs
 import pytest
+
 from zktally.verifier.errors import UsageError
 from zktally.verifier.inputs import dequantise, pack_values, quantise, unpack_values
 from zktally.verifier.policy import Expectations, Policy, parts_per_million

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from zktally.verifier.poseidon2 import Domain, compress, keyed, permute, sponge
 from zktally.verifier.reader import P
 

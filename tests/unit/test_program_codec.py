@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import programs
 import pytest
+
 from zktally.verifier.errors import InvalidProgram, MalformedProgram, ZktallyError
 from zktally.verifier.program.checked import load
 from zktally.verifier.program.codec import decode, encode, program_id

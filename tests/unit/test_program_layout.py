@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+
 from zktally.verifier.layout import leaf_count, leaf_lengths, locate, row_length, to_leaves
 from zktally.verifier.program.types import Layout
 

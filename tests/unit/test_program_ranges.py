@@ -7,6 +7,7 @@ from dataclasses import replace
 import programs
 import pytest
 from programs import dot, i, port, read, tensor
+
 from zktally.verifier.errors import InvalidProgram
 from zktally.verifier.program.codec import encode
 from zktally.verifier.program.ranges import (

@@ -8,6 +8,7 @@ from dataclasses import replace
 import programs
 import pytest
 from programs import dot, i, k, layout, port, read, tensor
+
 from zktally.verifier.errors import InvalidProgram
 from zktally.verifier.program.checked import check
 from zktally.verifier.program.types import (

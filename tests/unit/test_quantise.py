@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from zktally.circuits import layouts
 from zktally.circuits.quantise import (
     BIAS_MAX,

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import programs
 import pytest
+
 from zktally.verifier.errors import ZktallyError
 from zktally.verifier.journal import ZERO_DIGEST, Journal
 from zktally.verifier.program.checked import check

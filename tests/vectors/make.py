@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from zktally import _core
 from zktally.circuits.reference import DTYPES
+from zktally.native import verify_fast
 from zktally.prover import Claims, FastRun
 from zktally.verifier.journal import Journal, model_id
 from zktally.verifier.policy import Expectations, Policy
@@ -24,9 +27,6 @@ from zktally.verifier.program.codec import program_id
 from zktally.verifier.program.types import Role, Tensor
 from zktally.verifier.receipt import encode_receipt, split_receipt
 from zktally.verifier.sampling import sample_seed
-
-from zktally import _core
-from zktally.native import verify_fast
 
 FOLDER = Path(__file__).parent
 ACCEPTED = "accepted"

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ..api import compile as compile_model
+from ..verifier.cli import read_arrays
 from ..verifier.errors import UsageError
 from .console import note
-from .files import read_arrays
 
 
 def add_to(verbs: Any) -> None:

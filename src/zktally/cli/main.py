@@ -41,14 +41,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except ZktallyError as error:
-        print_error(error, as_json=getattr(args, "json", False))
+        print_error(error, as_json=getattr(args, "json", False), format=f"zktally.{args.verb}/1")
         return error.exit_code
     except KeyboardInterrupt:
         print("interrupted; nothing was written", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
+        # A verdict that nobody could read is not a success.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return INTERNAL
     except MemoryError:
         print("error: out of memory; use a smaller batch or fewer steps", file=sys.stderr)
         return INTERNAL

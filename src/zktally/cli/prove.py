@@ -12,12 +12,12 @@ from ..api import load
 from ..api import prove as make_receipt
 from ..hybrid.chain import estimate
 from ..prover import Claims
-from ..verifier.cli import parse_nonce
+from ..verifier.cli import parse_nonce, read_arrays
 from ..verifier.errors import UsageError
 from ..verifier.inputs import quantise
 from .compile import names
 from .console import note, progress, size
-from .files import read_arrays, write_output
+from .files import write_output
 
 
 def add_to(verbs: Any) -> None:
