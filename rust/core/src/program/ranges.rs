@@ -10,6 +10,8 @@ const P: i128 = (1 << 31) - (1 << 24) + 1;
 const P_HALF: i128 = (P - 1) / 2;
 const ACC_MAX: i128 = (1 << 30) - (1 << 23) - 1;
 const WIDE_MAX: i128 = 1 << 46;
+/// A multiplier times a limb of 12 bits, with its carry.
+const PARTIAL_PRODUCT: i128 = (1 << 27) + (1 << 16);
 const Q_MAX: i128 = (1 << 23) - 1;
 const FACTOR_MAX: i64 = (1 << 15) - 1;
 const SHIFT_MAX: i64 = 44;
@@ -157,9 +159,11 @@ impl Judge<'_> {
         let quotient = (scaled >> shift.lo) + i128::from(dot.out_zero).abs();
         self.bound("quotient", quotient, Q_MAX, 1)?;
         let identity = scaled.max((quotient + 1) << shift.hi);
-        let (limit, limbs) =
-            if identity <= P_HALF { (P_HALF, 1) } else { (WIDE_MAX << 16, limbs(acc)) };
-        self.bound("requantisation", identity, limit, limbs)?;
+        if identity <= P_HALF {
+            self.bound("requantisation", identity, P_HALF, 1)?;
+        } else {
+            self.bound("requantisation", PARTIAL_PRODUCT, P_HALF, limbs(acc))?;
+        }
         match dot.table {
             Some(table) => self.table(&self.program.tables[table]),
             None => Ok(()),
