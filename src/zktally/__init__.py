@@ -8,7 +8,7 @@ verified.outputs, verified.guarantee
 
 from __future__ import annotations
 
-from .api import Receipt, check_model, compile, load, prove, verify
+from .api import Receipt, assemble, check_model, compile, load, prove, verify
 from .circuits.model import CompiledModel
 from .verifier.errors import ZktallyError
 from .verifier.policy import Policy
@@ -24,6 +24,7 @@ __all__ = [
     "Verified",
     "ZktallyError",
     "__version__",
+    "assemble",
     "check_model",
     "compile",
     "load",

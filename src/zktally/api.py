@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from .circuits.assemble import assemble
 from .circuits.check import check_model
 from .circuits.compile import compile
 from .circuits.files import write_atomically
@@ -21,7 +22,16 @@ from .verifier.policy import Expectations, Policy
 from .verifier.receipt import read_receipt, split_receipt
 from .verifier.verified import Verified
 
-__all__ = ["CompiledModel", "Receipt", "check_model", "compile", "load", "prove", "verify"]
+__all__ = [
+    "CompiledModel",
+    "Receipt",
+    "assemble",
+    "check_model",
+    "compile",
+    "load",
+    "prove",
+    "verify",
+]
 
 Backend = Literal["rust", "python"]
 Inputs = np.ndarray | Mapping[str, np.ndarray]

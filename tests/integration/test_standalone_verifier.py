@@ -15,7 +15,8 @@ SCRIPT = """
 import sys
 from zktally_verifier.cli import main
 code = main(sys.argv[1:])
-foreign = {"zktally", "onnx", "onnxruntime", "torch", "rich"} & {m.split(".")[0] for m in sys.modules}
+loaded = {name.split(".")[0] for name in sys.modules}
+foreign = {"zktally", "onnx", "onnxruntime", "torch", "rich"} & loaded
 print("foreign modules:", sorted(foreign))
 sys.exit(code)
 """
