@@ -25,6 +25,7 @@ types: $(READY)
 	rm -rf build/types && mkdir -p build/types/zktally
 	ln -s $(CURDIR)/src/zktally/* $(foreach d,$(PACKAGES),$(CURDIR)/$(d)) build/types/zktally/
 	MYPYPATH=build/types $(BIN)/mypy -p zktally
+	MYPYPATH=build/types $(BIN)/stubtest --mypy-config-file pyproject.toml zktally._core
 
 rust: $(READY)
 	$(CARGO) test --release --workspace --locked --quiet

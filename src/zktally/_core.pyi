@@ -24,6 +24,7 @@ __all__ = [
     "sample_count",
     "sponge",
     "tensor_root",
+    "tree_times",
     "verify_fast",
 ]
 
