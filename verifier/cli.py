@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return INTERNAL
     except Exception as error:
-        print(f"internal error: {type(error).__name__}: {error}", file=sys.stderr)
+        print(printable(f"internal error: {type(error).__name__}: {error}"), file=sys.stderr)
         return INTERNAL
     return 0
 
@@ -137,15 +137,15 @@ def parse_nonce(text: str) -> bytes:
     """The bytes of a nonce: UTF-8 text, or hexadecimal digits after 0x.
 
     Raises:
-        UsageError: the digits are not hexadecimal.
+        UsageError: the text is not UTF-8, or the digits are not hexadecimal.
     """
-    if not text.startswith("0x"):
-        return text.encode()
     try:
-        return bytes.fromhex(text[2:])
+        return bytes.fromhex(text[2:]) if text.startswith("0x") else text.encode()
     except ValueError as error:
         raise UsageError(
-            "the nonce is not hexadecimal", expected="0x and pairs of digits", received=text
+            "the nonce is neither text nor hexadecimal",
+            expected="UTF-8, or 0x and pairs of digits",
+            received=text,
         ) from error
 
 
@@ -154,8 +154,8 @@ def print_verified(args: argparse.Namespace, verified: Verified) -> None:
     if args.json:
         print(_dumps({"format": FORMAT, "verified": True, **verified.to_json()}))
         return
-    print(f"OK {args.receipt}: {verified.sentence()}")
-    print(verified.guarantee.text())
+    print(printable(f"OK {args.receipt}: {verified.sentence()}"))
+    print("\n".join(map(printable, verified.guarantee.text().split("\n"))))
 
 
 def print_error(error: ZktallyError, *, as_json: bool = False, format: str = FORMAT) -> None:
@@ -163,11 +163,18 @@ def print_error(error: ZktallyError, *, as_json: bool = False, format: str = FOR
     if as_json:
         print(_dumps({"format": format, "verified": False, **error.to_json()}))
         return
-    print(f"error: {error.message} [{error.code}]", file=sys.stderr)
+    # Only a list in a message has lines of its own, and they are indented.
+    message = "\n  ".join(map(printable, error.message.split("\n  ")))
+    print(f"error: {message} [{error.code}]", file=sys.stderr)
     for name in ("expected", "received", "hint"):
         value = getattr(error, name)
         if value is not None:
-            print(f"  {name + ':':10}{value}", file=sys.stderr)
+            print(f"  {name + ':':10}{printable(str(value))}", file=sys.stderr)
+
+
+def printable(text: str) -> str:
+    """The text with everything escaped that could steer a terminal or hide what stands there."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def read_arrays(path: str) -> Inputs:
@@ -193,7 +200,8 @@ def read_arrays(path: str) -> Inputs:
 
 
 def _dumps(shown: dict[str, Any]) -> str:
-    return json.dumps(shown, ensure_ascii=False, sort_keys=True, allow_nan=False)
+    text = json.dumps(shown, ensure_ascii=False, sort_keys=True, allow_nan=False)
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from .errors import (
     MalformedReceipt,
     ParametersMismatch,
     ProgramMismatch,
+    UsageError,
 )
 from .facts import facts_of
 from .gates import Ints, evaluate
@@ -48,7 +49,9 @@ Facts = dict[str, Any]
 Outputs = dict[str, NDArray[Any]]
 
 
-def verify_fast(receipt: bytes, expectations: Expectations) -> tuple[Facts, Outputs]:
+def verify_fast(
+    receipt: bytes | bytearray | memoryview, expectations: Expectations
+) -> tuple[Facts, Outputs]:
     """Judge a fast receipt.
 
     Args:
@@ -62,8 +65,9 @@ def verify_fast(receipt: bytes, expectations: Expectations) -> tuple[Facts, Outp
     Raises:
         MalformedReceipt, UnsupportedReceipt, MalformedProgram, InvalidProgram: it cannot be judged.
         VerificationFailed: it was judged and refused.
-        UsageError: the expected inputs do not fit the program.
+        UsageError: the expected inputs do not fit the program, or the receipt is no bytes.
     """
+    receipt = _receipt_bytes(receipt)
     sections = split_receipt(receipt)  # 1. Envelope.
     journal = Journal.decode(sections.journal)  # 2. Journal.
     _identify(sections.program, journal, expectations)  # 3. Program id, model id.
@@ -81,6 +85,14 @@ def verify_fast(receipt: bytes, expectations: Expectations) -> tuple[Facts, Outp
     _recompute_gates(checked, plan, proof, values)  # 11. Gates.
     outputs = _compare_outputs(checked.program, journal, trees, values)  # 12. Outputs.
     return facts_of(plan, len(receipt)), outputs
+
+
+def _receipt_bytes(receipt: object) -> bytes:
+    if not isinstance(receipt, bytes | bytearray | memoryview):
+        raise UsageError(
+            "a receipt is bytes", expected="bytes", received=f"a {type(receipt).__name__}"
+        )
+    return bytes(receipt)
 
 
 def _identify(program: memoryview, journal: Journal, expectations: Expectations) -> None:

@@ -173,8 +173,8 @@ def _steps(port: Port, tensor: Tensor, values: Ints, steps: int) -> Array:
     return values.reshape(steps, *tensor.shape).astype(DTYPES[tensor.width])
 
 
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names) or "no inputs"
+def _listed(names: Sequence[object]) -> str:
+    return ", ".join(map(str, names)) or "no inputs"
 
 
 def _refused(message: str, expected: object, received: object) -> UsageError:

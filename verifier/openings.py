@@ -6,10 +6,9 @@ proof, is derived from the plan; the proof has no lengths of its own.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +21,18 @@ from .merkle import Bytes, Ints, Openings, leaf_digests, opened_roots, plan_open
 from .poseidon2 import DIGEST, Elements
 from .program.types import Layout, Op, Program, Role, StateLink, Tensor
 from .reader import RECEIPT_CODES, P, Reader
-from .sampling import Plan
+from .sampling import Plan, distinct
 
 _DIGEST_BYTES = 4 * DIGEST
 _SALT_BYTES = 20
 _BYTES = 1 << 24
 """Packed bytes that are unpacked together."""
+
+_LEAF_BITS = 26
+"""A leaf's number has at most so many bits (protocol.md section 1, rule 8)."""
+
+_FEW = 1 << 18
+"""Leaves that are collected before repetitions are dropped."""
 
 _DENSE = 8
 """A tensor is laid out whole to be read where at least one in so many elements is opened."""
@@ -124,7 +129,7 @@ class Proof:
         roots = _elements(reader.take(_DIGEST_BYTES * len(trees)))
         has_prf = bool(trees.program.of_role(Role.PRF))
         prf_seed = _elements(reader.take(_DIGEST_BYTES))[0] if has_prf else None
-        tree, leaf = _opened_leaves(trees, plan)
+        tree, leaf = _opened_leaves(trees, plan, reader.remaining)
         openings = plan_openings(_leaf_counts(trees), tree, leaf)
         sizes = _leaf_bytes(trees, tree, leaf) + _SALT_BYTES
         siblings = openings.sibling_counts * _DIGEST_BYTES
@@ -262,52 +267,116 @@ def _judge_length(length: int, trees: Trees, plan: Plan) -> None:
         tensor = trees.program.tensors[number]
         salts = _SALT_BYTES * leaf_count(layout_of(tensor), tensor.shape)
         least += trees.steps * (tensor.size * tensor.width + salts)
-    if length < least:
+    _expect_room(least, length)
+
+
+def _expect_room(least: int, room: int) -> None:
+    if room < least:
         raise MalformedReceipt(
             "the proof is shorter than its openings",
             code="receipt.truncated",
             expected=f"at least {least} bytes",
-            received=f"{length} bytes",
+            received=f"{room} bytes",
         )
 
 
-def _opened_leaves(trees: Trees, plan: Plan) -> tuple[Ints, Ints]:
-    """Tree and number of every leaf that the plan opens, ascending."""
-    program = trees.program
-    parts: defaultdict[int, list[Ints]] = defaultdict(list)
-    for c, op in enumerate(program.ops):
-        touched: dict[int, Ints] | None = None
-        for step, gates in plan.steps_of(c):
-            if touched is None or not plan.counts.enumerated[c]:
-                touched = _touched_leaves(program, op, gates)
-            for tensor, leaves in touched.items():
-                parts[trees.number(tensor, step)].append(leaves)
+class _Leaves:
+    """Leaves as they are found, each once; more of them than fit a proof are refused.
+
+    A claim of many samples costs its prover nothing, so memory must follow the proof, not the
+    claim: repetitions are dropped whenever the leaves have doubled.
+    """
+
+    def __init__(self, trees: Trees, room: int) -> None:
+        self._trees, self._room = trees, room
+        self._found = np.zeros(0, np.int64)
+        self._new: list[Ints] = []
+        self._pending = 0
+
+    def add(self, tree: int, leaves: Ints) -> None:
+        """Open these leaves of a tree, too."""
+        self._new.append(leaves | tree << _LEAF_BITS)
+        self._pending += len(leaves)
+        if self._pending > max(_FEW, len(self._found)):
+            self.merged()
+
+    def merged(self) -> tuple[Ints, Ints]:
+        """Tree and number of every leaf so far, ascending.
+
+        Raises:
+            MalformedReceipt: `receipt.truncated`, they are more than the proof can hold.
+        """
+        self._found = distinct(np.concatenate([self._found, *self._new]))
+        self._new, self._pending = [], 0
+        tree, leaf = self._found >> _LEAF_BITS, self._found & (1 << _LEAF_BITS) - 1
+        sizes = _leaf_bytes(self._trees, tree, leaf)
+        _expect_room(int(sizes.sum()) + _SALT_BYTES * len(leaf), self._room)
+        return tree, leaf
+
+
+def _opened_leaves(trees: Trees, plan: Plan, room: int) -> tuple[Ints, Ints]:
+    """Tree and number of every leaf that the plan opens, ascending.
+
+    What is cheap to derive comes first: a proof without room for it is refused before any read.
+    """
+    program, found = trees.program, _Leaves(trees, room)
     for port in program.outputs:
         output = program.tensors[port.tensor]
         every = np.arange(leaf_count(layout_of(output), output.shape), dtype=np.int64)
         for step in range(trees.steps):
-            parts[trees.number(port.tensor, step)] = [every]
-    numbers = sorted(parts)
-    opened = [np.unique(np.concatenate(parts[tree])) for tree in numbers]
-    counts = [len(leaves) for leaves in opened]
-    return np.repeat(np.array(numbers, np.int64), counts), np.concatenate(opened)
+            found.add(trees.number(port.tensor, step), every)
+    sampled = [c for c, every in enumerate(plan.counts.enumerated) if not every]
+    for c in sampled:
+        out = program.ops[c].out
+        for step, gates in plan.steps_of(c):
+            found.add(trees.number(out, step), _leaves_at(program.tensors[out], gates))
+    found.merged()
+    for c in sampled:
+        for step, gates in plan.steps_of(c):
+            for tensor, leaves in _read_leaves(program, program.ops[c], gates):
+                found.add(trees.number(tensor, step), leaves)
+    for tensor, leaves in _leaves_of_every_step(trees, plan, room):
+        once = program.tensors[tensor].role is Role.WEIGHT
+        for step in range(1 if once else trees.steps):
+            found.add(trees.number(tensor, step), leaves)
+    return found.merged()
 
 
-def _touched_leaves(program: Program, op: Op, gates: Ints) -> dict[int, Ints]:
-    """The leaves that these gates read or define, by committed tensor."""
-    found: defaultdict[int, list[Ints]] = defaultdict(list)
-    for number, offsets in chain([(op.out, gates)], reads(program, op, gates)):
+def _leaves_of_every_step(trees: Trees, plan: Plan, room: int) -> Iterator[tuple[int, Ints]]:
+    """By tensor, the leaves that enumerated ops read or define, the same in all steps."""
+    program, found = trees.program, _Leaves(trees, room)
+    for c, op in enumerate(program.ops):
+        if not plan.counts.enumerated[c]:
+            continue
+        out = program.tensors[op.out]
+        every = np.arange(leaf_count(layout_of(out), out.shape), dtype=np.int64)
+        found.add(trees.number(op.out, 0), every)
+        for tensor, leaves in _read_leaves(program, op, np.arange(out.size, dtype=np.int64)):
+            found.add(trees.number(tensor, 0), leaves)
+    tree, leaf = found.merged()
+    for number in np.unique(tree).tolist():
+        first, end = np.searchsorted(tree, [number, number + 1])
+        yield int(trees.tensor_of[number]), leaf[first:end]
+
+
+def _read_leaves(program: Program, op: Op, gates: Ints) -> Iterator[tuple[int, Ints]]:
+    """The committed tensors that these gates read, each maybe several times, and the leaves."""
+    for number, offsets in reads(program, op, gates):
         tensor = program.tensors[number]
         if tensor.layout is not None and len(offsets):
-            leaf, _ = locate(tensor.layout, tensor.shape, _distinct(offsets, tensor.size))
-            found[number].append(np.unique(leaf))
-    return {tensor: np.unique(np.concatenate(leaves)) for tensor, leaves in found.items()}
+            yield number, _leaves_at(tensor, _distinct(offsets, tensor.size))
+
+
+def _leaves_at(tensor: Tensor, offsets: Ints) -> Ints:
+    """The leaves of elements, each once."""
+    leaf, _ = locate(layout_of(tensor), tensor.shape, offsets)
+    return distinct(leaf)
 
 
 def _distinct(offsets: Ints, size: int) -> Ints:
     """Each offset once; by marking where that is cheaper than sorting."""
     if size > 16 * len(offsets):
-        return np.unique(offsets)
+        return distinct(offsets)
     seen = np.zeros(size, bool)
     seen[offsets] = True
     return np.flatnonzero(seen)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import numbers
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,7 +29,7 @@ def parts_per_million(value: float, name: str) -> int:
     Raises:
         UsageError: it is not such a number, or not finite.
     """
-    scaled = value * MILLION
+    scaled = _real(value, name) * MILLION
     if not math.isfinite(scaled) or abs(scaled - round(scaled)) > _ROUNDING * max(1.0, abs(scaled)):
         raise UsageError(
             f"{name} is not a whole number of parts per million",
@@ -61,8 +63,12 @@ class Policy:
     def __post_init__(self) -> None:
         for name in ("max_delta", "max_delta_step"):
             value = getattr(self, name)
-            if value is not None and not 1 <= parts_per_million(value, name) <= MAX_PPM:
+            if value is None and name == "max_delta_step":
+                continue
+            if not 1 <= parts_per_million(value, name) <= MAX_PPM:
                 raise UsageError(f"{name} is out of range", expected="1e-6 to 0.5", received=value)
+            object.__setattr__(self, name, float(value))
+        object.__setattr__(self, "min_bits", _whole(self.min_bits, "min_bits"))
         if not 1 <= self.min_bits <= MAX_BITS:
             raise UsageError(
                 "min_bits is out of range", expected=f"1 to {MAX_BITS}", received=self.min_bits
@@ -117,12 +123,16 @@ class Expectations:
                     expected="32 bytes (64 hexadecimal digits)",
                     received=f"{len(value)} bytes",
                 )
-        if self.audience is not None and not 1 <= len(self.audience.encode()) <= MAX_AUDIENCE:
+        if self.audience is not None and not (
+            1 <= len(_text(self.audience, "audience")) <= MAX_AUDIENCE
+        ):
             raise UsageError(
                 "audience has a wrong length",
                 expected=f"1 to {MAX_AUDIENCE} bytes of UTF-8",
                 received=self.audience,
             )
+        if self.nonce is not None:
+            object.__setattr__(self, "nonce", _bytes(self.nonce, "nonce"))
         if self.nonce is not None and not 1 <= len(self.nonce) <= MAX_NONCE:
             raise UsageError(
                 "nonce has a wrong length",
@@ -164,7 +174,7 @@ def as_digest(value: str | bytes, name: str) -> bytes:
     """32 bytes, from bytes or hexadecimal text.
 
     Raises:
-        UsageError: the text is not hexadecimal.
+        UsageError: the text is not hexadecimal, or it is neither.
     """
     if isinstance(value, str):
         try:
@@ -173,4 +183,38 @@ def as_digest(value: str | bytes, name: str) -> bytes:
             raise UsageError(
                 f"{name} is not hexadecimal", expected="64 hexadecimal digits", received=value
             ) from error
+    return _bytes(value, name)
+
+
+def _real(value: object, name: str) -> float:
+    try:
+        if isinstance(value, numbers.Real):
+            return float(value)
+    except OverflowError:
+        pass
+    raise UsageError(f"{name} is no number", expected="a real number", received=repr(value))
+
+
+def _whole(value: object, name: str) -> int:
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise UsageError(
+            f"{name} is no whole number", expected="an integer", received=repr(value)
+        ) from error
+
+
+def _bytes(value: object, name: str) -> bytes:
+    if not isinstance(value, bytes | bytearray | memoryview):
+        raise UsageError(f"{name} is not bytes", expected="bytes", received=type(value).__name__)
     return bytes(value)
+
+
+def _text(value: object, name: str) -> bytes:
+    """The UTF-8 of a text."""
+    try:
+        if isinstance(value, str):
+            return value.encode()
+    except UnicodeEncodeError:
+        pass
+    raise UsageError(f"{name} is no text", expected="UTF-8", received=repr(value))

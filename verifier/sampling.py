@@ -14,7 +14,7 @@ from .errors import UnsupportedReceipt
 from .journal import Journal
 from .program.checked import Checked
 from .program.liveness import SCALE
-from .program.types import gates
+from .program.types import Gather, Op, gates
 
 Ints = NDArray[np.int64]
 
@@ -28,6 +28,8 @@ _FRACTION = 48
 _STEP_STREAM = 2**31
 _WORDS_PER_BLOCK = 4
 _MAX_WORDS = 2**18
+_PLACES = 2**18
+"""Draws that are looked up at once."""
 
 
 def sample_seed(journal: bytes | memoryview) -> bytes:
@@ -74,6 +76,14 @@ def draw(seed: bytes, stream: int, bound: int, count: int) -> NDArray[np.uint64]
         missing -= len(run)
         block += blocks
     return np.concatenate(runs) if runs else np.zeros(0, np.uint64)
+
+
+def distinct(numbers: Ints) -> Ints:
+    """Each number once, ascending: `np.unique` without its table of hashes, which is far larger."""
+    ascending = np.sort(numbers)
+    first = np.ones(len(ascending), bool)
+    first[1:] = ascending[1:] != ascending[:-1]
+    return ascending[first]
 
 
 def _words(seed: bytes, stream: int, first: int, blocks: int) -> NDArray[np.uint64]:
@@ -195,16 +205,17 @@ def make_plan(counts: Counts, seed: bytes) -> Plan:
         count = counts.samples_per_step if step < steps - 1 else counts.samples_of_last_step
         drawn = draw(seed, _STEP_STREAM + step, step_weight, count)
         places.append(drawn + np.uint64(step * step_weight))
-    weighted = _split_by_op(checked, np.concatenate(places).astype(np.int64))
+    weighted = _split_by_op(checked, places)
     sampled: list[Ints | None] = []
     for c, op in enumerate(checked.program.ops):
         if counts.enumerated[c]:
             sampled.append(None)
             continue
-        even = draw(seed, 1 + c, steps * gates(op), counts.samples_per_op).astype(np.int64)
-        sampled.append(np.unique(np.concatenate([weighted[c], even])))
+        even = draw(seed, 1 + c, steps * gates(op), counts.samples_per_op).view(np.int64)
+        sampled.append(distinct(np.concatenate([*weighted[c], even])))
+        weighted[c].clear()
     plan = Plan(counts, tuple(sampled))
-    reads = sum(plan.gates_of(c) * own for c, own in enumerate(checked.weights.own))
+    reads = sum(plan.gates_of(c) * count for c, count in enumerate(_reads_per_gate(checked)))
     _limit("operand reads", reads, MAX_READS)
     return plan
 
@@ -218,25 +229,37 @@ def _limit_work(counts: Counts) -> None:
     even = counts.samples_per_op * len(counts.checked.program.ops)
     draws = counts.samples + even + counts.samples_per_step * (steps - 1) + last
     _limit("samples", draws, MAX_DRAWS)
-    ops = zip(
-        counts.checked.program.ops, counts.checked.weights.own, counts.enumerated, strict=True
-    )
-    reads = sum(steps * gates(op) * own for op, own, enumerated in ops if enumerated)
+    per_gate = _reads_per_gate(counts.checked)
+    ops = zip(counts.checked.program.ops, per_gate, counts.enumerated, strict=True)
+    reads = sum(steps * gates(op) * count for op, count, enumerated in ops if enumerated)
     _limit("operand reads", reads, MAX_READS)
 
 
-def _split_by_op(checked: Checked, places: Ints) -> list[Ints]:
-    """Numbers step·G + gate, per op, of places in the weight of the chain."""
-    ops, weights = checked.program.ops, checked.weights
-    step, within = np.divmod(places, weights.step_weight)
-    sizes = [gates(op) for op in ops]
+def _reads_per_gate(checked: Checked) -> list[int]:
+    """Per op, the operand reads of a gate; a gather opens its whole axis, whatever its weight."""
+
+    def reads(op: Op, own: int) -> int:
+        return op.source.view[op.axis] + 1 if isinstance(op, Gather) else own
+
+    return [reads(*op) for op in zip(checked.program.ops, checked.weights.own, strict=True)]
+
+
+def _split_by_op(checked: Checked, runs: list[NDArray[np.uint64]]) -> list[list[Ints]]:
+    """Numbers step·G + gate, per op in parts, of places in the weight of the chain."""
+    weights = checked.weights
+    sizes = [gates(op) for op in checked.program.ops]
     ends = np.cumsum([g * w for g, w in zip(sizes, weights.weight, strict=True)], dtype=np.int64)
-    op_of = np.searchsorted(ends, within, side="right")
-    found = []
-    for c, (size, weight) in enumerate(zip(sizes, weights.weight, strict=True)):
-        mine = op_of == c
-        start = int(ends[c]) - size * weight
-        found.append(step[mine] * size + (within[mine] - start) // weight)
+    found: list[list[Ints]] = [[] for _ in sizes]
+    for run in runs:
+        for first in range(0, len(run), _PLACES):
+            places = run[first : first + _PLACES].view(np.int64)
+            step, within = np.divmod(places, weights.step_weight)
+            op_of = np.searchsorted(ends, within, side="right")
+            for c in np.unique(op_of).tolist():
+                mine = op_of == c
+                start = int(ends[c]) - sizes[c] * weights.weight[c]
+                gate = (within[mine] - start) // weights.weight[c]
+                found[c].append(step[mine] * sizes[c] + gate)
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from decimal import ROUND_UP, Context, Decimal
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ class OpBound:
         macs: of one gate, 0 unless it is a dot.
         draws: samples that it gets in expectation, rounded down.
         enumerated: whether all its gates are checked.
-        bound: fraction of its gates that can be wrong unseen; 0 if enumerated.
+        bound: fraction of its gates that can be wrong unseen; 0 if enumerated, 1 for no bound.
     """
 
     name: str
@@ -48,12 +49,14 @@ class Guarantee:
 
     Attributes:
         bits: confidence per attempt of the prover: λ, at most the 124 that the hashes give.
-        delta: bound on the wrong fraction of the chain's compute, by weight of gates.
+        delta: bound on the wrong fraction of the compute of the real items, by weight of live gates
+            (where item slots differ in cost, an item counts as the average slot).
         delta_macs: what that is at most as a fraction of the multiply-accumulates.
-        delta_step: bound for every single step, or None where none is claimed.
+        delta_step: the same bound for every single step, or None where none is claimed.
         steps: length of the chain.
         ops: what is shown for each op.
         outputs: per output "certified", "consistent" (with its operands) or "sampled".
+        prover_chosen: what the prover chose, except for what the caller pinned.
     """
 
     bits: int
@@ -63,6 +66,7 @@ class Guarantee:
     steps: int
     ops: tuple[OpBound, ...]
     outputs: Mapping[str, str]
+    prover_chosen: tuple[str, ...]
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Guarantee:
@@ -77,11 +81,12 @@ class Guarantee:
             steps=facts["steps"],
             ops=tuple(OpBound(**op, bound=_op_bound(op, facts["lambda"])) for op in facts["ops"]),
             outputs={output["name"]: output["status"] for output in facts["outputs"]},
+            prover_chosen=_prover_chosen(facts),
         )
 
     def sentence(self) -> str:
         """The guarantee in one line."""
-        bound = f"wrong compute ≤ {_percent(self.delta)} of the chain"
+        bound = f"wrong compute ≤ {_percent(self.delta)} of that of all items"
         if self.delta_step is not None:
             bound += f" and ≤ {_percent(self.delta_step)} of each step"
         return f"{bound} ({self.bits} bits), {self._outputs()}, nothing hidden"
@@ -90,11 +95,12 @@ class Guarantee:
         """The guarantee in several lines: what is shown, and what is not promised."""
         return "\n".join(
             [
-                f"shown      wrong compute ≤ {_percent(self.delta)} of the chain "
-                f"(at most {_percent(self.delta_macs)} of its MACs):",
+                f"shown      wrong compute ≤ {_percent(self.delta)} of that of all items "
+                f"(at most {_percent(self.delta_macs)} of the MACs):",
                 "           were there more, the receipt would pass with probability at most "
                 f"2^-{self.bits}",
-                "           per attempt of the prover",
+                "           per attempt of the prover; items count alike, as in every compiled "
+                "program",
                 f"each step  {self._step()}",
                 *self._op_lines(),
                 *self._output_lines(),
@@ -116,9 +122,9 @@ class Guarantee:
         if self.delta * self.steps >= 1:
             whole = int(self.delta * self.steps + 1e-9)
             steps = "one whole step" if whole == 1 else f"{whole} whole steps"
-            return f"no bound: {steps} of {self.steps} may be wrong within the bound of the chain"
+            return f"no bound: {steps} of {self.steps} may be wrong within the bound of all"
         share = _percent(min(1.0, self.delta * self.steps))
-        return f"no bound of its own; within that of the chain {share} of one step may be wrong"
+        return f"no bound of its own; within that of all {share} of one step may be wrong"
 
     def _outputs(self) -> str:
         if not self.outputs:
@@ -135,19 +141,23 @@ class Guarantee:
     def _op_lines(self) -> list[str]:
         lines = ["each op    gates that can be wrong unseen:"]
         for op in self.ops:
-            bound = "none, all are checked" if op.enumerated else f"≤ {_percent(op.bound)}"
+            bound = "no bound" if op.bound >= 1 else f"≤ {_percent(op.bound)}"
+            bound = "none, all are checked" if op.enumerated else bound
             draws = "" if op.enumerated else f", {op.draws:,} samples"
             lines.append(f"           {op.name}: {bound} ({op.gates:,} a step{draws})")
         return lines
 
     def _not_shown(self) -> list[str]:
-        if all(op.enumerated for op in self.ops):
-            return []
-        return [
-            "not shown  that every value is right: one overwritten activation with everything "
-            "after it recomputed",
-            "           is one wrong gate, and sampling will not see it",
-        ]
+        *most, last = self.prover_chosen
+        chosen = f"{', '.join(most)} and {last}" if most else last
+        lines = [f"not shown  where {chosen} come from: what you did not pin, the prover chose"]
+        if not all(op.enumerated for op in self.ops):
+            lines += [
+                "           that every value is right: one overwritten activation with everything "
+                "after it recomputed",
+                "           is one wrong gate, and sampling will not see it",
+            ]
+        return lines
 
     def _output_lines(self) -> list[str]:
         meaning = {
@@ -172,7 +182,7 @@ class Verified:
         steps: steps of the chain.
         items: real items in it.
         batch: item slots of a step.
-        delta: bound on the wrong fraction of the chain's compute.
+        delta: bound on the wrong fraction of the compute of the real items.
         delta_step: the same for every step, or None.
         bits: λ as claimed.
         samples: draws by weight over the chain.
@@ -271,10 +281,16 @@ class Verified:
 
 
 def _op_bound(op: Mapping[str, Any], bits: int) -> float:
-    """1 − 2^(−λ/draws): more wrong gates than that would have been hit."""
+    """min(1, λ·ln 2 / d): a wrong fraction f passes with probability at most e^(−f·d)."""
     if op["enumerated"]:
         return 0.0
-    return -math.expm1(-math.log(2) * bits / op["draws"]) if op["draws"] else 1.0
+    return min(1.0, bits * math.log(2) / op["draws"]) if op["draws"] else 1.0
+
+
+def _prover_chosen(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    """Only a program without states, or without prf tensors, has a zero digest in their place."""
+    optional = (("initial_state", "the initial state"), ("prf_seed", "the seed of the noise"))
+    return ("the inputs", *(name for field, name in optional if facts[field].strip("0")))
 
 
 def _finite_or_null(array: Array) -> list[Any]:
@@ -285,4 +301,6 @@ def _finite_or_null(array: Array) -> list[Any]:
 
 
 def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.3g} %"
+    """Three digits, rounded up: what is printed is a bound, too."""
+    shown = Context(prec=3, rounding=ROUND_UP).plus(Decimal(repr(fraction)) * 100)
+    return f"{shown.normalize():f} %"

@@ -4,7 +4,7 @@ Every refusal is an error of `zktally.verifier.errors`, named below by its code.
 the interpreter lock. Sections are those of docs/protocol.md.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, TypedDict, final, type_check_only
 
 import numpy as np
@@ -173,7 +173,7 @@ class Run:
 def verify_fast(
     receipt: bytes,
     expectations_json: str,
-    inputs: Mapping[str, NDArray[Any]] | None = None,
+    inputs: dict[Any, NDArray[Any]] | NDArray[Any] | None = None,
     threads: int = 0,
 ) -> tuple[str, dict[str, NDArray[np.float32] | NDArray[np.int64]]]:
     """Judge a receipt (section 6).
@@ -183,8 +183,9 @@ def verify_fast(
         expectations_json: an object with model_id (hex), modes (list of names), min_bits,
             max_delta_ppm, outputs_exact, and, each or null: max_delta_step_ppm, audience,
             nonce (hex), initial_state (hex), input_root (hex).
-        inputs: a dict of arrays by port name: floats, or integers of at most 64 bits; [items, ...],
-            for a port without batch axis [steps, ...].
+        inputs: a dict of arrays by port name, or one array for a program with one input; float64 or
+            int64; [items, ...], for a port without batch axis [steps, ...] or the port's own shape.
+            They are looked at in their turn (step 9), unfit names, shapes and dtypes included.
         threads: 0 for all cores.
 
     Returns:

@@ -9,21 +9,19 @@ from typing import Any
 import numpy as np
 
 from . import _core
-from .verifier.errors import ZktallyError
+from .verifier.errors import UsageError
 from .verifier.policy import Expectations
-from .verifier.program.codec import decode
-from .verifier.receipt import split_receipt
 
 
 def verify_fast(
-    receipt: bytes, expectations: Expectations, threads: int = 0
+    receipt: bytes | bytearray | memoryview, expectations: Expectations, threads: int = 0
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Judge a receipt with the Rust verifier: facts, outputs and errors as from the Python one."""
     policy = expectations.policy
     demands = {
         "model_id": expectations.model_id.hex(),
         "modes": list(policy.modes),
-        "min_bits": policy.min_bits,
+        "min_bits": int(policy.min_bits),
         "max_delta_ppm": policy.max_delta_ppm,
         "max_delta_step_ppm": policy.max_delta_step_ppm,
         "outputs_exact": policy.outputs_exact,
@@ -32,8 +30,12 @@ def verify_fast(
         "initial_state": _hex(expectations.initial_state),
         "input_root": _hex(expectations.input_root),
     }
-    arrays = None if expectations.inputs is None else _named(receipt, expectations.inputs)
-    facts, outputs = _core.verify_fast(receipt, json.dumps(demands), arrays, threads)
+    if not isinstance(receipt, bytes | bytearray | memoryview):
+        raise UsageError(
+            "a receipt is bytes", expected="bytes", received=f"a {type(receipt).__name__}"
+        )
+    inputs = _inputs(expectations.inputs)
+    facts, outputs = _core.verify_fast(bytes(receipt), json.dumps(demands), inputs, threads)
     return json.loads(facts), outputs
 
 
@@ -41,12 +43,27 @@ def _hex(value: bytes | None) -> str | None:
     return None if value is None else value.hex()
 
 
-def _named(receipt: bytes, inputs: np.ndarray | Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays by port name; a single array belongs to the first input port."""
-    if isinstance(inputs, Mapping):
-        return {name: np.ascontiguousarray(array) for name, array in inputs.items()}
+def _inputs(given: Any) -> dict[Any, np.ndarray] | np.ndarray | None:
+    """The caller's arrays as the core takes them; names, shapes and dtypes it judges itself."""
+    if given is None:
+        return None
+    if isinstance(given, Mapping):
+        return {name: _plain(array) for name, array in given.items()}
+    return _plain(given)
+
+
+def _plain(given: Any) -> np.ndarray:
+    """Real numbers as float64, integers as int64, anything else as it is; in this machine's order.
+
+    Integers that int64 does not hold become floats: a port of integers refuses both, and one of
+    floats would convert them in the same way.
+    """
     try:
-        ports = decode(split_receipt(receipt).program).inputs
-    except ZktallyError:
-        ports = ()  # the verifier says so in its own order
-    return {ports[0].name if ports else "input": np.ascontiguousarray(inputs)}
+        array = np.asarray(given)
+    except (TypeError, ValueError):
+        return np.empty((), object)
+    kind = array.dtype.kind
+    large = kind == "u" and array.size > 0 and int(array.max()) > np.iinfo(np.int64).max
+    if kind == "f" or large:
+        return array.astype(np.float64)
+    return array.astype(np.int64) if kind in "iub" else array

@@ -40,7 +40,7 @@ FUNCTIONS = (
     fast._expected_statement,
     sampling._limit,
     fast._openings_for,
-    openings._judge_length,
+    openings._expect_room,
     openings.Proof.parse.__func__,
     openings.Proof._judge_elements,
     fast._hash_roots,

@@ -133,7 +133,7 @@ TABLE: dict[str, dict[str, str]] = {
     "sampling._limit 0": {"claims: a few more samples than anyone draws": ACCEPTED},
     "fast._openings_for 0": {"sections: proof ends inside its seed": "verify.journal-mismatch"},
     "fast._openings_for 1": {"openings for the seed of all zeros": ACCEPTED},
-    "openings._judge_length 0": {
+    "openings._expect_room 0": {
         # Only earlier: the fields that are missing would be missed one by one.
         "sections: proof ends after its roots": "receipt.truncated",
     },
@@ -204,7 +204,7 @@ TABLE: dict[str, dict[str, str]] = {
 """By check: tamperings that it refuses, and the verdict on them without it."""
 
 SLOW = {"sampling._limit 0"}
-EARLIER = {"openings._judge_length 0"}
+EARLIER = {"openings._expect_room 0"}
 """Checks that only refuse earlier what the next one refuses with the same code."""
 
 

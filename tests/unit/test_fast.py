@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 from dataclasses import replace
 
@@ -11,14 +12,16 @@ import programs
 import pytest
 from receipts import Prover
 
-from zktally.verifier import cli
-from zktally.verifier.errors import ZktallyError
+from zktally.verifier import cli, openings
+from zktally.verifier.errors import UsageError, ZktallyError
 from zktally.verifier.fast import verify_fast
+from zktally.verifier.gates import operand, reads
 from zktally.verifier.inputs import dequantise
 from zktally.verifier.journal import ZERO_DIGEST, model_id
+from zktally.verifier.openings import Trees
 from zktally.verifier.policy import Policy
 from zktally.verifier.receipt import encode_receipt, split_receipt
-from zktally.verifier.verified import Verified
+from zktally.verifier.verified import Guarantee, OpBound, Verified, _op_bound
 
 OTHER = struct.pack("<8I", *range(1, 9))
 SPARSE = {"delta_ppm": 500_000, "bits": 1}
@@ -282,17 +285,133 @@ def test_the_words_of_the_guarantee():
     verified = Verified.of(*verify_fast(prover.receipt(), prover.expectations()), "python")
     guarantee = verified.guarantee
     assert guarantee.sentence() == (
-        "wrong compute ≤ 50 % of the chain (1 bits), outputs consistent, not certified, "
+        "wrong compute ≤ 50 % of that of all items (1 bits), outputs consistent, not certified, "
         "nothing hidden"
     )
     assert "2 whole steps of 4 may be wrong" in guarantee.text()
     assert "sampling will not see it" in guarantee.text()
     conv, pool = guarantee.ops
     assert pool.bound == 0
-    assert conv.bound == pytest.approx(1 - 2 ** (-1 / conv.draws))
+    assert conv.bound == pytest.approx(math.log(2) / conv.draws)
     strong = Prover("dense", bits=200).commit()
     verified = Verified.of(*verify_fast(strong.receipt(), strong.expectations()), "python")
     assert (verified.bits, verified.guarantee.bits) == (200, 124)
+
+
+def test_what_the_caller_did_not_pin_is_always_said():
+    for name, chosen in {
+        "dense": "where the inputs come from",
+        "running_average": "where the inputs and the initial state come from",
+        "every_kind": "where the inputs, the initial state and the seed of the noise come from",
+    }.items():
+        prover = Prover(name).commit()
+        verified = Verified.of(*verify_fast(prover.receipt(), prover.expectations()), "python")
+        assert all(op.enumerated for op in verified.guarantee.ops)
+        assert chosen in verified.guarantee.text()
+        assert "sampling" not in verified.guarantee.text()
+
+
+@pytest.mark.parametrize("bits", [1, 40, 100, 128, 256])
+@pytest.mark.parametrize("e", [0, 1, 13, 433, 10_000])
+@pytest.mark.parametrize("s", [0, 1, 128, 1730, 2**24])
+def test_printed_bounds_of_ops_are_sound(bits, e, s):
+    """A fraction f of wrong gates in an op of share p passes with (1 − f·p)^s·(1 − f)^e."""
+    for share, whole in ((0, 1), (1, 1000), (1, 7), (1, 2), (999, 1000), (1, 1)):
+        op = {"enumerated": False, "draws": e + s * share // whole}
+        bound = _op_bound(op, bits)
+        line = replace(GUARANTEE, ops=(OpBound("op", "dot", 9, 1, 1, op["draws"], False, bound),))
+        printed = line.text().split("op: ")[1].split(" (")[0]
+        if printed == "no bound":
+            assert bits * math.log(2) >= op["draws"]
+            continue
+        for f in (bound, float(printed.removeprefix("≤ ").removesuffix(" %")) / 100):
+            if f < 1:
+                log = s * math.log1p(-f * share / whole) + e * math.log1p(-f)
+                assert log <= -bits * math.log(2) * (1 - 1e-12)
+
+
+GUARANTEE = Guarantee(100, 0.05, 0.05, None, 1, (), {}, ("the inputs",))
+
+
+def test_printed_shares_are_rounded_up():
+    assert replace(GUARANTEE, delta=0.050001).sentence().startswith("wrong compute ≤ 5.01 %")
+    assert replace(GUARANTEE, delta=1e-6).sentence().startswith("wrong compute ≤ 0.0001 %")
+
+
+def test_a_claim_of_many_samples_is_refused_before_reads_are_derived(monkeypatch):
+    """Where the outputs of sampled gates alone do not fit; then, as soon as reads do not."""
+    prover = Prover("conv", steps=9, **SPARSE).commit()
+    data, expectations = prover.receipt(), prover.expectations()
+    sections = [bytes(part) for part in vars(split_receipt(data)).values()]
+    roots = 32 + 32 * len(prover.trees)
+    short = encode_receipt(*sections[:2], sections[2][:roots])
+    with monkeypatch.context() as patch:
+        patch.setattr(openings, "reads", None)
+        assert code_of(short, expectations) == "receipt.truncated"
+    derived = []
+
+    def watched(program, op, gates):
+        for read in reads(program, op, gates):
+            derived.append(read)
+            yield read
+
+    monkeypatch.setattr(openings, "reads", watched)
+    monkeypatch.setattr(operand, "CHUNK", 1)
+    verify_fast(data, expectations)
+    every = len(derived)
+    derived.clear()
+    monkeypatch.setattr(openings, "_FEW", 4)
+    outputs = sum(len(t.packed) for (s, n), t in prover.trees.items() if s != "weight" and n == 3)
+    room = roots + outputs * (3 + 20) + 600
+    tight = encode_receipt(*sections[:2], sections[2][:room])
+    assert code_of(tight, expectations) == "receipt.truncated"
+    assert 0 < len(derived) < every
+
+
+def test_found_leaves_take_memory_by_the_proof():
+    prover = Prover("dense").commit()
+    trees = Trees(prover.program, 1)
+    found = openings._Leaves(trees, 2 * 4 * (4 + 20))
+    every = np.arange(4)
+    for _ in range(2**17):
+        found.add(trees.number(0, 0), every[:2])
+        assert found._pending + len(found._found) <= openings._FEW + 8
+    tree, leaf = found.merged()
+    assert leaf.tolist() == [0, 1]
+    found.add(1, np.arange(8))
+    with pytest.raises(ZktallyError) as refused:
+        found.merged()
+    assert refused.value.code == "receipt.truncated"
+
+
+def test_a_receipt_may_be_any_bytes():
+    prover = Prover("dense").commit()
+    data, expectations = prover.receipt(), prover.expectations()
+    expected, _ = verify_fast(data, expectations)
+    for kind in (bytearray, memoryview):
+        assert verify_fast(kind(data), expectations)[0] == expected
+    assert code_of("text", expectations) == "usage"
+
+
+def test_what_a_receipt_says_cannot_steer_a_terminal(tmp_path, capsys):
+    evil = "\x1b[2J\u202e\x9b\nOK"
+    prover = Prover("dense", audience=evil).commit()
+    path = tmp_path / "evil\x1b.receipt"
+    path.write_bytes(prover.receipt())
+    identity = model_id(prover.journal.program_id, prover.journal.weights_root).hex()
+    for more in ([], ["--json"], ["--audience", evil], ["--audience", evil, "--json"]):
+        code = cli.main([str(path), "--model-id", identity, *more])
+        assert code == (0 if "--audience" in more else 1)
+        shown = "".join(capsys.readouterr())
+        assert all(line.isprintable() for line in shown.split("\n"))
+        assert not shown.count("\nOK")
+        if "--json" in more:
+            found = json.loads(shown)
+            assert evil in (found.get("audience"), found.get("received"))
+    cli.print_error(UsageError("all of:\n  a\x1b\nOK", hint="\x07"))
+    assert capsys.readouterr().err == (
+        "error: all of:\n  a\\x1b\\nOK [usage]\n  hint:     \\x07\n"
+    )
 
 
 def test_the_command(tmp_path, capsys):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import programs
 import pytest
 
+from zktally.verifier import cli
 from zktally.verifier.errors import UsageError
 from zktally.verifier.inputs import dequantise, pack_values, quantise, unpack_values
 from zktally.verifier.policy import Expectations, Policy, parts_per_million
@@ -30,6 +32,12 @@ def test_parts_per_million_are_exact_or_refused():
         {"max_delta_step": 0.6},
         {"min_bits": 0},
         {"min_bits": 257},
+        {"min_bits": 99.5},
+        {"min_bits": "100"},
+        {"max_delta": "0.05"},
+        {"max_delta": None},
+        {"max_delta": 10**400},
+        {"max_delta_step": 1j},
         {"modes": ()},
         {"modes": ("quick",)},
     ],
@@ -38,6 +46,30 @@ def test_parts_per_million_are_exact_or_refused():
 def test_policies_that_make_no_sense_are_refused(fields):
     with pytest.raises(UsageError):
         Policy(**fields)
+
+
+def test_numbers_of_numpy_become_plain_ones():
+    policy = Policy(
+        min_bits=np.int32(90), max_delta=np.float64(0.25), max_delta_step=np.int8(0) + 0.5
+    )
+    assert (policy.min_bits, policy.max_delta, policy.max_delta_step) == (90, 0.25, 0.5)
+    assert {type(policy.min_bits), type(policy.max_delta)} == {int, float}
+    assert Policy(max_delta=Fraction(1, 20)) == Policy()
+
+
+def test_names_of_inputs_are_text():
+    for name in (0, None, "\ud800"):
+        with pytest.raises(UsageError) as refused:
+            quantise(DENSE, {name: np.zeros((2, 6)), "x": np.zeros((2, 6))})
+        assert refused.value.code == "usage.input"
+
+
+def test_a_nonce_on_the_command_line_is_text_or_hexadecimal():
+    assert cli.parse_nonce("ä") == "ä".encode()
+    assert cli.parse_nonce("0x00ff") == b"\0\xff"
+    for text in ("0xf", "0xzz", "\udc80"):
+        with pytest.raises(UsageError):
+            cli.parse_nonce(text)
 
 
 def test_the_default_policy_is_safe():
@@ -57,6 +89,10 @@ def test_the_default_policy_is_safe():
         {"audience": "ä" * 129},
         {"nonce": b""},
         {"nonce": bytes(65)},
+        {"nonce": "text"},
+        {"audience": "\udc80"},
+        {"audience": b"me"},
+        {"model_id": 32},
     ],
     ids=str,
 )

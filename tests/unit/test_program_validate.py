@@ -142,6 +142,10 @@ INVALID: dict[str, tuple[Callable[[], Program], str]] = {
         lambda: copy((2**30,), layout=Layout((0,), 1, 2**16)),
         "elements of all tensors",
     ),
+    "2^28 elements in all values, and some more": (
+        lambda: copy((2**14, 2**14 + 1)),
+        "elements of all value tensors",
+    ),
     "prf range of 3 values": (lambda: prf_program(0, 2), r"2\^b values"),
     "prf range of 1 value": (lambda: prf_program(0, 0), r"2\^b values"),
     # 2. and 3. definitions

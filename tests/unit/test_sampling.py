@@ -10,11 +10,12 @@ from dataclasses import replace
 import numpy as np
 import programs
 import pytest
+from programs import i, port, read, tensor
 
 from zktally.verifier.errors import ZktallyError
 from zktally.verifier.journal import ZERO_DIGEST, Journal
 from zktally.verifier.program.checked import check
-from zktally.verifier.program.types import gates
+from zktally.verifier.program.types import AxisMap, Gather, Program, Role, gates
 from zktally.verifier.sampling import Counts, draw, log2_inverse, make_plan, sample_count
 
 SEED = bytes(range(32))
@@ -154,6 +155,34 @@ def test_limits_on_weight_and_reads(conv, monkeypatch):
             with pytest.raises(ZktallyError) as refused:
                 make_plan(Counts(conv, journal()), SEED)
             assert refused.value.code == "verify.too-large"
+
+
+def test_a_gather_counts_its_axis_as_reads(monkeypatch):
+    table, word = (100, 1), (2,)
+    tensors = (
+        tensor("table", Role.WEIGHT, table),
+        tensor("word", Role.INPUT, word, lo=0, hi=99),
+        tensor("y", Role.VALUE, word),
+    )
+    source = read(0, table, AxisMap(), AxisMap())
+    op = Gather("y", 2, False, word, 0, source, read(1, word, i(0)))
+    ports = (port("word", 1),), (port("y", 2),)
+    counts = Counts(check(Program("p", tensors, (), (op,), *ports)), journal(items=1))
+    assert counts.checked.weights.own == (1,)
+    monkeypatch.setattr("zktally.verifier.sampling.MAX_READS", 2 * 101)
+    make_plan(counts, SEED)
+    monkeypatch.setattr("zktally.verifier.sampling.MAX_READS", 2 * 101 - 1)
+    with pytest.raises(ZktallyError) as refused:
+        make_plan(counts, SEED)
+    assert refused.value.code == "verify.too-large"
+
+
+def test_places_are_looked_up_in_parts(conv, monkeypatch):
+    counts = Counts(conv, journal(steps=40, items=80, bits=256, delta_ppm=500_000))
+    whole = make_plan(counts, SEED)
+    monkeypatch.setattr("zktally.verifier.sampling._PLACES", 7)
+    for found, expected in zip(make_plan(counts, SEED).sampled, whole.sampled, strict=True):
+        assert np.array_equal(found, expected)
 
 
 def test_draws_look_uniform():

@@ -38,8 +38,8 @@ def reads(op: Gather, gates: Ints) -> Iterator[tuple[int, Ints]]:
         if isinstance(op.index, Read):
             yield op.index.tensor, operand_offsets(op.index, at)
         first = operand_offsets(op.source, at)
-        steps = np.arange(dim, dtype=np.int64) * _stride(op)
-        yield op.source.tensor, (first[:, None] + steps).ravel()
+        for steps in chunks(np.arange(dim, dtype=np.int64), len(run)):
+            yield op.source.tensor, (first[:, None] + steps * _stride(op)).ravel()
 
 
 def _run(op: Gather, gates: Ints, values: Values) -> Ints:

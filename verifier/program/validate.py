@@ -35,6 +35,7 @@ MAX_OPS = 4096
 MAX_TABLES = 256
 MAX_DIM = 2**31 - 1
 MAX_SIZE = 2**30
+MAX_VALUES = 2**28
 MAX_LEAVES = 2**26
 MAX_PIECE = 2**16
 MAX_PRODUCTS = 2**20
@@ -55,6 +56,8 @@ def validate(program: Program) -> None:
     _at_most(
         "the number of elements of all tensors", sum(t.size for t in program.tensors), MAX_SIZE
     )
+    values = sum(program.tensors[t].size for t in program.of_role(Role.VALUE))
+    _at_most("the number of elements of all value tensors", values, MAX_VALUES)
     for op in program.ops:
         _op(program, op)
     _ports(program)

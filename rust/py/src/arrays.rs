@@ -1,10 +1,12 @@
 //! NumPy arrays in and out.
 
-use numpy::{Element, PyArray1, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArrayMethods};
+use numpy::{
+    Element, PyArray1, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArray, PyUntypedArrayMethods,
+};
 use pyo3::prelude::*;
 use zktally_core::Error;
 use zktally_core::exec::Array;
-use zktally_core::fast::inputs::CallerArray;
+use zktally_core::fast::inputs::{CallerArray, CallerValues};
 
 use super::errors::raise;
 
@@ -30,24 +32,14 @@ pub fn arrays(objects: &[Bound<'_, PyAny>]) -> PyResult<Vec<Array>> {
     objects.iter().map(array).collect()
 }
 
-/// A caller's input: float32, float64, or any integers that int64 holds.
-pub fn caller_array(object: &Bound<'_, PyAny>) -> PyResult<CallerArray> {
-    fn integers<T: Element + Copy + Into<i64>>(object: &Bound<'_, PyAny>) -> Option<CallerArray> {
-        typed::<T>(object).map(|v| CallerArray::Integers(v.into_iter().map(Into::into).collect()))
-    }
-    let floats = typed::<f32>(object).map(|v| v.into_iter().map(f64::from).collect());
-    let found = floats
-        .or_else(|| typed::<f64>(object))
-        .map(CallerArray::Floats)
-        .or_else(|| integers::<i64>(object))
-        .or_else(|| integers::<i32>(object))
-        .or_else(|| integers::<i16>(object))
-        .or_else(|| integers::<i8>(object))
-        .or_else(|| integers::<u8>(object))
-        .or_else(|| integers::<u16>(object))
-        .or_else(|| integers::<u32>(object))
-        .or_else(|| integers::<bool>(object));
-    found.ok_or_else(|| dtype(object, "float32, float64 or integers of at most 64 bits, signed"))
+/// A caller's input: float64 or int64, and anything else as unsupported, to be refused in its turn.
+pub fn caller_array(object: &Bound<'_, PyAny>) -> CallerArray {
+    let values = typed(object)
+        .map(CallerValues::Floats)
+        .or_else(|| typed(object).map(CallerValues::Integers))
+        .unwrap_or(CallerValues::Unsupported);
+    let shape = object.cast::<PyUntypedArray>().map(|array| array.shape().to_vec());
+    CallerArray { shape: shape.unwrap_or_default(), values }
 }
 
 fn dtype(object: &Bound<'_, PyAny>, expected: &str) -> PyErr {

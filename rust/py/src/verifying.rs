@@ -22,11 +22,11 @@ pub fn verify_fast<'py>(
     py: Python<'py>,
     receipt: &[u8],
     expectations_json: &str,
-    inputs: Option<&Bound<'py, PyDict>>,
+    inputs: Option<&Bound<'py, PyAny>>,
     threads: usize,
 ) -> PyResult<(String, Bound<'py, PyDict>)> {
     let expect = expectations(expectations_json)?;
-    let inputs = inputs.map(caller_inputs).transpose()?;
+    let inputs = inputs.map(caller_inputs);
     let judge = || verify::verify_fast(receipt, &expect, inputs.as_ref());
     let verified = Pool::new(threads)?.run(py, || catch_unwind(AssertUnwindSafe(judge)));
     // No input should get here; if one does, it is refused like any other bad proof.
@@ -60,8 +60,14 @@ fn expectations(text: &str) -> PyResult<Expectations> {
     })
 }
 
-fn caller_inputs(inputs: &Bound<'_, PyDict>) -> PyResult<CallerInputs> {
-    inputs.iter().map(|(name, array)| Ok((name.extract()?, caller_array(&array)?))).collect()
+/// Nothing is refused here: the verifier looks at inputs in its own order.
+fn caller_inputs(inputs: &Bound<'_, PyAny>) -> CallerInputs {
+    let Ok(named) = inputs.cast::<PyDict>() else {
+        return CallerInputs::Single(caller_array(inputs));
+    };
+    let arrays: PyResult<_> =
+        named.iter().map(|(name, array)| Ok((name.extract()?, caller_array(&array)))).collect();
+    arrays.map_or(CallerInputs::Misnamed, CallerInputs::ByName)
 }
 
 fn facts_json(facts: &Facts) -> Value {

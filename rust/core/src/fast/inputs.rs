@@ -8,26 +8,93 @@ use super::opened::first_outside;
 use super::openings::Prepared;
 use crate::error::{Error, Result};
 use crate::hash::{Digest, Ints, Key, Tree, unpack};
-use crate::program::{Port, PortKind, Tensor};
+use crate::program::{Port, PortKind, Program, Tensor};
 
-/// Flat row-major values of one input port for all items (or, without a batch axis, all steps).
+/// What a caller gives for one input port: [items, ...], without a batch axis [steps, ...] or, for
+/// one step, the port's own shape.
 #[derive(Clone, Debug, PartialEq)]
-pub enum CallerArray {
-    Floats(Vec<f64>),
-    Integers(Vec<i64>),
+pub struct CallerArray {
+    pub shape: Vec<usize>,
+    pub values: CallerValues,
 }
 
-impl CallerArray {
-    fn len(&self) -> usize {
-        match self {
-            Self::Floats(v) => v.len(),
-            Self::Integers(v) => v.len(),
-        }
+/// Row-major values of a caller's array.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CallerValues {
+    Floats(Vec<f64>),
+    Integers(Vec<i64>),
+    /// Of another dtype, which is refused when the inputs are looked at and not before.
+    Unsupported,
+}
+
+/// The caller's arrays.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CallerInputs {
+    /// One array for a program with one input.
+    Single(CallerArray),
+    ByName(BTreeMap<String, CallerArray>),
+    /// Arrays under names that no port can have.
+    Misnamed,
+}
+
+impl CallerInputs {
+    /// One array per input port, in port order.
+    fn in_port_order(&self, program: &Program) -> Result<Vec<&CallerArray>> {
+        let ports = &program.inputs;
+        let found: Option<Vec<_>> = match self {
+            Self::Single(array) => (ports.len() == 1).then(|| vec![array]),
+            Self::ByName(arrays) if arrays.len() == ports.len() => {
+                ports.iter().map(|port| arrays.get(&port.name)).collect()
+            }
+            Self::ByName(_) | Self::Misnamed => None,
+        };
+        found.ok_or_else(|| {
+            let names: Vec<_> = ports.iter().map(|port| port.name.as_str()).collect();
+            refused("the names of the inputs do not fit").expected(names.join(", "))
+        })
     }
 }
 
-/// The caller's arrays by port name.
-pub type CallerInputs = BTreeMap<String, CallerArray>;
+/// Steps and items, from the leading axes of all arrays; `claimed` items where there are no inputs.
+fn extent(program: &Program, arrays: &[&CallerArray], claimed: usize) -> Result<(usize, usize)> {
+    let batch = program.batch();
+    let (mut items, mut steps) = (Vec::new(), Vec::new());
+    for (port, array) in program.inputs.iter().zip(arrays) {
+        let shape = &program.tensors[port.tensor].shape;
+        let (counts, rest) = match port.batch {
+            Some(axis) => (&mut items, &shape[axis + 1..]),
+            None if array.shape == *shape => {
+                steps.push(1);
+                continue;
+            }
+            None => (&mut steps, shape.as_slice()),
+        };
+        match array.shape.split_first() {
+            Some((&count, found)) if found == rest => counts.push(count),
+            _ => {
+                return Err(refused(format!("input {} has a wrong shape", port.name))
+                    .expected(format!("a leading axis, then {rest:?}"))
+                    .received(format!("{:?}", array.shape)));
+            }
+        }
+    }
+    if items.iter().any(|&count| count != items[0]) {
+        return Err(refused("inputs have different numbers of items"));
+    }
+    let items = match (items.first(), steps.first()) {
+        (Some(&count), _) => count,
+        (None, Some(steps)) => batch.saturating_mul(*steps),
+        (None, None) => claimed,
+    };
+    if items < 1 {
+        return Err(refused("there are no items"));
+    }
+    let needed = items.div_ceil(batch);
+    if steps.iter().any(|&count| count != needed) {
+        return Err(refused("inputs have different numbers of steps"));
+    }
+    Ok((needed, items))
+}
 
 /// `q = clamp(rint(x/scale) + zero, lo, hi)`; the value must be finite.
 pub fn quantise(port: &Port, tensor: &Tensor, x: f64) -> i32 {
@@ -45,52 +112,35 @@ fn padding(port: &Port, tensor: &Tensor) -> i32 {
     port.zero.clamp(tensor.lo, tensor.hi)
 }
 
-/// Integers of all steps of one port, the last step padded.
-///
-/// # Errors
-/// `usage.input` for values that the port does not take, `verify.input-mismatch` for another number
-/// of values than the receipt is about.
-fn caller_values(
-    port: &Port,
-    tensor: &Tensor,
-    array: &CallerArray,
-    steps: usize,
-    items: usize,
-) -> Result<Vec<i32>> {
-    let total = steps * tensor.size();
-    let expected = match port.batch {
-        Some(axis) => items * (tensor.size() / tensor.shape[axis]),
-        None => total,
-    };
-    if array.len() != expected {
-        return Err(mismatch(format!("input {} has another number of values", port.name))
-            .expected(expected)
-            .received(array.len()));
-    }
-    let refused = |what: &str| Error::new("usage.input", format!("input {} {what}", port.name));
-    let mut values: Vec<i32> = match (port.kind, array) {
-        (PortKind::Float, CallerArray::Floats(x)) => {
+/// Integers by the port's rule, without padding.
+fn integers(port: &Port, tensor: &Tensor, array: &CallerArray) -> Result<Vec<i32>> {
+    let refused = |what: &str| refused(format!("input {} {what}", port.name));
+    match (port.kind, &array.values) {
+        (PortKind::Float, CallerValues::Floats(x)) => {
             if !x.iter().all(|x| x.is_finite()) {
-                return Err(refused("has values that are not finite"));
+                return Err(refused("has NaN or infinite values"));
             }
-            x.iter().map(|&x| quantise(port, tensor, x)).collect()
+            Ok(x.iter().map(|&x| quantise(port, tensor, x)).collect())
         }
-        (PortKind::Float, CallerArray::Integers(x)) => {
-            x.iter().map(|&x| quantise(port, tensor, x as f64)).collect()
+        (PortKind::Float, CallerValues::Integers(x)) => {
+            Ok(x.iter().map(|&x| quantise(port, tensor, x as f64)).collect())
         }
-        (PortKind::Integer, CallerArray::Integers(x)) => {
+        (PortKind::Integer, CallerValues::Integers(x)) => {
             let range = i64::from(tensor.lo)..=i64::from(tensor.hi);
             if let Some(x) = x.iter().find(|x| !range.contains(x)) {
                 return Err(refused("is out of range")
                     .expected(format!("{} to {}", tensor.lo, tensor.hi))
                     .received(x));
             }
-            x.iter().map(|&x| x as i32).collect()
+            Ok(x.iter().map(|&x| x as i32).collect())
         }
-        (PortKind::Integer, CallerArray::Floats(_)) => return Err(refused("takes integers")),
-    };
-    values.resize(total, padding(port, tensor));
-    Ok(values)
+        (PortKind::Integer, CallerValues::Floats(_)) => {
+            Err(refused("has a wrong dtype").expected("integers"))
+        }
+        (_, CallerValues::Unsupported) => {
+            Err(refused("has a wrong dtype").expected("real numbers"))
+        }
+    }
 }
 
 /// A check of input values against the committed roots.
@@ -127,23 +177,27 @@ impl InputCheck<'_> {
         Ok(())
     }
 
-    /// Checks the caller's arrays.
+    /// Checks the caller's arrays: names, shapes, values, then whether they are the committed ones.
     ///
     /// # Errors
     /// `usage.input`, `verify.input-mismatch`.
-    pub fn given(&self, inputs: &CallerInputs, items: usize) -> Result<()> {
+    pub fn given(&self, inputs: &CallerInputs, claimed: usize) -> Result<()> {
         let program = &self.prepared.checked.program;
-        if !inputs.keys().all(|name| program.inputs.iter().any(|port| port.name == *name)) {
-            let names: Vec<_> = program.inputs.iter().map(|port| port.name.as_str()).collect();
-            return Err(Error::new("usage.input", "no such input").expected(names.join(", ")));
+        let arrays = inputs.in_port_order(program)?;
+        let (steps, items) = extent(program, &arrays, claimed)?;
+        let ports = || program.inputs.iter().map(|port| (port, &program.tensors[port.tensor]));
+        let values: Vec<Vec<i32>> = ports()
+            .zip(arrays)
+            .map(|((port, tensor), array)| integers(port, tensor, array))
+            .collect::<Result<_>>()?;
+        let batched = program.inputs.iter().any(|port| port.batch.is_some());
+        if steps != self.roots.len() || batched && items != claimed {
+            return Err(mismatch("the receipt is about another number of items")
+                .expected(format!("{items} items in {steps} steps"))
+                .received(format!("{claimed} items in {} steps", self.roots.len())));
         }
-        let steps = self.roots.len();
-        for port in &program.inputs {
-            let tensor = &program.tensors[port.tensor];
-            let array = inputs.get(&port.name).ok_or_else(|| {
-                Error::new("usage.input", format!("input {} is missing", port.name))
-            })?;
-            let values = caller_values(port, tensor, array, steps, items)?;
+        for ((port, tensor), mut values) in ports().zip(values) {
+            values.resize(steps * tensor.size(), padding(port, tensor));
             let wrong = values
                 .par_chunks(tensor.size())
                 .enumerate()
@@ -165,6 +219,10 @@ impl InputCheck<'_> {
             .expected(root.hex())
             .received(found.hex()))
     }
+}
+
+fn refused(message: impl Into<String>) -> Error {
+    Error::new("usage.input", message)
 }
 
 pub(super) fn mismatch(message: impl Into<String>) -> Error {

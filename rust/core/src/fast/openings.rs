@@ -1,7 +1,7 @@
 //! Which leaves a receipt opens (docs/protocol.md section 5, Openings). Derived by prover and
 //! verifier from the plan alone.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 
@@ -15,10 +15,8 @@ use crate::program::{Checked, GatePlan, LayoutMap, Role, Run, Source, Tensor};
 pub const SALT_BYTES: usize = 20;
 /// Gates that one task looks at.
 const GATES_PER_TASK: usize = 256;
-/// Gates between two looks at whether the openings still fit the proof.
-const GATES_PER_WAVE: usize = 1 << 16;
-/// Marks above which a task drops repetitions.
-const COMPACT_ABOVE: usize = 1 << 18;
+/// Marks from which on repetitions are dropped, and what is left is held against the proof's size.
+const TIDY_FROM: usize = 1 << 18;
 
 /// Where a tree stands: the model, the initial state, or a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -158,28 +156,27 @@ impl Prepared {
         self.checked.program.tensors.iter().any(|tensor| tensor.role == Role::Prf)
     }
 
-    /// The leaves to open, ascending, each once.
+    /// The leaves to open, ascending, each once. Memory is bounded by `limit`, not by the plan.
     ///
     /// # Errors
     /// `receipt.truncated` where they alone are more than `limit` bytes.
     pub fn marks(&self, steps: usize, plan: &Plan, limit: u64) -> Result<Vec<Mark>> {
-        let mut marks: Vec<Mark> = Vec::new();
-        for wave in plan.draws.chunks(GATES_PER_WAVE) {
-            let drawn = wave.par_chunks(GATES_PER_TASK).map(|draws| self.marks_of_draws(draws));
-            marks.extend(drawn.flatten_iter().collect::<Vec<_>>());
-            compact(&mut marks);
-            expect_room(self.bytes(&marks), limit)?;
-        }
+        let drawn = Mutex::new(MarkSet::new(self, limit));
+        plan.draws
+            .par_chunks(GATES_PER_TASK)
+            .try_for_each(|draws| join(&drawn, self.marks_of_draws(draws, limit)?))?;
+        let mut marks = finish(drawn)?;
+        let template = self.marks_of_every_step(plan, limit)?;
         // A state is read from the step before, hence one time less.
-        let template = self.marks_of_every_step(plan);
         for (role, times) in [(Role::Input, steps), (Role::Value, steps), (Role::State, steps - 1)]
         {
-            let of_role = |mark: &&Mark| self.checked.program.tensors[mark.tensor()].role == role;
+            let of_role = |mark: &&Mark| self.role(mark) == role;
             let bytes = self.bytes(template.iter().filter(of_role));
             expect_room(bytes.saturating_mul(times as u64), limit)?;
         }
         for step in 0..steps {
-            marks.extend(template.iter().filter_map(|mark| {
+            let once = |mark: &&Mark| step == 0 || self.role(mark) != Role::Weight;
+            marks.extend(template.iter().filter(once).filter_map(|mark| {
                 let (place, tensor) = self.tree_of(mark.tensor(), step)?;
                 Some(Mark::new(place, tensor, mark.leaf()))
             }));
@@ -189,6 +186,10 @@ impl Prepared {
         Ok(marks)
     }
 
+    fn role(&self, mark: &Mark) -> Role {
+        self.checked.program.tensors[mark.tensor()].role
+    }
+
     /// Bytes of leaves with their salts.
     fn bytes<'a>(&self, marks: impl IntoIterator<Item = &'a Mark>) -> u64 {
         marks.into_iter().map(|&mark| (self.leaf_bytes(mark) + SALT_BYTES) as u64).sum()
@@ -196,89 +197,119 @@ impl Prepared {
 
     /// What a step without draws opens: enumerated ops and output ports. Each tensor is marked as
     /// one of step 0 under its own number, whatever its role.
-    fn marks_of_every_step(&self, plan: &Plan) -> Vec<Mark> {
+    fn marks_of_every_step(&self, plan: &Plan, limit: u64) -> Result<Vec<Mark>> {
         let program = &self.checked.program;
         let template =
             |tensor: usize| self.layouts[tensor].as_ref().map(|_| (Place::Step(0), tensor));
-        let mut all = Vec::new();
+        let all = Mutex::new(MarkSet::new(self, limit));
         for (op, _) in program.ops.iter().zip(&plan.counts.enumerated).filter(|(_, all)| **all) {
             let gates = GatePlan::new(program, op);
             let tasks = (0..op.gates().div_ceil(GATES_PER_TASK)).into_par_iter();
-            let marks: Vec<Vec<Mark>> = tasks
-                .map(|task| {
-                    let mut marks = Marks::new(self, template);
-                    let end = op.gates().min((task + 1) * GATES_PER_TASK);
-                    (task * GATES_PER_TASK..end).for_each(|gate| marks.add(&gates, op.out, gate));
-                    marks.finish()
-                })
-                .collect();
-            all.extend(marks.into_iter().flatten());
-            compact(&mut all);
+            tasks.try_for_each(|task| {
+                let mut marks = MarkSet::new(self, limit);
+                let end = op.gates().min((task + 1) * GATES_PER_TASK);
+                for gate in task * GATES_PER_TASK..end {
+                    marks.add_gate(&gates, op.out, gate, template)?;
+                }
+                join(&all, marks)
+            })?;
         }
+        let mut outputs = MarkSet::new(self, limit);
         for port in &program.outputs {
-            let leaves = 0..self.layout(port.tensor).leaves();
-            all.extend(leaves.map(|leaf| Mark::new(Place::Step(0), port.tensor, leaf)));
+            for leaf in 0..self.layout(port.tensor).leaves() {
+                outputs.add(Mark::new(Place::Step(0), port.tensor, leaf))?;
+            }
         }
-        compact(&mut all);
-        all
+        join(&all, outputs)?;
+        finish(all)
     }
 
-    fn marks_of_draws(&self, draws: &[Draw]) -> Vec<Mark> {
+    fn marks_of_draws(&self, draws: &[Draw], limit: u64) -> Result<MarkSet<'_>> {
         let program = &self.checked.program;
-        let mut all = Vec::new();
+        let mut marks = MarkSet::new(self, limit);
         for of_op in draws.chunk_by(|a, b| a.op() == b.op()) {
             let op = &program.ops[of_op[0].op()];
             let gates = GatePlan::new(program, op);
-            for of_step in of_op.chunk_by(|a, b| a.step() == b.step()) {
-                let step = of_step[0].step();
-                let mut marks = Marks::new(self, |tensor| self.tree_of(tensor, step));
-                of_step.iter().for_each(|draw| marks.add(&gates, op.out, draw.gate()));
-                all.extend(marks.finish());
+            for draw in of_op {
+                let tree = |tensor| self.tree_of(tensor, draw.step());
+                marks.add_gate(&gates, op.out, draw.gate(), tree)?;
             }
         }
-        all
+        Ok(marks)
     }
 }
 
-/// Collects the marks of gates.
-struct Marks<'a, F> {
+/// Collects marks, never many more than twice those that fit `limit` bytes.
+struct MarkSet<'a> {
     prepared: &'a Prepared,
-    /// The tree in which a read of a tensor is marked.
-    tree: F,
+    limit: u64,
     marks: Vec<Mark>,
+    tidy_at: usize,
 }
 
-impl<'a, F: Fn(usize) -> Option<(Place, usize)>> Marks<'a, F> {
-    fn new(prepared: &'a Prepared, tree: F) -> Self {
-        Self { prepared, tree, marks: Vec::new() }
+impl<'a> MarkSet<'a> {
+    fn new(prepared: &'a Prepared, limit: u64) -> Self {
+        Self { prepared, limit, marks: Vec::new(), tidy_at: TIDY_FROM }
     }
 
-    fn add(&mut self, gates: &GatePlan, out: usize, gate: usize) {
-        let Self { prepared, tree, marks } = self;
+    /// Marks what a gate reads and defines; `tree` names the tree of each tensor.
+    fn add_gate(
+        &mut self,
+        gates: &GatePlan,
+        out: usize,
+        gate: usize,
+        tree: impl Fn(usize) -> Option<(Place, usize)>,
+    ) -> Result<()> {
+        let prepared = self.prepared;
+        let mut marked = Ok(());
         gates.runs(gate, None, &mut |tensor, run| {
             let Some((place, number)) = tree(tensor) else { return };
             let mut last = usize::MAX;
-            let marked = prepared.parts(tensor, run, |leaf, _, _| {
-                if leaf != last {
-                    marks.push(Mark::new(place, number, leaf));
-                    last = leaf;
-                }
-                Ok(())
-            });
-            marked.expect("marking does not fail");
+            if marked.is_ok() {
+                marked = prepared.parts(tensor, run, |leaf, _, _| {
+                    if std::mem::replace(&mut last, leaf) == leaf {
+                        return Ok(());
+                    }
+                    self.add(Mark::new(place, number, leaf))
+                });
+            }
         });
-        if let Some((place, number)) = tree(out) {
-            marks.push(Mark::new(place, number, prepared.layout(out).locate(gate).0));
-        }
-        if marks.len() > COMPACT_ABOVE {
-            compact(marks);
+        marked?;
+        match tree(out) {
+            Some((place, number)) => {
+                self.add(Mark::new(place, number, prepared.layout(out).locate(gate).0))
+            }
+            None => Ok(()),
         }
     }
 
-    fn finish(mut self) -> Vec<Mark> {
-        compact(&mut self.marks);
-        self.marks
+    fn add(&mut self, mark: Mark) -> Result<()> {
+        self.marks.push(mark);
+        if self.marks.len() < self.tidy_at { Ok(()) } else { self.tidy() }
     }
+
+    /// Drops repetitions and looks whether the rest fits. The next time comes once the marks have
+    /// doubled, so that all of it costs no more than sorting.
+    fn tidy(&mut self) -> Result<()> {
+        self.marks.sort_unstable();
+        self.marks.dedup();
+        self.tidy_at = TIDY_FROM.max(2 * self.marks.len());
+        expect_room(self.prepared.bytes(&self.marks), self.limit)
+    }
+}
+
+/// Adds the marks of a task to those of all tasks.
+fn join(all: &Mutex<MarkSet>, mut task: MarkSet) -> Result<()> {
+    task.tidy()?;
+    let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+    all.marks.append(&mut task.marks);
+    if all.marks.len() < all.tidy_at { Ok(()) } else { all.tidy() }
+}
+
+fn finish(all: Mutex<MarkSet>) -> Result<Vec<Mark>> {
+    let mut all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
+    all.tidy()?;
+    Ok(all.marks)
 }
 
 /// Refuses openings of more bytes than a proof has.
@@ -289,11 +320,6 @@ pub fn expect_room(bytes: u64, limit: u64) -> Result<()> {
     Err(Error::new("receipt.truncated", "the proof is shorter than its openings")
         .expected(format!("at least {bytes} bytes"))
         .received(limit))
-}
-
-fn compact(marks: &mut Vec<Mark>) {
-    marks.sort_unstable();
-    marks.dedup();
 }
 
 /// Row-major stride and extent of the last axis, in leaf order, of more than one element.
@@ -312,4 +338,59 @@ pub fn trees(marks: &[Mark]) -> Vec<&[Mark]> {
 pub fn siblings(prepared: &Prepared, marks: &[Mark]) -> usize {
     let opened: Vec<usize> = marks.iter().map(|mark| mark.leaf()).collect();
     sibling_count(prepared.layout(marks[0].tensor()).leaves(), &opened)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fast::sampling::Counts;
+    use crate::program::testing::{Builder, by_i, map, read};
+    use crate::program::{Gather, OpKind, Operand, Pick, PickMode};
+
+    fn every_gate(ops: usize) -> Plan {
+        let enumerated = vec![true; ops];
+        let counts =
+            Counts { samples: None, per_op: 0, per_step: None, last_step: None, enumerated };
+        Plan { counts, draws: vec![] }
+    }
+
+    fn prepared(builder: Builder) -> Prepared {
+        Prepared::new(Arc::new(builder.load()))
+    }
+
+    #[test]
+    fn marking_stops_where_the_proof_has_no_room() {
+        const SIZE: usize = 1 << 21;
+        let mut b = Builder::default();
+        let x = b.tensor(Role::Input, 1, &[SIZE, 1]);
+        let y = b.tensor(Role::Value, 1, &[SIZE, 1]);
+        let operands = vec![read(x, &[SIZE, 1], &[by_i(0), by_i(1)])];
+        let copy = Pick { mode: PickMode::Copy, window: vec![], operands };
+        b.op(y, &[SIZE, 1], OpKind::Pick(copy));
+        let error = prepared(b).marks(1, &every_gate(1), 1 << 20).unwrap_err();
+        let found = error.expected.unwrap().replace(|c: char| !c.is_ascii_digit(), "");
+        assert_eq!(error.code, "receipt.truncated");
+        // Not all 2^22 leaves of 21 bytes were gathered before it was refused.
+        assert!(found.parse::<u64>().unwrap() < 1 << 24, "{found} bytes");
+    }
+
+    #[test]
+    fn one_gather_that_opens_more_than_the_proof_is_stopped_within_its_gate() {
+        const SIZE: usize = 1 << 20;
+        let mut b = Builder::default();
+        let table = b.tensor(Role::Weight, 1, &[SIZE, 1]);
+        let by = b.ranged(Role::Input, 1, 0, 9, &[1]);
+        let out = b.tensor(Role::Value, 1, &[1]);
+        let absent = map(None, 0, None, 0, 0);
+        let Operand::Read(source) = read(table, &[SIZE, 1], &[absent, absent]) else { panic!() };
+        let index = read(by, &[1], &[by_i(0)]);
+        b.op(out, &[1], OpKind::Gather(Gather { axis: 0, source, index }));
+        let prepared = prepared(b);
+        let error = prepared.marks(1, &every_gate(1), 1000).unwrap_err();
+        let found = error.expected.unwrap().replace(|c: char| !c.is_ascii_digit(), "");
+        assert_eq!(found, (TIDY_FROM * 21).to_string());
+        // With room, weights are opened once however many steps there are.
+        let marks = prepared.marks(3, &every_gate(1), u64::MAX).unwrap();
+        assert_eq!(marks.len(), SIZE + 2 * 3);
+    }
 }

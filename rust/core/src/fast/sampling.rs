@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::journal::Journal;
 use crate::error::{Error, Result};
-use crate::program::Checked;
+use crate::program::{Checked, Op, OpKind};
 
 const SEED_TAG: &[u8] = b"zktally seed v1\0";
 pub const SEED_BYTES: usize = 32;
@@ -261,11 +261,19 @@ impl Plan {
 }
 
 fn checked_reads(checked: &Checked, counts: &Counts, steps: u64, draws: &[Draw]) -> u128 {
-    let whole = checked.program.ops.iter().enumerate().filter(|(c, _)| counts.enumerated[*c]);
-    let all: u128 = whole
-        .map(|(c, op)| u128::from(steps) * op.gates() as u128 * u128::from(checked.own[c]))
-        .sum();
-    all + draws.iter().map(|draw| u128::from(checked.own[draw.op()])).sum::<u128>()
+    let ops = &checked.program.ops;
+    let reads: Vec<u128> = ops.iter().zip(&checked.own).map(|(op, &own)| reads(op, own)).collect();
+    let whole = (0..ops.len()).filter(|&c| counts.enumerated[c]);
+    let all: u128 = whole.map(|c| u128::from(steps) * ops[c].gates() as u128 * reads[c]).sum();
+    all + draws.iter().map(|draw| reads[draw.op()]).sum::<u128>()
+}
+
+/// Operand reads of a gate, for the limit only: a gather opens all of its axis.
+fn reads(op: &Op, own: u64) -> u128 {
+    match &op.kind {
+        OpKind::Gather(gather) => gather.source.view[gather.axis] as u128 + 1,
+        _ => own.into(),
+    }
 }
 
 fn too_large(what: &str, limit: impl std::fmt::Display) -> Error {
@@ -302,6 +310,8 @@ impl<'a> Picker<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::program::testing::{Builder, by_i, map, read};
+    use crate::program::{Gather, Operand, Role};
 
     #[test]
     fn published_sample_counts() {
@@ -356,6 +366,30 @@ mod tests {
         };
         assert_eq!(words[3].to_le_bytes(), hash(0)[24..]);
         assert_eq!(words[4].to_le_bytes(), hash(1)[..8]);
+    }
+
+    #[test]
+    fn a_gather_counts_its_axis_as_reads() {
+        let mut b = Builder::default();
+        let table = b.tensor(Role::Weight, 1, &[200, 3]);
+        let by = b.ranged(Role::Input, 1, 0, 99, &[5]);
+        let out = b.tensor(Role::Value, 1, &[5, 3]);
+        let absent = map(None, 0, None, 0, 0);
+        let Operand::Read(source) = read(table, &[200, 3], &[absent, by_i(1)]) else { panic!() };
+        let index = read(by, &[5], &[by_i(0)]);
+        b.op(out, &[5, 3], OpKind::Gather(Gather { axis: 0, source, index }));
+        let checked = b.load();
+        let counts = |all| Counts {
+            samples: None,
+            per_op: 0,
+            per_step: None,
+            last_step: None,
+            enumerated: vec![all],
+        };
+        assert_eq!(checked_reads(&checked, &counts(true), 7, &[]), 7 * 15 * 201);
+        let draws = [Draw::new(0, 0, 1), Draw::new(0, 6, 14)];
+        assert_eq!(checked_reads(&checked, &counts(false), 7, &draws), 2 * 201);
+        assert_eq!((checked.own[0], checked.step_weight), (1, 15));
     }
 
     #[test]

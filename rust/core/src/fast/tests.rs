@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::facts::Status;
-use super::inputs::{CallerArray, CallerInputs};
+use super::inputs::{CallerArray, CallerInputs, CallerValues};
 use super::journal::Journal;
 use super::opened::Proof;
 use super::openings::Prepared;
@@ -265,8 +265,11 @@ fn caller_inputs_are_compared() {
     let (model, mut honest) = run(&program, 2, KEEP);
     let values: Vec<i64> =
         (0..2).flat_map(|step| honest.values(step, 0).unwrap().to_i64()).collect();
-    let given =
-        |values: Vec<i64>| CallerInputs::from([("t0".to_string(), CallerArray::Integers(values))]);
+    let shaped = |shape: &[usize], values: CallerValues| {
+        let array = CallerArray { shape: shape.to_vec(), values };
+        CallerInputs::ByName([("t0".to_string(), array)].into())
+    };
+    let given = |values: Vec<i64>| shaped(&[values.len() / 4, 4], CallerValues::Integers(values));
     let bytes = receipt(&model, &mut honest, |journal| journal.inputs = None);
     let judge = |bytes: &[u8], inputs: &CallerInputs| {
         verify_fast(bytes, &expectations(&model), Some(inputs))
@@ -276,7 +279,17 @@ fn caller_inputs_are_compared() {
     wrong[9] ^= 1;
     assert_eq!(code(judge(&bytes, &given(wrong))), "verify.input-mismatch");
     assert_eq!(code(judge(&bytes, &given(values[4..].to_vec()))), "verify.input-mismatch");
-    assert_eq!(code(judge(&bytes, &CallerInputs::new())), "usage.input");
+    for shape in [&[16][..], &[8, 2], &[2, 2, 4], &[1, 4, 4], &[]] {
+        let flat = shaped(shape, CallerValues::Integers(values.clone()));
+        assert_eq!(code(judge(&bytes, &flat)), "usage.input");
+    }
+    let single = |values| CallerInputs::Single(CallerArray { shape: vec![4, 4], values });
+    judge(&bytes, &single(CallerValues::Integers(values.clone()))).unwrap();
+    assert_eq!(code(judge(&bytes, &single(CallerValues::Unsupported))), "usage.input");
+    assert_eq!(code(judge(&bytes, &CallerInputs::ByName([].into()))), "usage.input");
+    assert_eq!(code(judge(&bytes, &CallerInputs::Misnamed)), "usage.input");
+    // A receipt that fails before its inputs are looked at says so.
+    assert_eq!(code(judge(&bytes[..9], &CallerInputs::Misnamed)), "receipt.truncated");
     let private =
         receipt(&model, &mut honest, |journal| (journal.inputs, journal.input_key) = (None, None));
     assert_eq!(code(judge(&private, &given(values))), "verify.input-mismatch");

@@ -6,14 +6,23 @@
 use super::invalid;
 use super::operands::OperandRef;
 use super::types::*;
+use super::walk::{Segment, Walk};
 use super::weights::Weights;
 use crate::error::Result;
 
 /// The live share is a whole number of 1/1024.
 pub const LIVE_SCALE: u64 = 1024;
+/// Steps that marking may take.
+const MAX_WORK: u128 = 1 << 32;
 
 /// `live`: 1024 times the share of the step weight that live gates carry, rounded down; 1 to 1024.
 pub(super) fn live_share(program: &Program, weights: &Weights) -> Result<u64> {
+    let work = marking_work(program);
+    if work > MAX_WORK {
+        return Err(invalid("marking its live gates is too much work")
+            .expected(format!("at most {MAX_WORK}"))
+            .received(work));
+    }
     let counts = live_gates(program);
     let mut alive = 0u128;
     for (c, &count) in counts.iter().enumerate() {
@@ -28,6 +37,27 @@ pub(super) fn live_share(program: &Program, weights: &Weights) -> Result<u64> {
         return Err(invalid("less than 1/1024 of the step weight reaches an output or a state"));
     }
     Ok(share as u64)
+}
+
+/// What marking takes, derived from sizes alone: for each tensor operand of a value tensor, the
+/// combinations of the axes that its maps name, the tensor and the space.
+pub(super) fn marking_work(program: &Program) -> u128 {
+    let mut work = 0u128;
+    for op in &program.ops {
+        for (read, window) in reads(op) {
+            let tensor = &program.tensors[read.tensor];
+            if tensor.role == Role::Value {
+                let named = Marker::new(&read, &window, &op.space);
+                let dims = [named.i_dims, named.k_dims].concat();
+                let combinations =
+                    dims.iter().fold(1u128, |product, &dim| product.saturating_mul(dim as u128));
+                work = work
+                    .saturating_add(combinations)
+                    .saturating_add((tensor.size() + op.gates()) as u128);
+            }
+        }
+    }
+    work
 }
 
 /// `L_c`: the number of live gates of each op; call after the program was validated.
@@ -80,35 +110,39 @@ fn reads(op: &Op) -> Vec<(Read, Vec<usize>)> {
     found
 }
 
-/// Marks what an operand reads, axis by axis of its view.
+/// Marks what an operand reads, over the axes of space and window that its maps name.
 struct Marker<'a> {
     read: &'a Read,
     window: &'a [usize],
     space: &'a [usize],
+    /// The named axes, ascending, and their sizes.
     i_axes: Vec<usize>,
+    i_dims: Vec<usize>,
     k_axes: Vec<usize>,
+    k_dims: Vec<usize>,
 }
 
 impl<'a> Marker<'a> {
     fn new(read: &'a Read, window: &'a [usize], space: &'a [usize]) -> Self {
-        let sorted = |axes: &mut Vec<usize>| {
+        let distinct = |axis: fn(&AxisMap) -> Option<usize>, dims: &[usize]| {
+            let mut axes: Vec<_> = read.maps.iter().filter_map(axis).collect();
             axes.sort_unstable();
             axes.dedup();
+            let dims = axes.iter().map(|&axis| dims[axis]).collect();
+            (axes, dims)
         };
-        let mut i_axes: Vec<_> = read.maps.iter().filter_map(|m| m.i_axis).collect();
-        let mut k_axes: Vec<_> = read.maps.iter().filter_map(|m| m.k_axis).collect();
-        sorted(&mut i_axes);
-        sorted(&mut k_axes);
-        Self { read, window, space, i_axes, k_axes }
+        let (i_axes, i_dims) = distinct(|map| map.i_axis, space);
+        let (k_axes, k_dims) = distinct(|map| map.k_axis, window);
+        Self { read, window, space, i_axes, i_dims, k_axes, k_dims }
     }
 
     fn mark(&self, target: &mut [bool], live: &[bool]) {
         let projected = self.project(live);
         let shared = |axis: fn(&AxisMap) -> Option<usize>, distinct: usize| {
-            self.read.maps.iter().filter(|m| axis(m).is_some()).count() != distinct
+            self.read.maps.iter().filter(|map| axis(map).is_some()).count() != distinct
         };
-        let some_shared =
-            shared(|m| m.i_axis, self.i_axes.len()) || shared(|m| m.k_axis, self.k_axes.len());
+        let some_shared = shared(|map| map.i_axis, self.i_axes.len())
+            || shared(|map| map.k_axis, self.k_axes.len());
         if some_shared || projected.iter().any(|&alive| !alive) {
             self.mark_each(target, &projected);
         } else {
@@ -116,16 +150,14 @@ impl<'a> Marker<'a> {
         }
     }
 
-    /// Which combinations of the space axes that the maps use have a live gate.
+    /// Which combinations of the named space axes have a live gate.
     fn project(&self, live: &[bool]) -> Vec<bool> {
-        let dims: Vec<usize> = self.i_axes.iter().map(|&axis| self.space[axis]).collect();
-        let mut projected = vec![false; dims.iter().product()];
+        let mut projected = vec![false; self.i_dims.iter().product()];
         let mut at = vec![0; self.space.len()];
         for &alive in live {
             if alive {
-                let index =
-                    self.i_axes.iter().zip(&dims).fold(0, |x, (&axis, dim)| x * dim + at[axis]);
-                projected[index] = true;
+                let named = self.i_axes.iter().zip(&self.i_dims);
+                projected[named.fold(0, |x, (&axis, dim)| x * dim + at[axis])] = true;
             }
             advance(&mut at, self.space);
         }
@@ -134,8 +166,7 @@ impl<'a> Marker<'a> {
 
     /// No axis is shared and all gates are live: what is read is a product of index sets.
     fn mark_product(&self, target: &mut [bool]) {
-        let mut offsets = vec![0];
-        for (map, &dim) in self.read.maps.iter().zip(&self.read.view) {
+        let indices = |(map, &dim): (&AxisMap, &usize)| {
             let mut hit = vec![false; dim];
             for i in 0..map.i_axis.map_or(1, |axis| self.space[axis]) {
                 for k in 0..map.k_axis.map_or(1, |axis| self.window[axis]) {
@@ -144,50 +175,54 @@ impl<'a> Marker<'a> {
                     }
                 }
             }
-            let set: Vec<usize> = (0..dim).filter(|&x| hit[x]).collect();
-            offsets = offsets.iter().flat_map(|o| set.iter().map(move |x| o * dim + x)).collect();
-        }
-        for offset in offsets {
-            target[offset] = true;
-        }
-    }
-
-    /// Walks over the live combinations of the axes that the maps use.
-    fn mark_each(&self, target: &mut [bool], projected: &[bool]) {
-        let i_dims: Vec<usize> = self.i_axes.iter().map(|&axis| self.space[axis]).collect();
-        let k_dims: Vec<usize> = self.k_axes.iter().map(|&axis| self.window[axis]).collect();
-        let steps: usize = k_dims.iter().product();
-        let mut i = vec![0; i_dims.len()];
-        for &alive in projected {
-            if alive {
-                let mut k = vec![0; k_dims.len()];
-                for _ in 0..steps {
-                    if let Some(offset) = self.offset(&i, &k) {
-                        target[offset] = true;
-                    }
-                    advance(&mut k, &k_dims);
-                }
-            }
-            advance(&mut i, &i_dims);
-        }
-    }
-
-    fn offset(&self, i: &[usize], k: &[usize]) -> Option<usize> {
-        let place = |axes: &[usize], axis: Option<usize>| {
-            axis.and_then(|axis| axes.iter().position(|&a| a == axis))
+            hit
         };
-        self.read.maps.iter().zip(&self.read.view).try_fold(0, |offset, (map, &dim)| {
-            let at_i = place(&self.i_axes, map.i_axis).map_or(0, |x| i[x]);
-            let at_k = place(&self.k_axes, map.k_axis).map_or(0, |x| k[x]);
-            index(map, dim, at_i, at_k).map(|x| offset * dim + x)
-        })
+        let hits: Vec<Vec<bool>> =
+            self.read.maps.iter().zip(&self.read.view).map(indices).collect();
+        set_product(target, &hits);
+    }
+
+    /// Walks over the live combinations of the named axes.
+    fn mark_each(&self, target: &mut [bool], projected: &[bool]) {
+        let place = |axes: &[usize], axis| axes.iter().position(|&named| Some(named) == axis);
+        let mut read = self.read.clone();
+        for map in &mut read.maps {
+            map.i_axis = place(&self.i_axes, map.i_axis);
+            map.k_axis = place(&self.k_axes, map.k_axis);
+        }
+        let walk = Walk::new(&read, &self.i_dims, &self.k_dims);
+        for (combination, _) in projected.iter().enumerate().filter(|(_, alive)| **alive) {
+            walk.segments(combination, |segment| {
+                if let Segment::Run(run) = segment {
+                    for j in 0..run.len {
+                        target[run.start.wrapping_add_signed(run.step * j as isize)] = true;
+                    }
+                }
+            });
+        }
     }
 }
 
-/// The index on one view axis, if there is one.
+/// Sets the elements of a view, row-major, whose index is hit on every axis.
+fn set_product(target: &mut [bool], hits: &[Vec<bool>]) {
+    match hits {
+        [] => target.fill(true),
+        [last] => target.iter_mut().zip(last).for_each(|(marked, hit)| *marked |= hit),
+        [first, rest @ ..] => {
+            let slices = target.chunks_exact_mut(target.len() / first.len());
+            slices
+                .zip(first)
+                .filter(|(_, hit)| **hit)
+                .for_each(|(slice, _)| set_product(slice, rest));
+        }
+    }
+}
+
+/// The index on one view axis, if there is one. Dims are below 2^31 and factors are i32, so nothing
+/// overflows.
 fn index(map: &AxisMap, dim: usize, i: usize, k: usize) -> Option<usize> {
-    let at = i128::from(map.a) * i as i128 + i128::from(map.b) * k as i128 + i128::from(map.c);
-    let d = i128::from(map.d);
+    let at = i64::from(map.a) * i as i64 + i64::from(map.b) * k as i64 + i64::from(map.c);
+    let d = i64::from(map.d);
     let index = usize::try_from(at.div_euclid(d)).ok()?;
     (at.rem_euclid(d) == 0 && index < dim).then_some(index)
 }

@@ -14,6 +14,7 @@ const MAX_OPS: usize = 4096;
 const MAX_TABLES: usize = 256;
 const MAX_DIM: usize = (1 << 31) - 1;
 const MAX_SIZE: usize = 1 << 30;
+const MAX_VALUES: usize = 1 << 28;
 const MAX_LEAVES: usize = 1 << 26;
 const MAX_PIECE: usize = 1 << 16;
 const MAX_PRODUCTS: usize = 1 << 20;
@@ -70,13 +71,19 @@ fn size(dims: &[usize], limit: usize) -> Option<usize> {
 
 /// Readers keep something per element, so tensors have a limit together, too.
 fn total(program: &Program) -> Result<()> {
-    let total: usize = program.tensors.iter().map(Tensor::size).sum();
-    if total <= MAX_SIZE {
-        return Ok(());
+    let values = program.tensors.iter().filter(|tensor| tensor.role == Role::Value);
+    let limits = [
+        ("all", program.tensors.iter().map(Tensor::size).sum::<usize>(), MAX_SIZE),
+        ("all value", values.map(Tensor::size).sum(), MAX_VALUES),
+    ];
+    for (which, total, limit) in limits {
+        if total > limit {
+            return Err(invalid(format!("too many elements in {which} tensors"))
+                .expected(format!("at most {limit}"))
+                .received(total));
+        }
     }
-    Err(invalid("too many elements in all tensors")
-        .expected(format!("at most {MAX_SIZE}"))
-        .received(total))
+    Ok(())
 }
 
 fn tensor(tensor: &Tensor) -> Result<()> {

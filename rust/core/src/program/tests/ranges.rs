@@ -222,3 +222,13 @@ fn ranges_of_divs() {
     negative.tensors[0].lo = -1;
     refused(&negative, "a root can be of a negative number".trim_start_matches("a "));
 }
+
+#[test]
+fn the_largest_shift_takes_a_large_output_zero() {
+    // (Q + 1)·2^44 is above 2^62; in limbs, only partial products count.
+    let mut program = linear();
+    dot_of(&mut program).shift = Operand::Const(44);
+    dot_of(&mut program).out_zero = 1 << 18;
+    assert_eq!(bound_of(&program, "accumulator").1, 1);
+    assert_eq!(bound_of(&program, "requantisation").0, (1 << 27) + (1 << 16));
+}

@@ -32,6 +32,10 @@ fn rules_of_tensors() {
         p.tensors[0].shape = vec![1 << 15, 1 << 15];
         layout_of(&mut p.tensors[0]).piece = 1 << 15;
     });
+    breaks("too many elements in all value tensors", |p| {
+        p.tensors[2].shape = vec![1 << 14, (1 << 14) + 1];
+        layout_of(&mut p.tensors[2]).piece = 1 << 14;
+    });
 }
 
 #[test]
@@ -243,6 +247,56 @@ fn live_gates_are_those_that_the_output_needs() {
             .count();
     }
     assert!(dead > 20, "the programs have partly dead ops");
+}
+
+/// A value of `rows` elements, copied from the input, and an op over it of space `rows` and window
+/// `rows` whose one map names both axes.
+fn every_pair(rows: usize) -> Program {
+    let mut b = Builder::default();
+    let x = b.tensor(Role::Input, 1, &[rows]);
+    let y = b.tensor(Role::Value, 1, &[rows]);
+    let z = b.tensor(Role::Value, 1, &[rows]);
+    let copied = vec![read(x, &[rows], &[by_i(0)])];
+    let copy = Pick { mode: PickMode::Copy, window: vec![], operands: copied };
+    b.op(y, &[rows], OpKind::Pick(copy));
+    let Operand::Read(mut all) = read(y, &[rows], &[map(Some(0), 1, Some(0), 1, 0)]) else {
+        panic!()
+    };
+    all.pad = Some(0);
+    let operands = vec![Operand::Read(all)];
+    b.op(z, &[rows], OpKind::Pick(Pick { mode: PickMode::Max, window: vec![rows], operands }));
+    b.program().outputs.remove(0);
+    for tensor in &mut b.program().tensors {
+        layout_of(tensor).piece = rows.min(1 << 16);
+    }
+    b.finish()
+}
+
+#[test]
+fn marking_work_is_counted_from_sizes_and_bounded() {
+    let n = 300u128;
+    assert_eq!(liveness::marking_work(&every_pair(300)), n * n + 2 * n);
+    // 65,535² + 2·65,535 = 2^32 − 1.
+    assert_eq!(liveness::marking_work(&every_pair(65_535)), (1 << 32) - 1);
+    refused(&every_pair(65_536), "marking its live gates is too much work");
+}
+
+#[test]
+fn a_gathered_axis_counts_as_a_window_in_marking_work() {
+    let mut b = Builder::default();
+    let x = b.tensor(Role::Input, 1, &[20, 3]);
+    let y = b.tensor(Role::Value, 1, &[20, 3]);
+    let by = b.ranged(Role::Input, 1, 0, 19, &[5]);
+    let z = b.tensor(Role::Value, 1, &[5, 3]);
+    let copied = vec![read(x, &[20, 3], &[by_i(0), by_i(1)])];
+    let copy = Pick { mode: PickMode::Copy, window: vec![], operands: copied };
+    b.op(y, &[20, 3], OpKind::Pick(copy));
+    let absent = map(None, 0, None, 0, 0);
+    let Operand::Read(source) = read(y, &[20, 3], &[absent, by_i(1)]) else { panic!() };
+    let index = read(by, &[5], &[by_i(0)]);
+    b.op(z, &[5, 3], OpKind::Gather(Gather { axis: 0, source, index }));
+    // Inputs cost nothing.
+    assert_eq!(liveness::marking_work(&b.finish()), 20 * 3 + 60 + 15);
 }
 
 #[test]
