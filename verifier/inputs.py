@@ -86,7 +86,14 @@ def _by_name(program: Program, arrays: Mapping[str, Array] | Array) -> dict[str,
         arrays = {names[0]: arrays}
     if set(arrays) != set(names):
         raise _refused("the names of the inputs do not fit", _listed(names), _listed(list(arrays)))
-    return {name: np.asarray(arrays[name]) for name in names}
+    return {name: _array(name, arrays[name]) for name in names}
+
+
+def _array(name: str, given: Array) -> Array:
+    try:
+        return np.asarray(given)
+    except (TypeError, ValueError) as error:
+        raise _refused(f"input {name} is no array", "numbers in a rectangle", error) from None
 
 
 def _extent(program: Program, named: Mapping[str, Array], items: int | None) -> tuple[int, int]:

@@ -293,6 +293,18 @@ def test_a_constant_in_a_window_counts_every_time() -> None:
     ]
 
 
+def test_reads_of_a_gather_come_in_bounded_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = read(0, (50, 2), AxisMap(), i(1))
+    op = Gather("gather", 2, False, (3, 2), 0, source, read(1, (3,), i(0)))
+    monkeypatch.setattr(operand, "CHUNK", 8)
+    program, gates = programs.dense()[0], np.array([1, 4, 5])
+    parts = [offsets for tensor, offsets in reads(program, op, gates) if tensor == 0]
+    assert max(map(len, parts)) <= 8
+    assert sorted(np.concatenate(parts)) == sorted(
+        [*range(0, 100, 2), *range(1, 100, 2), *range(1, 100, 2)]
+    )
+
+
 def test_gather_by_hand() -> None:
     """A row of [[1 2] [3 4] [5 6]] for each index, whose zero point is 1."""
     tensors = [

@@ -77,6 +77,7 @@ FLOATS = {
     "no items": (lambda x: x[:0], USAGE),
     "a number": (lambda x: np.float64(1), USAGE),
     "nothing": (lambda x: np.empty(0), USAGE),
+    "ragged lists": (lambda x: [[1.0], [2.0, 3.0]], USAGE),
     "nan": (lambda x: np.where(x > 0, np.nan, x), USAGE),
     "infinite, and another number of items": (lambda x: x[:1] + np.inf, USAGE),
     "complex": (lambda x: x.astype(complex), USAGE),
@@ -145,7 +146,7 @@ def test_inputs_are_looked_at_in_their_turn(floats, inputs):
 
 
 @pytest.mark.parametrize(
-    "made, code",
+    ("made", "code"),
     [(bytearray, ACCEPTED), (memoryview, ACCEPTED), (len, "usage"), (repr, "usage")],
 )
 def test_receipts_in_any_bytes(floats, made, code):
