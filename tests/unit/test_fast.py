@@ -383,7 +383,7 @@ def test_found_leaves_take_memory_by_the_proof():
     trees = Trees(prover.program, 1)
     found = openings._Leaves(trees, 2 * 4 * (4 + 20))
     every = np.arange(4)
-    for _ in range(2**17):
+    for _ in range(2**18):
         found.add(trees.number(0, 0), every[:2])
         assert found._pending + len(found._found) <= openings._FEW + 8
     _, leaf = found.merged()

@@ -174,7 +174,7 @@ def receipt_text(described: dict[str, Any]) -> str:
         f"exact      program's own{''.join(', ' + name for name in described['exact'])}",
         f"inputs     {described['inputs']}, root {described['input_root']}",
         f"states     {described['initial_state']} -> {described['final_state']}",
-        f"for        audience {described['audience']}, nonce {described['nonce']}",
+        f"for        audience {described['audience']!r}, nonce {described['nonce']}",
         f"size       program {size(sizes['program'])}, statement {size(sizes['journal'])}, "
         f"openings {size(sizes['proof'])}",
         "hidden     nothing that was opened: sampled rows of weights, inputs and activations are "

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from .. import __version__
-from ..verifier.cli import print_error
+from ..verifier.cli import print_error, printable
 from ..verifier.errors import ZktallyError
 from . import bench, check_model, compile, inspect, prove, verify
 
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(error, SystemExit | GeneratorExit):
             raise
         print(
-            f"internal error: {type(error).__name__}: {error}\n"
+            f"internal error: {type(error).__name__}: {printable(str(error))}\n"
             "  hint: this is a bug in zktally; please report the command and this line",
             file=sys.stderr,
         )
