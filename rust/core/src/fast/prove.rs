@@ -459,13 +459,13 @@ fn open_tree(
 ) -> Vec<u8> {
     let layout = prepared.layout(marks[0].tensor());
     let values = ints(array);
-    let mut bytes = Vec::new();
-    for mark in marks {
-        layout.runs(mark.leaf(), |run| values.extend_packed(run, &mut bytes));
-        let salt = salting.key.salt(salting.position, salting.tensor, mark.leaf());
-        bytes.extend(crate::hash::keys::salt_bytes(&salt));
-    }
     let opened: Vec<usize> = marks.iter().map(|mark| mark.leaf()).collect();
+    let salts = salting.key.salts(salting.position, salting.tensor, &opened);
+    let mut bytes = Vec::new();
+    for (&leaf, salt) in opened.iter().zip(&salts) {
+        layout.runs(leaf, |run| values.extend_packed(run, &mut bytes));
+        bytes.extend(crate::hash::keys::salt_bytes(salt));
+    }
     bytes.extend(multiproof::prove(tree, &opened).into_iter().flat_map(Digest::to_bytes));
     bytes
 }

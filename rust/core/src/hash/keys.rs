@@ -62,6 +62,21 @@ impl Key {
         array::from_fn(|i| y[5 * (leaf % SALTS_PER_CALL) + i])
     }
 
+    /// The salts of any leaves of a tensor at a position.
+    pub fn salts(&self, position: usize, tensor: usize, leaves: &[usize]) -> Vec<Salt> {
+        let mut salts = Vec::with_capacity(leaves.len());
+        for some in leaves.chunks(LANES) {
+            let mut x = self.input(domain::SALT, [position, tensor, 0]).map(Packed::from);
+            let group = |lane: usize| some.get(lane).map_or(0, |leaf| leaf / SALTS_PER_CALL);
+            x[11] = Packed::from_fn(|lane| elem(group(lane)));
+            let y = keyed_packed(x);
+            salts.extend(some.iter().enumerate().map(|(lane, leaf)| {
+                array::from_fn(|i| y[5 * (leaf % SALTS_PER_CALL) + i].as_slice()[lane])
+            }));
+        }
+        salts
+    }
+
     /// Appends the salts of `3·LANES` leaves from `first`, a multiple of three.
     pub fn extend_salts(
         &self,
@@ -155,6 +170,9 @@ mod tests {
         for (i, salt) in salts.iter().enumerate() {
             assert_eq!(*salt, key().salt(7, 3, 6 + i));
         }
+        let leaves: Vec<usize> = (0..2 * LANES + 3).map(|i| i * i).collect();
+        let single = leaves.iter().map(|&leaf| key().salt(7, 3, leaf));
+        assert!(single.eq(key().salts(7, 3, &leaves)));
     }
 
     #[test]
