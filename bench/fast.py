@@ -12,10 +12,8 @@ import json
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -27,8 +25,8 @@ from ..prover import Claims, FastRun
 from ..verifier.inputs import quantise
 from .machine import describe, peak_memory
 from .models import BENCH_MODELS, calibration
+from .timing import timed
 
-T = TypeVar("T")
 Row = dict[str, Any]
 COLUMNS = (
     ("model", "{}", "model"),
@@ -80,13 +78,6 @@ def run_cell(model: str, batch: int, steps: int, args: argparse.Namespace) -> Ro
     if done.returncode != 0:
         raise RuntimeError(f"cell {cell} failed:\n{done.stderr}")
     return dict(json.loads(done.stdout.splitlines()[-1]))
-
-
-def timed(work: Callable[[], T]) -> tuple[T, float]:
-    """The result of a call and its seconds."""
-    start = time.perf_counter()
-    result = work()
-    return result, time.perf_counter() - start
 
 
 def measure(cell: Row) -> Row:

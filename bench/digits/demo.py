@@ -7,31 +7,20 @@ program, run on the 360 held-out images, and a receipt for all of them is made a
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
 import zktally
 from zktally.bench.digits.data import MODEL_PATH, load
+from zktally.bench.timing import timed
 from zktally.prover import Claims, FastRun
 from zktally.verifier.inputs import quantise
 from zktally.verifier.program.types import Role
 
-T = TypeVar("T")
-
 BATCH = 60
 DELTA = 0.01
 FOLDER = Path("build/demo")
-
-
-def timed(work: Callable[[], T]) -> tuple[T, float]:
-    """The result of a call and its seconds."""
-    start = time.perf_counter()
-    result = work()
-    return result, time.perf_counter() - start
 
 
 def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:

@@ -1,0 +1,16 @@
+"""How long a call takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def timed(work: Callable[[], T]) -> tuple[T, float]:
+    """The result of a call and its seconds."""
+    start = time.perf_counter()
+    result = work()
+    return result, time.perf_counter() - start
