@@ -11,7 +11,7 @@ from ..verifier.program.types import Program, Role, gates
 from .graph import Array
 from .model import CompiledModel, Record, checked_key
 from .reference import DTYPES
-from .report import LayerReport, Report, sample_count
+from .report import LayerReport, Report, samples_at
 
 
 def assemble(
@@ -83,8 +83,8 @@ def _report(checked: Checked) -> Report:
         macs=weights.step_macs,
         committed_bytes=size(Role.INPUT, Role.VALUE),
         weight_bytes=size(Role.WEIGHT),
-        samples_5=sample_count(0.05, checked.live),
-        samples_1=sample_count(0.01, checked.live),
+        samples_5=samples_at(50_000, checked.live),
+        samples_1=samples_at(10_000, checked.live),
         evaluated=0,
         worst=None,
         top1=None,

@@ -9,8 +9,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..verifier.program.checked import Checked
+from ..verifier.program.liveness import SCALE
 from ..verifier.program.operands import products
 from ..verifier.program.types import Dot, Role, gates
+from ..verifier.sampling import sample_count
 from .builder import Layer
 from .evaluate import Fidelity
 from .graph import Graph
@@ -119,17 +121,17 @@ def report(source: Graph, checked: Checked, layers: Sequence[Layer], fidelity: F
             tensors[t].size * tensors[t].width for t in program.of_role(Role.INPUT, Role.VALUE)
         ),
         weight_bytes=sum(tensors[t].size * tensors[t].width for t in program.of_role(Role.WEIGHT)),
-        samples_5=sample_count(0.05, checked.live),
-        samples_1=sample_count(0.01, checked.live),
+        samples_5=samples_at(50_000, checked.live),
+        samples_1=samples_at(10_000, checked.live),
         evaluated=fidelity.samples,
         worst=None if worst is None else worst.name,
         top1=fidelity.top1,
     )
 
 
-def sample_count(delta: float, live: int) -> int:
-    """An estimate of the samples at a bound δ for a program whose live share is `live`/1024."""
-    return math.ceil(BITS / -math.log2(1.0 - delta * live / 1024))
+def samples_at(ppm: int, live: int) -> int:
+    """The samples at a bound δ, in parts per million, for a program whose live share is `live`."""
+    return sample_count(ppm, live, SCALE, BITS)
 
 
 def _layer(checked: Checked, layer: Layer, fidelity: Fidelity) -> LayerReport:
