@@ -8,5 +8,6 @@ pub mod exec;
 pub mod fast;
 pub mod hash;
 pub mod program;
+pub mod stark;
 
 pub use error::{Error, Result};

@@ -1,0 +1,57 @@
+//! Row-major matrices of field elements: the public or the main columns of a table.
+
+use crate::hash::Elem;
+use p3_field::PrimeCharacteristicRing;
+
+/// `rows × width` elements, row by row.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Grid {
+    pub width: usize,
+    pub values: Vec<Elem>,
+}
+
+impl Grid {
+    /// `rows` rows of zeros.
+    pub fn zeros(width: usize, rows: usize) -> Self {
+        Self { width, values: Elem::zero_vec(width * rows) }
+    }
+
+    pub fn rows(&self) -> usize {
+        if self.width == 0 { 0 } else { self.values.len() / self.width }
+    }
+
+    pub fn row(&self, row: usize) -> &[Elem] {
+        &self.values[row * self.width..(row + 1) * self.width]
+    }
+
+    pub fn row_mut(&mut self, row: usize) -> &mut [Elem] {
+        &mut self.values[row * self.width..(row + 1) * self.width]
+    }
+}
+
+/// The public columns of a table that a proof has, on its used rows; later rows are zero.
+/// Columns 0 and 1 belong to the engine and are zero here.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PublicTable {
+    /// Index in the tables file.
+    pub index: usize,
+    pub log_rows: usize,
+    pub publics: Grid,
+}
+
+/// The main columns of a table on its used rows, and the row that fills the others. Column 0
+/// belongs to the engine and is zero here.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MainTable {
+    pub main: Grid,
+    pub padding: Vec<Elem>,
+}
+
+/// Terms of the buses that the verifier knows, all of one bus and width, each of multiplicity 1
+/// (a consumer).
+#[derive(Clone, Debug, PartialEq)]
+pub struct PublicTerms {
+    pub bus: u32,
+    /// One tuple a row.
+    pub tuples: Grid,
+}

@@ -1,0 +1,5 @@
+//! The STARK (docs/stark.md): tables, buses, commitments, FRI. Knows nothing of networks.
+
+pub mod grid;
+
+pub use grid::{Grid, MainTable, PublicTable, PublicTerms};
