@@ -7,6 +7,7 @@ pub mod error;
 pub mod exec;
 pub mod fast;
 pub mod hash;
+pub mod hybrid;
 pub mod program;
 pub mod stark;
 

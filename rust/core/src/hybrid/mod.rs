@@ -1,0 +1,4 @@
+//! Hybrid receipts: the fast check inside a STARK (docs/hybrid.md).
+
+pub mod permutation;
+pub mod tables;
