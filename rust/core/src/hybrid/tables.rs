@@ -695,12 +695,14 @@ mod tests {
         assert_eq!(names[index::DIV], "div");
         assert_eq!(names[index::RANGE], "range");
     }
+
+    /// `ZKTALLY_WRITE_TABLES=1 cargo test -p zktally-core the_tables_file` writes it anew.
     #[test]
-    #[ignore]
-    fn sizes() {
-        for air in &TABLES.airs {
-            eprintln!("{}: {} publics {} mains {} nodes {} constraints {} groups {} next {}", air.name, air.publics, air.mains, air.nodes.len(), air.constraints.len(), air.groups.len(), air.next.len());
+    fn the_tables_file_is_up_to_date() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../verifier/stark/tables.bin");
+        if std::env::var_os("ZKTALLY_WRITE_TABLES").is_some() {
+            std::fs::write(path, TABLES.bytes()).unwrap();
         }
-        eprintln!("{} bytes", TABLES.bytes().len());
+        assert!(std::fs::read(path).unwrap() == TABLES.bytes(), "verifier/stark/tables.bin is stale");
     }
 }

@@ -2,6 +2,23 @@
 
 pub mod air;
 pub mod check;
+pub mod columns;
+pub mod domain;
+pub mod eval;
+pub mod field;
+pub mod fri;
 pub mod grid;
+pub mod logup;
+pub mod parameters;
+pub mod prove;
+pub mod quotient;
+pub mod rng;
+pub mod statement;
+pub mod transcript;
+pub mod tree;
+pub mod verify;
 
 pub use grid::{Grid, MainTable, PublicTable, PublicTerms};
+
+#[cfg(test)]
+mod tests;

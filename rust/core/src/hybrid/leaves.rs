@@ -1,0 +1,254 @@
+//! The leaves of a segment and their blocks (docs/hybrid.md section 2).
+
+use rayon::prelude::*;
+
+use super::schedule::too_large;
+use super::segments::Item;
+use super::tables::BLOCK;
+use crate::error::{Error, Result};
+use crate::fast::openings::{Place, Prepared};
+use crate::program::{GatePlan, Run, Source};
+
+/// Sponge rows that a segment can have at most.
+pub const MAX_BLOCKS: usize = 1 << 22;
+const SALT: usize = 5;
+const RATE: usize = 16;
+/// Items that one task looks at.
+pub const ITEMS_PER_TASK: usize = 64;
+
+/// Field elements of a leaf of so many bytes, without its salt.
+pub fn data_elements(bytes: usize) -> usize {
+    bytes.div_ceil(3)
+}
+
+/// Sponge blocks of a leaf of so many bytes.
+pub fn blocks(bytes: usize) -> usize {
+    (data_elements(bytes) + SALT).div_ceil(RATE)
+}
+
+/// A leaf of a tree; ordered like trees and leaves.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Key(u64);
+
+impl Key {
+    fn new(place: Place, tensor: usize, leaf: usize) -> Self {
+        let number = match place {
+            Place::Weights => 0,
+            Place::Initial => 1,
+            Place::Step(step) => step as u64 + 2,
+        };
+        Self(number << 38 | (tensor as u64) << 26 | leaf as u64)
+    }
+
+    fn place(self) -> Place {
+        match self.0 >> 38 {
+            0 => Place::Weights,
+            1 => Place::Initial,
+            step => Place::Step(step as usize - 2),
+        }
+    }
+
+    fn tensor(self) -> usize {
+        (self.0 >> 26 & 0xfff) as usize
+    }
+
+    fn leaf(self) -> usize {
+        (self.0 & 0x3ff_ffff) as usize
+    }
+}
+
+/// A value of a prf tensor that some gate reads; ordered like the rows of the bits table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PrfRead {
+    pub step: u32,
+    pub domain: u32,
+    pub index: u32,
+    /// Two tensors could share a domain.
+    pub tensor: u32,
+}
+
+/// What the items of a segment read and define.
+#[derive(Default)]
+struct Reads {
+    leaves: Vec<Key>,
+    prf: Vec<PrfRead>,
+}
+
+impl Reads {
+    fn add_gate(
+        &mut self,
+        prepared: &Prepared,
+        gates: &GatePlan,
+        out: usize,
+        (step, gate): (usize, usize),
+    ) -> Result<()> {
+        let mut done = Ok(());
+        gates.runs(gate, None, &mut |tensor, run| {
+            if done.is_ok() {
+                done = self.add_run(prepared, tensor, step, run);
+            }
+        });
+        done?;
+        self.add_run(prepared, out, step, Run { start: gate, step: 0, len: 1 })
+    }
+
+    fn add_run(&mut self, prepared: &Prepared, tensor: usize, step: usize, run: Run) -> Result<()> {
+        if run.len > MAX_BLOCKS {
+            return Err(too_large("elements of one read"));
+        }
+        let Some((place, number)) = prepared.tree_of(tensor, step) else {
+            let Source::Prf { domain } = prepared.checked.program.tensors[tensor].source else {
+                return Ok(());
+            };
+            let index = |j: usize| run.start.wrapping_add_signed(run.step * j as isize) as u32;
+            let read =
+                |j| PrfRead { step: step as u32, domain, index: index(j), tensor: tensor as u32 };
+            self.prf.extend((0..run.len).map(read));
+            return Ok(());
+        };
+        prepared.parts(tensor, run, |leaf, _, _| {
+            let key = Key::new(place, number, leaf);
+            if self.leaves.last() != Some(&key) {
+                self.leaves.push(key);
+            }
+            Ok(())
+        })
+    }
+
+    fn of_items(prepared: &Prepared, items: &[Item]) -> Result<Self> {
+        let program = &prepared.checked.program;
+        let mut reads = Self::default();
+        for of_op in items.chunk_by(|a, b| a.op() == b.op()) {
+            let gates = of_op[0].op().map(|op| GatePlan::new(program, &program.ops[op]));
+            for item in of_op {
+                match (*item, &gates) {
+                    (Item::Gate { op, step, gate }, Some(gates)) => {
+                        let out = program.ops[op].out;
+                        reads.add_gate(prepared, gates, out, (step, gate))?;
+                    }
+                    (Item::Output { step, port, leaf }, _) => {
+                        let tensor = program.outputs[port].tensor;
+                        reads.leaves.push(Key::new(Place::Step(step), tensor, leaf));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        reads.tidy();
+        Ok(reads)
+    }
+
+    fn tidy(&mut self) {
+        self.leaves.sort_unstable();
+        self.leaves.dedup();
+        self.prf.sort_unstable();
+        self.prf.dedup();
+    }
+
+    fn join(mut self, mut other: Self) -> Self {
+        self.leaves.append(&mut other.leaves);
+        self.prf.append(&mut other.prf);
+        self
+    }
+}
+
+/// The opened leaves of one tree.
+#[derive(Clone, Debug)]
+pub struct TreeLeaves {
+    pub place: Place,
+    pub tensor: usize,
+    /// Number of the first leaf among those of the segment.
+    pub first: usize,
+    /// Leaves within the tree, ascending.
+    pub leaves: Vec<usize>,
+    /// First block of each leaf.
+    blocks: Vec<u32>,
+    /// First block by leaf, plus 1, where that is not much longer than `leaves`.
+    dense: Vec<u32>,
+    width: usize,
+}
+
+impl TreeLeaves {
+    /// The address of the value in a slot of a leaf.
+    pub fn address(&self, leaf: usize, slot: usize) -> Result<u32> {
+        let block = match self.dense.get(leaf) {
+            Some(&block) => block.checked_sub(1),
+            None => self.leaves.binary_search(&leaf).ok().map(|i| self.blocks[i]),
+        };
+        let address = |block: u32| block * BLOCK as u32 + (slot * self.width) as u32;
+        block.map(address).ok_or_else(|| Error::new("internal", "a leaf is not in its segment"))
+    }
+}
+
+/// All leaves of a segment.
+#[derive(Clone, Debug)]
+pub struct Leaves {
+    pub trees: Vec<TreeLeaves>,
+    /// Number of leaves.
+    pub count: usize,
+    /// Blocks of all leaves.
+    pub blocks: usize,
+    /// Prf values read, ascending.
+    pub prf: Vec<PrfRead>,
+}
+
+impl Leaves {
+    /// The leaves that these items open.
+    ///
+    /// # Errors
+    /// `verify.too-large` for more blocks than a table can have.
+    pub fn new(prepared: &Prepared, items: &[Item]) -> Result<Self> {
+        let tasks = items.par_chunks(ITEMS_PER_TASK).map(|items| Reads::of_items(prepared, items));
+        let mut reads = tasks.try_reduce(Reads::default, |a, b| Ok(a.join(b)))?;
+        reads.tidy();
+        let (mut trees, mut count, mut total) = (Vec::new(), 0, 0usize);
+        for keys in reads.leaves.chunk_by(|a, b| a.0 >> 26 == b.0 >> 26) {
+            let (place, tensor) = (keys[0].place(), keys[0].tensor());
+            let width = prepared.checked.program.tensors[tensor].width;
+            let layout = prepared.layout(tensor);
+            let leaves: Vec<usize> = keys.iter().map(|key| key.leaf()).collect();
+            let mut firsts = Vec::with_capacity(leaves.len());
+            for &leaf in &leaves {
+                firsts.push(total as u32);
+                total += blocks(layout.leaf_len(leaf) * width);
+                if total > MAX_BLOCKS {
+                    return Err(too_large("blocks"));
+                }
+            }
+            let mut dense = Vec::new();
+            if layout.leaves() <= 8 * leaves.len() + 16 {
+                dense.resize(layout.leaves(), 0);
+                leaves.iter().zip(&firsts).for_each(|(&leaf, &first)| dense[leaf] = first + 1);
+            }
+            let first = count;
+            count += leaves.len();
+            trees.push(TreeLeaves { place, tensor, first, leaves, blocks: firsts, dense, width });
+        }
+        Ok(Self { trees, count, blocks: total, prf: reads.prf })
+    }
+
+    /// The leaves of one tree.
+    ///
+    /// # Errors
+    /// Where none is opened.
+    pub fn tree(&self, place: Place, tensor: usize) -> Result<&TreeLeaves> {
+        let found = self.trees.binary_search_by_key(&(place, tensor), |t| (t.place, t.tensor));
+        found
+            .map(|i| &self.trees[i])
+            .map_err(|_| Error::new("internal", "a tree is not in its segment"))
+    }
+
+    /// Rows of the sponge table: the blocks, and the prf seed's.
+    pub fn sponge_rows(&self) -> usize {
+        self.blocks + usize::from(!self.prf.is_empty())
+    }
+
+    /// Visits every leaf in order: its tree, its number within, its first block.
+    pub fn each(&self, mut visit: impl FnMut(&TreeLeaves, usize, usize)) {
+        for tree in &self.trees {
+            for (&leaf, &block) in tree.leaves.iter().zip(&tree.blocks) {
+                visit(tree, leaf, block as usize);
+            }
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Which rows a segment has, and their public columns (docs/hybrid.md sections 2, 4 and 5).
+//!
+//! Derived by prover and verifier from the program, the plan and the roots alone.
+
+pub mod addresses;
+mod classes;
+mod gates;
+mod hashes;
+pub mod nodes;
+pub mod operands;
+mod plans;
+pub mod requant;
+mod rows;
+mod streams;
+mod terms;
+mod write;
+
+use rayon::prelude::*;
+
+use self::addresses::Addresses;
+pub use self::classes::Classes;
+use self::nodes::Nodes;
+use self::operands::Context;
+use self::plans::{Kind, OpPlan};
+use self::requant::Requant;
+use self::rows::Rows;
+use super::leaves::{ITEMS_PER_TASK, Leaves};
+use super::segments::Item;
+use super::support::check_supported;
+use crate::error::{Error, Result};
+use crate::fast::journal::Journal;
+use crate::fast::openings::{Place, Prepared};
+use crate::fast::sampling::Plan;
+use crate::hash::Digest;
+use crate::program::OpKind;
+use crate::stark::{PublicTable, PublicTerms};
+
+/// What a verifier knows of a segment's tables, and what the prover needs to fill them.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    /// The tables that have rows, in order of their indices.
+    pub tables: Vec<PublicTable>,
+    pub terms: Vec<PublicTerms>,
+    pub leaves: Leaves,
+    pub nodes: Nodes,
+    pub classes: Classes,
+    /// Addresses of the first wide value and of the first bits value.
+    pub first_wide: usize,
+    pub first_bits: usize,
+    /// Of each row of the gate table, its op.
+    pub gate_ops: Vec<u32>,
+    /// By op; of dots with gates in the segment.
+    pub requants: Vec<Option<Requant>>,
+}
+
+impl Schedule {
+    /// The schedule of the segment with these items.
+    ///
+    /// `roots` gives the root of a tree; `hiding_rows` are added to each table.
+    ///
+    /// # Errors
+    /// `hybrid.unsupported`; `verify.too-large` for tables of more than 2^22 rows.
+    pub fn new(
+        prepared: &Prepared,
+        _plan: &Plan,
+        journal: &Journal,
+        items: &[Item],
+        roots: impl Fn(Place, usize) -> Digest,
+        hiding_rows: usize,
+    ) -> Result<Self> {
+        check_supported(&prepared.checked)?;
+        let leaves = Leaves::new(prepared, items)?;
+        let context = Context { prepared, leaves: &leaves };
+        let plans = plans(prepared, items);
+        let rows = rows(&context, &plans, items)?;
+        let outputs = terms::outputs(prepared, &leaves, journal, items)?;
+        let ranges: Vec<_> = outputs.iter().map(|output| output.range.clone()).collect();
+        let addresses = Addresses::new(prepared, &leaves, &rows, &ranges);
+        let nodes = Nodes::new(prepared, &leaves);
+        let classes = Classes::new(&prepared.checked.program);
+
+        let builder = Builder {
+            prepared,
+            leaves: &leaves,
+            nodes: &nodes,
+            classes: &classes,
+            plans: &plans,
+            rows: &rows,
+            addresses: &addresses,
+            hiding_rows,
+        };
+        let tables = builder.tables()?;
+        let terms = terms::terms(&leaves, &nodes, journal, &outputs, roots);
+        let requant = |plan: OpPlan| match plan.kind {
+            Kind::Dot(dot) => Some(dot.requant),
+            _ => None,
+        };
+        Ok(Self {
+            tables,
+            terms,
+            first_wide: addresses.first_wide,
+            first_bits: addresses.first_bits,
+            gate_ops: rows.gates.iter().map(|row| row.op).collect(),
+            requants: plans.into_iter().map(|plan| plan.and_then(requant)).collect(),
+            nodes,
+            classes,
+            leaves,
+        })
+    }
+
+    /// A table, if it has rows.
+    pub fn table(&self, index: usize) -> Option<&PublicTable> {
+        self.tables.iter().find(|table| table.index == index)
+    }
+}
+
+pub(super) fn too_large(what: &str) -> Error {
+    Error::new("verify.too-large", format!("a segment has too many {what}"))
+}
+
+/// The ops that have gates among these items, prepared.
+fn plans(prepared: &Prepared, items: &[Item]) -> Vec<Option<OpPlan>> {
+    let mut plans: Vec<Option<OpPlan>> =
+        prepared.checked.program.ops.iter().map(|_| None).collect();
+    for op in items.chunk_by(|a, b| a.op() == b.op()).filter_map(|items| items[0].op()) {
+        plans[op] = Some(OpPlan::new(prepared, op));
+    }
+    plans
+}
+
+fn rows(context: &Context, plans: &[Option<OpPlan>], items: &[Item]) -> Result<Rows> {
+    let ops = &context.prepared.checked.program.ops;
+    let is_dot = |item: &&Item| item.op().is_some_and(|op| matches!(ops[op].kind, OpKind::Dot(_)));
+    // Number of dot gates before each task.
+    let mut before = 0;
+    let tasks: Vec<(usize, &[Item])> = items
+        .chunks(ITEMS_PER_TASK)
+        .map(|items| {
+            let first = before;
+            before += items.iter().filter(is_dot).count();
+            (first, items)
+        })
+        .collect();
+    let parts: Vec<Rows> = tasks
+        .into_par_iter()
+        .map(|(first, items)| Rows::of_items(context, plans, items, first))
+        .collect::<Result<_>>()?;
+    let mut all = Rows::default();
+    parts.into_iter().for_each(|rows| all.append(rows));
+    Ok(all)
+}
+
+/// Everything from which the public columns are written.
+struct Builder<'a> {
+    prepared: &'a Prepared,
+    leaves: &'a Leaves,
+    nodes: &'a Nodes,
+    classes: &'a Classes,
+    plans: &'a [Option<OpPlan>],
+    rows: &'a Rows,
+    addresses: &'a Addresses,
+    hiding_rows: usize,
+}
+
+impl Builder<'_> {
+    fn tables(&self) -> Result<Vec<PublicTable>> {
+        let tables = [
+            self.sponge(),
+            self.node(),
+            self.spread(),
+            self.wide(),
+            self.row_dot(),
+            self.read_dot(),
+            self.limbs(),
+            self.gate(),
+            self.pick(),
+            self.scan(),
+            self.div(),
+            self.noise(),
+            self.bits(),
+            self.act(),
+            self.range(),
+        ];
+        Ok(tables.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+    }
+}

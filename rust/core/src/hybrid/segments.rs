@@ -1,0 +1,242 @@
+//! What a segment checks (docs/hybrid.md section 1): items, their costs, and the cut into segments.
+//!
+//! Items are never listed as a whole: every group of them has a closed form for its costs, so a
+//! segment is found by bisection.
+
+use std::ops::Range;
+
+use super::leaves::blocks;
+use crate::fast::openings::{Mark, Prepared};
+use crate::fast::sampling::{Draw, Plan};
+use crate::program::{LayoutMap, Op, OpKind};
+
+/// What is checked: a gate of a step, or a leaf of an output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Item {
+    Gate { op: usize, step: usize, gate: usize },
+    Output { step: usize, port: usize, leaf: usize },
+}
+
+impl Item {
+    /// The op of a gate.
+    pub fn op(&self) -> Option<usize> {
+        match self {
+            Self::Gate { op, .. } => Some(*op),
+            Self::Output { .. } => None,
+        }
+    }
+}
+
+/// What a segment may hold on average.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub blocks: u64,
+    pub cost: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { blocks: 98_304, cost: 1 << 24 }
+    }
+}
+
+const ITEM_COST: u64 = 64;
+
+/// Sponge blocks of leaves.
+pub fn total_blocks(prepared: &Prepared, marks: &[Mark]) -> u64 {
+    marks.iter().map(|&mark| blocks(prepared.leaf_bytes(mark)) as u64).sum()
+}
+
+/// The items of a plan in order, and their segments.
+pub struct Segments<'a> {
+    groups: Vec<Group<'a>>,
+    /// Items before each group, and of all.
+    firsts: Vec<u64>,
+    /// Cost before each group, and of all.
+    costs: Vec<u64>,
+    count: u64,
+}
+
+impl<'a> Segments<'a> {
+    /// The segments of a plan; `blocks` are those of all leaves that it opens ([`total_blocks`]).
+    pub fn new(
+        prepared: &'a Prepared,
+        plan: &'a Plan,
+        steps: usize,
+        blocks: u64,
+        limits: Limits,
+    ) -> Self {
+        let program = &prepared.checked.program;
+        let of_op = |(c, op): (usize, &Op)| {
+            let first = plan.draws.partition_point(|draw| draw.op() < c);
+            let gates = if plan.counts.enumerated[c] {
+                Gates::All { per_step: op.gates() as u64, steps: steps as u64 }
+            } else {
+                let draws = &plan.draws[first..];
+                Gates::Drawn(&draws[..draws.partition_point(|draw| draw.op() == c)])
+            };
+            Group::Gates { op: c, cost: ITEM_COST + 2 * size(op), gates }
+        };
+        let mut groups: Vec<Group> = program.ops.iter().enumerate().map(of_op).collect();
+        groups.push(Group::Outputs(Outputs::new(prepared, steps as u64)));
+        let (mut firsts, mut costs) = (vec![0], vec![0]);
+        for (i, group) in groups.iter().enumerate() {
+            firsts.push(firsts[i] + group.items());
+            costs.push(costs[i] + group.cost_before(group.items()));
+        }
+        let cost = costs[groups.len()];
+        let count = blocks.div_ceil(limits.blocks).max(cost.div_ceil(limits.cost)).max(1);
+        Self { groups, firsts, costs, count }
+    }
+
+    /// Number of segments.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The items of a segment, in order.
+    pub fn items(&self, segment: u64) -> Vec<Item> {
+        let Range { start, end } = self.range(segment);
+        let mut items = Vec::with_capacity((end - start) as usize);
+        for (group, first) in self.groups.iter().zip(self.firsts.windows(2)) {
+            let inside = start.max(first[0])..end.min(first[1]);
+            items.extend(inside.map(|i| group.item(i - first[0])));
+        }
+        items
+    }
+
+    /// The numbers of a segment's items.
+    pub fn range(&self, segment: u64) -> Range<u64> {
+        self.first_of(segment)..self.first_of(segment + 1)
+    }
+
+    /// The first item with `cost before it · segments div all cost ≥ segment`.
+    fn first_of(&self, segment: u64) -> u64 {
+        let all = u128::from(self.costs[self.groups.len()]);
+        let least = (u128::from(segment) * all).div_ceil(self.count.into());
+        let total = self.firsts[self.groups.len()];
+        if segment >= self.count {
+            return total;
+        }
+        bisect(total, |item| u128::from(self.cost_before(item)) >= least)
+    }
+
+    fn cost_before(&self, item: u64) -> u64 {
+        let group = self.firsts[1..].partition_point(|&end| end <= item);
+        let Some(of_group) = self.groups.get(group) else { return self.costs[group] };
+        self.costs[group] + of_group.cost_before(item - self.firsts[group])
+    }
+}
+
+/// The first number below `end` for which a monotone condition holds, else `end`.
+fn bisect(end: u64, holds: impl Fn(u64) -> bool) -> u64 {
+    let (mut lo, mut hi) = (0, end);
+    while lo < hi {
+        let middle = lo + (hi - lo) / 2;
+        if holds(middle) {
+            hi = middle;
+        } else {
+            lo = middle + 1;
+        }
+    }
+    lo
+}
+
+/// Products of a gate; for a gather the size of its axis.
+fn size(op: &Op) -> u64 {
+    match &op.kind {
+        OpKind::Gather(gather) => gather.source.view[gather.axis] as u64,
+        _ => op.own(),
+    }
+}
+
+enum Group<'a> {
+    Gates { op: usize, cost: u64, gates: Gates<'a> },
+    Outputs(Outputs<'a>),
+}
+
+enum Gates<'a> {
+    All { per_step: u64, steps: u64 },
+    Drawn(&'a [Draw]),
+}
+
+impl Group<'_> {
+    fn items(&self) -> u64 {
+        match self {
+            Self::Gates { gates: Gates::All { per_step, steps }, .. } => per_step * steps,
+            Self::Gates { gates: Gates::Drawn(draws), .. } => draws.len() as u64,
+            Self::Outputs(outputs) => outputs.steps * outputs.firsts[outputs.layouts.len()],
+        }
+    }
+
+    /// Cost of the items before item `i` of the group.
+    fn cost_before(&self, i: u64) -> u64 {
+        match self {
+            Self::Gates { cost, .. } => cost * i,
+            Self::Outputs(outputs) => outputs.cost_before(i),
+        }
+    }
+
+    fn item(&self, i: u64) -> Item {
+        match self {
+            Self::Gates { op, gates: Gates::All { per_step, .. }, .. } => {
+                Item::Gate { op: *op, step: (i / per_step) as usize, gate: (i % per_step) as usize }
+            }
+            Self::Gates { op, gates: Gates::Drawn(draws), .. } => {
+                let draw = draws[i as usize];
+                Item::Gate { op: *op, step: draw.step(), gate: draw.gate() }
+            }
+            Self::Outputs(outputs) => outputs.item(i),
+        }
+    }
+}
+
+/// The leaves of all output ports.
+struct Outputs<'a> {
+    steps: u64,
+    /// Per port: the layout and width of its tensor.
+    layouts: Vec<(&'a LayoutMap, u64)>,
+    /// Leaves before each port, and of all.
+    firsts: Vec<u64>,
+    /// Cost before each port, and of a step.
+    costs: Vec<u64>,
+}
+
+impl<'a> Outputs<'a> {
+    fn new(prepared: &'a Prepared, steps: u64) -> Self {
+        let program = &prepared.checked.program;
+        let (mut firsts, mut costs, mut layouts) = (vec![0], vec![0], vec![]);
+        for (i, port) in program.outputs.iter().enumerate() {
+            let (layout, tensor) = (prepared.layout(port.tensor), &program.tensors[port.tensor]);
+            let leaves = layout.leaves() as u64;
+            layouts.push((layout, tensor.width as u64));
+            firsts.push(firsts[i] + leaves);
+            costs.push(costs[i] + ITEM_COST * leaves + (tensor.size() * tensor.width) as u64);
+        }
+        Self { steps, layouts, firsts, costs }
+    }
+
+    /// Step, port and leaf of item `i`.
+    fn place(&self, i: u64) -> (u64, usize, u64) {
+        let leaves = self.firsts[self.layouts.len()];
+        let (step, rest) = (i / leaves, i % leaves);
+        let port = self.firsts[1..].partition_point(|&end| end <= rest);
+        (step, port, rest - self.firsts[port])
+    }
+
+    fn item(&self, i: u64) -> Item {
+        let (step, port, leaf) = self.place(i);
+        Item::Output { step: step as usize, port, leaf: leaf as usize }
+    }
+
+    fn cost_before(&self, i: u64) -> u64 {
+        if self.layouts.is_empty() {
+            return 0;
+        }
+        let (step, port, leaf) = self.place(i);
+        let (layout, width) = self.layouts[port];
+        let elements = layout.start(leaf as usize) as u64;
+        let of_step = self.costs[self.layouts.len()];
+        step * of_step + self.costs[port] + ITEM_COST * leaf + width * elements
+    }
+}

@@ -1,0 +1,65 @@
+//! Whole columns of a proof: heights, blinding rows, masks (docs/stark.md sections 1 and 2).
+
+use p3_field::PrimeCharacteristicRing;
+
+use super::grid::{Grid, MainTable, PublicTable};
+use super::rng::Stream;
+use crate::hash::Elem;
+
+/// Rows that blind a terminal.
+pub const MASKS: usize = 5;
+/// Tags of one table.
+const TAGS: usize = 8;
+
+/// Where the masks of a table stand: (row, table whose mask it is, number of the mask).
+pub fn masks(tables: &[PublicTable], position: usize) -> Vec<(usize, usize, usize)> {
+    let others = tables.len() - 1;
+    if position < others {
+        return (0..MASKS).map(|k| (k, position, k)).collect();
+    }
+    (0..others * MASKS).map(|row| (row, row / MASKS, row % MASKS)).collect()
+}
+
+/// The public columns of a table with the engine's two, on the rows in which any is not zero.
+pub fn publics(tables: &[PublicTable], position: usize) -> Grid {
+    let table = &tables[position];
+    let masks = masks(tables, position);
+    let mut grid = table.publics.clone();
+    let rows = grid.rows().max(masks.len());
+    grid.values.resize(rows * grid.width, Elem::ZERO);
+    for (row, of_table, k) in masks {
+        let row = grid.row_mut(row);
+        row[0] = Elem::ONE;
+        row[1] = Elem::new((TAGS * tables[of_table].index + k) as u32);
+    }
+    grid
+}
+
+/// Uniform masks for every table but the last.
+pub fn draw_masks(tables: &[PublicTable], stream: &mut Stream) -> Vec<[Elem; MASKS]> {
+    (1..tables.len()).map(|_| std::array::from_fn(|_| stream.element())).collect()
+}
+
+/// The main columns of a table on all rows: witness, masks, padding, and random rows at the end.
+pub fn mains(
+    tables: &[PublicTable],
+    position: usize,
+    witness: &MainTable,
+    drawn: &[[Elem; MASKS]],
+    hiding_rows: usize,
+    stream: &mut Stream,
+) -> Grid {
+    let (rows, width) = (1 << tables[position].log_rows, witness.main.width);
+    let active = rows - hiding_rows;
+    let mut values = Vec::with_capacity(rows * width);
+    values.extend_from_slice(&witness.main.values);
+    for _ in witness.main.rows()..active {
+        values.extend_from_slice(&witness.padding);
+    }
+    values.extend((0..hiding_rows * width).map(|_| stream.element()));
+    let mut grid = Grid { width, values };
+    for (row, of_table, k) in masks(tables, position) {
+        grid.row_mut(row)[0] = drawn[of_table][k];
+    }
+    grid
+}

@@ -1,0 +1,185 @@
+//! The quotients of all heights (docs/stark.md section 4).
+
+use p3_field::{PackedValue, PrimeCharacteristicRing};
+use rayon::prelude::*;
+
+use super::domain::{Dft, Selectors, evaluate as evaluate_word, extend, interpolate};
+use super::eval::{Buses, LANES, Rows, evaluate, fraction, lane_of};
+use super::field::{DIM, K, PackedK, coefficients, powers, reverse};
+use super::grid::Grid;
+use super::rng::Stream;
+use super::statement::{CHUNKS, Statement};
+use crate::error::{Error, Result};
+use crate::hash::Elem;
+use crate::hash::poseidon::Packed;
+
+/// Log of how much longer the quotient's domain is than the rows.
+const LOG_DEGREE: usize = 2;
+
+/// What the prover has of a table.
+pub struct Committed<'a> {
+    /// Public columns on the rows in which they are not zero.
+    pub publics: &'a Grid,
+    /// Codewords.
+    pub main: &'a Grid,
+    pub auxiliary: &'a Grid,
+    pub terminal: K,
+}
+
+/// `LANES` rows of the quotient's domain.
+struct DomainRows<'a> {
+    publics: &'a Grid,
+    main: &'a Grid,
+    selectors: &'a Selectors,
+    start: usize,
+    next: [usize; LANES],
+}
+
+impl Rows for DomainRows<'_> {
+    fn public(&self, column: usize) -> Packed {
+        Packed::from_fn(|lane| self.publics.values[(self.start + lane) * self.publics.width + column])
+    }
+    fn main(&self, column: usize) -> Packed {
+        Packed::from_fn(|lane| self.main.values[(self.start + lane) * self.main.width + column])
+    }
+    fn next(&self, column: usize) -> Packed {
+        Packed::from_fn(|lane| self.main.values[self.next[lane] * self.main.width + column])
+    }
+    fn first(&self) -> Packed {
+        Packed::from_fn(|lane| self.selectors.first[self.start + lane])
+    }
+    fn last(&self) -> Packed {
+        Packed::from_fn(|lane| self.selectors.last[self.start + lane])
+    }
+}
+
+/// One element of K a lane, from a column of five.
+fn extension(grid: &Grid, column: usize, row: impl Fn(usize) -> usize) -> PackedK {
+    use p3_field::BasedVectorSpace;
+    PackedK::from_basis_coefficients_fn(|i| {
+        Packed::from_fn(|lane| grid.values[row(lane) * grid.width + DIM * column + i])
+    })
+}
+
+/// Adds `Σ γ^e·C_e` of a table to the sums of all rows.
+fn add_table(
+    statement: &Statement,
+    position: usize,
+    committed: &Committed,
+    buses: &Buses,
+    selectors: &Selectors,
+    gammas: &[K],
+    dft: &Dft,
+    sums: &mut [K],
+) {
+    let air = statement.air(position);
+    let log_rows = statement.publics[position].log_rows;
+    let bits = log_rows + LOG_DEGREE;
+    let mut publics = committed.publics.clone();
+    publics.values.resize(publics.width << log_rows, Elem::ZERO);
+    let publics = extend(dft, publics, LOG_DEGREE);
+    let gammas: Vec<PackedK> = gammas.iter().map(|&g| PackedK::from(g)).collect();
+    let groups = air.groups.len();
+    let (aux, terminal) = (committed.auxiliary, PackedK::from(committed.terminal));
+    sums.par_chunks_mut(LANES).enumerate().for_each_init(Vec::new, |values, (chunk, sums)| {
+        let start = chunk * LANES;
+        let next = std::array::from_fn(|lane| {
+            let natural = reverse(start + lane, bits) + (1 << LOG_DEGREE);
+            reverse(natural % (1 << bits), bits)
+        });
+        let rows = DomainRows { publics: &publics, main: committed.main, selectors, start, next };
+        evaluate(air, &rows, values);
+        let mut sum = PackedK::ZERO;
+        let mut gammas = gammas.iter();
+        let mut gamma = || *gammas.next().expect("a power for each constraint");
+        for &constraint in &air.constraints {
+            sum += gamma() * values[constraint as usize];
+        }
+        let here = |lane: usize| start + lane;
+        let mut total = PackedK::ZERO;
+        for (g, group) in air.groups.iter().enumerate() {
+            let terms: Vec<(Packed, PackedK)> = group
+                .iter()
+                .map(|l| (values[l.multiplicity as usize], buses.packed(l, values)))
+                .collect();
+            let (numerator, denominator) = fraction(&terms, |d, m| d * m);
+            let phi = extension(aux, g, here);
+            sum += gamma() * (phi * denominator - numerator);
+            total += phi;
+        }
+        let acc = extension(aux, groups, here);
+        let after = extension(aux, groups, |lane| rows.next[lane]);
+        sum += gamma() * (acc * rows.first());
+        sum += gamma() * ((after - acc - total) * (Packed::ONE - rows.last()));
+        sum += gamma() * ((acc + total - terminal) * rows.last());
+        for (lane, out) in sums.iter_mut().enumerate() {
+            *out += lane_of(&sum, lane);
+        }
+    });
+}
+
+/// The blinded chunks of the quotient of one height as codewords, the mask behind them if there is
+/// to be one.
+///
+/// # Errors
+/// `prove.witness` where the constraints do not hold.
+#[expect(clippy::too_many_arguments)]
+pub fn chunks(
+    statement: &Statement,
+    log_rows: usize,
+    committed: &[Committed],
+    buses: &Buses,
+    gamma: K,
+    points: &[Elem],
+    masked: bool,
+    dft: &Dft,
+    stream: &mut Stream,
+) -> Result<Grid> {
+    let hiding = statement.parameters.hiding_rows;
+    let size = 1usize << (log_rows + LOG_DEGREE);
+    let selectors = Selectors::new(dft, log_rows, hiding, points);
+    let mut sums = vec![K::ZERO; size];
+    let count: usize =
+        statement.of_height(log_rows).map(|t| statement.air(t).all_constraints()).sum();
+    let gammas = powers(gamma, count);
+    let mut used = 0;
+    for t in statement.of_height(log_rows) {
+        let of_table = &gammas[used..used + statement.air(t).all_constraints()];
+        add_table(statement, t, &committed[t], buses, &selectors, of_table, dft, &mut sums);
+        used += of_table.len();
+    }
+    let values = sums
+        .par_iter()
+        .zip(&selectors.inverse)
+        .flat_map_iter(|(&sum, &inverse)| coefficients(&(sum * inverse)).to_vec())
+        .collect();
+    let quotient = interpolate(dft, &Grid { width: DIM, values });
+    let length = (1usize << log_rows) - hiding;
+    if quotient.values[CHUNKS * length * DIM..].iter().any(|&c| c != Elem::ZERO) {
+        return Err(Error::new("prove.witness", "the openings do not satisfy the checks")
+            .received(format!("constraints of tables with 2^{log_rows} rows fail")));
+    }
+    let width = DIM * (CHUNKS + usize::from(masked));
+    let mut grid = Grid::zeros(width, 1 << log_rows);
+    for row in 0..length {
+        for i in 0..CHUNKS {
+            let from = quotient.row(i * length + row);
+            grid.row_mut(row)[DIM * i..DIM * (i + 1)].copy_from_slice(from);
+        }
+    }
+    for i in 0..CHUNKS - 1 {
+        for row in 0..hiding {
+            for j in 0..DIM {
+                let blind = stream.element();
+                grid.row_mut(length + row)[DIM * i + j] += blind;
+                grid.row_mut(row)[DIM * (i + 1) + j] -= blind;
+            }
+        }
+    }
+    if masked {
+        for row in 0..1 << log_rows {
+            grid.row_mut(row)[DIM * CHUNKS..].fill_with(|| stream.element());
+        }
+    }
+    Ok(evaluate_word(dft, grid, log_rows + statement.parameters.log_blowup))
+}

@@ -1,0 +1,175 @@
+//! The engine on toy tables: what is true is proven, what is not is refused.
+
+use p3_field::PrimeCharacteristicRing;
+
+use super::air::{Builder, Tables};
+use super::check::first_failure;
+use super::grid::{Grid, MainTable, PublicTable, PublicTerms};
+use super::parameters::Parameters;
+use super::prove::prove;
+use super::statement::Statement;
+use super::verify::verify;
+use crate::bytes::{Codes, Reader};
+use crate::error::{Error, Result};
+use crate::hash::Elem;
+
+const CODES: Codes = Codes {
+    short: "receipt.truncated",
+    trailing: "receipt.trailing-bytes",
+    bad: "receipt.non-canonical",
+};
+const RANGE: u32 = 7;
+const SUM: u32 = 8;
+
+/// A running sum of cubes of bytes, sent out once; a table of bytes.
+fn tables() -> Tables {
+    let mut b = Builder::new("sums", false);
+    let [on, link, last] = b.publics();
+    let [x, y, base, run] = b.mains();
+    b.equal(y.clone(), x.cube());
+    b.equal(run.clone(), base.clone() + y);
+    let start = b.first() * base.clone();
+    b.zero(start);
+    let next = b.next(&base);
+    let inside = 1 - b.last();
+    b.zero(inside * (next - link * run.clone()));
+    b.lookup(RANGE, on, [x]);
+    b.lookup(SUM, -last, [run]);
+    let sums = b.build();
+    let mut b = Builder::new("bytes", true);
+    let value = b.public();
+    let times = b.main();
+    b.lookup(RANGE, -times, [value]);
+    Tables::new(vec![sums, b.build()])
+}
+
+struct Toy {
+    tables: Tables,
+    publics: Vec<PublicTable>,
+    mains: Vec<MainTable>,
+    terms: Vec<PublicTerms>,
+    parameters: Parameters,
+}
+
+fn toy(values: &[u32], log_rows: [usize; 2]) -> Toy {
+    let tables = tables();
+    let parameters = Parameters { queries: 40, hiding_rows: 96, ..Parameters::new(0, 1).unwrap() };
+    let parameters = Parameters { target: 0.0, ..parameters };
+    let n = values.len();
+    let mut sums = (Grid::zeros(5, n), Grid::zeros(5, n));
+    let mut bytes = (Grid::zeros(3, 256), Grid::zeros(2, 256));
+    let mut run = Elem::ZERO;
+    for (i, &x) in values.iter().enumerate() {
+        let last = Elem::from_bool(i + 1 == n);
+        sums.0.row_mut(i)[2..].copy_from_slice(&[Elem::ONE, Elem::ONE - last, last]);
+        let x = Elem::new(x);
+        let (base, y) = (run, x.cube());
+        run += y;
+        sums.1.row_mut(i)[1..].copy_from_slice(&[x, y, base, run]);
+    }
+    for i in 0..256 {
+        bytes.0.row_mut(i)[2] = Elem::new(i as u32);
+        let times = values.iter().filter(|&&x| x == i as u32).count();
+        bytes.1.row_mut(i)[1] = Elem::from_u64(times as u64);
+    }
+    let table = |index: usize, publics: Grid| PublicTable { index, log_rows: log_rows[index], publics };
+    let main = |main: Grid| MainTable { padding: vec![Elem::ZERO; main.width], main };
+    Toy {
+        tables,
+        publics: vec![table(0, sums.0), table(1, bytes.0)],
+        mains: vec![main(sums.1), main(bytes.1)],
+        terms: vec![PublicTerms { bus: SUM, tuples: Grid { width: 1, values: vec![run] } }],
+        parameters,
+    }
+}
+
+impl Toy {
+    fn statement(&self, context: u8) -> Statement<'_> {
+        Statement {
+            tables: &self.tables,
+            publics: &self.publics,
+            terms: &self.terms,
+            parameters: &self.parameters,
+            context: [context; 32],
+        }
+    }
+
+    fn prove(&self) -> Result<Vec<u8>> {
+        prove(&self.statement(7), self.mains.clone()).map(|(proof, _)| proof)
+    }
+
+    fn check(&self, proof: &[u8]) -> Result<()> {
+        let mut reader = Reader::new(proof, CODES);
+        verify(&self.statement(7), &mut reader)?;
+        if reader.remaining() == 0 { Ok(()) } else { Err(Error::new("receipt.trailing-bytes", "")) }
+    }
+}
+
+fn values(n: u32) -> Vec<u32> {
+    (0..n).map(|i| i * 7 % 256).collect()
+}
+
+#[test]
+fn a_true_statement_is_proven_at_all_heights() {
+    for log_rows in [[11, 11], [12, 11], [11, 14]] {
+        let toy = toy(&values(1500), log_rows);
+        assert_eq!(first_failure(&toy.tables, &toy.publics, &toy.mains, &toy.terms, 96), None);
+        let proof = toy.prove().unwrap();
+        toy.check(&proof).unwrap();
+    }
+    let mut small = toy(&values(100), [11, 12]);
+    small.parameters.log_blowup = 3;
+    small.check(&small.prove().unwrap()).unwrap();
+}
+
+#[test]
+fn another_statement_is_refused() {
+    let toy_of = || toy(&values(300), [11, 11]);
+    let proof = toy_of().prove().unwrap();
+    let refused = |toy: Toy| assert_eq!(toy.check(&proof).unwrap_err().code, "verify.stark");
+    let mut other = toy_of();
+    other.terms[0].tuples.values[0] += Elem::ONE;
+    refused(other);
+    let mut other = toy_of();
+    other.publics[0].publics.row_mut(3)[2] = Elem::ZERO;
+    refused(other);
+    let mut other = toy_of();
+    other.parameters.batch_bits += 1;
+    refused(other);
+    let good = toy_of();
+    let mut reader = Reader::new(&proof, CODES);
+    assert_eq!(verify(&good.statement(8), &mut reader).unwrap_err().code, "verify.stark");
+}
+
+#[test]
+fn a_wrong_witness_is_not_proven() {
+    let mut wrong = toy(&values(300), [11, 11]);
+    wrong.mains[0].main.row_mut(5)[2] += Elem::ONE;
+    assert_eq!(wrong.prove().unwrap_err().code, "prove.witness");
+    // A value out of range satisfies every constraint, but the bus does not balance.
+    let outside = toy(&[3, 256], [11, 11]);
+    assert!(first_failure(&outside.tables, &outside.publics, &outside.mains, &outside.terms, 96).is_some());
+    let proof = outside.prove().unwrap();
+    assert_eq!(outside.check(&proof).unwrap_err().code, "verify.stark");
+}
+
+#[test]
+fn every_byte_counts() {
+    let toy = toy(&values(300), [11, 11]);
+    let proof = toy.prove().unwrap();
+    let step = proof.len() / 150;
+    for at in (0..proof.len()).step_by(step) {
+        let mut bad = proof.clone();
+        bad[at] ^= 1 << (at % 8);
+        assert!(toy.check(&bad).is_err(), "byte {at} of {}", proof.len());
+    }
+    assert_eq!(toy.check(&proof[..proof.len() - 1]).unwrap_err().code, "receipt.truncated");
+}
+
+#[test]
+fn proofs_share_no_randomness() {
+    let toy = toy(&values(300), [11, 11]);
+    let (a, b) = (toy.prove().unwrap(), toy.prove().unwrap());
+    let equal = a.chunks(32).zip(b.chunks(32)).filter(|(a, b)| a == b).count();
+    assert!(equal <= 1, "{equal} words of 32 bytes are equal");
+}

@@ -1,0 +1,325 @@
+//! The verifier (docs/stark.md). Reads untrusted bytes; every failure is an error.
+
+use p3_field::{Field, PrimeCharacteristicRing};
+use rayon::prelude::*;
+
+use super::columns;
+use super::domain::{SelectorsAt, row_weights, weighted};
+use super::eval::{Buses, Point, evaluate_at, fraction};
+use super::field::{DIM, K, TWO_ADICITY, elem_of, from_coefficients, powers, reverse, root, shift};
+use super::fri::{self, Commitments};
+use super::logup::public_sum;
+use super::statement::{CHUNKS, Statement};
+use super::transcript::{Transcript, tag};
+use super::tree::{Hash, Opened};
+use crate::bytes::Reader;
+use crate::error::{Error, Result};
+use crate::hash::Elem;
+
+fn refused(what: &str) -> Error {
+    Error::new("verify.stark", what)
+}
+
+fn demand(holds: bool, what: &str) -> Result<()> {
+    if holds { Ok(()) } else { Err(refused(what)) }
+}
+
+fn element(reader: &mut Reader) -> Result<K> {
+    let bytes = reader.take(4 * DIM)?;
+    let parts: Option<Vec<Elem>> = bytes.chunks_exact(4).map(elem_of).collect();
+    let parts = parts.ok_or_else(|| reader.bad("an element of the proof is not below p"))?;
+    Ok(from_coefficients(&parts))
+}
+
+fn word(reader: &mut Reader) -> Result<u64> {
+    Ok(u64::from_le_bytes(reader.array()?))
+}
+
+/// The part of a proof before the openings.
+struct Head {
+    roots: [Hash; 3],
+    terminals: Vec<K>,
+    /// Per table, then per height.
+    opened: Vec<Vec<K>>,
+    batch_work: u64,
+    rounds: Vec<(Hash, u64)>,
+    last: Vec<K>,
+    query_work: u64,
+}
+
+impl Head {
+    fn read(statement: &Statement, reader: &mut Reader) -> Result<Self> {
+        let main = reader.array()?;
+        let auxiliary = reader.array()?;
+        let tables = statement.publics.len();
+        let terminals = reader.repeat(tables, element)?;
+        let quotient = reader.array()?;
+        let sizes = statement.airs().map(|(air, _)| air.openings());
+        let sizes: Vec<usize> = sizes.chain(statement.heights().iter().map(|_| CHUNKS)).collect();
+        let mut opened = Vec::with_capacity(sizes.len());
+        for size in sizes {
+            opened.push(reader.repeat(size, element)?);
+        }
+        let batch_work = word(reader)?;
+        let mut rounds = Vec::new();
+        for _ in statement.rounds() {
+            rounds.push((reader.array()?, word(reader)?));
+        }
+        let last = reader.repeat(1 << statement.parameters.log_final, element)?;
+        let query_work = word(reader)?;
+        let roots = [main, auxiliary, quotient];
+        Ok(Self { roots, terminals, opened, batch_work, rounds, last, query_work })
+    }
+}
+
+/// The verifier's challenges.
+struct Challenges {
+    buses: Buses,
+    gamma: K,
+    zeta: K,
+    eta: K,
+    commitments: Commitments,
+    indices: Vec<usize>,
+}
+
+fn put_all(values: &[K]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(values.len() * 4 * DIM);
+    values.iter().for_each(|value| super::field::put(&mut bytes, value));
+    bytes
+}
+
+fn challenge(statement: &Statement, head: &Head) -> Result<Challenges> {
+    let parameters = statement.parameters;
+    let mut transcript: Transcript = statement.transcript();
+    transcript.absorb(tag::MAIN, &head.roots[0]);
+    let (alpha, beta) = (transcript.element(), transcript.element());
+    let message = [&head.roots[1][..], &put_all(&head.terminals)].concat();
+    transcript.absorb(tag::AUXILIARY, &message);
+    let gamma = transcript.element();
+    transcript.absorb(tag::QUOTIENT, &head.roots[2]);
+    let zeta = transcript.element();
+    let whole = |x: K| x.exp_power_of_2(TWO_ADICITY) == K::ONE;
+    demand(!whole(zeta) && !whole(zeta * shift().inverse()), "ζ lies in a domain")?;
+    transcript.absorb(tag::OPENED, &put_all(&head.opened.concat()));
+    demand(transcript.check_work(parameters.batch_bits, head.batch_work), "no proof of work (batch)")?;
+    let eta = transcript.element();
+    let mut rounds = Vec::new();
+    for (round, (root, work)) in statement.rounds().into_iter().zip(&head.rounds) {
+        transcript.absorb(tag::ROUND, root);
+        demand(transcript.check_work(parameters.commit_bits, *work), "no proof of work (round)")?;
+        rounds.push((round, *root, transcript.element()));
+    }
+    transcript.absorb(tag::FINAL, &put_all(&head.last));
+    demand(transcript.check_work(parameters.query_bits, head.query_work), "no proof of work (queries)")?;
+    let bits = statement.heights()[0] + parameters.log_blowup;
+    let mut indices = transcript.indices(parameters.queries, bits);
+    indices.sort_unstable();
+    indices.dedup();
+    Ok(Challenges {
+        buses: Buses::new(alpha, beta, statement.longest_tuple()),
+        gamma,
+        zeta,
+        eta,
+        commitments: Commitments { rounds, last: head.last.clone() },
+        indices,
+    })
+}
+
+/// Reads and judges one proof; the caller goes on behind it.
+///
+/// # Errors
+/// `verify.too-large`, `security.insufficient`, `receipt.truncated`, `receipt.non-canonical`,
+/// `verify.stark`.
+pub fn verify(statement: &Statement, reader: &mut Reader) -> Result<f64> {
+    let bits = statement.judge()?;
+    if !statement.is_well_formed() {
+        return Err(Error::new("verify.too-large", "the tables of a segment do not fit"));
+    }
+    let head = Head::read(statement, reader)?;
+    let challenges = challenge(statement, &head)?;
+    let public = public_sum(statement.terms, &challenges.buses);
+    let public = public.ok_or_else(|| refused("a challenge meets a public term"))?;
+    let total = head.terminals.iter().copied().sum::<K>() + public;
+    demand(total == K::ZERO, "the buses do not balance")?;
+    check_constraints(statement, &head, &challenges)?;
+
+    let mut trees = Vec::new();
+    for (widths, root) in statement.widths().iter().zip(&head.roots) {
+        trees.push(Opened::read(reader, widths, &challenges.indices, true, root)?);
+    }
+    let rounds = fri::read_rounds(reader, &challenges.commitments, &challenges.indices)?;
+    let trees: Option<Vec<Opened>> = trees.into_iter().collect();
+    let trees = trees.ok_or_else(|| refused("opened rows do not lead to a root"))?;
+    let rounds: Option<Vec<Opened>> = rounds.into_iter().collect();
+    let rounds = rounds.ok_or_else(|| refused("opened rows do not lead to the root of a round"))?;
+    let batch = Batch::new(statement, &head, &challenges, &trees);
+    let good = challenges.indices.par_iter().all(|&index| {
+        let blowup = statement.parameters.log_blowup;
+        let heights = statement.heights();
+        fri::check_query(
+            &challenges.commitments,
+            &rounds,
+            index,
+            |log_size| heights.iter().any(|height| height + blowup == log_size),
+            |log_size| batch.word(log_size - blowup, index),
+        )
+    });
+    demand(good, "a query does not fold to the final polynomial")?;
+    Ok(bits)
+}
+
+fn check_constraints(statement: &Statement, head: &Head, challenges: &Challenges) -> Result<()> {
+    for (i, height) in statement.heights().into_iter().enumerate() {
+        let chunks = &head.opened[statement.publics.len() + i];
+        check_height(statement, height, chunks, head, challenges)?;
+    }
+    Ok(())
+}
+
+fn check_height(
+    statement: &Statement,
+    height: usize,
+    chunks: &[K],
+    head: &Head,
+    challenges: &Challenges,
+) -> Result<()> {
+    let hiding = statement.parameters.hiding_rows;
+    let zeta = challenges.zeta;
+    let selectors = SelectorsAt::new(height, hiding, zeta);
+    let selectors = selectors.ok_or_else(|| refused("ζ lies in a domain"))?;
+    let (mut sum, mut power) = (K::ZERO, K::ONE);
+    for t in statement.of_height(height) {
+        for value in table_constraints(statement, t, head, challenges, &selectors) {
+            sum += power * value;
+            power *= challenges.gamma;
+        }
+    }
+    let length = ((1usize << height) - hiding) as u64;
+    let step = zeta.exp_u64(length);
+    let quotient = chunks.iter().rev().fold(K::ZERO, |sum, &chunk| sum * step + chunk);
+    demand(sum == quotient * selectors.vanishing, "the constraints do not hold")
+}
+
+/// All constraints of a table at ζ, in order.
+fn table_constraints(
+    statement: &Statement,
+    t: usize,
+    head: &Head,
+    challenges: &Challenges,
+    selectors: &SelectorsAt,
+) -> Vec<K> {
+    let air = statement.air(t);
+    let publics = columns::publics(statement.publics, t);
+    let weights = row_weights(statement.publics[t].log_rows, publics.rows(), challenges.zeta);
+    let publics = weighted(&publics, &weights);
+    let (mains, rest) = head.opened[t].split_at(air.mains);
+    let (next, rest) = rest.split_at(air.next.len());
+    let (fractions, sums) = rest.split_at(air.groups.len());
+    let (first, last) = (selectors.first, selectors.last);
+    let values = evaluate_at(air, &Point { publics: &publics, mains, next, first, last });
+    let mut out: Vec<K> = air.constraints.iter().map(|&c| values[c as usize]).collect();
+    for (group, &phi) in air.groups.iter().zip(fractions) {
+        let terms: Vec<(K, K)> = group
+            .iter()
+            .map(|l| (values[l.multiplicity as usize], challenges.buses.at(l, &values)))
+            .collect();
+        let (numerator, denominator) = fraction(&terms, |d, m| d * m);
+        out.push(phi * denominator - numerator);
+    }
+    let total: K = fractions.iter().copied().sum();
+    let (acc, after) = (sums[0], sums[1]);
+    out.push(first * acc);
+    out.push((K::ONE - last) * (after - acc - total));
+    out.push(last * (acc + total - head.terminals[t]));
+    out
+}
+
+/// The batched codewords, from opened rows.
+struct Batch<'a> {
+    statement: &'a Statement<'a>,
+    opened: &'a [Opened],
+    zeta: K,
+    /// Per table, then per height: powers of η of its openings.
+    etas: Vec<Vec<K>>,
+    /// Per height, tallest first: η-weighted opened values at ζ and at ωζ.
+    values: Vec<(usize, K, K)>,
+}
+
+impl<'a> Batch<'a> {
+    fn new(
+        statement: &'a Statement<'a>,
+        head: &Head,
+        challenges: &Challenges,
+        opened: &'a [Opened],
+    ) -> Self {
+        let all = powers(challenges.eta, statement.openings());
+        let mut rest = &all[..];
+        let etas: Vec<Vec<K>> = head
+            .opened
+            .iter()
+            .map(|values| {
+                let (of_part, after) = rest.split_at(values.len());
+                rest = after;
+                of_part.to_vec()
+            })
+            .collect();
+        let tables = statement.publics.len();
+        let values = statement.heights().into_iter().enumerate().map(|(i, height)| {
+            let (mut here, mut there) = (K::ZERO, K::ZERO);
+            for t in statement.of_height(height) {
+                for (j, (&eta, &value)) in etas[t].iter().zip(&head.opened[t]).enumerate() {
+                    let sum = if is_next(statement, t, j) { &mut there } else { &mut here };
+                    *sum += eta * value;
+                }
+            }
+            let chunks = etas[tables + i].iter().zip(&head.opened[tables + i]);
+            here += chunks.map(|(&eta, &value)| eta * value).sum::<K>();
+            (height, here, there)
+        });
+        Self { statement, opened, zeta: challenges.zeta, values: values.collect(), etas }
+    }
+
+    /// The batched codeword of a height above an index of the tallest domain.
+    fn word(&self, height: usize, index: usize) -> K {
+        let statement = self.statement;
+        let bits = height + statement.parameters.log_blowup;
+        let tallest = statement.heights()[0];
+        let i = statement.heights().iter().position(|&h| h == height).expect("a height");
+        let [mains, auxiliaries, chunks] =
+            [0, 1, 2].map(|tree: usize| self.opened[tree].row(bits, index));
+        let (mut main_at, mut aux_at) = (0, 0);
+        let (mut here, mut there) = (K::ZERO, K::ZERO);
+        for t in statement.of_height(height) {
+            let air = statement.air(t);
+            let etas = &self.etas[t];
+            let main = &mains[main_at..main_at + air.mains];
+            main_at += air.mains;
+            let columns: Vec<K> = auxiliaries[aux_at..aux_at + DIM * (air.groups.len() + 1)]
+                .chunks(DIM)
+                .map(from_coefficients)
+                .collect();
+            aux_at += DIM * (air.groups.len() + 1);
+            here += main.iter().zip(etas).map(|(&x, &eta)| eta * x).sum::<K>();
+            let etas = &etas[air.mains..];
+            there += air.next.iter().zip(etas).map(|(&c, &eta)| eta * main[c]).sum::<K>();
+            let etas = &etas[air.next.len()..];
+            here += columns.iter().zip(etas).map(|(&x, &eta)| eta * x).sum::<K>();
+            there += etas[columns.len()] * columns[columns.len() - 1];
+        }
+        let etas = &self.etas[statement.publics.len() + i];
+        let values: Vec<K> = chunks.chunks(DIM).map(from_coefficients).collect();
+        here += values.iter().zip(etas).map(|(&x, &eta)| eta * x).sum::<K>();
+        let mask = if height == tallest { values[CHUNKS] } else { K::ZERO };
+        let (_, at_here, at_there) = self.values[i];
+        let index = index >> (tallest - height);
+        let x = K::from(shift() * root(bits).exp_u64(reverse(index, bits) as u64));
+        let next = self.zeta * root(height);
+        (here - at_here) * (x - self.zeta).inverse() + (there - at_there) * (x - next).inverse() + mask
+    }
+}
+
+/// Whether opening `j` of a table is one at ωζ.
+fn is_next(statement: &Statement, t: usize, j: usize) -> bool {
+    let air = statement.air(t);
+    (air.mains..air.mains + air.next.len()).contains(&j) || j + 1 == air.openings()
+}

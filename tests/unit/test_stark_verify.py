@@ -1,0 +1,269 @@
+"""The verifier against the reference prover: honest proofs, damage, other statements, lies."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+import stark_reference as reference
+from stark_reference import TOY, Prover, prove, toy_case
+
+from zktally.verifier.errors import InvalidProof, MalformedReceipt
+from zktally.verifier.reader import P
+from zktally.verifier.stark import (
+    Parameters,
+    PresentTable,
+    Profile,
+    PublicTerms,
+    Statement,
+    TermGroup,
+    verify_stark,
+)
+from zktally.verifier.stark.fri import plan_rounds
+
+
+def verify(proof, case, **other):
+    return verify_stark(memoryview(proof), **(case.arguments() | other))
+
+
+@cache
+def honest():
+    """A case of two heights and its proof."""
+    case = toy_case(walk_log=12, range_log=11)
+    return case, prove(case)
+
+
+SMALL = Parameters(Profile(3, batch_bits=0, commit_bits=0, query_bits=0, log_folding=2), queries=3)
+SHAPES = {
+    "one height": {"walk_log": 11},
+    "taller range, all tables": {"walk_log": 11, "extra_log": 11, "range_log": 12},
+    "other parameters": {"walk_log": 11, "parameters": SMALL},
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_honest_proofs_are_accepted_and_their_length_is_returned(name):
+    case = toy_case(**SHAPES[name])
+    proof = prove(case)
+    assert verify(proof, case) == len(proof)
+    assert verify(proof + proof, case) == len(proof)
+
+
+def test_a_taller_walk_and_whatever_follows():
+    case, proof = honest()
+    assert verify(proof, case) == verify(proof + b"more", case) == len(proof)
+
+
+def test_the_last_table_alone():
+    nothing = PresentTable(2, 11, np.zeros((1, 0), np.uint32))
+    case = reference.Case([nothing], PublicTerms(), {2: np.zeros((2, 1), np.int64)})
+    proof = prove(case)
+    assert verify(proof, case) == len(proof)
+
+
+def test_rounds_stop_at_every_height_and_at_the_final_size():
+    rounds = plan_rounds([18, 16, 13], 3, 7)
+    assert [(each.log_size, each.log_arity) for each in rounds] == [
+        (18, 2), (16, 3), (13, 3), (10, 3)
+    ]  # fmt: skip
+    assert plan_rounds([9], 3, 7)[0].log_arity == 2
+
+
+def fields():
+    """Where each field of the honest proof starts, by name; the last are the openings."""
+    case, _ = honest()
+    statement = Statement(reference.TABLES, case.present, case.parameters)
+    sizes = {"main root": 32, "aux root": 32, "terminals": 40, "quotient root": 32}
+    sizes |= {"opened": 20 * statement.opening_count, "batch nonce": 8}
+    for number in range(3):
+        sizes |= {f"root {number}": 32, f"nonce {number}": 8}
+    sizes |= {"final": 20 * 32, "query nonce": 8}
+    return dict(zip(sizes, np.cumsum([0, *sizes.values()]).tolist(), strict=False)) | {
+        "openings": sum(sizes.values())
+    }
+
+
+CODES = {"verify.stark", "receipt.truncated", "receipt.non-canonical"}
+
+
+def refused(proof, case, **other):
+    """The error of a proof that must not pass; anything untyped comes through."""
+    with pytest.raises((InvalidProof, MalformedReceipt)) as error:
+        verify(proof, case, **other)
+    assert error.value.code in CODES
+    return error.value
+
+
+@pytest.mark.parametrize("name", fields())
+def test_every_field_is_bound(name):
+    case, proof = honest()
+    for offset in range(8):
+        changed = bytearray(proof)
+        changed[fields()[name] + offset] ^= 1
+        refused(bytes(changed), case)
+
+
+def test_flipped_bits_anywhere_are_refused():
+    case, proof = honest()
+    for bit in random.Random(1).sample(range(8 * len(proof)), 300):
+        changed = bytearray(proof)
+        changed[bit // 8] ^= 1 << bit % 8
+        refused(bytes(changed), case)
+
+
+def test_bits_flipped_in_openings_are_refused_by_roots_or_words():
+    case, proof = honest()
+    bits = range(8 * fields()["openings"], 8 * len(proof))
+    for bit in random.Random(2).sample(bits, 100):
+        changed = bytearray(proof)
+        changed[bit // 8] ^= 1 << bit % 8
+        error = refused(bytes(changed), case)
+        assert "root" in error.message or error.code == "receipt.non-canonical"
+
+
+def test_cuts_are_truncated():
+    case, proof = honest()
+    for end in [*range(0, len(proof), 211), len(proof) - 1]:
+        assert refused(proof[:end], case).code == "receipt.truncated"
+
+
+def test_random_bytes_are_refused():
+    case, proof = honest()
+    for seed in range(20):
+        refused(random.Random(seed).randbytes(len(proof)), case)
+    refused(bytes(len(proof)), case)
+    refused(b"", case)
+
+
+@pytest.mark.parametrize("name", ["terminals", "opened", "final", "openings"])
+def test_a_word_of_p_is_not_canonical(name):
+    case, proof = honest()
+    at = fields()[name]
+    changed = proof[:at] + P.to_bytes(4, "little") + proof[at + 4 :]
+    assert refused(changed, case).code == "receipt.non-canonical"
+
+
+def test_a_nonce_without_a_proof_of_work_is_zero():
+    case = toy_case(walk_log=11, parameters=SMALL)
+    proof = prove(case)
+    statement = Statement(reference.TABLES, case.present, SMALL)
+    at = 3 * 32 + 40 + 20 * statement.opening_count
+    changed = proof[:at] + b"\1" + proof[at + 1 :]
+    assert refused(changed, case).code == "receipt.non-canonical"
+
+
+def other_terms(change):
+    first, *rest = honest()[0].terms.groups
+    tuples = first.tuples.copy()
+    change(tuples)
+    return PublicTerms((replace(first, tuples=tuples), *rest))
+
+
+def set_first(tuples):
+    tuples[0, 1] += np.uint32(1)
+
+
+def other_column():
+    walk, ranges = honest()[0].present
+    publics = walk.publics.copy()
+    publics[0, 0] = 0
+    return [replace(walk, publics=publics), ranges]
+
+
+STATEMENTS = {
+    "context": lambda: {"context": bytes(32)},
+    "tables": lambda: {"tables": replace(reference.TABLES, digest=bytes(32))},
+    "parameters": lambda: {"parameters": replace(TOY, queries=7)},
+    "grinding": lambda: {"parameters": replace(TOY, profile=replace(TOY.profile, query_bits=30))},
+    "public tuple": lambda: {"public_terms": other_terms(set_first)},
+    "no public terms": lambda: {"public_terms": PublicTerms()},
+    "public column": lambda: {"present": other_column()},
+    "rows": lambda: {"present": [replace(one, log_rows=12) for one in honest()[0].present]},
+}
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_another_statement_is_refused(name):
+    case, proof = honest()
+    refused(proof, case, **STATEMENTS[name]())
+
+
+def test_public_terms_may_come_in_any_grouping():
+    case, proof = honest()
+    first, second = case.terms.groups
+    halves = [replace(first, tuples=part) for part in np.array_split(first.tuples, 2)]
+    balanced = [TermGroup(9, sign, np.array([[P - 1]], np.uint32)) for sign in (1, -1)]
+    assert verify(proof, case, public_terms=PublicTerms((second, *halves, *balanced)))
+
+
+def lie(change=lambda case: None, **changes):
+    """A dishonest proof of one height: the prover does its best with a false witness."""
+    case = toy_case(walk_log=11)
+    case.changes = {"dishonest": None, **changes}
+    change(case)
+    prover = Prover(case)
+    for name, function in changes.items():
+        case.changes[name] = lambda value, function=function: function(prover, value)
+    return prover.prove(), case
+
+
+def wrong_square(case):
+    case.mains[0][3, 7] += 1
+    case.terms.groups[0].tuples[7, 1] += 1
+
+
+def wrong_start(case):
+    case.mains[0][1] += 1
+    for group in case.terms.groups:
+        group.tuples[:, : len(group.tuples[0]) - 1] += 1
+
+
+def out_of_range(case):
+    case.mains[0][2, 7], case.mains[0][3, 7] = 256, 256**2
+    case.terms.groups[0].tuples[7, 1], case.terms.groups[1].tuples[7, 2] = 256**2, 256
+
+
+def balance(prover, terminals):
+    """Other terminals of the same sum."""
+    changed = terminals.copy()
+    changed[-1, 0] = (changed[-1, 0] + np.uint64(1)) % np.uint64(P)
+    changed[0, 0] = (changed[0, 0] + np.uint64(P - 1)) % np.uint64(P)
+    return changed
+
+
+def shift_chunks(prover, opened):
+    """Other values of two chunks whose sum is the same."""
+    step = prover.zeta ** ((1 << 11) - prover.hiding)
+    changed = opened.copy()
+    changed[-4] = (changed[-4] + step.array()) % np.uint64(P)
+    changed[-3, 0] = (changed[-3, 0] + np.uint64(P - 1)) % np.uint64(P)
+    return changed
+
+
+LIES = {
+    "wrong square": (lambda: lie(wrong_square), "the constraints at"),
+    "wrong start": (lambda: lie(wrong_start), "the constraints at"),
+    "out of range": (lambda: lie(out_of_range), "the sum of the terminals"),
+    "shifted terminals": (lambda: lie(terminals=balance), "the constraints at"),
+    "shifted chunks": (lambda: lie(opened=shift_chunks), "final polynomial"),
+}
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_lies_are_refused_by_the_check_that_is_there_for_them(name):
+    make, check = LIES[name]
+    proof, case = make()
+    error = refused(proof, case)
+    assert check in error.message, error.message
+
+
+def test_terminals_are_blinded_and_proofs_differ():
+    case = toy_case(walk_log=11)
+    proofs = [prove(case, seed) for seed in (1, 2)]
+    assert [verify(proof, case) for proof in proofs] == [len(proof) for proof in proofs]
+    at = fields()["terminals"]
+    assert proofs[0][at : at + 20] != proofs[1][at : at + 20]
+    assert proofs[0][at + 20 : at + 40] != proofs[1][at + 20 : at + 40]

@@ -1,0 +1,247 @@
+"""KoalaBear and its quintic extension K: single elements, and numpy arrays.
+
+docs/stark.md section 1. In arrays everything is uint64 and below p; an array of elements of K has
+a last axis of 5. Each product is reduced before more than four are added: (p − 1)² is below 2^62.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..reader import P
+
+DEGREE = 5
+TWO_ADICITY = 24
+SHIFT = 3
+"""The shift of the coset of every codeword."""
+
+_GENERATOR = 0x6AC49F88
+_HALF = (P + 1) // 2
+_P = np.uint64(P)
+_DOT_ROWS = 1 << 16
+_LOW = np.uint64(0xFFFF)
+
+Base = NDArray[np.uint64]
+"""Elements of F."""
+
+Elements = NDArray[np.uint64]
+"""Elements of K: the last axis has their 5 coefficients, lowest power first."""
+
+Ints = NDArray[np.int64]
+
+
+def root_of_unity(log_size: int) -> int:
+    """`ω_k`, the generator of the subgroup of order 2^k."""
+    return pow(_GENERATOR, 1 << (TWO_ADICITY - log_size), P)
+
+
+class K:
+    """One element of `F[X]/(X^5 + X^2 − 1)`; `words` are its coefficients, lowest power first."""
+
+    __slots__ = ("words",)
+
+    def __init__(self, words: Sequence[int]) -> None:
+        self.words = tuple(words)
+
+    @classmethod
+    def of(cls, value: int) -> K:
+        """An integer as an element of K."""
+        return cls((value % P, 0, 0, 0, 0))
+
+    def __add__(self, other: K) -> K:
+        return K([(a + b) % P for a, b in zip(self.words, other.words, strict=True)])
+
+    def __sub__(self, other: K) -> K:
+        return K([(a - b) % P for a, b in zip(self.words, other.words, strict=True)])
+
+    def __mul__(self, other: K) -> K:
+        a0, a1, a2, a3, a4 = self.words
+        b0, b1, b2, b3, b4 = other.words
+        c5 = a1 * b4 + a2 * b3 + a3 * b2 + a4 * b1
+        c6 = a2 * b4 + a3 * b3 + a4 * b2
+        c7 = a3 * b4 + a4 * b3
+        c8 = a4 * b4
+        return K(
+            (
+                (a0 * b0 + c5 - c8) % P,
+                (a0 * b1 + a1 * b0 + c6) % P,
+                (a0 * b2 + a1 * b1 + a2 * b0 - c5 + c7 + c8) % P,
+                (a0 * b3 + a1 * b2 + a2 * b1 + a3 * b0 - c6 + c8) % P,
+                (a0 * b4 + a1 * b3 + a2 * b2 + a3 * b1 + a4 * b0 - c7) % P,
+            )
+        )
+
+    def __pow__(self, exponent: int) -> K:
+        result, square = ONE, self
+        while exponent:
+            if exponent & 1:
+                result = result * square
+            square = square * square
+            exponent >>= 1
+        return result
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, K) and self.words == other.words
+
+    def __hash__(self) -> int:
+        return hash(self.words)
+
+    def __repr__(self) -> str:
+        return f"K{self.words}"
+
+    def to_bytes(self) -> bytes:
+        """Five little-endian words."""
+        return b"".join(word.to_bytes(4, "little") for word in self.words)
+
+    def array(self) -> Elements:
+        """The element as uint64 [5]."""
+        return np.array(self.words, np.uint64)
+
+
+ZERO = K((0, 0, 0, 0, 0))
+ONE = K((1, 0, 0, 0, 0))
+_X = K((0, 1, 0, 0, 0))
+BASIS: Elements = np.eye(DEGREE, dtype=np.uint64)
+"""The powers of X, [5, 5]."""
+
+
+class Column:
+    """Elements of F with the operators of a field: values uint64, below p, of any shape."""
+
+    __slots__ = ("values",)
+
+    def __init__(self, values: Base) -> None:
+        self.values = values
+
+    @classmethod
+    def of(cls, value: int) -> Column:
+        """An integer, to be broadcast."""
+        return cls(np.array(value % P, np.uint64))
+
+    def __add__(self, other: Column) -> Column:
+        return Column((self.values + other.values) % _P)
+
+    def __sub__(self, other: Column) -> Column:
+        return Column((self.values + (_P - other.values)) % _P)
+
+    def __mul__(self, other: Column) -> Column:
+        return Column(self.values * other.values % _P)
+
+
+def elements(array: Elements) -> list[K]:
+    """The elements of an array [n, 5]."""
+    return [K(words) for words in array.tolist()]
+
+
+def add(a: Elements, b: Elements) -> Elements:
+    """Sums, of elements of F or of K."""
+    return (a + b) % _P
+
+
+def sub(a: Elements, b: Elements) -> Elements:
+    """Differences, of elements of F or of K."""
+    return (a + (_P - b)) % _P
+
+
+def scale(a: Elements, by: Base) -> Elements:
+    """Elements of K [..., 5] times elements of F [...]."""
+    return a * by[..., None] % _P
+
+
+def half(a: Elements) -> Elements:
+    """Elements of F or of K divided by two."""
+    return a * np.uint64(_HALF) % _P
+
+
+def mul(a: Elements, b: Elements) -> Elements:
+    """Products of elements of K, [..., 5] each."""
+    terms = a[..., :, None] * b[..., None, :] % _P
+    wide = np.zeros((*terms.shape[:-2], 2 * DEGREE - 1), np.uint64)
+    for power in range(DEGREE):
+        wide[..., power : power + DEGREE] += terms[..., power, :]
+    result: Elements = wide % _P @ _REDUCE % _P
+    return result
+
+
+def inverse(a: Elements) -> Elements:
+    """Inverses of elements of K, [..., 5]; of zero: zero.
+
+    The product of the five conjugates is in F: `a^(1 + p + … + p^4)`.
+    """
+    one = _linear(a, _FROBENIUS)
+    two = mul(one, _linear(one, _FROBENIUS))
+    four = mul(two, _linear(two, _FROBENIUS_TWICE))
+    norm = mul(a, four)[..., 0]
+    return scale(four, base_inverse(norm))
+
+
+def base_inverse(a: Base) -> Base:
+    """Inverses of elements of F of any shape; of zero: zero."""
+    result, square, exponent = np.ones_like(a), a, P - 2
+    while exponent:
+        if exponent & 1:
+            result = result * square % _P
+        square = square * square % _P
+        exponent >>= 1
+    return result
+
+
+def powers(x: K, count: int) -> Elements:
+    """`x^0 … x^(count − 1)`, [count, 5]."""
+    found = ONE.array()[None]
+    while len(found) < count:
+        found = np.concatenate([found, mul(found, (x ** len(found)).array())])
+    return found[:count]
+
+
+def base_powers(x: int, count: int) -> Base:
+    """`x^0 … x^(count − 1)` in F, [count]."""
+    found = np.ones(1, np.uint64)
+    while len(found) < count:
+        found = np.concatenate([found, found * np.uint64(pow(x, len(found), P)) % _P])
+    return found[:count]
+
+
+def dot(columns: NDArray[np.uint64] | NDArray[np.uint32], weights: Elements) -> Elements:
+    """Sums `Σ_r columns[c, r]·weights[r]`, [c, 5], of words below 2^32 [c, r] and K [r, 5].
+
+    Columns are cut into 16-bit halves: 2^16 products of 16 and 31 bits fit a word.
+    """
+    total = np.zeros((len(columns), DEGREE), np.uint64)
+    for start in range(0, len(weights), _DOT_ROWS):
+        rows = slice(start, start + _DOT_ROWS)
+        words = columns[:, rows].astype(np.uint64)
+        high = (words >> np.uint64(16)) @ weights[rows] % _P
+        low = (words & _LOW) @ weights[rows] % _P
+        total = (total + (high << np.uint64(16)) + low) % _P
+    return total
+
+
+def positions_to_points(positions: Ints) -> Base:
+    """`ω_l^rev(i)` of positions in a bit-reversed domain of any size 2^l.
+
+    Bit j of a position stands for a factor `ω_(j+1)`, whatever the size is.
+    """
+    points = np.ones(positions.shape, np.uint64)
+    for bit in range(TWO_ADICITY):
+        factor = np.uint64(root_of_unity(bit + 1))
+        points = np.where(positions >> bit & 1 == 1, points * factor % _P, points)
+    return points
+
+
+def _linear(a: Elements, matrix: Elements) -> Elements:
+    """A linear map of K over F: row i of the matrix is the image of X^i."""
+    result: Elements = (a[..., :, None] * matrix % _P).sum(-2) % _P
+    return result
+
+
+def _rows(images: list[K]) -> Elements:
+    return np.array([image.words for image in images], np.uint64)
+
+
+_REDUCE = _rows([_X**power for power in range(2 * DEGREE - 1)])
+_FROBENIUS = _rows([(_X**power) ** P for power in range(DEGREE)])
+_FROBENIUS_TWICE = _rows([(_X**power) ** P**2 for power in range(DEGREE)])

@@ -1,0 +1,156 @@
+"""Parameters, and the security that is proven for them (docs/stark.md section 8)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from ..errors import InsufficientSecurity
+from ..reader import P
+
+TARGET = 100
+MAX_QUERIES = 196
+"""With more, the hiding rows of a table of 2^11 rows would not leave the quotient in its chunks."""
+
+_LOG_K = 5 * math.log2(P)
+_HASH_BITS = 124.0
+
+
+@dataclass(frozen=True)
+class Profile:
+    """All parameters but the number of queries."""
+
+    log_blowup: int
+    batch_bits: int = 16
+    commit_bits: int = 12
+    query_bits: int = 16
+    log_folding: int = 3
+    log_final: int = 5
+
+
+PROFILES: Mapping[int, Profile] = {0: Profile(log_blowup=2), 1: Profile(log_blowup=3)}
+"""Standard and small."""
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """A profile and a number of queries; `log_final` is that of the final polynomial's length."""
+
+    profile: Profile
+    queries: int
+
+    @property
+    def hiding_rows(self) -> int:
+        """The last rows of every table, which are random."""
+        return 2 * self.queries + 16
+
+    def encode(self) -> bytes:
+        """The bytes that the transcript absorbs."""
+        p = self.profile
+        return (
+            bytes([p.log_blowup, p.log_folding, p.log_final])
+            + self.queries.to_bytes(2, "little")
+            + self.hiding_rows.to_bytes(2, "little")
+            + bytes([p.batch_bits, p.commit_bits, p.query_bits])
+        )
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What of a statement the security depends on.
+
+    Attributes:
+        log_rows: of the tallest table.
+        openings: opened values.
+        constraints: of all tables, those of lookups included.
+        lookups: of all rows of all tables.
+        public_terms: of the LogUp sum.
+        longest_tuple: of all lookups and public terms.
+    """
+
+    log_rows: int
+    openings: int
+    constraints: int
+    lookups: int
+    public_terms: int
+    longest_tuple: int
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Bits by term of the soundness error."""
+
+    query: float
+    batching: float
+    folding: float
+    constraints: float
+    out_of_domain: float
+    logup: float
+    hashes: float
+
+    @property
+    def proven_bits(self) -> float:
+        """The least, less a union over the terms."""
+        terms = asdict(self).values()
+        return float(min(terms) - math.log2(len(terms)))
+
+
+def proven(parameters: Parameters, counts: Counts) -> Terms:
+    """The terms at the proximity parameter, 3 to 100, that gives the most bits."""
+    found = (_terms(m, parameters, counts) for m in range(3, 101))
+    return max(found, key=lambda terms: terms.proven_bits)
+
+
+def choose(profile: int, counts: Counts, segments: int = 1) -> Parameters:
+    """The parameters of a profile with the least queries that reach the target.
+
+    Args:
+        profile: 0 or 1.
+        counts: of the statement.
+        segments: proofs that stand for one claim.
+
+    Raises:
+        InsufficientSecurity: `security.insufficient`, no number of queries reaches it.
+        KeyError: there is no such profile.
+    """
+    target = TARGET + (segments - 1).bit_length()
+    bits = 0.0
+    for queries in range(1, MAX_QUERIES + 1):
+        parameters = Parameters(PROFILES[profile], queries)
+        bits = proven(parameters, counts).proven_bits
+        if bits >= target:
+            return parameters
+    raise InsufficientSecurity(
+        "the proof system reaches too few proven bits at this size",
+        code="security.insufficient",
+        expected=f"at least {target} bits",
+        received=f"{bits:.1f} bits",
+    )
+
+
+def _terms(m: int, parameters: Parameters, counts: Counts) -> Terms:
+    """The terms at one proximity parameter (ePrint 2025/2055, theorem 4.2)."""
+    profile = parameters.profile
+    rho = 2.0**-profile.log_blowup
+    alpha = (1 + 1 / (2 * m)) * math.sqrt(rho)
+    near = m + 0.5
+    lists = near / math.sqrt(rho)
+    domain = 2.0 ** (counts.log_rows + profile.log_blowup)
+    fold = (2 * near**5 + 3 * near * (1 - alpha) * rho) / (3 * rho**1.5) * domain + lists
+    zeros = 4 * 2.0**counts.log_rows + 2 * counts.openings
+    sums = (counts.lookups + counts.public_terms) * (counts.longest_tuple + 1)
+    return Terms(
+        query=-parameters.queries * math.log2(alpha) + profile.query_bits,
+        batching=_bits(fold * counts.openings) + profile.batch_bits,
+        folding=_bits(fold * 2**profile.log_folding) + profile.commit_bits,
+        constraints=_bits(lists * counts.constraints),
+        out_of_domain=_bits(lists**2 * zeros),
+        logup=_bits(sums),
+        hashes=_HASH_BITS,
+    )
+
+
+def _bits(bad: float) -> float:
+    """`−log2(bad / |K|)`."""
+    return _LOG_K - math.log2(bad)
