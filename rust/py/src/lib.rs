@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 
 mod arrays;
 mod errors;
+mod hybrid;
 mod journal;
 mod pool;
 mod primitives;
@@ -37,6 +38,8 @@ mod _core {
     #[pymodule_export]
     use super::build_info;
     #[pymodule_export]
+    use super::hybrid::{HybridProver, hybrid_segments};
+    #[pymodule_export]
     use super::journal::{journal_decode, journal_encode};
     #[pymodule_export]
     use super::primitives::{
@@ -45,5 +48,5 @@ mod _core {
     #[pymodule_export]
     use super::proving::{Model, Program, Run};
     #[pymodule_export]
-    use super::verifying::verify_fast;
+    use super::verifying::verify;
 }

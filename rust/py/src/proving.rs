@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use serde_json::{Value, json};
 use zktally_core::fast::facts::kind_name;
+use zktally_core::fast::openings::Prepared;
 use zktally_core::fast::prove;
 use zktally_core::hash::hex;
 use zktally_core::program::{self, Checked, OpKind, PortKind, Role, Source};
@@ -21,7 +22,7 @@ pub struct Program(Arc<Checked>);
 #[pymethods]
 impl Program {
     #[new]
-    fn new(py: Python<'_>, data: &[u8]) -> PyResult<Self> {
+    pub fn new(py: Python<'_>, data: &[u8]) -> PyResult<Self> {
         py.detach(|| program::load(data)).map(|checked| Self(Arc::new(checked))).map_err(raise)
     }
 
@@ -32,6 +33,12 @@ impl Program {
 
     fn facts(&self) -> String {
         facts(&self.0).to_string()
+    }
+}
+
+impl Program {
+    pub fn checked(&self) -> Arc<Checked> {
+        self.0.clone()
     }
 }
 
@@ -141,6 +148,12 @@ impl Model {
     #[getter]
     fn weight_roots<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
         self.model.roots.iter().map(|root| PyBytes::new(py, &root.to_bytes())).collect()
+    }
+}
+
+impl Model {
+    pub fn prepared(&self) -> Arc<Prepared> {
+        self.model.prepared.clone()
     }
 }
 

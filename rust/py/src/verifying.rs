@@ -6,9 +6,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use serde_json::{Value, json};
 use zktally_core::Error;
-use zktally_core::fast::facts::Facts;
+use zktally_core::fast::facts::{Facts, profile_name};
 use zktally_core::fast::inputs::CallerInputs;
-use zktally_core::fast::verify::{self, Expectations, OutputValues};
+use zktally_core::fast::verify::{self as core, Expectations, OutputValues};
 
 use super::arrays::{caller_array, numpy};
 use super::errors::raise;
@@ -18,7 +18,7 @@ use super::pool::Pool;
 /// Judges a receipt: its facts as JSON, and its outputs by name.
 #[pyfunction]
 #[pyo3(signature = (receipt, expectations_json, inputs = None, threads = 0))]
-pub fn verify_fast<'py>(
+pub fn verify<'py>(
     py: Python<'py>,
     receipt: &[u8],
     expectations_json: &str,
@@ -27,7 +27,7 @@ pub fn verify_fast<'py>(
 ) -> PyResult<(String, Bound<'py, PyDict>)> {
     let expect = expectations(expectations_json)?;
     let inputs = inputs.map(caller_inputs);
-    let judge = || verify::verify_fast(receipt, &expect, inputs.as_ref());
+    let judge = || core::verify(receipt, &expect, inputs.as_ref());
     let verified = Pool::new(threads)?.run(py, || catch_unwind(AssertUnwindSafe(judge)));
     // No input should get here; if one does, it is refused like any other bad proof.
     let verified =
@@ -74,6 +74,8 @@ fn facts_json(facts: &Facts) -> Value {
     // Exhaustive, so that a new fact cannot be forgotten here.
     let Facts {
         mode,
+        stark,
+        headline_bits,
         model_id,
         program_id,
         weights_root,
@@ -117,7 +119,7 @@ fn facts_json(facts: &Facts) -> Value {
         .iter()
         .map(|output| json!({ "name": output.name, "status": output.status.name() }))
         .collect();
-    json!({
+    let mut facts = json!({
         "mode": mode,
         "model_id": model_id,
         "program_id": program_id,
@@ -148,5 +150,12 @@ fn facts_json(facts: &Facts) -> Value {
         "audience": audience,
         "nonce": nonce,
         "receipt_bytes": receipt_bytes,
-    })
+    });
+    if let Some(stark) = stark {
+        facts["profile"] = json!(profile_name(stark.profile));
+        facts["segments"] = json!(stark.segments);
+        facts["stark_bits"] = json!(stark.shown_bits());
+        facts["headline_bits"] = json!(headline_bits);
+    }
+    facts
 }

@@ -1,6 +1,6 @@
 //! What a verified receipt says: numbers, digests, and the status of each output.
 
-use super::journal::Journal;
+use super::journal::{Journal, mode_name};
 use super::openings::Prepared;
 use super::roots::model_id;
 use super::sampling::{Counts, Plan};
@@ -44,10 +44,46 @@ pub struct OutputFacts {
     pub status: Status,
 }
 
+/// Collision resistance of a digest of 8 elements: no confidence goes beyond it.
+pub const HASH_BITS: u16 = 124;
+
+/// The STARK around a hybrid receipt.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StarkFacts {
+    /// 0 standard, 1 small.
+    pub profile: u8,
+    pub segments: u32,
+    /// Proven bits of one segment.
+    pub bits: f64,
+}
+
+impl StarkFacts {
+    /// Proven bits, rounded down to tenths: as they are shown.
+    pub fn shown_bits(&self) -> f64 {
+        (self.bits * 10.0).floor() / 10.0
+    }
+
+    /// The headline of a receipt with so many bits of sampling (docs/hybrid.md section 7), rounded
+    /// down.
+    pub fn headline(&self, lambda: u16) -> u16 {
+        let proven = (self.bits - f64::from(self.segments).log2()).floor();
+        lambda.min(HASH_BITS).min(proven.clamp(0.0, 999.0) as u16)
+    }
+}
+
+/// The name of a profile (docs/stark.md section 8).
+pub fn profile_name(profile: u8) -> &'static str {
+    if profile == 0 { "standard" } else { "small" }
+}
+
 /// Everything that a verified receipt establishes; digests in hexadecimal digits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Facts {
     pub mode: &'static str,
+    /// `None` for a fast receipt.
+    pub stark: Option<StarkFacts>,
+    /// The least of λ, the STARK's bits and the hashes'.
+    pub headline_bits: u16,
     pub model_id: String,
     pub program_id: String,
     pub weights_root: String,
@@ -80,7 +116,13 @@ pub struct Facts {
 }
 
 impl Facts {
-    pub fn new(prepared: &Prepared, journal: &Journal, plan: &Plan, receipt_bytes: usize) -> Self {
+    pub fn new(
+        prepared: &Prepared,
+        journal: &Journal,
+        plan: &Plan,
+        stark: Option<StarkFacts>,
+        receipt_bytes: usize,
+    ) -> Self {
         let checked = &prepared.checked;
         let program = &checked.program;
         let counts = &plan.counts;
@@ -98,7 +140,10 @@ impl Facts {
             status: status(program, counts, port.tensor, journal.steps > 1),
         });
         Self {
-            mode: "fast",
+            mode: mode_name(journal.mode).expect("decoded"),
+            headline_bits: stark
+                .map_or(journal.lambda.min(HASH_BITS), |stark| stark.headline(journal.lambda)),
+            stark,
             model_id: hex(&model_id(&journal.program_id, journal.weights_root)),
             program_id: hex(&journal.program_id),
             weights_root: journal.weights_root.hex(),
@@ -181,4 +226,23 @@ fn ancestors(program: &Program, tensor: usize, across_steps: bool) -> Vec<usize>
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_headline_is_the_least_and_never_rounded_up() {
+        let headline = |bits, segments, lambda| {
+            let stark = StarkFacts { profile: 0, segments, bits };
+            (stark.shown_bits(), stark.headline(lambda))
+        };
+        assert_eq!(headline(100.09, 1, 100), (100.0, 100));
+        assert_eq!(headline(102.55, 4, 128), (102.5, 100));
+        assert_eq!(headline(102.0, 3, 128), (102.0, 100));
+        assert_eq!(headline(130.0, 1, 256), (130.0, HASH_BITS));
+        assert_eq!(headline(110.0, 1, 90), (110.0, 90));
+        assert_eq!(headline(1.0, 4, 90), (1.0, 0));
+    }
 }

@@ -6,6 +6,9 @@ use crate::hash::Digest;
 
 pub const VERSION: u16 = 1;
 pub const FAST: u8 = 0;
+pub const HYBRID: u8 = 1;
+/// Offset of the mode byte.
+pub const MODE_AT: usize = 2;
 pub const MAX_STEPS: u32 = 1 << 20;
 
 const CODES: Codes = Codes {
@@ -56,9 +59,9 @@ impl<'a> Journal<'a> {
                 .received(version));
         }
         let mode = r.u8()?;
-        if mode != FAST {
+        if mode_name(mode).is_none() {
             return Err(Error::new("receipt.unsupported-mode", "unknown mode")
-                .expected("0 (fast)")
+                .expected("0 (fast) or 1 (hybrid)")
                 .received(mode));
         }
         let journal = Self {
@@ -116,6 +119,15 @@ impl<'a> Journal<'a> {
         put_opt(&mut out, self.audience.map(str::as_bytes), put_str);
         put_opt(&mut out, self.nonce, put_str);
         out
+    }
+}
+
+/// The name of a mode, if this release knows it.
+pub fn mode_name(mode: u8) -> Option<&'static str> {
+    match mode {
+        FAST => Some("fast"),
+        HYBRID => Some("hybrid"),
+        _ => None,
     }
 }
 
@@ -244,7 +256,9 @@ pub(super) mod tests {
 
     #[test]
     fn every_rule_has_a_breach() {
-        assert_eq!(refused(|j| j.mode = 1), "receipt.unsupported-mode");
+        for mode in [2, 3, 255] {
+            assert_eq!(refused(|j| j.mode = mode), "receipt.unsupported-mode");
+        }
         type Change = fn(&mut Journal);
         let breaches: [Change; 12] = [
             |j| j.steps = 0,

@@ -26,13 +26,13 @@ const LEAVES_PER_TASK: usize = 1024;
 pub struct OpenedTree<'a> {
     pub place: Place,
     pub tensor: usize,
-    leaves: Vec<usize>,
+    pub(crate) leaves: Vec<usize>,
     /// Start of each leaf in `bytes`.
     starts: Vec<usize>,
     /// Packed values and salt of each leaf.
     bytes: &'a [u8],
-    salts: Vec<Salt>,
-    siblings: Vec<Digest>,
+    pub(crate) salts: Vec<Salt>,
+    pub(crate) siblings: Vec<Digest>,
 }
 
 /// A parsed proof section.
@@ -167,7 +167,7 @@ impl<'a> OpenedTree<'a> {
     }
 
     /// The packed values of the opened leaf number `i`.
-    fn values(&self, i: usize) -> &'a [u8] {
+    pub(crate) fn values(&self, i: usize) -> &'a [u8] {
         let end = self.starts.get(i + 1).copied().unwrap_or(self.bytes.len());
         &self.bytes[self.starts[i]..end - SALT_BYTES]
     }

@@ -18,7 +18,7 @@ use crate::program::{Checked, Port, Role, Source, Tensor};
 
 /// A model: a program, its weights, and the commitment to them.
 pub struct Model {
-    pub prepared: Prepared,
+    pub prepared: Arc<Prepared>,
     executor: Executor,
     trees: Vec<Tree>,
     key: Key,
@@ -34,7 +34,7 @@ impl Model {
     /// # Errors
     /// `usage` for arrays that do not fit their tensors.
     pub fn new(checked: Arc<Checked>, weights: Vec<Array>, key: Key) -> Result<Self> {
-        let prepared = Prepared::new(checked);
+        let prepared = Arc::new(Prepared::new(checked));
         check_arrays(&prepared, &prepared.committed.weights, &weights)?;
         let jobs = prepared.committed.weights.par_iter().zip(&weights);
         let trees: Vec<Tree> = jobs

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::journal::Journal;
+use super::journal::{FAST, Journal, MODE_AT};
 use crate::error::{Error, Result};
 use crate::program::{Checked, Op, OpKind};
 
@@ -122,9 +122,13 @@ impl Draw {
     }
 }
 
-/// The seed of all streams: after the last commitment, over every claim.
+/// The seed of all streams: after the last commitment, over every claim. The mode counts as fast, so
+/// that the openings of a fast receipt are those that a hybrid one proves.
 pub fn seed(journal_bytes: &[u8]) -> [u8; SEED_BYTES] {
-    Sha256::new().chain_update(SEED_TAG).chain_update(journal_bytes).finalize().into()
+    let (before, rest) = journal_bytes.split_at(MODE_AT.min(journal_bytes.len()));
+    let after = rest.get(1..).unwrap_or_default();
+    let hash = Sha256::new().chain_update(SEED_TAG).chain_update(before);
+    hash.chain_update([FAST]).chain_update(after).finalize().into()
 }
 
 /// How much is checked: what follows from the claims alone, before the seed.
@@ -390,6 +394,18 @@ mod tests {
         let draws = [Draw::new(0, 0, 1), Draw::new(0, 6, 14)];
         assert_eq!(checked_reads(&checked, &counts(false), 7, &draws), 2 * 201);
         assert_eq!((checked.own[0], checked.step_weight), (1, 15));
+    }
+
+    #[test]
+    fn the_seed_is_over_every_byte_but_the_mode() {
+        let journal: Vec<u8> = (0..9).collect();
+        for at in 0..journal.len() {
+            let mut changed = journal.clone();
+            changed[at] ^= 1;
+            assert_eq!(seed(&changed) == seed(&journal), at == MODE_AT);
+        }
+        let fast: [u8; 32] = Sha256::digest(b"zktally seed v1\0\x01\x00\x00abc").into();
+        assert_eq!(seed(b"\x01\x00\x01abc"), fast);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::prove::{Model, Run};
 use super::receipt::Receipt;
 use super::roots::model_id;
 use super::sampling::{Plan, SEED_BYTES, seed};
-use super::verify::{Expectations, OutputValues, Verified, verify_fast};
+use super::verify::{Expectations, OutputValues, Verified, verify};
 use crate::error::Error;
 use crate::exec::Array;
 use crate::hash::{Digest, Key};
@@ -101,7 +101,7 @@ fn expectations(model: &Model) -> Expectations {
 }
 
 fn judge(model: &Model, receipt: &[u8]) -> Result<Verified, Error> {
-    verify_fast(receipt, &expectations(model), None)
+    verify(receipt, &expectations(model), None)
 }
 
 fn code(result: Result<Verified, Error>) -> &'static str {
@@ -240,7 +240,7 @@ fn what_the_caller_demands_is_compared() {
         input_root: Some(honest.statement().unwrap().digests.input_root.to_bytes()),
         ..expectations(&model)
     };
-    verify_fast(&bytes, &good, None).unwrap();
+    verify(&bytes, &good, None).unwrap();
     let cases: [(&str, Expectations); 11] = [
         ("verify.model-mismatch", Expectations { model_id: [0; 32], ..good.clone() }),
         ("policy.mode", Expectations { modes: vec!["strict".into()], ..good.clone() }),
@@ -255,7 +255,7 @@ fn what_the_caller_demands_is_compared() {
         ("verify.input-mismatch", Expectations { input_root: Some([0; 32]), ..good }),
     ];
     for (expected, expectations) in cases {
-        assert_eq!(code(verify_fast(&bytes, &expectations, None)), expected);
+        assert_eq!(code(verify(&bytes, &expectations, None)), expected);
     }
 }
 
@@ -271,9 +271,8 @@ fn caller_inputs_are_compared() {
     };
     let given = |values: Vec<i64>| shaped(&[values.len() / 4, 4], CallerValues::Integers(values));
     let bytes = receipt(&model, &mut honest, |journal| journal.inputs = None);
-    let judge = |bytes: &[u8], inputs: &CallerInputs| {
-        verify_fast(bytes, &expectations(&model), Some(inputs))
-    };
+    let judge =
+        |bytes: &[u8], inputs: &CallerInputs| verify(bytes, &expectations(&model), Some(inputs));
     judge(&bytes, &given(values.clone())).unwrap();
     let mut wrong = values.clone();
     wrong[9] ^= 1;
@@ -407,7 +406,7 @@ fn a_value_outside_its_declared_range_is_refused() {
         let (bytes, id) = narrowed(&receipt, &narrow);
         let model_id = model_id(&id, model.weights_root);
         let expect = Expectations { model_id, ..expectations(&model) };
-        assert_eq!(code(verify_fast(&bytes, &expect, None)), "verify.range");
+        assert_eq!(code(verify(&bytes, &expect, None)), "verify.range");
     }
 }
 

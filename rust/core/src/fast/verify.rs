@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::facts::Facts;
 use super::inputs::{CallerInputs, InputCheck, dequantise, mismatch};
-use super::journal::Journal;
+use super::journal::{FAST, Journal, mode_name};
 use super::opened::{Proof, StepValues};
 use super::openings::{Place, Prepared, expect_room};
 use super::receipt::{MAX_BYTES, Receipt};
@@ -18,8 +18,6 @@ use crate::error::{Error, Result};
 use crate::hash::{Digest, Key, hex, unpack};
 use crate::program::{self, Checked, GatePlan, Port, PortKind, Role, Scratch};
 
-/// The name of the only mode.
-pub const FAST_MODE: &str = "fast";
 /// Gates that one task checks.
 const GATES_PER_TASK: usize = 512;
 
@@ -64,53 +62,85 @@ pub struct Verified {
     pub outputs: Vec<Output>,
 }
 
-/// Judges a receipt against what the caller expects, on the current rayon pool.
+/// Judges a receipt of any mode against what the caller expects, on the current rayon pool.
 ///
-/// The first failure in the order of docs/protocol.md section 6 is reported.
+/// The first failure in the order of docs/protocol.md section 6 (docs/hybrid.md section 7) is
+/// reported.
 ///
 /// # Errors
-/// Every code of that section; `usage.input` for caller inputs that the program does not take.
-pub fn verify_fast(
+/// Every code of these sections; `usage.input` for caller inputs that the program does not take.
+pub fn verify(
     receipt: &[u8],
     expect: &Expectations,
     inputs: Option<&CallerInputs>,
 ) -> Result<Verified> {
-    // 1. Envelope.
-    let sections = Receipt::split(receipt, MAX_BYTES)?;
-    // 2. Journal.
-    let journal = Journal::decode(sections.journal)?;
-    // 3. Identities: only a program that the caller means is looked at any further.
-    check_identities(&sections, &journal, expect)?;
-    // 4. Program.
-    let prepared = Prepared::new(Arc::new(program::load(sections.program)?));
-    // 5. Journal against program.
-    check_shape(&prepared.checked, &journal)?;
-    // 6. Policy.
-    check_policy(&prepared.checked, &journal, expect)?;
+    let accepted = Accepted::judge(receipt, expect)?;
+    match accepted.journal.mode {
+        FAST => verify_openings(&accepted, inputs),
+        _ => crate::hybrid::verify::verify_hybrid(&accepted, expect, inputs),
+    }
+}
+
+/// A receipt that passed sections 1 to 6: its statement is about the program that the caller means,
+/// and claims what the caller demands.
+pub(crate) struct Accepted<'a> {
+    pub receipt: &'a [u8],
+    pub sections: Receipt<'a>,
+    pub journal: Journal<'a>,
+    pub prepared: Arc<Prepared>,
+}
+
+impl<'a> Accepted<'a> {
+    fn judge(receipt: &'a [u8], expect: &Expectations) -> Result<Self> {
+        // 1. Envelope.
+        let sections = Receipt::split(receipt, MAX_BYTES)?;
+        // 2. Journal.
+        let journal = Journal::decode(sections.journal)?;
+        // 3. Identities: only a program that the caller means is looked at any further.
+        check_identities(&sections, &journal, expect)?;
+        // 4. Program.
+        let prepared = Arc::new(Prepared::new(Arc::new(program::load(sections.program)?)));
+        // 5. Journal against program.
+        check_shape(&prepared.checked, &journal)?;
+        // 6. Policy.
+        check_policy(&prepared.checked, &journal, expect)?;
+        Ok(Self { receipt, sections, journal, prepared })
+    }
+
+    /// The outputs that the statement claims: the caller's once everything is checked.
+    pub(crate) fn outputs(&self) -> Vec<Output> {
+        outputs(&self.prepared.checked, &self.journal)
+    }
+}
+
+/// Sections 7 to 12 of a fast receipt.
+fn verify_openings(accepted: &Accepted, inputs: Option<&CallerInputs>) -> Result<Verified> {
+    let Accepted { receipt, sections, journal, prepared } = accepted;
     // 7. Plan, and a proof of exactly the size that follows from it.
-    let plan = Plan::new(&prepared.checked, &journal, sections.journal)?;
+    let plan = Plan::new(&prepared.checked, journal, sections.journal)?;
     let steps = journal.steps as usize;
-    let openings = openings_for(&sections)?;
+    let openings = openings_for(sections)?;
     let proof_bytes = openings.len() as u64;
     expect_room(prepared.least_bytes(steps, &plan), proof_bytes)?;
     let marks = prepared.marks(steps, &plan, proof_bytes)?;
-    let proof = Proof::parse(openings, &prepared, steps, &marks)?;
+    let proof = Proof::parse(openings, prepared, steps, &marks)?;
     drop(marks);
     // 8. Roots.
-    let roots = proof.steps();
-    check_roots(&prepared, &journal, &proof, &roots)?;
+    let of_steps = proof.steps();
+    let roots = Roots { weights: &proof.weights, initial: &proof.initial, steps: &of_steps };
+    check_roots(prepared, journal, &roots, proof.prf_seed)?;
     // 9. Inputs.
-    check_inputs(&prepared, &journal, &roots, inputs)?;
+    check_inputs(prepared, journal, &of_steps, inputs)?;
     // 10. Openings.
-    check_openings(&prepared, &proof)?;
+    check_openings(prepared, &proof)?;
     // 11. Gates.
-    check_gates(&prepared, &proof, &plan, steps)?;
+    check_gates(prepared, &proof, &plan, steps)?;
     // 12. Outputs.
-    check_outputs(&prepared, &journal, &proof)?;
+    check_outputs(prepared, journal, &proof)?;
 
     Ok(Verified {
-        facts: Facts::new(&prepared, &journal, &plan, receipt.len()),
-        outputs: outputs(&prepared.checked, &journal),
+        facts: Facts::new(prepared, journal, &plan, None, receipt.len()),
+        outputs: accepted.outputs(),
     })
 }
 
@@ -160,7 +190,7 @@ fn demand(
     Err(Error::new(code, message).expected(expected).received(received))
 }
 
-pub(super) fn check_shape(checked: &Checked, journal: &Journal) -> Result<()> {
+pub(crate) fn check_shape(checked: &Checked, journal: &Journal) -> Result<()> {
     let program = &checked.program;
     let bad = |message: &str| Err(Error::new("receipt.non-canonical", message));
     let (batch, steps) = (program.batch() as u64, u64::from(journal.steps));
@@ -197,9 +227,10 @@ pub(super) fn check_shape(checked: &Checked, journal: &Journal) -> Result<()> {
 }
 
 fn check_policy(checked: &Checked, journal: &Journal, expect: &Expectations) -> Result<()> {
-    let mode_allowed = expect.modes.iter().any(|mode| mode == FAST_MODE);
+    let mode = mode_name(journal.mode).unwrap_or_default();
+    let mode_allowed = expect.modes.iter().any(|accepted| accepted == mode);
     demand(mode_allowed, "policy.mode", "the mode is not accepted", || {
-        (expect.modes.join(", "), FAST_MODE.to_string())
+        (expect.modes.join(", "), mode.to_string())
     })?;
     demand(journal.lambda >= expect.min_bits, "policy.bits", "fewer bits than demanded", || {
         (format!("at least {}", expect.min_bits), journal.lambda.to_string())
@@ -274,22 +305,32 @@ fn check_outputs_exact(checked: &Checked, journal: &Journal) -> Result<()> {
     })
 }
 
-fn check_roots(
+/// The roots with which a proof begins.
+pub(crate) struct Roots<'a> {
+    /// In tensor order.
+    pub weights: &'a [Digest],
+    pub initial: &'a [Digest],
+    /// Of each step.
+    pub steps: &'a [&'a [Digest]],
+}
+
+/// 8. The roots hash to the digests of the statement; so does the prf seed where it is shown.
+pub(crate) fn check_roots(
     prepared: &Prepared,
     journal: &Journal,
-    proof: &Proof,
-    roots: &[&[Digest]],
+    roots: &Roots,
+    prf_seed: Option<Key>,
 ) -> Result<()> {
     let expect = |found: Digest, claimed: Digest, code, message| {
         demand(found == claimed, code, message, || (claimed.hex(), found.hex()))
     };
-    let weights = weights_root(&proof.weights);
+    let weights = weights_root(roots.weights);
     expect(weights, journal.weights_root, "verify.weights-root", "the weights have another root")?;
-    if let Some(seed) = proof.prf_seed {
+    if let Some(seed) = prf_seed {
         let message = "the prf seed has another commitment";
         expect(seed.commitment(), journal.prf_seed, "verify.prf-seed", message)?;
     }
-    let chain = prepared.committed.chain(weights, &proof.initial, roots);
+    let chain = prepared.committed.chain(weights, roots.initial, roots.steps);
     let message = "the initial state has another digest";
     expect(chain.initial_state, journal.initial_state, "verify.initial-state", message)?;
     expect(
@@ -303,7 +344,8 @@ fn check_roots(
     expect(chain.chain_root, journal.chain_root, "verify.chain-root", "the steps have another root")
 }
 
-fn check_inputs(
+/// 9. Published inputs, then the caller's, against the roots of the steps.
+pub(crate) fn check_inputs(
     prepared: &Prepared,
     journal: &Journal,
     roots: &[&[Digest]],
@@ -415,7 +457,7 @@ fn check_outputs(prepared: &Prepared, journal: &Journal, proof: &Proof) -> Resul
 }
 
 /// The packed values of each step and output port, in the order of the journal.
-fn port_values<'a>(
+pub(crate) fn port_values<'a>(
     checked: &'a Checked,
     outputs: &'a [u8],
 ) -> impl Iterator<Item = (&'a Port, &'a [u8])> {

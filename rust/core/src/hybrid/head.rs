@@ -1,0 +1,116 @@
+//! The beginning of a hybrid proof: which statement, which profile, the roots of all trees.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::error::{Error, Result};
+use crate::fast::openings::{Place, Prepared};
+use crate::hash::{Digest, hex};
+
+const TAG: &[u8] = b"zktally hybrid v1\0";
+/// Bytes before the roots: the digest of the journal, the profile.
+const FIXED: usize = 33;
+
+/// The parsed head of a proof section.
+pub struct Head {
+    pub profile: u8,
+    statement: [u8; 32],
+    roots_digest: [u8; 32],
+    pub weights: Vec<Digest>,
+    pub initial: Vec<Digest>,
+    /// Of all steps, one after the other.
+    pub steps: Vec<Digest>,
+    per_step: usize,
+}
+
+/// Bytes of the roots.
+pub fn roots_bytes(prepared: &Prepared, steps: usize) -> usize {
+    let seed = if prepared.has_prf() { Digest::BYTES } else { 0 };
+    prepared.head_bytes(steps) as usize - seed
+}
+
+/// The bytes of a head.
+pub fn encode(journal: &[u8], profile: u8, roots: &[u8]) -> Vec<u8> {
+    let mut head = Sha256::digest(journal).to_vec();
+    head.push(profile);
+    head.extend(roots);
+    head
+}
+
+impl Head {
+    /// Splits a proof section into head and rest.
+    ///
+    /// # Errors
+    /// `receipt.truncated`, `verify.journal-mismatch`, `receipt.non-canonical`.
+    pub fn split<'a>(
+        prepared: &Prepared,
+        journal: &[u8],
+        steps: usize,
+        proof: &'a [u8],
+    ) -> Result<(Self, &'a [u8])> {
+        let statement: [u8; 32] = Sha256::digest(journal).into();
+        let answered = proof.get(..32).ok_or_else(short)?;
+        if answered != statement {
+            return Err(Error::new("verify.journal-mismatch", "the proof was made for another statement")
+                .expected(hex(&statement))
+                .received(hex(answered)));
+        }
+        let profile = *proof.get(32).ok_or_else(short)?;
+        if profile > 1 {
+            return Err(Error::new("receipt.non-canonical", "unknown profile")
+                .expected("0 or 1")
+                .received(profile));
+        }
+        let (roots, rest) =
+            proof[FIXED..].split_at_checked(roots_bytes(prepared, steps)).ok_or_else(short)?;
+        let digests: Option<Vec<Digest>> =
+            roots.as_chunks::<{ Digest::BYTES }>().0.iter().map(Digest::from_bytes).collect();
+        let mut weights = digests
+            .ok_or_else(|| Error::new("receipt.non-canonical", "a word of a root is not below p"))?;
+        let committed = &prepared.committed;
+        let mut initial = weights.split_off(committed.weights.len());
+        let of_steps = initial.split_off(committed.states.len());
+        let head = Self {
+            profile,
+            statement,
+            roots_digest: Sha256::digest(roots).into(),
+            weights,
+            initial,
+            steps: of_steps,
+            per_step: committed.steps.len(),
+        };
+        Ok((head, rest))
+    }
+
+    /// The roots of each step.
+    pub fn of_steps(&self) -> Vec<&[Digest]> {
+        self.steps.chunks_exact(self.per_step).collect()
+    }
+
+    /// The root of a tree.
+    pub fn root(&self, prepared: &Prepared, place: Place, tensor: usize) -> Digest {
+        let committed = &prepared.committed;
+        let at = |list: &[usize]| list.partition_point(|&t| t < tensor);
+        match place {
+            Place::Weights => self.weights[at(&committed.weights)],
+            Place::Initial => self.initial[at(&committed.states)],
+            Place::Step(step) => self.steps[step * self.per_step + at(&committed.steps)],
+        }
+    }
+
+    /// What the proof of a segment is bound to (docs/hybrid.md section 5).
+    pub fn context(&self, segment: usize, segments: usize) -> [u8; 32] {
+        Sha256::new()
+            .chain_update(TAG)
+            .chain_update(self.statement)
+            .chain_update(self.roots_digest)
+            .chain_update([self.profile])
+            .chain_update((segment as u32).to_le_bytes())
+            .chain_update((segments as u32).to_le_bytes())
+            .finalize()
+            .into()
+    }
+}
+
+fn short() -> Error {
+    Error::new("receipt.truncated", "the proof ends inside its head")
+}

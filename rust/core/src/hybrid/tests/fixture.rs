@@ -1,0 +1,164 @@
+//! Programs proven fast, their segments' schedules and witnesses judged by the direct checker.
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::exec::Array;
+use crate::fast::journal::Journal;
+use crate::fast::opened::Proof;
+use crate::fast::openings::Prepared;
+use crate::fast::prove::{Model, Run};
+use crate::fast::receipt::Receipt;
+use crate::fast::sampling::{Plan, SEED_BYTES};
+use crate::hash::{Digest, Key};
+use crate::hybrid::segments::{Item, Limits, Segments, total_blocks};
+use crate::hybrid::tables::TABLES;
+use crate::hybrid::trace::Opened;
+use crate::hybrid::{Schedule, support};
+use crate::program::testing::Rng;
+use crate::program::{Program, Role, encode, load};
+use crate::stark::MainTable;
+use crate::stark::check::first_failure;
+
+pub const HIDING: usize = 180;
+
+pub fn key(seed: u8) -> Key {
+    Key::from_bytes(&std::array::from_fn(|i| {
+        if i % 4 == 3 { 1 } else { seed.wrapping_mul(i as u8 + 3) }
+    }))
+    .unwrap()
+}
+
+fn arrays(program: &Program, role: Role, rng: &mut Rng) -> Vec<Array> {
+    let array = |t: usize| {
+        let tensor = &program.tensors[t];
+        let values: Vec<i64> =
+            (0..tensor.size()).map(|_| rng.between(tensor.lo, tensor.hi).into()).collect();
+        Array::from_i64(tensor.width, &values).unwrap()
+    };
+    program.of_role(&[role]).into_iter().map(array).collect()
+}
+
+/// A statement and its openings.
+pub struct Case {
+    pub prepared: Prepared,
+    pub journal: Vec<u8>,
+    /// Openings behind the seed.
+    pub openings: Vec<u8>,
+}
+
+impl Case {
+    /// A program with random weights, run for some steps on random inputs.
+    pub fn new(program: &Program, steps: usize, delta: u32) -> Self {
+        let rng = &mut Rng(77);
+        let checked = Arc::new(load(&encode(program)).expect("valid"));
+        let weights = arrays(program, Role::Weight, rng);
+        let model = Arc::new(Model::new(checked.clone(), weights, key(9)).unwrap());
+        let seed = (!program.of_role(&[Role::Prf]).is_empty()).then(|| key(5));
+        let states = arrays(program, Role::State, rng);
+        let mut run = Run::new(model.clone(), key(1), seed, states, 1 << 30).unwrap();
+        for _ in 0..steps {
+            run.execute(arrays(program, Role::Input, rng)).unwrap();
+        }
+        let statement = run.statement().unwrap();
+        let journal = Journal {
+            mode: 0,
+            program_id: checked.id,
+            weights_root: model.weights_root,
+            steps: steps as u32,
+            items: (steps * program.batch()) as u32,
+            delta,
+            delta_step: 0,
+            lambda: 128,
+            exact: vec![],
+            chain_root: statement.digests.chain_root,
+            input_root: statement.digests.input_root,
+            initial_state: statement.digests.initial_state,
+            final_state: statement.digests.final_state,
+            prf_seed: statement.prf_seed,
+            input_key: Some(Digest::from_bytes(&statement.input_key.to_bytes()).unwrap()),
+            inputs: Some(&statement.inputs),
+            outputs: &statement.outputs,
+            audience: None,
+            nonce: None,
+        };
+        let journal = journal.encode();
+        let openings = run.open(&journal).unwrap()[SEED_BYTES..].to_vec();
+        Self { prepared: Prepared::new(checked), journal, openings }
+    }
+
+    /// A receipt of mode fast.
+    pub fn of_receipt(receipt: &[u8]) -> Self {
+        let sections = Receipt::split(receipt, usize::MAX).unwrap();
+        Self {
+            prepared: Prepared::new(Arc::new(load(sections.program).unwrap())),
+            journal: sections.journal.to_vec(),
+            openings: sections.proof[SEED_BYTES..].to_vec(),
+        }
+    }
+
+    pub fn journal(&self) -> Journal<'_> {
+        Journal::decode(&self.journal).unwrap()
+    }
+
+    pub fn plan(&self) -> Plan {
+        Plan::new(&self.prepared.checked, &self.journal(), &self.journal).unwrap()
+    }
+
+    /// The openings, if they can be read.
+    pub fn parsed(&self) -> Option<Proof<'_>> {
+        let steps = self.journal().steps as usize;
+        let marks = self.prepared.marks(steps, &self.plan(), u64::MAX).unwrap();
+        Proof::parse(&self.openings, &self.prepared, steps, &marks).ok()
+    }
+
+    pub fn proof(&self) -> Proof<'_> {
+        self.parsed().unwrap()
+    }
+
+    /// The items of every segment.
+    pub fn segments(&self, limits: Limits) -> Vec<Vec<Item>> {
+        let (plan, steps) = (self.plan(), self.journal().steps as usize);
+        let marks = self.prepared.marks(steps, &plan, u64::MAX).unwrap();
+        let blocks = total_blocks(&self.prepared, &marks);
+        let segments = Segments::new(&self.prepared, &plan, steps, blocks, limits);
+        (0..segments.count()).map(|segment| segments.items(segment)).collect()
+    }
+
+    pub fn schedule(&self, items: &[Item]) -> Result<Schedule> {
+        self.schedule_for(&self.journal(), items)
+    }
+
+    pub fn schedule_for(&self, journal: &Journal, items: &[Item]) -> Result<Schedule> {
+        let proof = self.proof();
+        let root = |place, tensor| proof.root(&self.prepared, place, tensor);
+        Schedule::new(&self.prepared, &self.plan(), journal, items, root, HIDING)
+    }
+
+    pub fn witness(&self, schedule: &Schedule) -> Vec<MainTable> {
+        self.witness_of(schedule, &self.proof())
+    }
+
+    pub fn witness_of(&self, schedule: &Schedule, proof: &Proof) -> Vec<MainTable> {
+        schedule.witness(&Opened::new(&self.prepared, proof), proof.prf_seed).unwrap()
+    }
+
+    /// The first failure of a witness.
+    pub fn judge(&self, schedule: &Schedule, mains: &[MainTable]) -> Option<String> {
+        first_failure(&TABLES, &schedule.tables, mains, &schedule.terms, HIDING)
+    }
+
+    /// Judges all segments; the used rows of each table, of all of them together.
+    pub fn check(&self, limits: Limits) -> [usize; 15] {
+        support::check_supported(&self.prepared.checked).unwrap();
+        let mut rows = [0; 15];
+        for items in self.segments(limits) {
+            let schedule = self.schedule(&items).unwrap();
+            assert_eq!(self.judge(&schedule, &self.witness(&schedule)), None);
+            for table in schedule.tables {
+                rows[table.index] += table.publics.rows();
+            }
+        }
+        rows
+    }
+}

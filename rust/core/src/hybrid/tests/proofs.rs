@@ -1,0 +1,82 @@
+//! Whole receipts: proven, verified, and refused once anything is changed.
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::fast::journal::Journal;
+use crate::fast::receipt::{MAX_BYTES, Receipt};
+use crate::fast::roots::model_id;
+use crate::fast::verify::{Expectations, Verified, verify};
+use crate::hybrid::{Prover, Timings};
+use crate::program::load;
+
+/// Golden fast receipts of programs that hybrid receipts cover.
+pub const GOLDEN: [&[u8]; 2] = [
+    include_bytes!("../../../../../tests/vectors/dense.receipt"),
+    include_bytes!("../../../../../tests/vectors/average.receipt"),
+];
+
+/// The journal of a fast receipt as that of a hybrid one.
+pub fn as_hybrid(journal: &[u8]) -> Vec<u8> {
+    let mut journal = journal.to_vec();
+    journal[2] = 1;
+    journal
+}
+
+pub fn prover(fast: &[u8], profile: u8) -> Prover {
+    let sections = Receipt::split(fast, MAX_BYTES).unwrap();
+    let checked = Arc::new(load(sections.program).unwrap());
+    let prepared = Arc::new(crate::fast::openings::Prepared::new(checked));
+    Prover::new(prepared, as_hybrid(sections.journal), sections.proof.to_vec(), profile).unwrap()
+}
+
+pub fn wrap(fast: &[u8], profile: u8) -> (Vec<u8>, Vec<Timings>) {
+    let prover = prover(fast, profile);
+    let mut proof = prover.head();
+    let mut timings = Vec::new();
+    for segment in 0..prover.segments() {
+        let (bytes, of_segment) = prover.prove_segment(segment).unwrap();
+        proof.extend(bytes);
+        timings.push(of_segment);
+    }
+    let sections = Receipt::split(fast, MAX_BYTES).unwrap();
+    let journal = as_hybrid(sections.journal);
+    let receipt = Receipt { program: sections.program, journal: &journal, proof: &proof };
+    (receipt.join().unwrap(), timings)
+}
+
+pub fn judge(receipt: &[u8]) -> Result<Verified> {
+    let sections = Receipt::split(receipt, MAX_BYTES)?;
+    let journal = Journal::decode(sections.journal)?;
+    let expect = Expectations {
+        model_id: model_id(&journal.program_id, journal.weights_root),
+        min_bits: 1,
+        max_delta_ppm: 500_000,
+        max_delta_step_ppm: None,
+        outputs_exact: false,
+        modes: vec!["fast".into(), "hybrid".into()],
+        audience: journal.audience.map(str::to_string),
+        nonce: journal.nonce.map(<[u8]>::to_vec),
+        initial_state: None,
+        input_root: None,
+    };
+    verify(receipt, &expect, None)
+}
+
+#[test]
+fn golden_receipts_are_wrapped_and_verified() {
+    for fast in GOLDEN {
+        let wanted = judge(fast).unwrap();
+        for profile in [0, 1] {
+            let (receipt, _) = wrap(fast, profile);
+            let found = judge(&receipt).unwrap();
+            assert_eq!(found.outputs, wanted.outputs);
+            let mut other = receipt.clone();
+            *other.last_mut().unwrap() ^= 1;
+            assert_eq!(judge(&other).unwrap_err().code, "verify.stark");
+            other.push(0);
+            other.truncate(receipt.len() - 1);
+            assert!(judge(&other).is_err());
+        }
+    }
+}

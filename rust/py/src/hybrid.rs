@@ -1,0 +1,110 @@
+//! The prover of hybrid receipts.
+
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+use zktally_core::fast::openings::Prepared;
+use zktally_core::hybrid::{self, Timings};
+
+use super::errors::{raise, usage};
+use super::pool::Pool;
+use super::proving::{Model, Program};
+
+/// The segments of one hybrid receipt.
+#[pyclass(frozen, module = "zktally._core")]
+pub struct HybridProver {
+    prover: hybrid::Prover,
+    pool: Pool,
+}
+
+#[pymethods]
+impl HybridProver {
+    #[new]
+    #[pyo3(signature = (program, journal, openings, profile = 0, threads = 0))]
+    fn new(
+        py: Python<'_>,
+        program: &Bound<'_, PyAny>,
+        journal: Vec<u8>,
+        openings: Vec<u8>,
+        profile: u8,
+        threads: usize,
+    ) -> PyResult<Self> {
+        if profile > 1 {
+            return Err(usage(format!("there is no profile {profile}, only 0 and 1")));
+        }
+        let prepared = prepared(py, program)?;
+        let pool = Pool::new(threads)?;
+        let prover = pool
+            .run(py, || hybrid::Prover::new(prepared, journal, openings, profile))
+            .map_err(raise)?;
+        Ok(Self { prover, pool })
+    }
+
+    #[getter]
+    fn segments(&self) -> usize {
+        self.prover.segments()
+    }
+
+    #[getter]
+    fn stark_bits(&self) -> f64 {
+        self.prover.stark_bits()
+    }
+
+    fn head<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.prover.head())
+    }
+
+    fn prove_segment<'py>(
+        &self,
+        py: Python<'py>,
+        segment: usize,
+    ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyDict>)> {
+        let count = self.prover.segments();
+        if segment >= count {
+            return Err(usage(format!("there is no segment {segment}, only {count} of them")));
+        }
+        let (proof, timings) =
+            self.pool.run(py, || self.prover.prove_segment(segment)).map_err(raise)?;
+        Ok((PyBytes::new(py, &proof), timings_dict(py, timings)?))
+    }
+}
+
+/// The number of segments of a hybrid receipt with this program and journal.
+#[pyfunction]
+pub fn hybrid_segments(py: Python<'_>, program: &[u8], journal: &[u8]) -> PyResult<usize> {
+    let program = Program::new(py, program)?;
+    let count = || hybrid::segment_count(&Prepared::new(program.checked()), journal);
+    py.detach(count).map_err(raise)
+}
+
+/// What a model holds already, or the program in these bytes.
+fn prepared(py: Python<'_>, program: &Bound<'_, PyAny>) -> PyResult<Arc<Prepared>> {
+    if let Ok(model) = program.cast::<Model>() {
+        return Ok(model.get().prepared());
+    }
+    let checked = match program.cast::<Program>() {
+        Ok(program) => program.get().checked(),
+        Err(_) => Program::new(py, program.extract()?)?.checked(),
+    };
+    Ok(py.detach(|| Arc::new(Prepared::new(checked))))
+}
+
+fn timings_dict(py: Python<'_>, timings: Timings) -> PyResult<Bound<'_, PyDict>> {
+    // Exhaustive, so that a new phase cannot be forgotten here.
+    let Timings { schedule, witness, commit, lookups, quotient, opening, rows } = timings;
+    let dict = PyDict::new(py);
+    let phases = [
+        ("schedule", schedule),
+        ("witness", witness),
+        ("commit", commit),
+        ("lookups", lookups),
+        ("quotient", quotient),
+        ("opening", opening),
+    ];
+    for (phase, seconds) in phases {
+        dict.set_item(phase, seconds)?;
+    }
+    dict.set_item("rows", rows)?;
+    Ok(dict)
+}
