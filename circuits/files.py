@@ -10,8 +10,12 @@ from pathlib import Path
 from ..verifier.errors import UsageError
 
 
-def write_atomically(path: str | Path, data: bytes, *, force: bool = False) -> None:
+def write_atomically(
+    path: str | Path, data: bytes, *, force: bool = False, private: bool = False
+) -> None:
     """Write a file through a temporary one in the same folder; nothing is left behind on failure.
+
+    A private file is for its owner only, at all times.
 
     Raises:
         UsageError: `usage.file-exists` if there is a file already and not `force`;
@@ -28,11 +32,10 @@ def write_atomically(path: str | Path, data: bytes, *, force: bool = False) -> N
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        temporary.chmod(0o600 if private else 0o666 & ~_umask())
         if force:
-            temporary.chmod(0o666 & ~_umask())
             temporary.replace(target)
         else:
-            temporary.chmod(0o666 & ~_umask())
             os.link(temporary, target)  # fails if the file has come into being since
     except FileExistsError as error:
         raise _exists(target) from error

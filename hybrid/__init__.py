@@ -1,5 +1,13 @@
 """Composition: chains of steps under one receipt."""
 
-from .chain import Estimate, estimate, prove_chain
+from .chain import prove_chain, prove_hybrid_chain
+from .estimate import Estimate, StarkEstimate, estimate, estimate_stark
 
-__all__ = ["Estimate", "estimate", "prove_chain"]
+__all__ = [
+    "Estimate",
+    "StarkEstimate",
+    "estimate",
+    "estimate_stark",
+    "prove_chain",
+    "prove_hybrid_chain",
+]

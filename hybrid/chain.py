@@ -2,76 +2,23 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from .. import _core
-from ..prover import Claims, FastRun
+from ..prover import Claims, FastRun, Progress, Work, prove_job, silent
 from ..verifier.errors import UsageError
 from ..verifier.inputs import quantise
 from ..verifier.program.checked import Checked
 from ..verifier.program.types import Role
-from ..verifier.sampling import sample_count
 
 Inputs = np.ndarray | Mapping[str, np.ndarray]
-Progress = Callable[[str, int, int], None]
-"""Called with the phase, how much is done, and how much there is."""
 
 COMMIT_EVERY = 16
 """Steps executed between two rounds of commitment: enough trees to keep all cores busy."""
 
 _DTYPES = {1: np.int8, 2: np.int16, 3: np.int32}
-
-
-def silent(phase: str, done: int, total: int) -> None:
-    """Report nothing."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What a proof will take, from the program alone.
-
-    Attributes:
-        steps: steps of the chain.
-        macs: multiply-accumulates of the whole chain.
-        samples: gates drawn by weight; a quarter as many again are spread over the ops.
-        trace_bytes: bytes of committed tensors, all steps together.
-        proof_bytes: upper estimate of the receipt: every draw opening rows of its own.
-    """
-
-    steps: int
-    macs: int
-    samples: int
-    trace_bytes: int
-    proof_bytes: int
-
-
-def estimate(checked: Checked, items: int, claims: Claims) -> Estimate:
-    """Estimate the proof of `items` items before any work is done."""
-    program, weights = checked.program, checked.weights
-    steps = math.ceil(items / program.batch)
-    slots = steps * program.batch * 1024
-    samples = sample_count(claims.delta_ppm, items * checked.live, slots, claims.bits)
-    per_step = {
-        number: program.tensors[number].size * program.tensors[number].width
-        for number in program.of_role(Role.INPUT, Role.VALUE)
-    }
-    everything = sum(per_step.values()) * steps + sum(
-        program.tensors[number].size * program.tensors[number].width
-        for number in program.of_role(Role.WEIGHT)
-    )
-    heaviest = max(weights.own)
-    opened = (samples + samples // 4) * (2 * heaviest + 512)
-    return Estimate(
-        steps=steps,
-        macs=weights.step_macs * steps,
-        samples=samples,
-        trace_bytes=sum(per_step.values()) * steps,
-        proof_bytes=min(everything * 2, opened) + 32 * len(per_step) * steps,
-    )
 
 
 def initial_state(checked: Checked, given: Mapping[str, np.ndarray] | None) -> list[np.ndarray]:
@@ -121,6 +68,40 @@ def execute_chain(
         progress("execute and commit", done, len(batches))
 
 
+def run_chain(
+    model: _core.Model,
+    checked: Checked,
+    inputs: Inputs,
+    *,
+    state: Mapping[str, np.ndarray] | None = None,
+    prf_seed: bytes | None = None,
+    items: int | None = None,
+    progress: Progress = silent,
+) -> tuple[FastRun, int]:
+    """Run the program over all batches of `inputs`, and commit.
+
+    Args:
+        model: the committed model.
+        checked: the same program as the Python side reads it.
+        inputs: arrays by input name (or one array), items along the batch axis; the last batch is
+            padded.
+        state: initial state by tensor name.
+        prf_seed: seed of the prf tensors; fresh by default.
+        items: number of steps, for a program without inputs.
+        progress: called after each step.
+
+    Returns:
+        The run, and the number of items in it.
+
+    Raises:
+        UsageError: inputs or state that do not fit the program.
+    """
+    batches, count = quantise(checked.program, inputs, items)
+    run = FastRun(model, checked, initial_state(checked, state), prf_seed=prf_seed)
+    execute_chain(run, batches, progress)
+    return run, count
+
+
 def prove_chain(
     model: _core.Model,
     checked: Checked,
@@ -132,29 +113,39 @@ def prove_chain(
     items: int | None = None,
     progress: Progress = silent,
 ) -> bytes:
-    """Run the program over all batches of `inputs` and prove the claims about the chain.
-
-    Args:
-        model: the committed model.
-        checked: the same program as the Python side reads it.
-        inputs: arrays by input name (or one array), items along the batch axis; the last batch is
-            padded.
-        claims: what the receipt shall claim.
-        state: initial state by tensor name.
-        prf_seed: seed of the prf tensors; fresh by default.
-        items: number of steps, for a program without inputs.
-        progress: called after each step.
-
-    Returns:
-        The bytes of the receipt.
-
-    Raises:
-        UsageError: inputs or state that do not fit the program.
-    """
-    batches, count = quantise(checked.program, inputs, items)
-    run = FastRun(model, checked, initial_state(checked, state), prf_seed=prf_seed)
-    execute_chain(run, batches, progress)
+    """Run a chain and show that the claims hold: a fast receipt. Arguments: see `run_chain`."""
+    run, count = run_chain(
+        model, checked, inputs, state=state, prf_seed=prf_seed, items=items, progress=progress
+    )
     progress("open", 0, 1)
     receipt = run.prove(claims, count)
     progress("open", 1, 1)
     return receipt
+
+
+def prove_hybrid_chain(
+    model: _core.Model,
+    checked: Checked,
+    inputs: Inputs,
+    claims: Claims,
+    *,
+    profile: int = 0,
+    work: Work | None = None,
+    state: Mapping[str, np.ndarray] | None = None,
+    prf_seed: bytes | None = None,
+    items: int | None = None,
+    progress: Progress = silent,
+) -> bytes:
+    """Run a chain and prove the claims in zero knowledge: a hybrid receipt.
+
+    Arguments as of `run_chain`; `profile` of the STARK is 0 (standard) or 1 (small), and `work` the
+    folder to prove in, so that the proof can be resumed, or None for memory.
+    """
+    run, count = run_chain(
+        model, checked, inputs, state=state, prf_seed=prf_seed, items=items, progress=progress
+    )
+    progress("open", 0, 1)
+    job = run.job(claims, count, profile)
+    del run  # its traces are needed no longer, and proving wants the memory
+    progress("open", 1, 1)
+    return prove_job(job, work, model, progress)

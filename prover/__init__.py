@@ -1,6 +1,22 @@
 """Execute, commit, prove: from a compiled model and inputs to the bytes of a receipt."""
 
-from .claims import Claims, InputVisibility
+from .claims import Claims, InputVisibility, usual_bits
+from .hybrid import prove_in, prove_job, wrapping_job
+from .progress import Progress, silent
 from .run import FastRun
+from .work import PROFILES, Job, Work
 
-__all__ = ["Claims", "FastRun", "InputVisibility"]
+__all__ = [
+    "PROFILES",
+    "Claims",
+    "FastRun",
+    "InputVisibility",
+    "Job",
+    "Progress",
+    "Work",
+    "prove_in",
+    "prove_job",
+    "silent",
+    "usual_bits",
+    "wrapping_job",
+]

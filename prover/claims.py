@@ -6,17 +6,34 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ..verifier.errors import UsageError
+from ..verifier.errors import UnsupportedReceipt, UsageError
 from ..verifier.policy import parts_per_million
 from ..verifier.program.checked import Checked
 
 InputVisibility = Literal["private", "checkable", "public"]
-FAST_BITS = 128
+USUAL_BITS = {"fast": 128, "hybrid": 100}
+"""λ by mode where the caller names none: no hybrid receipt is worth more than its STARK's bits."""
+
+
+def usual_bits(mode: str) -> int:
+    """λ of a receipt of this mode where the caller names none.
+
+    Raises:
+        UnsupportedReceipt: a mode that this release does not make.
+    """
+    if mode not in USUAL_BITS:
+        raise UnsupportedReceipt(
+            f"mode {mode} cannot be proven by this release",
+            code="receipt.unsupported-mode",
+            expected=" or ".join(USUAL_BITS),
+            received=mode,
+        )
+    return USUAL_BITS[mode]
 
 
 @dataclass(frozen=True)
 class Claims:
-    """The claims of a fast receipt.
+    """The claims of a receipt.
 
     Args:
         delta: claimed bound on the wrong fraction of the chain's compute, 1e-6 to 0.5.
@@ -34,7 +51,7 @@ class Claims:
 
     delta: float = 0.05
     delta_step: float | None = None
-    bits: int = FAST_BITS
+    bits: int = USUAL_BITS["fast"]
     exact: Sequence[str] | Literal["all"] = ()
     inputs: InputVisibility = "checkable"
     audience: str | None = None

@@ -8,10 +8,11 @@ import numpy as np
 
 from .. import _core
 from ..circuits.model import new_key
-from ..verifier.journal import Journal
+from ..verifier.journal import FAST, HYBRID, Journal
 from ..verifier.program.checked import Checked
 from ..verifier.receipt import encode_receipt
 from .claims import Claims
+from .work import Job
 
 Arrays = Sequence[np.ndarray]
 KEEP_BYTES = 4 << 30
@@ -75,11 +76,11 @@ class FastRun:
         """Build the trees of all steps not committed yet."""
         self._run.commit()
 
-    def journal(self, claims: Claims, items: int) -> Journal:
+    def journal(self, claims: Claims, items: int, mode: int = FAST) -> Journal:
         """The statement about all steps so far, `items` of whose item slots are real."""
         statement = self._run.statement()
         return Journal(
-            mode=0,
+            mode=mode,
             program_id=self._checked.id,
             weights_root=self._model.weights_root,
             steps=self._steps,
@@ -101,6 +102,11 @@ class FastRun:
         )
 
     def prove(self, claims: Claims, items: int) -> bytes:
-        """The receipt: journal first, since the samples follow from it, then the openings."""
+        """The fast receipt: journal first, since the samples follow from it, then the openings."""
         journal = self.journal(claims, items).encode()
         return encode_receipt(self._checked.data, journal, self._run.open(journal))
+
+    def job(self, claims: Claims, items: int, profile: int) -> Job:
+        """What a hybrid receipt of these claims is made from: the same openings, to be proven."""
+        journal = self.journal(claims, items, HYBRID).encode()
+        return Job(self._checked.data, journal, self._run.open(journal), profile)

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from .errors import UsageError, ZktallyError
-from .fast import verify_fast
 from .policy import Expectations, Inputs, Policy
 from .receipt import DEFAULT_MAX_SIZE, read_receipt
 from .verified import Verified
+from .verify import verify
 
 FORMAT = "zktally.verify/1"
 INTERNAL, INTERRUPTED = 70, 130
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         expectations = expectations_from(args)
-        facts, outputs = verify_fast(read_argument(args), expectations)
+        facts, outputs = verify(read_argument(args), expectations)
         print_verified(args, Verified.of(facts, outputs, "python"))
         sys.stdout.flush()
     except ZktallyError as error:
@@ -81,6 +81,12 @@ def add_verify_arguments(parser: argparse.ArgumentParser) -> None:
         help="demand a bound on the wrong fraction of every single step, at most D",
     )
     add(
+        "--modes",
+        default="fast,hybrid",
+        metavar="NAMES",
+        help="acceptable modes (default: fast,hybrid)",
+    )
+    add(
         "--allow-sampled-outputs",
         action="store_true",
         help="accept outputs that are only sampled",
@@ -109,6 +115,7 @@ def expectations_from(args: argparse.Namespace) -> Expectations:
     policy = Policy(
         max_delta=args.max_delta,
         min_bits=args.min_bits,
+        modes=tuple(args.modes.split(",")),
         max_delta_step=args.max_delta_step,
         outputs_exact=not args.allow_sampled_outputs,
     )

@@ -99,7 +99,14 @@ class BadModelFile(ZktallyError):
 class ProveError(ZktallyError):
     """A receipt cannot be made."""
 
-    codes: ClassVar[tuple[str, ...]] = ("prove.needs-reveal", "prove.too-large", "prove.failed")
+    codes: ClassVar[tuple[str, ...]] = (
+        "prove.needs-reveal",
+        "prove.too-large",
+        "prove.failed",
+        "prove.witness",
+        "prove.randomness",
+        "prove.retry",
+    )
 
 
 class MalformedProgram(ZktallyError):
@@ -127,12 +134,13 @@ class MalformedReceipt(ZktallyError):
 
 
 class UnsupportedReceipt(ZktallyError):
-    """A receipt of a version or mode that this release cannot judge."""
+    """A receipt of a version, mode or program that this release cannot judge."""
 
     codes: ClassVar[tuple[str, ...]] = (
         "receipt.unsupported-version",
         "receipt.unsupported-mode",
         "verify.too-large",
+        "hybrid.unsupported",
     )
 
 
@@ -174,9 +182,9 @@ class ErrorBoundExceeded(VerificationFailed):
 
 
 class InsufficientSecurity(VerificationFailed):
-    """The claimed confidence is below what the policy demands."""
+    """The confidence is below what the policy demands, or the STARK's is below its target."""
 
-    codes: ClassVar[tuple[str, ...]] = ("policy.bits",)
+    codes: ClassVar[tuple[str, ...]] = ("policy.bits", "security.insufficient")
 
 
 class ChainBroken(VerificationFailed):
@@ -193,13 +201,14 @@ class ChainBroken(VerificationFailed):
 
 
 class InvalidProof(VerificationFailed):
-    """An opening, a gate or an output is wrong."""
+    """An opening, a gate, an output or a STARK is wrong."""
 
     codes: ClassVar[tuple[str, ...]] = (
         "verify.opening",
         "verify.range",
         "verify.gate",
         "verify.outputs",
+        "verify.stark",
     )
 
 

@@ -6,47 +6,29 @@ an independent verifier in Rust reports the same code.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-from .errors import (
-    ChainBroken,
-    ErrorBoundExceeded,
-    InsufficientSecurity,
-    InvalidProof,
-    JournalMismatch,
-    MalformedReceipt,
-    ParametersMismatch,
-    ProgramMismatch,
-    UsageError,
-)
+from .errors import InvalidProof, JournalMismatch, MalformedReceipt
 from .facts import facts_of
 from .gates import Ints, evaluate
-from .inputs import dequantise, quantise, unpack_values
-from .journal import MODES, ZERO_DIGEST, Journal, model_id
+from .journal import FAST, Journal
 from .keys import prf_values
 from .openings import OpenedValues, Proof, Trees
 from .policy import Expectations
-from .program.checked import Checked, load
-from .program.codec import program_id
-from .program.types import ABSENT, Port, Program, Role
-from .receipt import split_receipt
-from .roots import (
-    digest_bytes,
-    digest_elements,
-    input_root,
-    input_tree_roots,
-    seed_commitment,
-    state_digests,
-    step_root,
-    weights_root,
+from .program.checked import Checked
+from .program.types import Program
+from .roots import digest_bytes
+from .sampling import Plan, make_plan, sample_seed
+from .steps import (
+    Facts,
+    Outputs,
+    Statement,
+    claimed_outputs,
+    compare_inputs,
+    hash_roots,
+    judge_statement,
+    to_caller,
 )
-from .sampling import Counts, Plan, make_plan, sample_seed
-
-Facts = dict[str, Any]
-Outputs = dict[str, NDArray[Any]]
 
 
 def verify_fast(
@@ -67,152 +49,24 @@ def verify_fast(
         VerificationFailed: it was judged and refused.
         UsageError: the expected inputs do not fit the program, or the receipt is no bytes.
     """
-    receipt = _receipt_bytes(receipt)
-    sections = split_receipt(receipt)  # 1. Envelope.
-    journal = Journal.decode(sections.journal)  # 2. Journal.
-    _identify(sections.program, journal, expectations)  # 3. Program id, model id.
-    checked = load(bytes(sections.program))  # 4. Program.
-    _fit(checked.program, journal)  # 5. Journal against program.
-    counts = Counts(checked, journal)
-    _obey(counts, journal, expectations)  # 6. Policy and expectations.
-    seed = sample_seed(sections.journal)
-    plan = make_plan(counts, seed)  # 7. Plan and proof section.
-    trees = Trees(checked.program, journal.steps)
-    proof = Proof.parse(_openings_for(seed, sections.proof), trees, plan)
-    _hash_roots(checked, journal, proof)  # 8. Roots.
-    _compare_inputs(checked.program, journal, proof, expectations)  # 9. Inputs.
+    statement = judge_statement(receipt, expectations, (FAST,))  # 1. to 6.
+    return check_fast(statement, expectations)
+
+
+def check_fast(statement: Statement, expectations: Expectations) -> tuple[Facts, Outputs]:
+    """Sections 7 to 12 for a statement of mode fast; see `verify_fast`."""
+    journal, checked = statement.journal, statement.checked
+    program = checked.program
+    seed = sample_seed(statement.sections.journal)
+    plan = make_plan(statement.counts, seed)  # 7. Plan and proof section.
+    trees = Trees(program, journal.steps)
+    proof = Proof.parse(_openings_for(seed, statement.sections.proof), trees, plan)
+    hash_roots(checked, journal, trees, proof.roots, proof.prf_seed)  # 8. Roots.
+    compare_inputs(program, journal, trees, proof.roots, expectations)  # 9. Inputs.
     values = _open(proof)  # 10. Openings.
     _recompute_gates(checked, plan, proof, values)  # 11. Gates.
-    outputs = _compare_outputs(checked.program, journal, trees, values)  # 12. Outputs.
-    return facts_of(plan, len(receipt)), outputs
-
-
-def _receipt_bytes(receipt: object) -> bytes:
-    if not isinstance(receipt, bytes | bytearray | memoryview):
-        raise UsageError(
-            "a receipt is bytes", expected="bytes", received=f"a {type(receipt).__name__}"
-        )
-    return bytes(receipt)
-
-
-def _identify(program: memoryview, journal: Journal, expectations: Expectations) -> None:
-    """3. Only a program that the caller means is looked at any further."""
-    found = program_id(bytes(program))
-    if found != journal.program_id:
-        raise ProgramMismatch(
-            "the statement is about another program than the receipt holds",
-            code="verify.program-mismatch",
-            expected=journal.program_id.hex(),
-            received=found.hex(),
-        )
-    found = model_id(journal.program_id, journal.weights_root)
-    if found != expectations.model_id:
-        raise ProgramMismatch(
-            "the receipt is about another model",
-            code="verify.model-mismatch",
-            expected=expectations.model_id.hex(),
-            received=found.hex(),
-            hint="the model id comes from whoever you trust to name the model, not from the prover",
-        )
-
-
-def _fit(program: Program, journal: Journal) -> None:
-    """5. What the statement must be for this program."""
-    steps, batch = journal.steps, program.batch
-    for name, packed, ports in (
-        ("outputs", journal.outputs, program.outputs),
-        ("inputs", journal.inputs, program.inputs),
-    ):
-        length = steps * sum(_packed_size(program, port) for port in ports)
-        if packed is not None and len(packed) != length:
-            raise _unfit(f"{name} have a wrong length", f"{length} bytes", f"{len(packed)} bytes")
-    for op in journal.exact:
-        if op >= len(program.ops) or program.ops[op].exact:
-            raise _unfit("the exact list names a wrong op", "ops not flagged in the program", op)
-    if not (steps - 1) * batch < journal.items <= steps * batch:
-        least, most = (steps - 1) * batch + 1, steps * batch
-        raise _unfit("items do not fit the steps", f"{least} to {most}", journal.items)
-    absent = [] if program.states else [journal.initial_state, journal.final_state]
-    absent += [] if program.of_role(Role.PRF) else [journal.prf_seed]
-    if any(digest != ZERO_DIGEST for digest in absent):
-        raise _unfit("a digest of something that the program does not have", "zero", "a digest")
-
-
-def _obey(counts: Counts, journal: Journal, expectations: Expectations) -> None:
-    """6. The caller's policy, then what the caller expects the receipt to be about."""
-    policy = expectations.policy
-    mode = MODES[journal.mode]
-    if mode not in policy.modes:
-        raise ParametersMismatch(
-            "the policy refuses this mode",
-            code="policy.mode",
-            expected=" or ".join(policy.modes),
-            received=mode,
-        )
-    if journal.bits < policy.min_bits:
-        raise InsufficientSecurity(
-            "fewer bits than the policy demands",
-            expected=f"at least {policy.min_bits}",
-            received=journal.bits,
-        )
-    if journal.delta_ppm > policy.max_delta_ppm:
-        raise ErrorBoundExceeded(
-            "the claimed bound δ is larger than the policy allows",
-            code="policy.delta",
-            expected=f"at most {policy.max_delta}",
-            received=journal.delta_ppm / 1e6,
-        )
-    most = policy.max_delta_step_ppm
-    if most is not None and not 0 < journal.delta_step_ppm <= most:
-        raise ErrorBoundExceeded(
-            "the claimed bound δ per step is larger than the policy allows",
-            code="policy.delta-step",
-            expected=f"at most {policy.max_delta_step}",
-            received=journal.delta_step_ppm / 1e6 or "none",
-        )
-    if policy.outputs_exact:
-        _outputs_exact(counts)
-    _expected_statement(journal, expectations)
-
-
-def _outputs_exact(counts: Counts) -> None:
-    program = counts.checked.program
-    exact = {op.out for c, op in enumerate(program.ops) if counts.enumerated[c]}
-    sampled = [port.name for port in program.outputs if port.tensor not in exact]
-    if sampled:
-        raise ParametersMismatch(
-            "outputs are only sampled",
-            code="policy.exact",
-            expected="every gate of the ops that define outputs",
-            received=f"samples of {', '.join(sampled)}",
-            hint="prove with these ops exact, or pass --allow-sampled-outputs",
-        )
-
-
-def _expected_statement(journal: Journal, expectations: Expectations) -> None:
-    nonce = [None if n is None else n.hex() for n in (expectations.nonce, journal.nonce)]
-    named = (("audience", expectations.audience, journal.audience), ("nonce", *nonce))
-    for name, expected, received in named:
-        if expected != received:
-            raise JournalMismatch(
-                f"the receipt has another {name}",
-                code=f"verify.{name}-mismatch",
-                expected="none" if expected is None else expected,
-                received="none" if received is None else received,
-                hint=f"pass --{name} exactly if the receipt was made for one",
-            )
-    digests = (
-        ("state", "initial state", expectations.initial_state, journal.initial_state),
-        ("input", "input root", expectations.input_root, journal.input_root),
-    )
-    for code, name, wanted, claimed in digests:
-        if wanted not in (None, claimed):
-            raise JournalMismatch(
-                f"the receipt has another {name}",
-                code=f"verify.{code}-mismatch",
-                expected=wanted.hex(),
-                received=claimed.hex(),
-            )
+    outputs = _compare_outputs(program, journal, trees, values)  # 12. Outputs.
+    return facts_of(plan, statement.receipt_bytes), outputs
 
 
 def _openings_for(seed: bytes, proof: memoryview) -> memoryview:
@@ -233,103 +87,6 @@ def _openings_for(seed: bytes, proof: memoryview) -> memoryview:
             received=answered.hex(),
         )
     return proof[len(seed) :]
-
-
-def _hash_roots(checked: Checked, journal: Journal, proof: Proof) -> None:
-    """8. The roots of all trees hash to the digests of the statement."""
-    trees = proof.trees
-    first = len(trees.weights)
-    once = first + len(trees.states)
-    weights, states = proof.roots[:first], proof.roots[first:once]
-    stepped = proof.roots[once:].reshape(journal.steps, len(trees.stepped), -1)
-    place = {tensor: place for place, tensor in enumerate(trees.stepped)}
-    inputs = stepped[:, [place[t] for t in checked.program.of_role(Role.INPUT)]]
-    links = {link.state: link.value for link in checked.program.states}
-    linked = stepped[:, [place[links[t]] for t in trees.states]]
-
-    _same("verify.weights-root", weights_root(weights), journal.weights_root)
-    if proof.prf_seed is not None:
-        _same("verify.prf-seed", seed_commitment(proof.prf_seed), journal.prf_seed)
-    after = state_digests(linked)
-    before = np.concatenate([state_digests(states[None]), after[:-1]])
-    _same("verify.initial-state", digest_bytes(before[0]), journal.initial_state)
-    _same("verify.input-root", input_root(inputs), journal.input_root)
-    _same("verify.final-state", digest_bytes(after[-1]), journal.final_state)
-    root = step_root(journal.program_id, journal.weights_root, before, after, stepped)
-    _same("verify.chain-root", root, journal.chain_root)
-
-
-def _compare_inputs(
-    program: Program, journal: Journal, proof: Proof, expectations: Expectations
-) -> None:
-    """9. Values of the inputs, the statement's and the caller's, against the committed ones."""
-    roots = _InputRoots(program, journal, proof)
-    if journal.inputs is not None:
-        _compare_published(program, journal, roots)
-    if expectations.inputs is None:
-        return
-    if journal.input_key is None:
-        raise JournalMismatch(
-            "the receipt keeps its input key private, so inputs cannot be compared",
-            code="verify.input-mismatch",
-            hint="compare the root that the prover told you: --input-root",
-        )
-    count = None if program.inputs else journal.items
-    batches, items = quantise(program, expectations.inputs, count)
-    batched = any(port.batch != ABSENT for port in program.inputs)
-    if len(batches) != journal.steps or (batched and items != journal.items):
-        raise JournalMismatch(
-            "the receipt is about another number of items",
-            code="verify.input-mismatch",
-            expected=f"{items} items in {len(batches)} steps",
-            received=f"{journal.items} items in {journal.steps} steps",
-        )
-    for place, number in enumerate(program.of_role(Role.INPUT)):
-        array = np.stack([batch[place] for batch in batches])
-        wrong = np.flatnonzero(roots.differ(number, array))
-        if len(wrong):
-            name = program.tensors[number].name
-            raise _other_input(f"your input {name} is not the committed one in step {wrong[0]}")
-
-
-def _compare_published(program: Program, journal: Journal, roots: _InputRoots) -> None:
-    """Step by step, port by port: ranges, then roots."""
-    published = _unpack_ports(program, program.inputs, journal.inputs or b"", journal.steps)
-    failures = []
-    for place, port in enumerate(program.inputs):
-        tensor, array = program.tensors[port.tensor], published[port.tensor]
-        flat = array.reshape(journal.steps, -1)
-        outside = (flat.min(1) < tensor.lo) | (flat.max(1) > tensor.hi)
-        failed = np.flatnonzero(outside | roots.differ(port.tensor, array))
-        failures += [(int(step), place, bool(outside[step])) for step in failed[:1]]
-    if not failures:
-        return
-    step, place, is_outside = min(failures)
-    name = program.inputs[place].name
-    if is_outside:
-        raise InvalidProof(
-            f"the published input {name} is out of its range in step {step}", code="verify.range"
-        )
-    raise _other_input(f"the published input {name} is not the committed one in step {step}")
-
-
-class _InputRoots:
-    """Compares values of inputs with the committed roots, by the published key of their salts."""
-
-    def __init__(self, program: Program, journal: Journal, proof: Proof) -> None:
-        self._program, self._proof, self._steps = program, proof, journal.steps
-        self._key = digest_elements(journal.input_key or ZERO_DIGEST)
-
-    def differ(self, tensor: int, arrays: NDArray[np.signedinteger[Any]]) -> NDArray[np.bool_]:
-        """Per step, whether these values [steps, *shape] are not the committed ones."""
-        found = input_tree_roots(self._key, tensor, self._program.tensors[tensor], arrays)
-        trees = [self._proof.trees.number(tensor, step) for step in range(self._steps)]
-        different: NDArray[np.bool_] = (found != self._proof.roots[trees]).any(axis=1)
-        return different
-
-
-def _other_input(message: str) -> JournalMismatch:
-    return JournalMismatch(message, code="verify.input-mismatch")
 
 
 def _open(proof: Proof) -> OpenedValues:
@@ -391,7 +148,7 @@ def _compare_outputs(
     program: Program, journal: Journal, trees: Trees, values: OpenedValues
 ) -> Outputs:
     """12. The statement's outputs are the opened ones; then they are the caller's outputs."""
-    claimed = _unpack_ports(program, program.outputs, journal.outputs, journal.steps)
+    claimed = claimed_outputs(program, journal)
     for step in range(journal.steps):
         for port in program.outputs:
             tensor = program.tensors[port.tensor]
@@ -402,46 +159,4 @@ def _compare_outputs(
                     f"output {port.name} of step {step} is not the opened one",
                     code="verify.outputs",
                 )
-    outputs = {}
-    for port in program.outputs:
-        array = claimed[port.tensor]
-        if port.batch != ABSENT:
-            array = array.reshape(-1, *array.shape[2:])[: journal.items]
-        outputs[port.name] = dequantise(port, array)
-    return outputs
-
-
-def _unpack_ports(
-    program: Program, ports: tuple[Port, ...], data: bytes, steps: int
-) -> dict[int, Ints]:
-    """Values [steps, *shape] by tensor, from step by step, port by port."""
-    rows = np.frombuffer(data, np.uint8).reshape(steps, -1)
-    found, start = {}, 0
-    for port in ports:
-        tensor = program.tensors[port.tensor]
-        end = start + _packed_size(program, port)
-        values = unpack_values(np.ascontiguousarray(rows[:, start:end]), tensor.width)
-        found[port.tensor] = values.reshape(steps, *tensor.shape)
-        start = end
-    return found
-
-
-def _packed_size(program: Program, port: Port) -> int:
-    tensor = program.tensors[port.tensor]
-    return tensor.size * tensor.width
-
-
-def _same(code: str, found: bytes, claimed: bytes) -> None:
-    if found != claimed:
-        raise ChainBroken(
-            f"the roots of the proof do not hash to the {code.removeprefix('verify.')}",
-            code=code,
-            expected=claimed.hex(),
-            received=found.hex(),
-        )
-
-
-def _unfit(message: str, expected: object, received: object) -> MalformedReceipt:
-    return MalformedReceipt(
-        message, code="receipt.non-canonical", expected=expected, received=received
-    )
+    return to_caller(program, journal, claimed)

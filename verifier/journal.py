@@ -13,7 +13,7 @@ from .errors import UnsupportedReceipt, ZktallyError
 from .reader import RECEIPT_CODES, Reader, Writer
 
 VERSION = 1
-FAST = 0
+FAST, HYBRID = 0, 1
 MODES = ("fast", "hybrid", "strict")
 
 MAX_STEPS = 2**20
@@ -35,7 +35,7 @@ class Journal:
     """What a receipt claims.
 
     Attributes:
-        mode: 0, fast.
+        mode: 0 fast, 1 hybrid.
         program_id: 32 bytes of SHA-256.
         weights_root, chain_root, input_root, initial_state, final_state: digests of 32 bytes.
         prf_seed: commitment to the seed of the prf tensors, a digest.
@@ -109,7 +109,9 @@ class Journal:
         """
         r = Reader(data, RECEIPT_CODES)
         _expect(r.u16(), VERSION, "version", "receipt.unsupported-version")
-        mode = _expect(r.u8(), FAST, "mode", "receipt.unsupported-mode")
+        mode = r.u8()
+        if mode != HYBRID:
+            _expect(mode, FAST, "mode", "receipt.unsupported-mode")
         program_id = bytes(r.take(32))
         weights_root = _digest(r)
         steps = _within(r, "steps", r.u32(), 1, MAX_STEPS)

@@ -36,15 +36,21 @@ def leaf_lengths(layout: Layout, shape: tuple[int, ...], leaves: Ints) -> Ints:
 
 def locate(layout: Layout, shape: tuple[int, ...], offsets: Ints) -> tuple[Ints, Ints]:
     """The leaf, and the slot within it, of each element; arrays shaped like `offsets`."""
-    coordinates = np.unravel_index(offsets, shape)
-    permuted = tuple(shape[axis] for axis in layout.order)
-    at = np.zeros(offsets.shape, np.int64)
-    for axis, dim in zip(layout.order, permuted, strict=True):
-        at = at * dim + coordinates[axis]
+    at = offsets if _in_order(layout) else _permuted(layout, shape, offsets)
     row = row_length(layout, shape)
-    number, within = np.divmod(at, row)
-    piece, slot = np.divmod(within, layout.piece)
-    return number * _pieces(layout, row) + piece, slot
+    number = at // row
+    within = at - number * row
+    if layout.piece >= row:
+        return number, within
+    piece = within // layout.piece
+    return number * _pieces(layout, row) + piece, within - piece * layout.piece
+
+
+def leaf_starts(layout: Layout, shape: tuple[int, ...], leaves: Ints) -> Ints:
+    """Number of elements in all leaves before each of these."""
+    row = row_length(layout, shape)
+    pieces = _pieces(layout, row)
+    return leaves // pieces * row + leaves % pieces * layout.piece
 
 
 def to_leaves(layout: Layout, array: NDArray[np.generic]) -> list[NDArray[np.generic]]:
@@ -55,6 +61,19 @@ def to_leaves(layout: Layout, array: NDArray[np.generic]) -> list[NDArray[np.gen
     rows = array.transpose(layout.order).reshape(-1, row_length(layout, array.shape))
     starts = range(0, rows.shape[1], layout.piece)
     return [row[start : start + layout.piece] for row in rows for start in starts]
+
+
+def _in_order(layout: Layout) -> bool:
+    return layout.order == tuple(range(len(layout.order)))
+
+
+def _permuted(layout: Layout, shape: tuple[int, ...], offsets: Ints) -> Ints:
+    """Row-major offsets in the permuted shape."""
+    coordinates = np.unravel_index(offsets, shape)
+    at = np.zeros(offsets.shape, np.int64)
+    for axis in layout.order:
+        at = at * shape[axis] + coordinates[axis]
+    return at
 
 
 def _pieces(layout: Layout, row: int) -> int:

@@ -28,7 +28,7 @@ _SALT_BYTES = 20
 _BYTES = 1 << 24
 """Packed bytes that are unpacked together."""
 
-_LEAF_BITS = 26
+LEAF_BITS = 26
 """A leaf's number has at most so many bits (protocol.md section 1, rule 8)."""
 
 _FEW = 1 << 18
@@ -65,6 +65,15 @@ class Trees:
         if tensor in self._place:
             return self._place[tensor]
         return len(self._once) + step * len(self.stepped) + self._in_step[tensor]
+
+    def numbers(self, tensor: int, steps: Ints) -> Ints:
+        """`number` for each of these steps, int64 [n]."""
+        link = self._links.get(tensor)
+        if tensor not in self._place:
+            return len(self._once) + steps * len(self.stepped) + self._in_step[tensor]
+        if link is None:
+            return np.full(len(steps), self._place[tensor], np.int64)
+        return np.where(steps > 0, self.numbers(link.value, steps - 1), self._place[tensor])
 
     @cached_property
     def tensor_of(self) -> Ints:
@@ -130,8 +139,8 @@ class Proof:
         has_prf = bool(trees.program.of_role(Role.PRF))
         prf_seed = _elements(reader.take(_DIGEST_BYTES))[0] if has_prf else None
         tree, leaf = _opened_leaves(trees, plan, reader.remaining)
-        openings = plan_openings(_leaf_counts(trees), tree, leaf)
-        sizes = _leaf_bytes(trees, tree, leaf) + _SALT_BYTES
+        openings = plan_openings(leaf_counts(trees), tree, leaf)
+        sizes = leaf_bytes(trees, tree, leaf) + _SALT_BYTES
         siblings = openings.sibling_counts * _DIGEST_BYTES
         body = np.frombuffer(reader.take(int(sizes.sum() + siblings.sum())), np.uint8)
         reader.end()
@@ -157,7 +166,7 @@ class Proof:
     @cached_property
     def lengths(self) -> Ints:
         """Packed bytes of each opened leaf."""
-        return _leaf_bytes(self.trees, self.tree, self.leaf)
+        return leaf_bytes(self.trees, self.tree, self.leaf)
 
     @cached_property
     def salts(self) -> Elements:
@@ -295,7 +304,7 @@ class _Leaves:
 
     def add(self, tree: int, leaves: Ints) -> None:
         """Open these leaves of a tree, too."""
-        self._new.append(leaves | tree << _LEAF_BITS)
+        self._new.append(leaves | tree << LEAF_BITS)
         self._pending += len(leaves)
         if self._pending > max(_FEW, len(self._found)):
             self.merged()
@@ -308,8 +317,8 @@ class _Leaves:
         """
         self._found = distinct(np.concatenate([self._found, *self._new]))
         self._new, self._pending = [], 0
-        tree, leaf = self._found >> _LEAF_BITS, self._found & (1 << _LEAF_BITS) - 1
-        sizes = _leaf_bytes(self._trees, tree, leaf)
+        tree, leaf = self._found >> LEAF_BITS, self._found & (1 << LEAF_BITS) - 1
+        sizes = leaf_bytes(self._trees, tree, leaf)
         _expect_room(int(sizes.sum()) + _SALT_BYTES * len(leaf), self._room)
         return tree, leaf
 
@@ -382,7 +391,7 @@ def _distinct(offsets: Ints, size: int) -> Ints:
     return np.flatnonzero(seen)
 
 
-def _leaf_counts(trees: Trees) -> Ints:
+def leaf_counts(trees: Trees) -> Ints:
     """Leaves of each tree."""
     per_tensor = [
         0 if t.layout is None else leaf_count(t.layout, t.shape) for t in trees.program.tensors
@@ -390,7 +399,7 @@ def _leaf_counts(trees: Trees) -> Ints:
     return np.array(per_tensor, np.int64)[trees.tensor_of]
 
 
-def _leaf_bytes(trees: Trees, tree: Ints, leaf: Ints) -> Ints:
+def leaf_bytes(trees: Trees, tree: Ints, leaf: Ints) -> Ints:
     """Packed bytes of each of these leaves."""
     sizes = np.empty(len(leaf), np.int64)
     tensor_of = trees.tensor_of[tree]

@@ -45,8 +45,9 @@ class Policy:
 
     Args:
         max_delta: largest acceptable bound on the wrong fraction of the chain's compute, (0, 0.5].
-        min_bits: smallest acceptable confidence λ in bits, 1 to 256.
-        modes: acceptable modes, out of "fast", "hybrid", "strict".
+        min_bits: smallest acceptable confidence in bits, 1 to 256.
+        modes: acceptable modes, out of "fast", "hybrid", "strict" (of which this release judges the
+            first two).
         max_delta_step: largest acceptable bound per step, or None where none is demanded.
         outputs_exact: whether every gate of every op that defines an output must be checked.
 
@@ -56,7 +57,7 @@ class Policy:
 
     max_delta: float = 0.05
     min_bits: int = 100
-    modes: tuple[str, ...] = MODES
+    modes: tuple[str, ...] = MODES[:2]
     max_delta_step: float | None = None
     outputs_exact: bool = True
 

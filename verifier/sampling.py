@@ -25,6 +25,9 @@ MAX_CHAIN_WEIGHT = 2**63
 MAX_READS = 2**40
 
 _FRACTION = 48
+_MODE = 2
+"""Where the mode stands in a journal."""
+
 _STEP_STREAM = 2**31
 _WORDS_PER_BLOCK = 4
 _MAX_WORDS = 2**18
@@ -33,8 +36,12 @@ _PLACES = 2**18
 
 
 def sample_seed(journal: bytes | memoryview) -> bytes:
-    """The seed of all streams: after the last commitment, over every claim."""
-    return hashlib.sha256(b"zktally seed v1\0" + journal).digest()
+    """The seed of all streams: after the last commitment, over every claim.
+
+    The mode byte counts as 0, so that a receipt of another mode has the draws of the fast one.
+    """
+    of_fast = bytes(journal[:_MODE]) + b"\0" + bytes(journal[_MODE + 1 :])
+    return hashlib.sha256(b"zktally seed v1\0" + of_fast).digest()
 
 
 def log2_inverse(x: int, y: int) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .facts import CERTIFIED, CONSISTENT, SAMPLED
+from .journal import FAST, MODES
 
 HASH_BITS = 124
 """Collision resistance of a digest of 8 KoalaBear elements: no confidence goes beyond it."""
@@ -45,10 +46,11 @@ class OpBound:
 
 @dataclass(frozen=True)
 class Guarantee:
-    """What a fast receipt promises, in numbers and in words.
+    """What a receipt promises, in numbers and in words.
 
     Attributes:
-        bits: confidence per attempt of the prover: λ, at most the 124 that the hashes give.
+        bits: confidence per attempt of the prover: λ, at most the 124 that the hashes give, and of
+            a hybrid receipt at most what its proofs show.
         delta: bound on the wrong fraction of the compute of the real items, by weight of live gates
             (where item slots differ in cost, an item counts as the average slot).
         delta_macs: what that is at most as a fraction of the multiply-accumulates.
@@ -57,6 +59,8 @@ class Guarantee:
         ops: what is shown for each op.
         outputs: per output "certified", "consistent" (with its operands) or "sampled".
         prover_chosen: what the prover chose, except for what the caller pinned.
+        hides: whether opened values stand inside proofs, and not in the clear.
+        published: what is in the statement in the clear.
     """
 
     bits: int
@@ -67,6 +71,8 @@ class Guarantee:
     ops: tuple[OpBound, ...]
     outputs: Mapping[str, str]
     prover_chosen: tuple[str, ...]
+    hides: bool = False
+    published: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Guarantee:
@@ -74,7 +80,7 @@ class Guarantee:
         delta = facts["delta_ppm"] / 1e6
         macs = facts["step_macs"]
         return cls(
-            bits=min(facts["lambda"], HASH_BITS),
+            bits=facts.get("headline_bits", min(facts["lambda"], HASH_BITS)),
             delta=delta,
             delta_macs=min(1.0, delta * facts["step_weight"] / macs) if macs else 1.0,
             delta_step=facts["delta_step_ppm"] / 1e6 or None,
@@ -82,6 +88,8 @@ class Guarantee:
             ops=tuple(OpBound(**op, bound=_op_bound(op, facts["lambda"])) for op in facts["ops"]),
             outputs={output["name"]: output["status"] for output in facts["outputs"]},
             prover_chosen=_prover_chosen(facts),
+            hides=facts["mode"] != MODES[FAST],
+            published=_published(facts),
         )
 
     def sentence(self) -> str:
@@ -89,7 +97,9 @@ class Guarantee:
         bound = f"wrong compute ≤ {_percent(self.delta)} of that of all items"
         if self.delta_step is not None:
             bound += f" and ≤ {_percent(self.delta_step)} of each step"
-        return f"{bound} ({self.bits} bits), {self._outputs()}, nothing hidden"
+        shown = ", ".join([*self.published, "program", "roots", "samples", "shapes"])
+        hidden = f"zero knowledge except {shown}" if self.hides else "nothing hidden"
+        return f"{bound} ({self.bits} bits), {self._outputs()}, {hidden}"
 
     def text(self) -> str:
         """The guarantee in several lines: what is shown, and what is not promised."""
@@ -105,8 +115,7 @@ class Guarantee:
                 *self._op_lines(),
                 *self._output_lines(),
                 *self._not_shown(),
-                "hidden     nothing: the opened weights and activations stand in the receipt in "
-                "the clear",
+                *self._hidden(),
             ]
         )
 
@@ -159,6 +168,26 @@ class Guarantee:
             ]
         return lines
 
+    def _hidden(self) -> list[str]:
+        if not self.hides:
+            return [
+                "hidden     nothing: the opened weights and activations stand in the receipt in "
+                "the clear"
+            ]
+        secret = "weights" if "inputs" in self.published else "weights, inputs"
+        said = ", ".join(["the statement", *self.published])
+        lines = [
+            f"hidden     {secret} and activations, opened or not; not hidden are {said},",
+            "           the program with its constants and tables, the salted roots of all trees,",
+            "           which gates were sampled, the number of proofs and their sizes;",
+            "           the weights of a public model are known to whoever has the model",
+        ]
+        if "key of the inputs" in self.published:
+            lines.append(
+                "           the key of the inputs tells whoever guesses them that it is so"
+            )
+        return lines
+
     def _output_lines(self) -> list[str]:
         meaning = {
             CERTIFIED: "certified, every gate that leads to it was checked",
@@ -174,7 +203,7 @@ class Verified:
 
     Attributes:
         backend: the verifier that judged it, "rust" or "python".
-        mode: "fast".
+        mode: "fast" or "hybrid".
         model_id: of the model that the caller named.
         program_id: of its program.
         weights_root: the commitment to its weights.
@@ -204,6 +233,10 @@ class Verified:
         receipt_bytes: its size.
         outputs: arrays by name, float32 or int64, [items, ...] or [steps, ...].
         guarantee: what is promised.
+        headline_bits: confidence of a hybrid receipt: the least of λ, its proofs, the hashes.
+        stark_bits: proven bits of each proof of a hybrid receipt, rounded down to tenths.
+        segments: how many proofs it has.
+        profile: of its proofs, "standard" or "small".
     """
 
     backend: str
@@ -237,6 +270,10 @@ class Verified:
     receipt_bytes: int
     outputs: Mapping[str, Array]
     guarantee: Guarantee
+    headline_bits: int | None = None
+    stark_bits: float | None = None
+    segments: int | None = None
+    profile: str | None = None
 
     @classmethod
     def of(cls, facts: Mapping[str, Any], outputs: Mapping[str, Array], backend: str) -> Verified:
@@ -291,6 +328,13 @@ def _prover_chosen(facts: Mapping[str, Any]) -> tuple[str, ...]:
     """Only a program without states, or without prf tensors, has a zero digest in their place."""
     optional = (("initial_state", "the initial state"), ("prf_seed", "the seed of the noise"))
     return ("the inputs", *(name for field, name in optional if facts[field].strip("0")))
+
+
+def _published(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    """What of the values, or to confirm them, a statement has in the clear."""
+    inputs = "inputs" if facts["inputs_public"] else "key of the inputs"
+    found = [inputs] if facts["input_key"] is not None else []
+    return (*found, "outputs") if facts["outputs"] else tuple(found)
 
 
 def _finite_or_null(array: Array) -> list[Any]:

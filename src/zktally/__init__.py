@@ -1,14 +1,14 @@
 """zktally: receipts for what a neural network did.
 
-program = zktally.compile("model.onnx", calibration=x, public=True)
-receipt = zktally.prove(program, x, mode="fast", delta=0.01)
-verified = receipt.verify(program.model_id, policy=zktally.Policy(max_delta=0.01))
+program = zktally.compile("model.onnx", calibration=x)
+receipt = zktally.prove(program, x, delta=0.05)
+verified = receipt.verify(program.model_id, policy=zktally.Policy(max_delta=0.05))
 verified.outputs, verified.guarantee
 """
 
 from __future__ import annotations
 
-from .api import Receipt, assemble, check_model, compile, load, prove, verify
+from .api import Receipt, assemble, check_model, compile, load, prove, resume, verify, wrap
 from .circuits.model import CompiledModel
 from .verifier.errors import ZktallyError
 from .verifier.policy import Policy
@@ -29,5 +29,7 @@ __all__ = [
     "compile",
     "load",
     "prove",
+    "resume",
     "verify",
+    "wrap",
 ]

@@ -1,4 +1,4 @@
-"""The Rust core: programs, commitments, the fast prover and the fast verifier.
+"""The Rust core: programs, commitments, the provers and the verifier.
 
 Every refusal is an error of `zktally.verifier.errors`, named below by its code. Long calls release
 the interpreter lock. Sections are those of docs/protocol.md.
@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "HybridProver",
     "Model",
     "Program",
     "Run",
     "build_info",
     "compress",
+    "hybrid_segments",
     "journal_decode",
     "journal_encode",
     "keyed",
@@ -25,7 +27,7 @@ __all__ = [
     "sponge",
     "tensor_root",
     "tree_times",
-    "verify_fast",
+    "verify",
 ]
 
 _Integers = NDArray[Any]
@@ -52,6 +54,18 @@ class Statement(TypedDict):
     input_key: bytes
     inputs: bytes
     outputs: bytes
+
+@type_check_only
+class SegmentTimings(TypedDict):
+    """Seconds of each phase of a segment's proof; per table its name, rows in use and height."""
+
+    schedule: float
+    witness: float
+    commit: float
+    lookups: float
+    quotient: float
+    opening: float
+    rows: list[tuple[str, int, int]]
 
 def build_info() -> BuildInfo:
     """Facts about this build."""
@@ -170,13 +184,63 @@ class Run:
             ZktallyError: `usage` where there is no such step or tensor.
         """
 
-def verify_fast(
+@final
+class HybridProver:
+    """The STARKs of one hybrid receipt (docs/hybrid.md).
+
+    Args:
+        program: a model, a program, or its bytes.
+        journal: the statement, of mode 1.
+        openings: the proof section of a fast receipt of the same claims, from `Run.open`.
+        profile: 0 standard, 1 small (docs/stark.md section 8).
+        threads: 0 for all cores.
+
+    Raises:
+        ZktallyError: the codes of a journal or openings that do not decode or fit;
+            `verify.too-large`; `hybrid.unsupported`; `usage`.
+    """
+
+    def __new__(
+        cls,
+        program: Model | Program | bytes,
+        journal: bytes,
+        openings: bytes,
+        profile: int = 0,
+        threads: int = 0,
+    ) -> HybridProver: ...
+    @property
+    def segments(self) -> int:
+        """How many segments there are to prove."""
+
+    @property
+    def stark_bits(self) -> float:
+        """Proven bits of one segment (docs/stark.md section 8)."""
+
+    def head(self) -> bytes:
+        """What the proof section begins with; the segments follow it in order."""
+
+    def prove_segment(self, segment: int) -> tuple[bytes, SegmentTimings]:
+        """The proof of a segment, verified, under fresh masks at every call, and what it took.
+
+        Raises:
+            ZktallyError: `usage` for a segment that is not there; `prove.witness` where the
+                openings do not pass the checks; `prove.randomness`, `prove.retry`.
+        """
+
+def hybrid_segments(program: bytes, journal: bytes) -> int:
+    """The number of segments of a hybrid receipt with this program and journal.
+
+    Raises:
+        ZktallyError: `program.*`, `receipt.*`, `verify.too-large`, `hybrid.unsupported`.
+    """
+
+def verify(
     receipt: bytes,
     expectations_json: str,
     inputs: dict[Any, NDArray[Any]] | NDArray[Any] | None = None,
     threads: int = 0,
 ) -> tuple[str, dict[str, NDArray[np.float32] | NDArray[np.int64]]]:
-    """Judge a receipt (section 6).
+    """Judge a receipt (section 6; docs/hybrid.md section 7).
 
     Args:
         receipt: its bytes.
@@ -193,7 +257,7 @@ def verify_fast(
         [items, ...], for a port without batch axis [steps, ...].
 
     Raises:
-        ZktallyError: every code of section 6; `usage`, `usage.input` for wrong arguments.
+        ZktallyError: every code of these sections; `usage`, `usage.input` for wrong arguments.
     """
 
 def journal_encode(text: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The public API: compile, prove, verify."""
+"""The public API: compile, prove, wrap, verify."""
 
 from __future__ import annotations
 
@@ -14,10 +14,20 @@ from .circuits.check import check_model
 from .circuits.compile import compile
 from .circuits.files import write_atomically
 from .circuits.model import CompiledModel
-from .hybrid.chain import Progress, prove_chain, silent
-from .prover import Claims, InputVisibility
-from .verifier.errors import ProveError, UnsupportedReceipt, UsageError
-from .verifier.journal import Journal
+from .hybrid.chain import prove_chain, prove_hybrid_chain
+from .prover import (
+    Claims,
+    InputVisibility,
+    Progress,
+    Work,
+    prove_in,
+    prove_job,
+    silent,
+    usual_bits,
+    wrapping_job,
+)
+from .verifier.errors import ProveError, UsageError
+from .verifier.journal import Journal, model_id
 from .verifier.policy import Expectations, Policy
 from .verifier.receipt import read_receipt, split_receipt
 from .verifier.verified import Verified
@@ -30,7 +40,9 @@ __all__ = [
     "compile",
     "load",
     "prove",
+    "resume",
     "verify",
+    "wrap",
 ]
 
 Backend = Literal["rust", "python"]
@@ -114,12 +126,14 @@ class Receipt:
 def prove(
     program: CompiledModel,
     inputs: Inputs,
-    mode: str = "fast",
+    mode: str = "hybrid",
     *,
     delta: float = 0.05,
     delta_step: float | None = None,
-    bits: int = 128,
+    bits: int | None = None,
     exact: Sequence[str] | Literal["all"] = (),
+    small: bool = False,
+    work: str | Path | None = None,
     reveal: bool = False,
     visibility: InputVisibility = "checkable",
     audience: str | None = None,
@@ -134,13 +148,18 @@ def prove(
         program: a compiled model.
         inputs: float32/float64 (or integer) arrays by input name, or one array; items along the
             batch axis. N batches make a chain of N steps; the last one is padded.
-        mode: "fast" (the only mode of this release).
+        mode: "hybrid" proves the sampled checks in zero knowledge; "fast" shows them, which is far
+            quicker, but opens sampled weights, inputs and activations in the clear.
         delta: at most this fraction of the chain's compute is wrong, 1e-6 to 0.5.
         delta_step: the same for every step, or None.
-        bits: λ: a prover beyond the bound passes with probability 2^-bits per attempt.
+        bits: λ: a prover beyond the bound passes with probability 2^-bits per attempt. Without
+            one, 100 in a hybrid receipt and 128 in a fast one.
         exact: names of ops to check in full, or "all".
-        reveal: agree that a fast receipt opens weights in the clear; needed unless the model is
-            public.
+        small: hybrid only: a smaller receipt for more time and memory.
+        work: hybrid only: a new folder to prove in, so that `resume` can go on if this is
+            interrupted, and other processes can help. It holds secrets until the receipt is made.
+        reveal: agree that a fast receipt opens weights in the clear; needed there unless the model
+            is public.
         visibility: of the inputs: "private", "checkable" or "public".
         audience: bind the receipt to a verifier.
         nonce: bind the receipt to a verifier's challenge.
@@ -150,24 +169,38 @@ def prove(
 
     Raises:
         UsageError: arguments or inputs that do not fit.
-        ProveError: weights are private and `reveal` is off (`prove.needs-reveal`).
-        UnsupportedReceipt: a mode that this release does not make.
+        ProveError: a fast receipt would open private weights and `reveal` is off
+            (`prove.needs-reveal`).
+        UnsupportedReceipt: a mode that this release does not make, or a program that hybrid
+            receipts do not cover.
     """
-    if mode != "fast":
-        raise UnsupportedReceipt(
-            f"mode {mode} cannot be proven by this release",
-            code="receipt.unsupported-mode",
-            expected="fast",
-            received=mode,
+    usual = usual_bits(mode)
+    bits = usual if bits is None else bits
+    claims = Claims(delta, delta_step, bits, exact, visibility, audience, nonce)
+    progress = progress or silent
+    if mode == "hybrid":
+        return Receipt(
+            prove_hybrid_chain(
+                program.core,
+                program.checked,
+                inputs,
+                claims,
+                profile=int(small),
+                work=None if work is None else Work.create(work),
+                state=state,
+                items=items,
+                progress=progress,
+            )
         )
+    if small or work is not None:
+        raise UsageError("small and work are about hybrid receipts", received=f"mode {mode}")
     if not (program.public or reveal):
         raise ProveError(
             "a fast receipt opens weights in the clear, and this model's weights are private",
             code="prove.needs-reveal",
-            hint="pass --reveal (reveal=True) to publish the sampled rows for good, "
-            "or compile with --public",
+            hint="make a hybrid receipt, which hides them; or pass --reveal (reveal=True) to "
+            "publish the sampled rows for good, or compile with --public",
         )
-    claims = Claims(delta, delta_step, bits, exact, visibility, audience, nonce)
     return Receipt(
         prove_chain(
             program.core,
@@ -176,8 +209,67 @@ def prove(
             claims,
             state=state,
             items=items,
-            progress=progress or silent,
+            progress=progress,
         )
+    )
+
+
+def wrap(
+    receipt: Receipt | bytes,
+    model: CompiledModel | None = None,
+    *,
+    small: bool = False,
+    work: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Receipt:
+    """Make a hybrid receipt out of a fast one: its openings are proven instead of shown.
+
+    It needs no model: program and openings stand in the receipt. What the fast receipt showed stays
+    public where it was ever handed out; wrapping hides it only from those who never saw it.
+
+    Args:
+        receipt: a fast receipt; it is judged first, on its own terms.
+        model: the model that it must be about, or None for whichever it names.
+        small: a smaller receipt for more time and memory.
+        work: a new folder to prove in; see `prove`.
+        progress: called as progress(phase, done, total).
+
+    Raises:
+        UsageError: it is not a fast receipt, or the folder cannot be used.
+        VerificationFailed: the fast receipt is refused.
+        MalformedReceipt, UnsupportedReceipt, MalformedProgram, InvalidProgram: it cannot be judged.
+    """
+    data = receipt.data if isinstance(receipt, Receipt) else receipt
+    job = wrapping_job(data, int(small))
+    _judge_as_claimed(data, model)
+    folder = None if work is None else Work.create(work)
+    core = None if model is None else model.core
+    return Receipt(prove_job(job, folder, core, progress or silent))
+
+
+def resume(work: str | Path, *, progress: Progress | None = None) -> Receipt:
+    """Go on with the hybrid proof that `prove` or `wrap` began in a folder, or help with it.
+
+    Args:
+        work: the folder. Once the receipt is made it holds nothing else.
+        progress: called as progress(phase, done, total).
+
+    Raises:
+        UsageError: there is no proof in the folder, or it cannot be read or written.
+    """
+    return Receipt(prove_in(Work(work), progress=progress or silent))
+
+
+def _judge_as_claimed(receipt: bytes, model: CompiledModel | None) -> None:
+    """Judge a receipt by what it claims itself; of the model, by what the caller means."""
+    journal = Receipt(receipt).journal
+    claimed = model_id(journal.program_id, journal.weights_root)
+    verify(
+        receipt,
+        claimed if model is None else model.model_id,
+        Policy(max_delta=0.5, min_bits=1, outputs_exact=False),
+        audience=journal.audience,
+        nonce=journal.nonce,
     )
 
 
@@ -199,7 +291,7 @@ def verify(
     Args:
         receipt: its bytes.
         model_id: the model that the caller means, 32 bytes or hex.
-        policy: what is demanded; safe defaults (δ ≤ 5 %, 100 bits, outputs exact).
+        policy: what is demanded; safe defaults (fast or hybrid, δ ≤ 5 %, 100 bits, outputs exact).
         inputs: the inputs that the caller means, to compare with the committed ones.
         input_root: the digest of all inputs that the caller means, 32 bytes or hex.
         initial_state: the digest of the first state that the caller means, 32 bytes or hex.
@@ -226,11 +318,11 @@ def verify(
         nonce=nonce,
     )
     if backend == "python":
-        from .verifier.fast import verify_fast
+        from .verifier.verify import verify as verify_plainly
 
-        facts, outputs = verify_fast(receipt, expectations)
+        facts, outputs = verify_plainly(receipt, expectations)
     elif backend == "rust":
-        from .native import verify_fast as verify_natively
+        from .native import verify as verify_natively
 
         facts, outputs = verify_natively(receipt, expectations, threads)
     else:

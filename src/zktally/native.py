@@ -13,7 +13,7 @@ from .verifier.errors import UsageError
 from .verifier.policy import Expectations
 
 
-def verify_fast(
+def verify(
     receipt: bytes | bytearray | memoryview, expectations: Expectations, threads: int = 0
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Judge a receipt with the Rust verifier: facts, outputs and errors as from the Python one."""
@@ -35,7 +35,7 @@ def verify_fast(
             "a receipt is bytes", expected="bytes", received=f"a {type(receipt).__name__}"
         )
     inputs = _inputs(expectations.inputs)
-    facts, outputs = _core.verify_fast(bytes(receipt), json.dumps(demands), inputs, threads)
+    facts, outputs = _core.verify(bytes(receipt), json.dumps(demands), inputs, threads)
     return json.loads(facts), outputs
 
 

@@ -124,9 +124,10 @@ def test_nothing_is_overwritten(zktally: Zktally, files: Files) -> None:
 
 
 def test_unwritable_output(zktally: Zktally, files: Files, tmp_path: Path) -> None:
-    zktally(
-        "prove", files.model, "--input", files.images, "-o", tmp_path / "no" / "folder" / "r"
-    ).refused(2, "usage.unwritable")
+    target = tmp_path / "no" / "folder" / "r"
+    zktally("prove", files.model, "--mode", "fast", "--input", files.images, "-o", target).refused(
+        2, "usage.unwritable"
+    )
 
 
 def test_full_disk(zktally: Zktally, files: Files, tmp_path: Path) -> None:
@@ -137,7 +138,8 @@ def test_full_disk(zktally: Zktally, files: Files, tmp_path: Path) -> None:
         "from zktally.cli import main; sys.exit(main(sys.argv[1:]))"
     )
     target = tmp_path / "r"
-    args = ["prove", str(files.model), "--input", str(files.images), "-o", str(target)]
+    args = ["prove", str(files.model), "--mode", "fast", "--input", str(files.images)]
+    args += ["-o", str(target)]
     done = subprocess.run([sys.executable, "-c", script, *args], capture_output=True, text=True)
     assert done.returncode == 2, done.stderr
     assert "usage.unwritable" in done.stderr
@@ -161,7 +163,8 @@ def test_ctrl_c_leaves_nothing(files: Files, tmp_path: Path) -> None:
     images = np.repeat(np.load(files.images)["image"], 2000, axis=0)
     np.savez(tmp_path / "many.npz", image=images)
     target = tmp_path / "r"
-    args = ["prove", files.model, "--input", tmp_path / "many.npz", "--exact", "all", "-o", target]
+    args = ["prove", files.model, "--mode", "fast", "--input", tmp_path / "many.npz"]
+    args += ["--exact", "all", "-o", target]
     run = subprocess.Popen(
         [sys.executable, "-m", "zktally", *map(str, args)],
         stderr=subprocess.PIPE,

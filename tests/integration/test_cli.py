@@ -50,6 +50,8 @@ def test_refusals(zktally: Zktally, files: Files, backend: str) -> None:
     verify("--max-delta", "0.01").refused(1, "policy.delta")
     verify("--min-bits", "200").refused(1, "policy.bits")
     verify("--max-delta-step", "0.05").refused(1, "policy.delta-step")
+    verify("--modes", "hybrid").refused(1, "policy.mode")
+    verify("--modes", "quick").refused(2, "usage")
     verify("--audience", "someone").refused(1, "verify.audience-mismatch")
     verify("--nonce", "0x01").refused(1, "verify.nonce-mismatch")
     verify("--input-root", "00" * 32).refused(1, "verify.input-mismatch")
@@ -70,8 +72,8 @@ def test_refusals(zktally: Zktally, files: Files, backend: str) -> None:
 def test_audience_and_nonce(zktally: Zktally, files: Files) -> None:
     receipt = files.folder / "named.receipt"
     done = zktally(
-        "prove", files.model, "--input", files.images, "--delta", "0.01", "--audience", "Zoë",
-        "--nonce", "0x0102", "-o", receipt,
+        "prove", files.model, "--mode", "fast", "--input", files.images, "--delta", "0.01",
+        "--audience", "Zoë", "--nonce", "0x0102", "-o", receipt,
     )  # fmt: skip
     assert done.code == 0, done.err
     base = ("verify", receipt, "--model-id", files.model_id)
@@ -103,7 +105,7 @@ def test_private_weights_need_reveal(zktally: Zktally, files: Files) -> None:
     )
     assert done.code == 0, done.err
     receipt = files.folder / "private.receipt"
-    prove = ("prove", model, "--input", files.images, "-o", receipt)
+    prove = ("prove", model, "--mode", "fast", "--input", files.images, "-o", receipt)
     zktally(*prove).refused(3, "prove.needs-reveal")
     assert not receipt.exists()
     assert zktally(*prove, "--reveal").code == 0
@@ -116,8 +118,9 @@ def test_private_weights_need_reveal(zktally: Zktally, files: Files) -> None:
 def test_visibility_of_inputs(zktally: Zktally, files: Files, visibility: str) -> None:
     receipt = files.folder / f"inputs-{visibility}.receipt"
     done = zktally(
-        "prove", files.model, "--input", files.images, "--inputs", visibility, "-o", receipt
-    )
+        "prove", files.model, "--mode", "fast", "--input", files.images, "--inputs", visibility,
+        "-o", receipt,
+    )  # fmt: skip
     assert done.code == 0, done.err
     verify = ("verify", receipt, "--model-id", files.model_id, "--input", files.images)
     for backend in BACKENDS:
@@ -132,7 +135,10 @@ def test_outputs_exact_is_the_default(zktally: Zktally, files: Files) -> None:
     done = zktally("verify", files.receipt, "--model-id", files.model_id, "--json")
     assert {o["status"] for o in json.loads(done.out)["outputs"]} == {"consistent"}
     full = files.folder / "all.receipt"
-    zktally("prove", files.model, "--input", files.images, "--exact", "all", "-o", full)
+    zktally(
+        "prove", files.model, "--mode", "fast", "--input", files.images, "--exact", "all",
+        "-o", full,
+    )  # fmt: skip
     for backend in BACKENDS:
         done = zktally("verify", full, "--model-id", files.model_id, "--json", "--backend", backend)
         assert {o["status"] for o in json.loads(done.out)["outputs"]} == {"certified"}

@@ -34,7 +34,9 @@ def test_commands_of_the_readme(zktally: Zktally, files: Files, tmp_path: Path) 
         if command[0] == "compile":
             described = zktally("inspect", "model.zkt", "--json", cwd=tmp_path)
             model_id = json.loads(described.out)["model_id"]
-    assert verbs == {"compile", "prove", "verify", "check-model", "inspect"}
+    assert verbs == {
+        "compile", "prove", "resume", "wrap", "verify", "check-model", "inspect"
+    }  # fmt: skip
 
 
 def test_python_of_the_readme(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +52,9 @@ def test_python_of_the_readme(files: Files, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_every_verb_has_help(zktally: Zktally) -> None:
-    for verb in ("compile", "prove", "verify", "inspect", "check-model", "bench"):
+    for verb in (
+        "compile", "prove", "resume", "wrap", "verify", "inspect", "check-model", "bench"
+    ):  # fmt: skip
         done = zktally(verb, "--help")
         assert done.code == 0
         assert verb in done.out

@@ -32,11 +32,11 @@ def inputs(model: zktally.CompiledModel, steps: int, seed: int) -> dict[str, np.
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_chain_with_state(model: zktally.CompiledModel, backend: str) -> None:
-    first = zktally.prove(model, inputs(model, 5, 0), delta=0.01)
+    first = zktally.prove(model, inputs(model, 5, 0), "fast", delta=0.01)
     seen = first.verify(model.model_id, backend=backend)
     assert seen.steps == 5
     assert seen.initial_state != seen.final_state
-    again = zktally.prove(model, inputs(model, 5, 0), delta=0.01)
+    again = zktally.prove(model, inputs(model, 5, 0), "fast", delta=0.01)
     name, wanted = next(iter(seen.outputs.items()))
     found = again.verify(model.model_id, backend=backend).outputs[name]
     assert np.array_equal(found, wanted)
@@ -50,13 +50,13 @@ def test_the_state_of_one_run_starts_the_next(model: zktally.CompiledModel) -> N
     program = model.checked.program
     whole = inputs(model, 10, 3)
     port = program.outputs[0].name
-    at_once = zktally.prove(model, whole).verify(model.model_id).outputs[port]
+    at_once = zktally.prove(model, whole, "fast").verify(model.model_id).outputs[port]
     state = {program.tensors[link.state].name: None for link in program.states}
     parts = []
     given = None
     for half in (slice(0, 5), slice(5, 10)):
         part = {name: array[half] for name, array in whole.items()}
-        receipt = zktally.prove(model, part, state=given)
+        receipt = zktally.prove(model, part, "fast", state=given)
         verified = receipt.verify(model.model_id)
         parts.append(verified.outputs[port])
         given = {name: last_state(model, part, given)[name] for name in state}

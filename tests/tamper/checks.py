@@ -19,7 +19,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from zktally.verifier import fast, journal, openings, reader, receipt, sampling
+from zktally.verifier import fast, journal, openings, reader, receipt, sampling, steps
 
 FUNCTIONS = (
     receipt._limit,
@@ -33,19 +33,19 @@ FUNCTIONS = (
     journal._ascending,
     journal._audience,
     journal.Journal.decode.__func__,
-    fast._identify,
-    fast._fit,
-    fast._obey,
-    fast._outputs_exact,
-    fast._expected_statement,
+    steps._identify,
+    steps._fit,
+    steps._obey,
+    steps._outputs_exact,
+    steps._expected_statement,
     sampling._limit,
     fast._openings_for,
     openings._expect_room,
     openings.Proof.parse.__func__,
     openings.Proof._judge_elements,
-    fast._hash_roots,
-    fast._compare_inputs,
-    fast._compare_published,
+    steps.hash_roots,
+    steps.compare_inputs,
+    steps._compare_published,
     fast._recompute_gates,
     fast._compare_outputs,
 )

@@ -118,7 +118,7 @@ for _name, (_code, _data) in ENVELOPE.items():
 
 OVERWRITTEN = {
     "version": ("receipt.unsupported-version", b"\x02\x00"),
-    "mode": ("receipt.unsupported-mode", b"\x01"),
+    "mode": ("verify.journal-mismatch", b"\x01"),
     "input key flag": ("receipt.non-canonical", b"\x02"),
     "inputs flag": ("receipt.non-canonical", b"\x02"),
     "inputs length": ("receipt.truncated", b"\xff\xff\xff\xff"),

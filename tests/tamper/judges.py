@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from zktally.native import verify_fast as verify_natively
+from zktally.native import verify as verify_natively
 from zktally.verifier.errors import ZktallyError
-from zktally.verifier.fast import verify_fast as verify_plainly
 from zktally.verifier.policy import Expectations
+from zktally.verifier.verify import verify as verify_plainly
 
 ACCEPTED = "accepted"
 

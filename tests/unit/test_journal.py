@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from zktally.verifier.errors import ZktallyError
-from zktally.verifier.journal import Journal
+from zktally.verifier.journal import FAST, HYBRID, Journal
 from zktally.verifier.receipt import encode_receipt, read_receipt, split_receipt
 
 
@@ -107,7 +107,11 @@ def test_an_audience_that_is_not_utf8_is_refused():
 def test_other_versions_and_modes_are_unsupported():
     data = JOURNAL.encode()
     assert code_of(Journal.decode, b"\2" + data[1:]) == "receipt.unsupported-version"
-    assert code_of(Journal.decode, replace(JOURNAL, mode=1).encode()) == "receipt.unsupported-mode"
+    for mode in (2, 3, 255):
+        data = replace(JOURNAL, mode=mode).encode()
+        assert code_of(Journal.decode, data) == "receipt.unsupported-mode"
+    for mode in (FAST, HYBRID):
+        assert Journal.decode(replace(JOURNAL, mode=mode).encode()).mode == mode
 
 
 def test_the_envelope():

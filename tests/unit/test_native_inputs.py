@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from receipts import Prover
 
-from zktally.native import verify_fast as verify_natively
+from zktally.native import verify as verify_natively
 from zktally.verifier.errors import ZktallyError
-from zktally.verifier.fast import verify_fast as verify_plainly
+from zktally.verifier.verify import verify as verify_plainly
 
 ACCEPTED = "accepted"
 USAGE, MISMATCH = "usage.input", "verify.input-mismatch"

@@ -7,9 +7,9 @@ import json
 import make
 import pytest
 
-from zktally.native import verify_fast as verify_natively
+from zktally.native import verify as verify_natively
 from zktally.verifier.errors import ZktallyError
-from zktally.verifier.fast import verify_fast as verify_plainly
+from zktally.verifier.verify import verify as verify_plainly
 
 LISTED = json.loads((make.FOLDER / "vectors.json").read_text())
 

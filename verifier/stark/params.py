@@ -24,7 +24,7 @@ class Profile:
     log_blowup: int
     batch_bits: int = 16
     commit_bits: int = 12
-    query_bits: int = 16
+    query_bits: int = 20
     log_folding: int = 3
     log_final: int = 5
 

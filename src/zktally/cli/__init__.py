@@ -1,4 +1,4 @@
-"""The command line: `zktally compile | prove | verify | inspect | check-model | bench`."""
+"""The command line: `zktally VERB`, one module a verb."""
 
 from .main import main
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..hybrid.chain import Progress
+from ..prover import Progress
 
 
 class PlainProgress:

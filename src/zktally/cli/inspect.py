@@ -7,17 +7,20 @@ import json
 from pathlib import Path
 from typing import Any
 
+from .. import _core
 from ..circuits.model import CompiledModel, is_model_file
+from ..prover import PROFILES
 from ..verifier.cli import read_argument
-from ..verifier.errors import UsageError
-from ..verifier.journal import Journal, model_id
+from ..verifier.errors import MalformedReceipt, UsageError
+from ..verifier.journal import FAST, MODES, Journal, model_id
 from ..verifier.program.checked import Checked
 from ..verifier.program.checked import load as load_program
 from ..verifier.program.types import Role
-from ..verifier.receipt import split_receipt
+from ..verifier.receipt import Sections, split_receipt
 from .console import size
 
-MODES = ("fast", "hybrid", "strict")
+PROFILE_AT = 32
+"""Offset of the profile in the proof of a hybrid receipt, behind the digest of its journal."""
 
 
 def add_to(verbs: Any) -> None:
@@ -154,14 +157,45 @@ def describe_receipt(data: bytes) -> tuple[dict[str, Any], str]:
             "journal": len(parts.journal),
             "proof": len(parts.proof),
         },
+        "stark": None if journal.mode == FAST else describe_stark(parts),
         "program": program,
     }
     return described, receipt_text(described)
 
 
+def describe_stark(parts: Sections) -> dict[str, Any]:
+    """The STARK of a hybrid receipt as one JSON-ready object."""
+    if len(parts.proof) <= PROFILE_AT or parts.proof[PROFILE_AT] >= len(PROFILES):
+        raise MalformedReceipt(
+            "the proof does not begin as that of a hybrid receipt",
+            code="receipt.non-canonical",
+            expected=f"a profile below {len(PROFILES)} at byte {PROFILE_AT}",
+        )
+    return {
+        "profile": PROFILES[parts.proof[PROFILE_AT]],
+        "segments": _core.hybrid_segments(bytes(parts.program), bytes(parts.journal)),
+    }
+
+
+FAST_HIDES = (
+    "nothing that was opened: sampled rows of weights, inputs and activations are in the clear; "
+    "what was not opened is hidden by salted hashes"
+)
+HYBRID_HIDES = (
+    "weights, inputs and activations, opened or not, but for what the statement publishes"
+)
+
+
+def stark_text(stark: dict[str, Any]) -> str:
+    """The STARK in words."""
+    segments = "1 segment" if stark["segments"] == 1 else f"{stark['segments']:,} segments"
+    return f"{segments} ({stark['profile']} profile)"
+
+
 def receipt_text(described: dict[str, Any]) -> str:
     """A receipt's claims in words."""
-    sizes = described["bytes"]
+    sizes, stark = described["bytes"], described["stark"]
+    proof, hidden = ("openings", FAST_HIDES) if stark is None else (stark_text(stark), HYBRID_HIDES)
     lines = [
         "UNVERIFIED: this is what the receipt claims; `zktally verify` judges it.",
         f"mode       {described['mode']}",
@@ -176,9 +210,8 @@ def receipt_text(described: dict[str, Any]) -> str:
         f"states     {described['initial_state']} -> {described['final_state']}",
         f"for        audience {described['audience']!r}, nonce {described['nonce']}",
         f"size       program {size(sizes['program'])}, statement {size(sizes['journal'])}, "
-        f"openings {size(sizes['proof'])}",
-        "hidden     nothing that was opened: sampled rows of weights, inputs and activations are "
-        "in the clear; what was not opened is hidden by salted hashes",
+        f"{proof} {size(sizes['proof'])}",
+        f"hidden     {hidden}",
         "public     the program with its constants and shapes, all outputs, the roots",
         program_text(described["program"]),
     ]

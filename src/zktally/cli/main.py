@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 from .. import __version__
 from ..verifier.cli import print_error, printable
 from ..verifier.errors import ZktallyError
-from . import bench, check_model, compile, inspect, prove, verify
+from . import bench, check_model, compile, inspect, prove, resume, verify, wrap
 
 INTERNAL, INTERRUPTED = 70, 130
-VERBS = (compile, prove, verify, inspect, check_model, bench)
+VERBS = (compile, prove, resume, wrap, verify, inspect, check_model, bench)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print_error(error, as_json=getattr(args, "json", False), format=f"zktally.{args.verb}/1")
         return error.exit_code
     except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
+        print(f"interrupted; {_left_behind(args)}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # A verdict that nobody could read is not a success.
@@ -62,3 +62,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return INTERNAL
+
+
+def _left_behind(args: argparse.Namespace) -> str:
+    work = getattr(args, "work", None)
+    if work is None:
+        return "nothing was written"
+    return f"what is finished is kept, with secrets: zktally resume {work} -o RECEIPT goes on"

@@ -1,0 +1,97 @@
+"""Hybrid receipts: the openings of a fast receipt, proven segment by segment instead of shown.
+
+A job holds all that the proof follows from. Proven in a `Work` folder it can be interrupted, and
+shared by several processes; the masks of every segment are fresh whoever proves it, and when.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from .. import _core
+from ..verifier.errors import UsageError
+from ..verifier.journal import FAST, HYBRID, Journal
+from ..verifier.receipt import encode_receipt, split_receipt
+from .progress import Progress, silent
+from .work import Job, Work
+
+PHASE = "prove segments"
+
+
+def wrapping_job(receipt: bytes, profile: int) -> Job:
+    """The job that turns a fast receipt into a hybrid one; the receipt is not judged here.
+
+    Raises:
+        MalformedReceipt, UnsupportedReceipt: the bytes are not a receipt.
+        UsageError: it is not a fast one.
+    """
+    sections = split_receipt(receipt)
+    journal = Journal.decode(sections.journal)
+    if journal.mode != FAST:
+        raise UsageError("only a fast receipt can be wrapped", expected="fast", received="hybrid")
+    statement = replace(journal, mode=HYBRID).encode()
+    return Job(bytes(sections.program), statement, bytes(sections.proof), profile)
+
+
+def prove_job(
+    job: Job,
+    work: Work | None = None,
+    model: _core.Model | None = None,
+    progress: Progress = silent,
+) -> bytes:
+    """Prove all segments.
+
+    Args:
+        job: what to prove.
+        work: an empty folder to prove in, so that others can help and `prove_in` can go on with it;
+            None to do it all here and now, in memory.
+        model: the committed model of the job's program, where there is one: saves reading it again.
+        progress: called after each segment.
+
+    Returns:
+        The bytes of the receipt.
+    """
+    if work is not None:
+        work.start(job)
+        return prove_in(work, model, progress)
+    prover = _prover(job, model)
+    proofs: list[bytes] = []
+    for segment in range(prover.segments):
+        progress(PHASE, segment, prover.segments)
+        proofs.append(prover.prove_segment(segment)[0])
+    progress(PHASE, prover.segments, prover.segments)
+    return _receipt(job, prover, proofs)
+
+
+def prove_in(work: Work, model: _core.Model | None = None, progress: Progress = silent) -> bytes:
+    """Prove what the folder's job still lacks, beside whoever else is at it.
+
+    Segments that others are proving are waited for, and taken over if they give up.
+
+    Returns:
+        The bytes of the receipt; the folder holds it too, and no secrets any more.
+
+    Raises:
+        UsageError: the folder holds no job, or it cannot be read or written.
+    """
+    if (finished := work.receipt()) is not None:
+        return finished
+    job = work.job()
+    prover = _prover(job, model)
+    progress(PHASE, work.done(prover.segments), prover.segments)
+    for wait in (False, True):
+        for segment in range(prover.segments):
+            with work.claim(segment, wait=wait) as mine:
+                if mine:
+                    work.write(segment, prover.prove_segment(segment)[0])
+                    progress(PHASE, work.done(prover.segments), prover.segments)
+    progress(PHASE, prover.segments, prover.segments)
+    return work.finish(lambda proofs: _receipt(job, prover, proofs), prover.segments)
+
+
+def _prover(job: Job, model: _core.Model | None) -> _core.HybridProver:
+    return _core.HybridProver(model or job.program, job.journal, job.openings, job.profile)
+
+
+def _receipt(job: Job, prover: _core.HybridProver, proofs: list[bytes]) -> bytes:
+    return encode_receipt(job.program, job.journal, prover.head() + b"".join(proofs))

@@ -1,0 +1,200 @@
+"""The folder of a hybrid proof in progress: interrupted, it goes on where it was.
+
+    job               the program, the statement, the openings (secret) and the profile
+    segment-00000     the proof of a segment, once it is finished
+    segment-00000.lock   held (flock) by the process that is proving it; the system frees it when
+                      the process ends, however it ends
+    receipt           the receipt, once it is finished; everything else is then removed
+
+Folder and files are for their owner only. Every file appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..circuits.files import read_limited, write_atomically
+from ..verifier.errors import UsageError, ZktallyError
+from ..verifier.receipt import MAX_RECEIPT, encode_receipt, split_receipt
+
+MAGIC = b"ZKTWORK\x01"
+SEGMENT_MAX = 1 << 30
+PROFILES = ("standard", "small")
+"""Of the STARK (docs/stark.md section 8), by number."""
+
+OWNER_ONLY = 0o700
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the proof of a hybrid receipt is made from.
+
+    Attributes:
+        program: its bytes.
+        journal: the statement, of mode hybrid.
+        openings: the proof section of a fast receipt of the same claims. Secret.
+        profile: of the STARK, 0 standard or 1 small (docs/stark.md section 8).
+    """
+
+    program: bytes
+    journal: bytes
+    openings: bytes
+    profile: int
+
+    def to_bytes(self) -> bytes:
+        """The bytes of the file `job`: the profile, and the rest in the envelope of a receipt."""
+        parts = encode_receipt(self.program, self.journal, self.openings)
+        return MAGIC + bytes([self.profile]) + parts
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Job:
+        """The inverse of `to_bytes`.
+
+        Raises:
+            UsageError: the bytes are not what it writes.
+        """
+        head = len(MAGIC) + 1
+        if data[: len(MAGIC)] != MAGIC or len(data) < head:
+            raise UsageError("this is not a job of this release", code="usage.unreadable")
+        try:
+            parts = split_receipt(data[head:])
+        except ZktallyError as error:
+            raise UsageError(f"the job is damaged: {error}", code="usage.unreadable") from error
+        program, journal, openings = map(bytes, (parts.program, parts.journal, parts.proof))
+        return cls(program, journal, openings, profile=data[head - 1])
+
+
+class Work:
+    """A folder with the proof of one job. Several processes may work on it at once.
+
+    Args:
+        folder: where.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    @classmethod
+    def create(cls, folder: str | Path) -> Work:
+        """A new folder, or an empty one, for its owner only.
+
+        Raises:
+            UsageError: there is something in it, or it cannot be made.
+        """
+        work = cls(folder)
+        try:
+            work.folder.mkdir(mode=OWNER_ONLY, exist_ok=True)
+            work.folder.chmod(OWNER_ONLY)
+            if any(work.folder.iterdir()):
+                raise UsageError(
+                    f"{folder} is not empty",
+                    code="usage.file-exists",
+                    hint=f"go on with what it holds (zktally resume {folder}), or choose another",
+                )
+        except OSError as error:
+            raise UsageError(
+                f"cannot make {folder}: {error.strerror or error}", code="usage.unwritable"
+            ) from error
+        return work
+
+    def start(self, job: Job) -> None:
+        """Write the job: from here on the proof can be resumed."""
+        write_atomically(self._job, job.to_bytes(), private=True)
+
+    def job(self) -> Job:
+        """The job of this folder.
+
+        Raises:
+            UsageError: there is none, or it cannot be read.
+        """
+        if not self._job.exists():
+            raise UsageError(
+                f"there is no unfinished proof in {self.folder}",
+                code="usage.unreadable",
+                hint="zktally prove or wrap with --work starts one",
+            )
+        return Job.from_bytes(read_limited(self._job, MAX_RECEIPT + len(MAGIC) + 1))
+
+    def receipt(self) -> bytes | None:
+        """The receipt, once it is finished."""
+        return read_limited(self._receipt, MAX_RECEIPT) if self._receipt.exists() else None
+
+    def done(self, segments: int) -> int:
+        """How many of so many segments are finished."""
+        if self._receipt.exists():
+            return segments
+        return sum(self._segment(number).exists() for number in range(segments))
+
+    @contextmanager
+    def claim(self, segment: int, *, wait: bool) -> Iterator[bool]:
+        """Whether this process is the one to prove a segment, for as long as the context lasts.
+
+        It is not where the segment is finished, or another process holds it: with `wait`, that
+        process is waited for first.
+        """
+        if self._finished(segment):
+            yield False
+            return
+        with _opened(self._lock(segment)) as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                yield False
+                return
+            yield not self._finished(segment)
+
+    def write(self, segment: int, proof: bytes) -> None:
+        """Keep the proof of a segment."""
+        write_atomically(self._segment(segment), proof, private=True)
+
+    def finish(self, join: Callable[[list[bytes]], bytes], segments: int) -> bytes:
+        """Join all segments to the receipt, keep that, and remove everything else."""
+        try:
+            files = (self._segment(number) for number in range(segments))
+            receipt = join([read_limited(file, SEGMENT_MAX) for file in files])
+        except UsageError:
+            if (receipt_of_another := self.receipt()) is None:
+                raise
+            return receipt_of_another
+        write_atomically(self._receipt, receipt, force=True)
+        for pattern in ("job", ".job.*", "segment-*", ".segment-*"):
+            for file in self.folder.glob(pattern):
+                file.unlink(missing_ok=True)
+        return receipt
+
+    def _finished(self, segment: int) -> bool:
+        return self._receipt.exists() or self._segment(segment).exists()
+
+    @property
+    def _job(self) -> Path:
+        return self.folder / "job"
+
+    @property
+    def _receipt(self) -> Path:
+        return self.folder / "receipt"
+
+    def _segment(self, segment: int) -> Path:
+        return self.folder / f"segment-{segment:05}"
+
+    def _lock(self, segment: int) -> Path:
+        return self.folder / f"segment-{segment:05}.lock"
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    """The file, made if need be, as a descriptor."""
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {path}: {error.strerror or error}", code="usage.unwritable"
+        ) from error
+    try:
+        yield handle
+    finally:
+        os.close(handle)

@@ -1,0 +1,107 @@
+"""What the verbs that make receipts share: options, estimates, the last word."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..api import Receipt
+from ..hybrid.estimate import StarkEstimate
+from ..prover import Progress
+from ..verifier.errors import UsageError
+from ..verifier.journal import MODES, model_id
+from .console import note, progress, size
+from .files import write_output
+
+
+def add_stark_arguments(verb: Any) -> None:
+    """Add the options of a hybrid proof."""
+    verb.add_argument(
+        "--small", action="store_true", help="hybrid: a smaller receipt for more time and memory"
+    )
+    verb.add_argument(
+        "--work",
+        metavar="DIR",
+        help="hybrid: a new folder to prove in; `zktally resume DIR` goes on there if this is "
+        "interrupted, and helps if it is not",
+    )
+
+
+def add_output_arguments(verb: Any) -> None:
+    """Add where the receipt goes and what is said about it."""
+    verb.add_argument("-o", "--output", required=True, help="the receipt to write (- is stdout)")
+    verb.add_argument("--force", action="store_true", help="overwrite the output")
+    verb.add_argument("--json", action="store_true", help="print one JSON object")
+    verb.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
+
+
+def check_output(args: argparse.Namespace) -> None:
+    """Refuse an output that exists before any work is done.
+
+    Raises:
+        UsageError: it does, or two things would go to stdout.
+    """
+    if args.output != "-" and Path(args.output).exists() and not args.force:
+        raise UsageError(
+            f"{args.output} exists",
+            code="usage.file-exists",
+            hint="choose another name, or pass --force",
+        )
+    if args.json and args.output == "-":
+        raise UsageError("--json and a receipt cannot both go to stdout")
+
+
+def stark_text(plan: StarkEstimate) -> str:
+    """The estimate of a STARK in words."""
+    segments = "1 segment" if plan.segments == 1 else f"{plan.segments:,} segments"
+    return (
+        f"{segments} to prove: very roughly {duration(plan.seconds)} on two cores and "
+        f"{size(plan.memory_bytes)} of memory"
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def make(args: argparse.Namespace, work: Callable[[Progress | None], Receipt]) -> int:
+    """Make a receipt under a progress bar, write it, say what it is and how to check it."""
+    start = time.perf_counter()
+    with progress(args.quiet) as show:
+        receipt = work(show)
+    seconds = time.perf_counter() - start
+    write_output(args.output, receipt.data, force=args.force)
+    _report(args, receipt, seconds)
+    return 0
+
+
+def _report(args: argparse.Namespace, receipt: Receipt, seconds: float) -> None:
+    journal = receipt.journal
+    model = model_id(journal.program_id, journal.weights_root).hex()
+    if args.json:
+        fields = {
+            "format": f"zktally.{args.verb}/1",
+            "receipt": args.output,
+            "mode": MODES[journal.mode],
+            "model_id": model,
+            "steps": journal.steps,
+            "bytes": len(receipt.data),
+            "seconds": seconds,
+        }
+        print(json.dumps(fields, sort_keys=True))
+    elif args.output != "-":
+        steps = "1 step" if journal.steps == 1 else f"{journal.steps:,} steps"
+        print(
+            f"{args.output}: {MODES[journal.mode]}, {steps}, {size(len(receipt.data))}, "
+            f"{seconds:.2f} s"
+        )
+        print(f"check it with: zktally verify {args.output} --model-id {model}")
+    if args.work is not None:
+        note(f"{args.work} holds no secrets any more and can be removed", args.quiet)

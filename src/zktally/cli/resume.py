@@ -1,0 +1,28 @@
+"""zktally resume: go on with a hybrid proof, or help with it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ..api import resume
+from .proving import add_output_arguments, check_output, make
+
+
+def add_to(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    verb = verbs.add_parser(
+        "resume",
+        help="go on with an interrupted hybrid proof, or help with a running one",
+        description="Prove the segments that are still missing in the folder of `prove --work` or "
+        "`wrap --work`, and write the receipt. Several processes may do so at once.",
+    )
+    verb.add_argument("work", metavar="DIR", help="the folder")
+    add_output_arguments(verb)
+    verb.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Resume and write; print what was made."""
+    check_output(args)
+    return make(args, lambda show: resume(args.work, progress=show))

@@ -1,0 +1,45 @@
+"""zktally wrap: a fast receipt to a hybrid one."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ..api import wrap
+from ..verifier.cli import read_argument
+from ..verifier.receipt import DEFAULT_MAX_SIZE
+from .console import note
+from .proving import add_output_arguments, add_stark_arguments, check_output, make
+
+
+def add_to(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    verb = verbs.add_parser(
+        "wrap",
+        help="turn a fast receipt into a hybrid one",
+        description="Prove in zero knowledge what a fast receipt shows in the clear. It needs no "
+        "model. What was published before stays public.",
+    )
+    verb.add_argument("receipt", help="a fast receipt (- is stdin)")
+    add_stark_arguments(verb)
+    verb.add_argument(
+        "--max-size",
+        type=int,
+        default=DEFAULT_MAX_SIZE,
+        metavar="BYTES",
+        help=f"refuse larger files (default: {DEFAULT_MAX_SIZE})",
+    )
+    add_output_arguments(verb)
+    verb.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Wrap and write; print what was made."""
+    check_output(args)
+    receipt = read_argument(args)
+    note(
+        "what this fast receipt shows stays public wherever it was handed out: wrapping hides it "
+        "only from those who never saw it",
+        args.quiet,
+    )
+    return make(args, lambda show: wrap(receipt, small=args.small, work=args.work, progress=show))

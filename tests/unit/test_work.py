@@ -1,0 +1,131 @@
+"""The folder of a hybrid proof in progress: whole files, one prover a segment, no secrets left."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from zktally.prover import Job, Work
+from zktally.verifier.errors import UsageError
+
+JOB = Job(b"program", b"statement", b"openings", 1)
+
+
+def begun(folder: Path) -> Work:
+    work = Work.create(folder / "work")
+    work.start(JOB)
+    return work
+
+
+def names(work: Work) -> list[str]:
+    return sorted(path.name for path in work.folder.iterdir())
+
+
+def refused(call, *args) -> str:  # type: ignore[no-untyped-def]
+    with pytest.raises(UsageError) as error:
+        call(*args)
+    return error.value.code
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_job_is_kept_as_it_is_and_for_its_owner_only(tmp_path: Path) -> None:
+    work = begun(tmp_path)
+    work.write(0, b"proof")
+    assert Work(work.folder).job() == JOB
+    assert mode(work.folder) == 0o700
+    assert {mode(path) for path in work.folder.iterdir()} == {0o600}
+
+
+def test_only_a_new_or_an_empty_folder_is_taken(tmp_path: Path) -> None:
+    assert refused(Work.create, begun(tmp_path).folder) == "usage.file-exists"
+    assert refused(Work.create, tmp_path / "no" / "folder") == "usage.unwritable"
+    (tmp_path / "empty").mkdir(mode=0o755)
+    assert mode(Work.create(tmp_path / "empty").folder) == 0o700
+
+
+def test_a_folder_without_a_whole_job_is_refused(tmp_path: Path) -> None:
+    work = Work.create(tmp_path / "work")
+    assert refused(work.job) == "usage.unreadable"
+    assert refused(Work(tmp_path / "absent").job) == "usage.unreadable"
+    data = JOB.to_bytes()
+    for damaged in (b"", data[:8], data[:-1], data + b"x", b"x" + data[1:]):
+        (work.folder / "job").write_bytes(damaged)
+        assert refused(work.job) == "usage.unreadable"
+
+
+def test_a_finished_segment_is_nobodys(tmp_path: Path) -> None:
+    work = begun(tmp_path)
+    with work.claim(3, wait=False) as mine:
+        assert mine
+        work.write(3, b"proof")
+    with work.claim(3, wait=False) as mine:
+        assert not mine
+    assert work.done(5) == 1
+
+
+HOLD = """
+import sys
+from zktally.prover import Work
+with Work(sys.argv[1]).claim(0, wait=False) as mine:
+    print(mine, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_segment_has_one_prover_and_is_free_when_that_dies(tmp_path: Path) -> None:
+    work = begun(tmp_path)
+    command = [sys.executable, "-c", HOLD, str(work.folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"True\n"
+        with work.claim(0, wait=False) as mine:
+            assert not mine
+        with work.claim(1, wait=False) as mine:
+            assert mine
+        other.kill()
+        with work.claim(0, wait=True) as mine:
+            assert mine
+
+
+def test_the_receipt_replaces_everything(tmp_path: Path) -> None:
+    work = begun(tmp_path)
+    for segment in (1, 0):
+        with work.claim(segment, wait=False):
+            work.write(segment, bytes([segment]))
+    (work.folder / ".job.half-written").touch()
+    assert work.receipt() is None
+    assert work.finish(b"".join, 2) == b"\x00\x01"
+    assert names(work) == ["receipt"]
+    assert work.receipt() == b"\x00\x01"
+    assert work.done(2) == 2
+    with work.claim(0, wait=True) as mine:
+        assert not mine
+
+
+def test_who_comes_late_gets_the_same_receipt(tmp_path: Path) -> None:
+    work = begun(tmp_path)
+    work.write(0, b"proof")
+    work.finish(b"".join, 1)
+    assert work.finish(b"".join, 1) == b"proof"
+
+
+def test_a_missing_segment_is_no_receipt(tmp_path: Path) -> None:
+    work = begun(tmp_path)
+    assert refused(work.finish, b"".join, 1) == "usage.unreadable"
+    assert names(work) == ["job"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    work = begun(tmp_path)
+    work.folder.chmod(0o500)
+    with pytest.raises(UsageError), work.claim(0, wait=False):
+        pass

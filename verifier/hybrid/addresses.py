@@ -1,0 +1,149 @@
+"""From references to addresses, and the tables of what is read (section 4: 2, 3, 11, 12)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..gates import Ints
+from ..program.types import Program
+from .factors import NONE, PRF, WIDE, prf_order, prf_place
+from .leaves import BLOCK, Leaves
+
+WORDS = 16
+"""Words of one call of the keyed function."""
+
+_BITS = 24
+_LIMB = 12
+
+
+@dataclass(frozen=True)
+class Reads:
+    """Everything that is read whole, ascending, and how often.
+
+    Attributes:
+        wide: addresses of the first bytes of wide values. wide_uses: of each.
+        prf: references of prf values. prf_uses: of each.
+        prf_order: their order in the bits table.
+    """
+
+    wide: Ints
+    wide_uses: Ints
+    prf: Ints
+    prf_uses: Ints
+    prf_order: Ints
+
+    @classmethod
+    def of(cls, program: Program, references: Iterable[Ints]) -> Reads:
+        """From all references of the tables."""
+        wide, prf = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        for column in references:
+            whole = column[column >= WIDE]
+            wide.append(whole[whole < PRF] - WIDE)
+            prf.append(whole[whole >= PRF])
+        values, uses = np.unique(np.concatenate(prf), return_counts=True)
+        step, rank, index = prf_place(values)
+        order = np.lexsort((rank, index, _domains(program)[rank], step))
+        wide_values = np.unique(np.concatenate(wide), return_counts=True)
+        return cls(*wide_values, values, uses, order)
+
+    def resolve(self, references: Iterable[Ints], sponge_rows: int) -> None:
+        """Put addresses in the place of all references; `NONE` becomes 0."""
+        first_wide = BLOCK * sponge_rows
+        first_prf = first_wide + len(self.wide)
+        prf_row = np.argsort(self.prf_order)
+        for column in references:
+            whole = np.flatnonzero(column >= WIDE)
+            found = column[whole]
+            is_prf = found >= PRF
+            found[~is_prf] = np.searchsorted(self.wide, found[~is_prf] - WIDE) + first_wide
+            found[is_prf] = prf_row[np.searchsorted(self.prf, found[is_prf])] + first_prf
+            column[whole] = found
+            column[column == NONE] = 0
+
+
+def wide_rows(program: Program, leaves: Leaves, reads: Reads, sponge_rows: int) -> Ints:
+    """The wide table."""
+    x = reads.wide
+    leaf = np.searchsorted(leaves.first_block, x // BLOCK, side="right") - 1
+    tensor = leaves.trees.tensor_of[leaves.tree[leaf]]
+    width, lo, hi = (
+        np.array([getattr(t, name) for t in program.tensors], np.int64)[tensor]
+        for name in ("width", "lo", "hi")
+    )
+    address = BLOCK * sponge_rows + np.arange(len(x))
+    on = np.ones(len(x), np.int64)
+    columns = [on, x, width == 3, 1 << 8 * width - 1, lo, hi, reads.wide_uses, address]
+    return np.stack(columns)
+
+
+def wide_bytes(wide: Ints) -> Iterator[Ints]:
+    """Addresses of the bytes that the rows of the wide table read."""
+    x, three = wide[1], wide[2] == 1
+    yield from (x, x + 1, x[three] + 2)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The tables noise and bits."""
+
+    noise: Ints
+    bits: Ints
+
+
+def noise_rows(program: Program, reads: Reads, sponge_rows: int) -> Noise:
+    """The calls of the keyed function whose words are used, and the values made of these."""
+    tensors = [program.tensors[t] for t in prf_order(program)]
+    step, rank, index = prf_place(reads.prf[reads.prf_order])
+    domain = _domains(program)[rank]
+    lo = np.array([t.lo for t in tensors], np.int64)[rank]
+    top = np.array([t.hi - t.lo for t in tensors], np.int64)[rank]
+    calls, call = np.unique(np.stack([step, domain, index // WORDS]), axis=1, return_inverse=True)
+    word = WORDS * call.reshape(-1) + index % WORDS
+    uses = np.bincount(word, minlength=WORDS * calls.shape[1])
+    on = np.ones(calls.shape[1], np.int64)
+    head = [on, (sponge_rows - 1) * on, *calls, WORDS * np.arange(len(on))]
+    noise = np.concatenate([np.stack(head), uses.reshape(-1, WORDS).T])
+
+    bits = np.frexp(top + 1)[1].astype(np.int64) - 1
+    sigmas = [_sigma(bits, 0), _sigma(bits, 1), _sigma(_BITS - bits, 0), _sigma(_BITS - bits, 1)]
+    address = BLOCK * sponge_rows + len(reads.wide) + np.arange(len(word))
+    columns = [
+        np.ones_like(word),
+        word,
+        lo,
+        top + 1,
+        *sigmas,
+        reads.prf_uses[reads.prf_order],
+        address,
+    ]
+    return Noise(noise, np.stack(columns))
+
+
+def spread_rows(byte_reads: Iterable[Ints], blocks: int) -> Ints:
+    """The spread table, from the addresses of all bytes that are read (others are skipped)."""
+    byte_reads = [column[(column >= 0) & (column < BLOCK * blocks)] for column in byte_reads]
+    touched = np.zeros(blocks, bool)
+    for column in byte_reads:
+        touched[column // BLOCK] = True
+    block = np.flatnonzero(touched)
+    row = np.cumsum(touched) - 1
+    columns = np.zeros((2 + BLOCK, len(block)), np.int64)
+    columns[0], columns[1] = 1, block
+    uses = np.zeros(BLOCK * len(block), np.int64)
+    for column in byte_reads:
+        uses += np.bincount(BLOCK * row[column // BLOCK] + column % BLOCK, minlength=len(uses))
+    columns[2:] = uses.reshape(-1, BLOCK).T
+    return columns
+
+
+def _domains(program: Program) -> Ints:
+    """The domains of the prf tensors in their order."""
+    return np.array([program.tensors[t].domain or 0 for t in prf_order(program)], np.int64)
+
+
+def _sigma(bits: Ints, limb: int) -> Ints:
+    powers: Ints = 1 << _LIMB - np.clip(bits - _LIMB * limb, 0, _LIMB)
+    return powers

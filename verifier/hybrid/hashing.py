@@ -1,0 +1,131 @@
+"""Public columns of sponge and node rows (docs/hybrid.md section 4, tables 0 and 1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..gates import Ints
+from ..openings import leaf_counts
+from ..poseidon2 import Domain
+from ..program.types import Program
+from .leaves import BLOCK, Leaves
+
+_SALT = 5
+_RATE = 16
+_SEED = 8
+
+FIXED_CLASSES = (4096, 256, 127, 1)
+"""Sizes of the range classes 0 to 3, which begin at 0."""
+
+_BYTE, _ZERO = 1, 3
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """The node table.
+
+    Attributes:
+        columns: on, left, has_left, right, has_right, out, [6, rows].
+        trees: of which leaves are opened, ascending, [n].
+        roots: the numbers of their roots, [n].
+    """
+
+    columns: Ints
+    trees: Ints
+    roots: Ints
+
+
+def node_rows(leaves: Leaves) -> Nodes:
+    """The nodes above the opened leaves, tree by tree, level by level, left to right."""
+    count = len(leaves)
+    width = leaf_counts(leaves.trees)
+    tree, node, known = leaves.tree, leaves.leaf, np.arange(count)
+    # Per level: the tree of each new node and its children, as numbers in the order of discovery.
+    levels: list[Ints] = [np.zeros((3, 0), np.int64)]
+    ends: list[Ints] = []
+    found = count
+    while len(node):
+        going = width[tree] > 1
+        ends.append(np.stack([tree[~going], known[~going]]))
+        tree, node, known = tree[going], node[going], known[going]
+        first = np.ones(len(node), bool)
+        first[1:] = (tree[1:] != tree[:-1]) | (node[1:] // 2 != node[:-1] // 2)
+        children = np.full((2, int(first.sum())), -1, np.int64)
+        children[node % 2, np.cumsum(first) - 1] = known
+        tree, node = tree[first], node[first] // 2
+        known = np.arange(found, found + len(node))
+        found += len(node)
+        levels.append(np.stack([tree, *children]))
+        width = -(-width // 2)
+    rows = np.concatenate(levels, axis=1)
+    order = np.argsort(rows[0], kind="stable")
+    number = np.arange(found)
+    number[count + order] = count + np.arange(len(order))
+    number = np.append(number, 0)
+    left, right = rows[1:, order]
+    on = np.ones(len(order), np.int64)
+    columns = [on, number[left], left >= 0, number[right], right >= 0, count + np.arange(len(on))]
+    trees, roots = np.concatenate([np.zeros((2, 0), np.int64), *ends], axis=1)
+    by_tree = np.argsort(trees)
+    return Nodes(np.stack(columns), trees[by_tree], number[roots[by_tree]])
+
+
+def byte_ranges(program: Program) -> list[tuple[int, int]]:
+    """The ranges of the classes from 4 on: of bytes as they are packed."""
+    found = [
+        (t.lo + 128, t.hi + 128) for t in program.tensors if t.layout is not None and t.width == 1
+    ]
+    return [ends for ends in dict.fromkeys(found) if ends != (0, 255)]
+
+
+def range_rows(program: Program) -> Ints:
+    """The range table: class, x."""
+    ends = [(0, size - 1) for size in FIXED_CLASSES] + byte_ranges(program)
+    rows = [np.stack([np.full(hi - lo + 1, c), np.arange(lo, hi + 1)])
+            for c, (lo, hi) in enumerate(ends)]  # fmt: skip
+    return np.concatenate(rows, axis=1)
+
+
+def sponge_rows(leaves: Leaves, uses: Ints, seed_node: int | None) -> Ints:
+    """The sponge table; `uses` [blocks] of all blocks, the seed's included."""
+    leaf = np.repeat(np.arange(len(leaves)), leaves.blocks)
+    within = np.arange(len(leaf)) - leaves.first_block[leaf]
+    first, last = within == 0, within == leaves.blocks[leaf] - 1
+    elements = leaves.elements[leaf]
+    data = _RATE * within + np.arange(_RATE)[:, None] < elements
+    columns = np.zeros((7 + _RATE + BLOCK + 1, len(uses)), np.int64)
+    blocks = columns[:, : len(leaf)]
+    blocks[0] = first
+    blocks[1] = first * (elements + _SALT)
+    blocks[2] = first * int(Domain.LEAF)
+    blocks[3] = ~last
+    blocks[5] = last
+    blocks[6] = last * leaf
+    blocks[7 : 7 + _RATE] = data
+    blocks[7 + _RATE : -1] = _classes(leaves, leaf, within)
+    columns[4] = uses
+    columns[-1] = np.arange(len(uses))
+    if seed_node is not None:
+        columns[:7, -1] = 1, _SEED, int(Domain.SEED), 0, uses[-1], 1, seed_node
+    return columns
+
+
+def _classes(leaves: Leaves, leaf: Ints, within: Ints) -> Ints:
+    """The class of each byte of each block, [48, blocks]."""
+    tensor = leaves.trees.tensor_of[leaves.tree[leaf]]
+    of_values = _tensor_classes(leaves.trees.program)[tensor]
+    place = BLOCK * within + np.arange(BLOCK)[:, None]
+    fills = place < 3 * leaves.elements[leaf]
+    return np.where(place < leaves.bytes[leaf], of_values, np.where(fills, _ZERO, 0))
+
+
+def _tensor_classes(program: Program) -> Ints:
+    ranges = byte_ranges(program)
+    number = {ends: len(FIXED_CLASSES) + c for c, ends in enumerate(ranges)}
+    classes = [
+        number.get((t.lo + 128, t.hi + 128), _BYTE) if t.width == 1 else _BYTE
+        for t in program.tensors
+    ]
+    return np.array(classes, np.int64)

@@ -1,0 +1,171 @@
+"""Leaves, sponge blocks and addresses of a segment (docs/hybrid.md section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+
+from ..gates import Ints
+from ..gates.operand import locate as locate_read
+from ..gates.operand import points
+from ..layout import locate
+from ..openings import LEAF_BITS, Trees, layout_of, leaf_bytes
+from ..program.operands import slots
+from ..program.types import AxisMap, Gather, Op, Operand, Program, Read
+from ..sampling import distinct
+from .segments import SEGMENT_BLOCKS, GateRun, ItemList, Items, judge_count, portions
+
+BLOCK = 48
+"""Bytes of a block."""
+
+_SALT = 5
+_RATE = 16
+
+
+class Leaves:
+    """The leaves of a segment in order, and where their blocks and bytes begin."""
+
+    def __init__(self, trees: Trees, keys: Ints) -> None:
+        """From the ascending keys of the leaves."""
+        self.trees, self.keys = trees, keys
+        self.tree, self.leaf = keys >> LEAF_BITS, keys & (1 << LEAF_BITS) - 1
+        self.bytes = leaf_bytes(trees, self.tree, self.leaf)
+        self.blocks = block_counts(self.bytes)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def elements(self) -> Ints:
+        """Data elements of each leaf."""
+        return -(-self.bytes // 3)
+
+    @cached_property
+    def first_block(self) -> Ints:
+        """The number of the first block of each leaf."""
+        starts: Ints = np.cumsum(self.blocks) - self.blocks
+        return starts
+
+    @property
+    def block_count(self) -> int:
+        """Blocks of all leaves."""
+        return int(self.blocks.sum())
+
+    def starts(self, tensor: int, steps: Ints, leaves: Ints) -> Ints:
+        """Addresses of the first bytes of opened leaves."""
+        keys = self.trees.numbers(tensor, steps) << LEAF_BITS | leaves
+        return BLOCK * self.first_block[np.searchsorted(self.keys, keys)]
+
+    def addresses(self, tensor: int, steps: Ints, offsets: Ints) -> Ints:
+        """Addresses of the first bytes of elements; where a leaf is not opened, any number.
+
+        Args:
+            tensor: its number, not of a prf tensor.
+            steps: of the gates that read, [G].
+            offsets: row-major, broadcastable to [G, K].
+        """
+        width = self.trees.program.tensors[tensor].width
+        keys, slot = leaf_keys(self.trees, tensor, steps, offsets)
+        flat = keys.ravel()
+        starts = _run_starts(flat)
+        row = np.minimum(np.searchsorted(self.keys, flat[starts]), len(self.keys) - 1)
+        first = np.repeat(BLOCK * self.first_block[row], np.diff(starts, append=len(flat)))
+        found: Ints = first.reshape(keys.shape) + slot * width
+        return found
+
+
+def block_counts(sizes: Ints) -> Ints:
+    """Blocks of leaves of so many bytes."""
+    return -(-(-(-sizes // 3) + _SALT) // _RATE)
+
+
+def leaf_keys(trees: Trees, tensor: int, steps: Ints, offsets: Ints) -> tuple[Ints, Ints]:
+    """Keys of the leaves that hold elements, and the slots there, broadcastable to [G, K]."""
+    t = trees.program.tensors[tensor]
+    leaf, slot = locate(layout_of(t), t.shape, offsets)
+    tree = trees.numbers(tensor, steps)
+    if (tree == tree[0]).all():
+        tree = tree[:1]
+    return tree[:, None] << LEAF_BITS | leaf, slot
+
+
+def read_operands(op: Op) -> Iterator[tuple[Operand, tuple[int, ...]]]:
+    """The operands of an op with their windows; a gather's source runs over its whole axis."""
+    for slot in slots(op):
+        if isinstance(op, Gather) and slot.operand is op.source:
+            yield gather_source(op), (op.source.view[op.axis],)
+        else:
+            yield slot.operand, slot.window
+
+
+def gather_source(op: Gather) -> Read:
+    """The source of a gather at every index of its axis, as a read over a window."""
+    maps = list(op.source.maps)
+    maps[op.axis] = AxisMap(k_axis=0, b=1)
+    return replace(op.source, maps=tuple(maps))
+
+
+def opened_keys(trees: Trees, items: Items) -> Ints:
+    """Keys of the leaves that items open, ascending, each once."""
+    found = [np.zeros(0, np.int64)]
+    for run in items.runs:
+        found += _read_keys(trees, run)
+    out = items.outputs
+    for tensor in np.unique(out.tensor).tolist():
+        mine = out.tensor == tensor
+        found.append(trees.numbers(tensor, out.step[mine]) << LEAF_BITS | out.leaf[mine])
+    return distinct(np.concatenate(found))
+
+
+def count_blocks(items: ItemList, trees: Trees, room: int) -> int:
+    """`B`: the blocks of all distinct leaves that a receipt opens.
+
+    Raises:
+        UnsupportedReceipt, MalformedReceipt: they are too many for `room` bytes of proof.
+    """
+    keys, blocks = np.zeros(0, np.int64), 0
+    for part in portions(items):
+        keys = distinct(np.concatenate([keys, opened_keys(trees, part)]))
+        blocks = Leaves(trees, keys).block_count
+        judge_count(-(-blocks // SEGMENT_BLOCKS), room)
+    return blocks
+
+
+def _read_keys(trees: Trees, run: GateRun) -> list[Ints]:
+    op = trees.program.ops[run.op]
+    written, _ = leaf_keys(trees, op.out, run.steps, run.gates[:, None])
+    found = [distinct(written.ravel())]
+    for operand, window in read_operands(op):
+        if isinstance(operand, Read) and is_committed(trees.program, operand):
+            parts = run.parts(_size(window))
+            found.append(
+                distinct(np.concatenate([_keys(trees, operand, window, p) for p in parts]))
+            )
+    return found
+
+
+def is_committed(program: Program, read: Read) -> bool:
+    """Whether a read is of a tensor with a tree."""
+    return program.tensors[read.tensor].layout is not None
+
+
+def _keys(trees: Trees, read: Read, window: tuple[int, ...], run: GateRun) -> Ints:
+    at = points(trees.program.ops[run.op].space, window, run.gates)
+    offsets, inside = locate_read(read, at)
+    keys, _ = leaf_keys(trees, read.tensor, run.steps, offsets)
+    flat = keys.ravel() if inside is None else np.broadcast_to(keys, inside.shape)[inside]
+    return distinct(flat[_run_starts(flat)])
+
+
+def _run_starts(flat: Ints) -> Ints:
+    """Where a number differs from the one before it."""
+    first = np.ones(len(flat), bool)
+    np.not_equal(flat[1:], flat[:-1], out=first[1:])
+    return np.flatnonzero(first)
+
+
+def _size(window: tuple[int, ...]) -> int:
+    return int(np.prod(window, dtype=np.int64))

@@ -1,0 +1,69 @@
+"""The used rows of a table as they are collected, before references become addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..gates import Ints
+from ..reader import P
+from .factors import Factors, Mask, constant
+
+Words = NDArray[np.uint32]
+
+
+class Rows:
+    """Rows of one table, in parts [columns, rows] of integers of any sign."""
+
+    def __init__(self, columns: int, references: tuple[int, ...] = ()) -> None:
+        """`references` are the columns that hold references."""
+        self.columns, self.reference_columns = columns, references
+        self._parts: list[Ints] = []
+        self.count = 0
+
+    def add(self, *columns: Ints | Mask | int, count: int) -> None:
+        """Add `count` rows: blocks of columns [n, count], columns [count], or one number each."""
+        part = np.empty((self.columns, count), np.int64)
+        start = 0
+        for column in columns:
+            size = len(column) if isinstance(column, np.ndarray) and column.ndim == 2 else 1
+            part[start : start + size] = column
+            start += size
+        if start != self.columns:
+            raise AssertionError(f"{start} columns instead of {self.columns}")
+        self._parts.append(part)
+        self.count += count
+
+    def references(self) -> Iterator[Ints]:
+        """Views of everything that holds references."""
+        for part in self._parts:
+            for column in self.reference_columns:
+                yield part[column]
+
+    def column(self, number: int) -> Ints:
+        """One column of all rows."""
+        found = [part[number] for part in self._parts]
+        return np.concatenate(found) if found else np.zeros(0, np.int64)
+
+    def words(self) -> Words:
+        """All rows as canonical words, uint32 [columns, rows]; the parts are given up."""
+        found = np.empty((self.columns, self.count), np.uint32)
+        end = self.count
+        while self._parts:
+            part = self._parts.pop()
+            found[:, end - part.shape[1] : end] = part % P
+            end -= part.shape[1]
+        return found
+
+
+def factor_columns(factors: Factors, shape: tuple[int, int]) -> Ints:
+    """The columns x, r, k [3, G·K] of factors at all points [G, K], gate by gate."""
+    columns = (factors.x, factors.r, factors.k)
+    return np.stack([np.broadcast_to(c, shape).ravel() for c in columns], dtype=np.int64)
+
+
+def absent(count: int) -> Ints:
+    """The columns of factors that there are none of."""
+    return factor_columns(constant(0), (count, 1))

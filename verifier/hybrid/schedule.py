@@ -1,0 +1,174 @@
+"""The public columns of a segment: which rows its tables have (docs/hybrid.md section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from ..errors import UnsupportedReceipt
+from ..gates import Ints
+from ..openings import Trees
+from ..poseidon2 import Elements
+from ..program.checked import Checked
+from ..program.types import Program
+from ..stark import PresentTable, PublicTerms
+from .addresses import Reads, noise_rows, spread_rows, wide_bytes, wide_rows
+from .factors import References
+from .gates import GateTables
+from .hashing import node_rows, range_rows, sponge_rows
+from .leaves import Leaves, opened_keys
+from .rows import Rows, Words
+from .segments import Items
+from .terms import output_bytes, public_terms
+
+MIN_LOG_ROWS = 11
+MAX_LOG_ROWS = 22
+
+
+class Table(IntEnum):
+    """Tables by their index in the tables file."""
+
+    SPONGE = 0
+    NODE = 1
+    SPREAD = 2
+    WIDE = 3
+    ROW_DOT = 4
+    READ_DOT = 5
+    LIMBS = 6
+    GATE = 7
+    PICK = 8
+    SCAN = 9
+    DIV = 10
+    NOISE = 11
+    BITS = 12
+    ACT = 13
+    RANGE = 14
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What a receipt says in the clear, as far as the proofs of its segments are about it.
+
+    Attributes:
+        roots: of all trees, [trees, 8].
+        seed: the commitment to the prf seed, [8].
+        outputs: by tensor, [steps, *shape].
+    """
+
+    roots: Elements
+    seed: Elements
+    outputs: Mapping[int, Ints]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The used rows of all tables of a segment, by table, and the public terms."""
+
+    words: Mapping[Table, Words]
+    terms: PublicTerms
+
+    def present(self, hiding: int) -> list[PresentTable]:
+        """The tables of the proof, with so many hiding rows each.
+
+        Raises:
+            UnsupportedReceipt: `verify.too-large`, a table has too many rows.
+        """
+        return [
+            PresentTable(int(table), log_rows(words.shape[1], hiding), words)
+            for table, words in self.words.items()
+        ]
+
+
+def log_rows(used: int, hiding: int) -> int:
+    """Log of the rows of a table with so many used ones.
+
+    Raises:
+        UnsupportedReceipt: `verify.too-large`.
+    """
+    found = max(MIN_LOG_ROWS, (used + hiding - 1).bit_length())
+    _limit(found)
+    return found
+
+
+def derive(checked: Checked, trees: Trees, items: Items, claims: Claims) -> Schedule:
+    """The schedule of a segment.
+
+    Raises:
+        UnsupportedReceipt: `verify.too-large`.
+    """
+    leaves = Leaves(trees, opened_keys(trees, items))
+    _limit(leaves.block_count.bit_length() - 1)
+    gates = GateTables(checked, References(leaves))
+    for run in items.runs:
+        gates.add(run)
+    collected = {
+        Table.ROW_DOT: gates.streams.row_dot,
+        Table.READ_DOT: gates.streams.read_dot,
+        Table.LIMBS: gates.limbs,
+        Table.GATE: gates.gate,
+        Table.PICK: gates.pick,
+        Table.SCAN: gates.scan,
+        Table.DIV: gates.div,
+    }
+
+    def references() -> Iterator[Ints]:
+        return (column for rows in collected.values() for column in rows.references())
+
+    reads = Reads.of(checked.program, references())
+    blocks = leaves.block_count
+    sponge = blocks + (1 if len(reads.prf) else 0)
+    wide = wide_rows(checked.program, leaves, reads, sponge)
+    noise = noise_rows(checked.program, reads, sponge)
+    outputs = output_bytes(leaves, items.outputs, claims.outputs)
+    spread = spread_rows([*references(), *wide_bytes(wide), outputs[0]], blocks)
+    reads.resolve(references(), sponge)
+
+    nodes = node_rows(leaves)
+    seed_node = len(leaves) + nodes.columns.shape[1] if len(reads.prf) else None
+    uses = np.zeros(sponge, np.int64)
+    row_dot = gates.streams.row_dot
+    for block in (spread[1], row_dot.column(1), row_dot.column(2), noise.noise[1]):
+        uses += np.bincount(block, minlength=sponge)
+    found = {
+        Table.SPONGE: _words(sponge_rows(leaves, uses, seed_node)),
+        Table.NODE: _words(nodes.columns),
+        Table.SPREAD: _words(spread),
+        Table.WIDE: _words(wide),
+        **{table: rows.words() for table, rows in collected.items()},
+        Table.NOISE: _words(noise.noise),
+        Table.BITS: _words(noise.bits),
+        Table.ACT: _words(_act_rows(checked.program, sorted(gates.tables))),
+        Table.RANGE: _words(range_rows(checked.program)),
+    }
+    seed = None if seed_node is None else (seed_node, claims.seed)
+    terms = public_terms(nodes, claims.roots, seed, outputs)
+    return Schedule({table: words for table, words in found.items() if words.shape[1]}, terms)
+
+
+def _act_rows(program: Program, tables: list[int]) -> Ints:
+    """The entries of lookup tables."""
+    found = [np.zeros((3, 0), np.int64)]
+    for number in tables:
+        entries = np.array(program.tables[number].entries, np.int64)
+        x = program.tables[number].lo + np.arange(len(entries))
+        found.append(np.stack([np.full_like(x, number), x, entries]))
+    return np.concatenate(found, axis=1)
+
+
+def _words(columns: Ints) -> Words:
+    rows = Rows(len(columns))
+    rows.add(columns, count=columns.shape[1])
+    return rows.words()
+
+
+def _limit(log: int) -> None:
+    if log > MAX_LOG_ROWS:
+        raise UnsupportedReceipt(
+            "a table of a segment is too tall",
+            code="verify.too-large",
+            expected=f"at most 2^{MAX_LOG_ROWS} rows",
+            received=f"2^{log} rows",
+        )

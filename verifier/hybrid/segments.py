@@ -1,0 +1,180 @@
+"""Items, their costs, and the segments that they are proved in (docs/hybrid.md section 1)."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from ..errors import MalformedReceipt, UnsupportedReceipt
+from ..gates import Ints
+from ..layout import leaf_count, leaf_starts
+from ..openings import Trees, layout_of
+from ..program.operands import products
+from ..program.types import Gather, Op, Tensor, gates
+from ..sampling import Plan
+
+ITEM_COST = 64
+SEGMENT_COST = 1 << 24
+SEGMENT_BLOCKS = 98304
+MAX_SEGMENTS = 1 << 10
+LEAST_PROOF = 1 << 13
+"""No proof of a segment is shorter: what is derived for a receipt stays in proportion to it."""
+
+_POINTS = 1 << 18
+"""Window points that are worked on at once."""
+
+
+@dataclass(frozen=True)
+class GateRun:
+    """Gates of one op: their steps and numbers, int64 [n]."""
+
+    op: int
+    steps: Ints
+    gates: Ints
+
+    def parts(self, window: int) -> Iterator[GateRun]:
+        """The run in parts of a bounded number of window points."""
+        size = max(1, _POINTS // window)
+        for start in range(0, len(self.gates), size):
+            part = slice(start, start + size)
+            yield GateRun(self.op, self.steps[part], self.gates[part])
+
+
+@dataclass(frozen=True)
+class OutputLeaves:
+    """Leaves of output ports, in order: their tensor, step and number, int64 [n] each."""
+
+    tensor: Ints
+    step: Ints
+    leaf: Ints
+
+
+@dataclass(frozen=True)
+class Items:
+    """Consecutive items: gates op by op, then leaves of outputs."""
+
+    runs: tuple[GateRun, ...]
+    outputs: OutputLeaves
+
+
+class ItemList:
+    """All items of a receipt in order; none is looked at before it is asked for."""
+
+    def __init__(self, plan: Plan, trees: Trees) -> None:
+        self._plan, self._program = plan, trees.program
+        self._steps = trees.steps
+        self._counts = [plan.gates_of(c) for c in range(len(self._program.ops))]
+        self._costs = [ITEM_COST + 2 * _own(op) for op in self._program.ops]
+        self._ports = [self._program.tensors[port.tensor] for port in self._program.outputs]
+        self._numbers = np.array([port.tensor for port in self._program.outputs], np.int64)
+        self._leaves = [leaf_count(layout_of(t), t.shape) for t in self._ports]
+
+    def __len__(self) -> int:
+        return sum(self._counts) + self._steps * sum(self._leaves)
+
+    @property
+    def cost(self) -> int:
+        """`C`: of all items."""
+        return self.preceding(len(self))
+
+    def preceding(self, item: int) -> int:
+        """The costs of all items before this one."""
+        cost = 0
+        for count, each in zip(self._counts, self._costs, strict=True):
+            before = min(item, count)
+            cost += before * each
+            item -= before
+        if not item:
+            return cost
+        steps, item = divmod(item, sum(self._leaves))
+        for tensor, leaves in zip(self._ports, self._leaves, strict=True):
+            before = min(item, leaves)
+            cost += steps * _leaf_costs(tensor, leaves) + _leaf_costs(tensor, before)
+            item -= before
+        return cost
+
+    def from_cost(self, least: int) -> int:
+        """The first item whose preceding costs are at least this much."""
+        return bisect_left(range(len(self)), least, key=self.preceding)
+
+    def between(self, first: int, end: int) -> Items:
+        """The items from `first` to before `end`."""
+        runs, start = [], 0
+        for c, count in enumerate(self._counts):
+            low, high = max(first - start, 0), min(end - start, count)
+            if low < high:
+                runs.append(self._run(c, low, high))
+            start += count
+        return Items(tuple(runs), self._output_leaves(max(first - start, 0), max(end - start, 0)))
+
+    def _run(self, c: int, low: int, high: int) -> GateRun:
+        sampled = self._plan.sampled[c]
+        numbers = np.arange(low, high) if sampled is None else sampled[low:high]
+        return GateRun(c, *np.divmod(numbers, gates(self._program.ops[c])))
+
+    def _output_leaves(self, low: int, high: int) -> OutputLeaves:
+        step, within = np.divmod(np.arange(low, high), max(1, sum(self._leaves)))
+        ends = np.cumsum(self._leaves, dtype=np.int64)
+        port = np.searchsorted(ends, within, side="right")
+        if not len(port):
+            return OutputLeaves(within, step, within)
+        leaf = within - (ends - self._leaves)[port]
+        return OutputLeaves(self._numbers[port], step, leaf)
+
+
+def cut(items: ItemList, segments: int) -> list[int]:
+    """The first item of each segment, and the number of items."""
+    cost = items.cost
+    starts = [items.from_cost(-(-segment * cost // segments)) for segment in range(segments)]
+    return [*starts, len(items)]
+
+
+def portions(items: ItemList) -> Iterator[Items]:
+    """All items, in portions of a bounded cost."""
+    count = -(-items.cost // SEGMENT_COST)
+    bounds = cut(items, count)
+    for first, end in pairwise(bounds):
+        yield items.between(first, end)
+
+
+def segment_count(items: ItemList, blocks: int) -> int:
+    """`S`, for a number of blocks."""
+    return max(1, -(-blocks // SEGMENT_BLOCKS), -(-items.cost // SEGMENT_COST))
+
+
+def judge_count(segments: int, room: int) -> None:
+    """Refuse a receipt of so many segments, at least, if they are too many for it.
+
+    Raises:
+        UnsupportedReceipt: `verify.too-large`.
+        MalformedReceipt: `receipt.truncated`, `room` bytes cannot hold their proofs.
+    """
+    if segments > MAX_SEGMENTS:
+        raise UnsupportedReceipt(
+            "too many segments to check",
+            code="verify.too-large",
+            expected=f"at most {MAX_SEGMENTS}",
+            received=segments,
+            hint="a receipt with a larger δ, fewer bits or fewer exact ops is cheaper to check",
+        )
+    if segments * LEAST_PROOF > room:
+        raise MalformedReceipt(
+            "the proof is shorter than the proofs of its segments",
+            code="receipt.truncated",
+            expected=f"at least {segments * LEAST_PROOF} bytes",
+            received=f"{room} bytes",
+        )
+
+
+def _own(op: Op) -> int:
+    return op.source.view[op.axis] if isinstance(op, Gather) else products(op)
+
+
+def _leaf_costs(tensor: Tensor, leaves: int) -> int:
+    """The costs of the first leaves of an output tensor."""
+    values = leaf_starts(layout_of(tensor), tensor.shape, np.array([leaves], np.int64))
+    return ITEM_COST * leaves + tensor.width * int(values[0])

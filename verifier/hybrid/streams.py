@@ -1,0 +1,245 @@
+"""The products of dot gates in streams of rows (docs/hybrid.md section 4, tables 4 and 5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..gates import Ints
+from ..gates.operand import points
+from ..program.types import Dot, Operand, Program, Read, Term
+from .factors import NONE, Factors, Mask, References
+from .leaves import BLOCK
+from .rows import Rows
+from .segments import GateRun
+
+PRODUCTS = 16
+"""Products of a row of read_dot."""
+
+SLOTS = 11
+"""Slots of a gate: the aligned stream, the direct one, nine of pairs of limbs."""
+
+PAIRS = 9
+
+_PER_ROW = 12
+"""Products that a row of two blocks must hold on average."""
+
+_CENTRE = 128
+_COLUMNS = 3 + 6 * PRODUCTS
+_REFERENCES = tuple(range(3, _COLUMNS, 3))
+
+
+@dataclass(frozen=True)
+class _Products:
+    """The products of a term that go to one stream of their gates; `where` None: all of them."""
+
+    stream: int
+    where: Mask | None
+    a: Factors
+    b: Factors
+    shape: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Which streams the gates of a run have: whether an aligned one [G], which others [G, n]."""
+
+    aligned: Mask
+    others: Mask
+
+
+class DotStreams:
+    """Collects the rows of row_dot and read_dot."""
+
+    def __init__(self, references: References) -> None:
+        self._references = references
+        self._program = references.program
+        self.row_dot = Rows(5 + BLOCK + 3)
+        self.read_dot = Rows(_COLUMNS, _REFERENCES)
+
+    def direct(self, op: Dot, run: GateRun, first: int) -> Streams:
+        """Add the streams of gates with a direct accumulator, whose rows begin at `first`."""
+        gate = first + np.arange(len(run.gates))
+        found, others = [], []
+        for term in op.terms:
+            at = points(op.space, term.window, run.gates)
+            a, b = (self._references.factors(o, at, run.steps) for o in (term.a, term.b))
+            shape = (at.gates, at.window)
+            aligned = np.zeros(at.gates, bool)
+            if _may_align(self._program, term):
+                rows = _aligned_rows(a, b, shape)
+                aligned = rows.aligned
+                found.append(rows.columns(gate, _centre(term.a), _centre(term.b)))
+            others.append(_Products(0, _unless(aligned), a, b, shape))
+        self._add_aligned(found)
+        counts = self._add_products(others, gate, 1, 1)
+        has = np.zeros(len(gate), bool)
+        for columns in found:
+            has[columns[0] - first] = True
+        return Streams(has, counts > 0)
+
+    def wide(self, op: Dot, run: GateRun, first: int) -> Streams:
+        """Add the streams of gates with a wide accumulator, whose rows begin at `first`."""
+        gate = first + np.arange(len(run.gates))
+        products = []
+        for term in op.terms:
+            at = points(op.space, term.window, run.gates)
+            limbs_a = self._references.limbs(term.a, at, run.steps)
+            limbs_b = self._references.limbs(term.b, at, run.steps)
+            products += [
+                _Products(3 * i + j, _both(a.where, b.where), a.factors, b.factors,
+                          (at.gates, at.window))
+                for i, a in enumerate(limbs_a)
+                for j, b in enumerate(limbs_b)
+            ]  # fmt: skip
+        counts = self._add_products(products, gate, PAIRS, 2)
+        return Streams(np.zeros(len(gate), bool), counts > 0)
+
+    def _add_aligned(self, found: list[Ints]) -> None:
+        """Rows of all terms of some gates, gate by gate."""
+        if not found:
+            return
+        rows = np.concatenate(found, axis=1)
+        rows = rows[:, np.argsort(rows[0], kind="stable")]
+        gate = rows[0]
+        last = np.append(gate[1:] != gate[:-1], True)[: len(gate)]
+        self.row_dot.add(1, rows[1:], 1 - last, SLOTS * gate, last, count=len(gate))
+
+    def _add_products(self, products: list[_Products], gate: Ints, streams: int, slot: int) -> Ints:
+        """Rows of all other products; how many each stream of each gate has, [G, streams]."""
+        counts = np.zeros((len(gate), streams), np.int64)
+        for part in products:
+            counts[:, part.stream] += _count(part)
+        rows = -(-counts // PRODUCTS)
+        starts = (np.cumsum(rows) - rows.ravel()).reshape(rows.shape)
+        total = int(rows.sum())
+        laid = np.zeros((6, total * PRODUCTS), np.int64)
+        laid[::3] = NONE
+        used = PRODUCTS * starts
+        for part in products:
+            used[:, part.stream] += _place(part, used[:, part.stream], laid)
+        columns = laid.reshape(6, total, PRODUCTS).transpose(2, 0, 1).reshape(6 * PRODUCTS, total)
+        self.read_dot.add(*_stream_columns(rows, gate, slot), columns, count=total)
+        return counts
+
+
+@dataclass(frozen=True)
+class _AlignedRows:
+    """Pairs of blocks of a term with their products.
+
+    Attributes:
+        aligned: which gates are, [G].
+        gate: of each row, within the run.
+        pair: block_a and block_b.
+        times: m, [48, rows].
+    """
+
+    aligned: Mask
+    gate: Ints
+    pair: Ints
+    times: Ints
+
+    def columns(self, gate: Ints, ca: int, cb: int) -> Ints:
+        """The gate's row, then block_a, block_b, ca, cb, m."""
+        high, low = self.pair >> 32, self.pair & (1 << 32) - 1
+        constants = np.full((2, len(high)), [[ca], [cb]], np.int64)
+        return np.concatenate([[gate[self.gate], high, low], constants, self.times])
+
+
+def _may_align(program: Program, term: Term) -> bool:
+    """Whether both operands read bytes, and there are enough products for a pair of blocks."""
+    return term.size >= _PER_ROW and all(_reads_bytes(program, o) for o in (term.a, term.b))
+
+
+def _reads_bytes(program: Program, operand: Operand) -> bool:
+    if not isinstance(operand, Read):
+        return False
+    tensor = program.tensors[operand.tensor]
+    return tensor.layout is not None and tensor.width == 1
+
+
+def _aligned_rows(a: Factors, b: Factors, shape: tuple[int, int]) -> _AlignedRows:
+    """The rows of those gates whose products are aligned; references are addresses of bytes."""
+    gates, window = shape
+    alike = (a.x - b.x) % BLOCK == 0
+    fits = np.broadcast_to(a.r.all(1) & b.r.all(1) & alike.all(1), gates)
+    chosen = np.flatnonzero(fits)
+    xa, xb = (np.broadcast_to(x, shape)[chosen] for x in (a.x, b.x))
+    gate, pair, row = _pairs((xa // BLOCK << 32 | xb // BLOCK).ravel(), window)
+    few = _PER_ROW * np.bincount(gate, minlength=len(chosen)) <= window
+    # Of the gates with few pairs: products by row and place in the block.
+    kept, of_few = few[gate], np.repeat(few, window)
+    place = (np.cumsum(kept) - 1)[row[of_few]] * BLOCK + xa.ravel()[of_few] % BLOCK
+    times = np.bincount(place, minlength=np.count_nonzero(kept) * BLOCK).reshape(-1, BLOCK).T
+    aligned = np.zeros(gates, bool)
+    aligned[chosen[few]] = True
+    return _AlignedRows(aligned, chosen[gate[kept]], pair[kept], times)
+
+
+def _pairs(pair: Ints, window: int) -> tuple[Ints, Ints, Ints]:
+    """The distinct pairs of each gate, ascending, and which of them each product has.
+
+    Args:
+        pair: of all products, `window` of them for each gate.
+        window: products of a gate.
+
+    Returns:
+        Gate and pair of each row, and the row of each product.
+    """
+    changes = np.ones(len(pair), bool)
+    np.not_equal(pair[1:], pair[:-1], out=changes[1:])
+    changes[::window] = True
+    starts = np.flatnonzero(changes)
+    order = np.lexsort((pair[starts], starts // window))
+    gate, distinct = starts[order] // window, pair[starts[order]]
+    fresh = np.ones(len(order), bool)
+    fresh[1:] = (gate[1:] != gate[:-1]) | (distinct[1:] != distinct[:-1])
+    row_of_run = np.empty(len(order), np.int64)
+    row_of_run[order] = np.cumsum(fresh) - 1
+    row = np.repeat(row_of_run, np.diff(starts, append=len(pair)))
+    return gate[fresh], distinct[fresh], row
+
+
+def _centre(operand: Operand) -> int:
+    return _CENTRE + (operand.zero if isinstance(operand, Read) else 0)
+
+
+def _unless(aligned: Mask) -> Mask | None:
+    return ~aligned[:, None] if aligned.any() else None
+
+
+def _both(a: Mask | None, b: Mask | None) -> Mask | None:
+    if a is None or b is None:
+        return b if a is None else a
+    return a & b
+
+
+def _count(part: _Products) -> Ints | int:
+    """Products of each gate."""
+    if part.where is None:
+        return part.shape[1]
+    counts: Ints = np.broadcast_to(part.where, part.shape).sum(1)
+    return counts
+
+
+def _place(part: _Products, start: Ints, laid: Ints) -> Ints | int:
+    """Write the products of each gate from `start` [G] on; how many there are."""
+    where = None if part.where is None else np.broadcast_to(part.where, part.shape)
+    if where is None:
+        place = (start[:, None] + np.arange(part.shape[1])).ravel()
+    else:
+        place = (start[:, None] + np.cumsum(where, axis=1) - 1)[where]
+    columns = (part.a.x, part.a.r, part.a.k, part.b.x, part.b.r, part.b.k)
+    for row, column in zip(laid, columns, strict=True):
+        values = np.broadcast_to(column, part.shape)
+        row[place] = values.ravel() if where is None else values[where]
+    return _count(part)
+
+
+def _stream_columns(rows: Ints, gate: Ints, slot: int) -> tuple[Ints, Ints, Ints]:
+    """link, slot and last of the rows of streams, [G, streams] rows each."""
+    slots = SLOTS * gate[:, None] + slot + np.arange(rows.shape[1])
+    last = np.zeros(int(rows.sum()), np.int64)
+    last[np.cumsum(rows)[rows.ravel() > 0] - 1] = 1
+    return 1 - last, np.repeat(slots.ravel(), rows.ravel()), last

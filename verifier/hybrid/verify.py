@@ -1,0 +1,265 @@
+"""The hybrid check: sections 7 to 12 of a verification (docs/hybrid.md section 7).
+
+Whatever the bytes are, only errors of `errors` come out, and the first failure is the one reported;
+an independent verifier in Rust reports the same code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+
+import numpy as np
+
+from .. import stark
+from ..errors import InsufficientSecurity, InvalidProof, JournalMismatch, UnsupportedReceipt
+from ..facts import facts_of
+from ..gates import Ints
+from ..journal import HYBRID
+from ..openings import Trees
+from ..policy import Expectations
+from ..poseidon2 import DIGEST, Elements
+from ..program.checked import Checked
+from ..program.types import Program
+from ..reader import RECEIPT_CODES, P, Reader
+from ..roots import digest_elements
+from ..sampling import Plan, make_plan, sample_seed
+from ..stark import params
+from ..steps import (
+    Facts,
+    Outputs,
+    Statement,
+    claimed_outputs,
+    compare_inputs,
+    hash_roots,
+    judge_statement,
+    to_caller,
+)
+from ..verified import HASH_BITS
+from .leaves import count_blocks
+from .requantise import judge_covered
+from .schedule import Claims, Schedule, derive
+from .segments import SEGMENT_COST, ItemList, cut, judge_count, segment_count
+
+REFERENCE = stark.Counts(
+    log_rows=20,
+    openings=4096,
+    constraints=4096,
+    lookups=1 << 28,
+    public_terms=0,
+    longest_tuple=49,
+)
+"""The shape that the number of queries is chosen for (docs/stark.md section 8)."""
+
+PROFILE_NAMES = ("standard", "small")
+
+_KEPT_WORDS = 1 << 26
+"""Words of schedules that are kept between their two uses; others are derived again."""
+
+
+def verify_hybrid(
+    receipt: bytes | bytearray | memoryview, expectations: Expectations
+) -> tuple[Facts, Outputs]:
+    """Judge a hybrid receipt.
+
+    Args:
+        receipt: its bytes.
+        expectations: what the caller means and demands.
+
+    Returns:
+        The facts that are shown (numbers, names, hexadecimal digests), and the outputs by port
+        name: float32 or int64, [items, ...] for a port with a batch axis, else [steps, ...].
+
+    Raises:
+        MalformedReceipt, UnsupportedReceipt, MalformedProgram, InvalidProgram: it cannot be judged.
+        VerificationFailed: it was judged and refused.
+        UsageError: the expected inputs do not fit the program, or the receipt is no bytes.
+    """
+    statement = judge_statement(receipt, expectations, (HYBRID,))  # 1. to 6.
+    return check_hybrid(statement, expectations)
+
+
+def check_hybrid(statement: Statement, expectations: Expectations) -> tuple[Facts, Outputs]:
+    """Sections 7 to 12 for a statement of mode hybrid; see `verify_hybrid`."""
+    journal, checked = statement.journal, statement.checked
+    program, digest = checked.program, hashlib.sha256(statement.sections.journal).digest()
+    plan = make_plan(statement.counts, sample_seed(statement.sections.journal))
+    trees = Trees(program, journal.steps)  # 7. Plan, head of the proof section, coverage.
+    reader = Reader(statement.sections.proof, RECEIPT_CODES)
+    head = _read_head(reader, digest, len(trees))
+    judge_covered(checked)
+    hash_roots(checked, journal, trees, head.roots)  # 8. Roots.
+    compare_inputs(program, journal, trees, head.roots, expectations)  # 9. Inputs, outputs.
+    outputs = claimed_outputs(program, journal)
+    _judge_outputs(program, outputs)
+    claims = Claims(head.roots, digest_elements(journal.prf_seed), outputs)
+    segments = _Segments(checked, plan, trees, claims, reader.remaining)
+    security = _judge_security(segments, head.profile, journal.bits, expectations)  # 10. Bits.
+    for number, schedule in enumerate(segments):  # 11. Segments.
+        used = stark.verify_stark(
+            statement.sections.proof[reader.position :],
+            context=_context(digest, head, number, len(segments)),
+            tables=tables_file(),
+            present=schedule.present(security.parameters.hiding_rows),
+            public_terms=schedule.terms,
+            parameters=security.parameters,
+        )
+        reader.take(used)
+    reader.end()  # 12. Nothing follows.
+    facts = facts_of(plan, statement.receipt_bytes) | {
+        "profile": PROFILE_NAMES[head.profile],
+        "segments": len(segments),
+        "stark_bits": math.floor(10 * security.proven_bits) / 10,
+        "headline_bits": security.headline_bits,
+    }
+    return facts, to_caller(program, journal, outputs)
+
+
+@lru_cache
+def tables_file() -> stark.TablesFile:
+    """The definitions of all tables, as they are installed with this package."""
+    return stark.read_tables(files(stark).joinpath("tables.bin").read_bytes())
+
+
+@dataclass(frozen=True)
+class _Head:
+    """The head of the proof section: the profile, and the roots of all trees [trees, 8]."""
+
+    profile: int
+    roots: Elements
+    digest: bytes
+
+
+def _read_head(reader: Reader, journal: bytes, trees: int) -> _Head:
+    """7. The head, whose first field names the statement that the proof is for."""
+    answered = bytes(reader.take(len(journal)))
+    if answered != journal:
+        raise JournalMismatch(
+            "the proof was made for another statement",
+            code="verify.journal-mismatch",
+            expected=journal.hex(),
+            received=answered.hex(),
+        )
+    profile = reader.u8()
+    if profile not in params.PROFILES:
+        raise reader.bad("an unknown profile", expected="0 or 1", received=profile)
+    data = reader.take(4 * DIGEST * trees)
+    roots = np.frombuffer(data, "<u4").astype(np.uint64).reshape(trees, DIGEST)
+    if int(roots.max()) >= P:
+        raise reader.bad("an element of a root is not below p", f"below {P}", int(roots.max()))
+    return _Head(profile, roots, hashlib.sha256(data).digest())
+
+
+def _judge_outputs(program: Program, outputs: Mapping[int, Ints]) -> None:
+    """9. The statement's outputs lie in their declared ranges, step by step, port by port."""
+    failures = []
+    for place, port in enumerate(program.outputs):
+        tensor = program.tensors[port.tensor]
+        values = outputs[port.tensor].reshape(len(outputs[port.tensor]), -1)
+        outside = (values.min(1) < tensor.lo) | (values.max(1) > tensor.hi)
+        failures += [(int(step), place) for step in np.flatnonzero(outside)[:1]]
+    if failures:
+        step, place = min(failures)
+        port = program.outputs[place]
+        tensor = program.tensors[port.tensor]
+        raise InvalidProof(
+            f"output {port.name} is out of its range in step {step}",
+            code="verify.range",
+            expected=f"[{tensor.lo}, {tensor.hi}]",
+        )
+
+
+class _Segments:
+    """The segments of a receipt: their number, and in order their schedules."""
+
+    def __init__(
+        self, checked: Checked, plan: Plan, trees: Trees, claims: Claims, room: int
+    ) -> None:
+        """`room` bytes hold their proofs.
+
+        Raises:
+            UnsupportedReceipt: `verify.too-large`.
+            MalformedReceipt: `receipt.truncated`.
+        """
+        self._checked, self._trees, self._claims = checked, trees, claims
+        self._items = ItemList(plan, trees)
+        judge_count(-(-self._items.cost // SEGMENT_COST), room)
+        count = segment_count(self._items, count_blocks(self._items, trees, room))
+        judge_count(count, room)
+        self._bounds = cut(self._items, count)
+        self._kept: dict[int, Schedule] = {}
+        self._kept_words = 0
+
+    def __len__(self) -> int:
+        return len(self._bounds) - 1
+
+    def __iter__(self) -> Iterator[Schedule]:
+        for number in range(len(self)):
+            yield self._kept.get(number) or self._derive(number)
+
+    def _derive(self, number: int) -> Schedule:
+        items = self._items.between(*self._bounds[number : number + 2])
+        schedule = derive(self._checked, self._trees, items, self._claims)
+        size = sum(words.size for words in schedule.words.values())
+        if self._kept_words + size <= _KEPT_WORDS:
+            self._kept[number] = schedule
+            self._kept_words += size
+        return schedule
+
+
+@dataclass(frozen=True)
+class _Security:
+    parameters: stark.Parameters
+    proven_bits: float
+    headline_bits: int
+
+
+def _judge_security(
+    segments: _Segments, profile: int, bits: int, expectations: Expectations
+) -> _Security:
+    """10. What the proofs show at the size that they have, and what is left of λ with it."""
+    count = len(segments)
+    parameters = stark.choose(profile, REFERENCE, count)
+    proven = min(_proven_bits(schedule, parameters) for schedule in segments)
+    target = params.TARGET + (count - 1).bit_length()
+    if proven < target:
+        raise InsufficientSecurity(
+            "the proofs show too few bits at their size",
+            code="security.insufficient",
+            expected=f"at least {target}",
+            received=f"{proven:.1f}",
+        )
+    headline = math.floor(min(bits, proven - math.log2(count), HASH_BITS))
+    if headline < expectations.policy.min_bits:
+        raise InsufficientSecurity(
+            "fewer bits than the policy demands",
+            code="policy.bits",
+            expected=f"at least {expectations.policy.min_bits}",
+            received=headline,
+        )
+    return _Security(parameters, proven, headline)
+
+
+def _proven_bits(schedule: Schedule, parameters: stark.Parameters) -> float:
+    present = schedule.present(parameters.hiding_rows)
+    counts = stark.Statement(tables_file(), present, parameters).counts(schedule.terms)
+    lookups = counts.lookups + counts.public_terms
+    if lookups >= P:
+        raise UnsupportedReceipt(
+            "the tables of a segment have too many lookups: multiplicities could wrap",
+            code="verify.too-large",
+            expected=f"below {P}",
+            received=lookups,
+        )
+    return stark.proven(parameters, counts).proven_bits
+
+
+def _context(journal: bytes, head: _Head, number: int, segments: int) -> bytes:
+    """What the proof of a segment is bound to."""
+    ends = number.to_bytes(4, "little") + segments.to_bytes(4, "little")
+    data = b"zktally hybrid v1\0" + journal + head.digest + bytes([head.profile]) + ends
+    return hashlib.sha256(data).digest()
