@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,12 +22,12 @@ from ..circuits.model import CompiledModel
 from ..hybrid.chain import initial_state
 from ..prover import Claims, FastRun
 from ..verifier.inputs import quantise
+from .cells import Row, formats, in_fresh_process, text_table
 from .machine import describe, peak_memory
 from .models import BENCH_MODELS, calibration
 from .timing import timed
 
-Row = dict[str, Any]
-COLUMNS = (
+COLUMNS = formats(
     ("model", "{}", "model"),
     ("batch", "{}", "batch"),
     ("steps", "{}", "steps"),
@@ -73,11 +72,7 @@ def run_cell(model: str, batch: int, steps: int, args: argparse.Namespace) -> Ro
         "repeat": args.repeat,
         "threads": args.threads,
     }
-    command = [sys.executable, "-m", "zktally.bench.fast", json.dumps(cell)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"cell {cell} failed:\n{done.stderr}")
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    return in_fresh_process("zktally.bench.fast", cell)
 
 
 def measure(cell: Row) -> Row:
@@ -150,13 +145,7 @@ def verify_times(receipt: bytes, program: CompiledModel, repeat: int) -> Row:
 
 def table(rows: list[Row]) -> str:
     """The rows for people."""
-    cells = [[head for _, _, head in COLUMNS]]
-    cells += [[form.format(row[key]) for key, form, _ in COLUMNS] for row in rows]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(COLUMNS))]
-    return "\n".join(
-        "  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True))
-        for line in cells
-    )
+    return text_table(COLUMNS, rows)
 
 
 if __name__ == "__main__":

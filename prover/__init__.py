@@ -1,6 +1,6 @@
 """Execute, commit, prove: from a compiled model and inputs to the bytes of a receipt."""
 
-from .claims import Claims, InputVisibility, usual_bits
+from .claims import Claims, InputVisibility, usual_bits, usual_visibility
 from .hybrid import prove_in, prove_job, wrapping_job
 from .progress import Progress, silent
 from .run import FastRun
@@ -18,5 +18,6 @@ __all__ = [
     "prove_job",
     "silent",
     "usual_bits",
+    "usual_visibility",
     "wrapping_job",
 ]

@@ -31,6 +31,11 @@ def usual_bits(mode: str) -> int:
     return USUAL_BITS[mode]
 
 
+def usual_visibility(mode: str) -> InputVisibility:
+    """Visibility of the inputs where the caller names none: a hybrid receipt hides what it can."""
+    return "private" if mode == "hybrid" else "checkable"
+
+
 @dataclass(frozen=True)
 class Claims:
     """The claims of a receipt.

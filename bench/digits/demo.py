@@ -129,7 +129,9 @@ def main() -> int:
         f"image, private weights, model id {program.model_id.hex()[:16]}…, {seconds:.2f} s"
     )
 
-    hybrid, seconds = timed(lambda: zktally.prove(program, images, delta=DELTA))
+    hybrid, seconds = timed(
+        lambda: zktally.prove(program, images, delta=DELTA, visibility="checkable")
+    )
     hybrid.save(FOLDER / "digits.receipt", force=True)
     print(
         f"proved    {len(images)} held-out images in {hybrid.journal.steps} steps in zero "

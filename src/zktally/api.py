@@ -24,6 +24,7 @@ from .prover import (
     prove_job,
     silent,
     usual_bits,
+    usual_visibility,
     wrapping_job,
 )
 from .verifier.errors import ProveError, UsageError
@@ -135,7 +136,7 @@ def prove(
     small: bool = False,
     work: str | Path | None = None,
     reveal: bool = False,
-    visibility: InputVisibility = "checkable",
+    visibility: InputVisibility | None = None,
     audience: str | None = None,
     nonce: bytes | None = None,
     state: Mapping[str, np.ndarray] | None = None,
@@ -160,7 +161,8 @@ def prove(
             interrupted, and other processes can help. It holds secrets until the receipt is made.
         reveal: agree that a fast receipt opens weights in the clear; needed there unless the model
             is public.
-        visibility: of the inputs: "private", "checkable" or "public".
+        visibility: of the inputs: "private" (usual in hybrid), "checkable" (usual in fast: holders
+            of the inputs can recompute their root, and anyone can test a guess) or "public".
         audience: bind the receipt to a verifier.
         nonce: bind the receipt to a verifier's challenge.
         state: initial state by tensor name, for programs with state.
@@ -176,6 +178,7 @@ def prove(
     """
     usual = usual_bits(mode)
     bits = usual if bits is None else bits
+    visibility = visibility or usual_visibility(mode)
     claims = Claims(delta, delta_step, bits, exact, visibility, audience, nonce)
     progress = progress or silent
     if mode == "hybrid":

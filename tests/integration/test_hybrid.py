@@ -79,14 +79,14 @@ def made(name: str = "dense", weights: int | None = None, seed: int = 0, **claim
 
 @pytest.fixture(scope="module")
 def first() -> Made:
-    return made()
+    return made(visibility="checkable")
 
 
 @pytest.fixture(scope="module")
 def second(first: Made) -> Made:
     """The same model on other inputs."""
     inputs = inputs_of(first.model, 2, 1)
-    return Made(first.model, inputs, api.prove(first.model, inputs))
+    return Made(first.model, inputs, api.prove(first.model, inputs, visibility="checkable"))
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +160,9 @@ def test_a_private_model_is_proven_without_revealing_it(
     zktally: Zktally, project: Project, first: Made, tmp_path: Path
 ) -> None:
     receipt = tmp_path / "run.receipt"
-    done = zktally("prove", project.model, "--input", project.inputs, "-o", receipt)
+    done = zktally(
+        "prove", project.model, "--input", project.inputs, "--inputs", "checkable", "-o", receipt
+    )
     assert done.code == 0, done.err
     for word in ("2 steps", "samples", "segment", "memory"):
         assert word in done.err

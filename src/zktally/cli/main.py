@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from .. import __version__
 from ..verifier.cli import print_error, printable
@@ -66,6 +67,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _left_behind(args: argparse.Namespace) -> str:
     work = getattr(args, "work", None)
-    if work is None:
+    if work is None or not (Path(work) / "job").exists():
         return "nothing was written"
     return f"what is finished is kept, with secrets: zktally resume {work} -o RECEIPT goes on"

@@ -45,9 +45,9 @@ def add_to(verbs: Any) -> None:
     verb.add_argument(
         "--inputs",
         choices=("private", "checkable", "public"),
-        default="checkable",
         dest="visibility",
-        help="root only; root that holders of the input can recompute; or the values themselves",
+        help="root only (usual in hybrid); root that holders of the input can recompute (usual in "
+        "fast); or the values themselves",
     )
     verb.add_argument("--state", metavar="NPZ", help="initial state by tensor name")
     verb.add_argument("--audience", help="who the receipt is for")
