@@ -38,6 +38,7 @@ nightly: $(READY)
 
 bench: $(READY)
 	$(BIN)/zktally bench fast
+	$(BIN)/zktally bench hybrid
 
 verifier:
 	$(PYTHON) -m pip wheel --no-deps --wheel-dir dist ./verifier

@@ -6,9 +6,12 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 Row = dict[str, Any]
+Column = tuple[str, Callable[[Row], str]]
+"""A column of a table: its head, and what it says about a row."""
 
 
 def in_fresh_process(module: str, cell: Row) -> Row:
@@ -20,23 +23,35 @@ def in_fresh_process(module: str, cell: Row) -> Row:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def formats(*columns: tuple[str, str, str]) -> list[tuple[str, Callable[[Row], str]]]:
+def formats(*columns: tuple[str, str, str]) -> list[Column]:
     """Columns that print one key each, from (key, format, head)."""
-    return [(head, lambda row, k=key, f=form: f.format(row[k])) for key, form, head in columns]
+    return [(head, partial(_format, key, form)) for key, form, head in columns]
 
 
-def text_table(columns: Sequence[tuple[str, Callable[[Row], str]]], rows: Sequence[Row]) -> str:
-    """Rows for people; a column is its head and what it says about a row."""
-    cells = [[head for head, _ in columns], *([say(row) for _, say in columns] for row in rows)]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+def _format(key: str, form: str, row: Row) -> str:
+    return form.format(row[key])
+
+
+def text_table(columns: Sequence[Column], rows: Sequence[Row]) -> str:
+    """Rows for people."""
+    lines = _cells(columns, rows)
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
     return "\n".join(
         "  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True))
-        for line in cells
+        for line in lines
     )
 
 
-def markdown_table(columns: Sequence[tuple[str, Callable[[Row], str]]], rows: Sequence[Row]) -> str:
-    """The same as a table in Markdown."""
-    lines = [[head for head, _ in columns], ["---"] * len(columns)]
-    lines += [[say(row) for _, say in columns] for row in rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+def markdown_table(columns: Sequence[Column], rows: Sequence[Row]) -> str:
+    """Rows for the documentation."""
+    head, *lines = _cells(columns, rows)
+    rule = "|" + "---|" * len(columns)
+    return "\n".join([_bars(head), rule, *map(_bars, lines)])
+
+
+def _cells(columns: Sequence[Column], rows: Sequence[Row]) -> list[list[str]]:
+    return [[head for head, _ in columns], *([say(row) for _, say in columns] for row in rows)]
+
+
+def _bars(line: Sequence[str]) -> str:
+    return f"| {' | '.join(line)} |"

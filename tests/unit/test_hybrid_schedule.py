@@ -201,7 +201,8 @@ def test_items_and_their_costs(proved, monkeypatch):
     costs, own = [], found.checked.weights.own
     for c, op in enumerate(program.ops):
         size = 7 if op.name == "gather" else own[c]
-        costs += [64 + 2 * size] * found.plan.gates_of(c)
+        factor = 2 if type(op).__name__ == "Dot" else 16
+        costs += [64 + factor * size] * found.plan.gates_of(c)
     for step in range(3):
         for port in program.outputs:
             packed = prover.trees[step, port.tensor].packed

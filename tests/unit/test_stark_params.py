@@ -10,6 +10,7 @@ import pytest
 import stark_reference as reference
 
 from zktally.verifier.errors import InsufficientSecurity, UnsupportedReceipt
+from zktally.verifier.hybrid.verify import REFERENCE
 from zktally.verifier.reader import P
 from zktally.verifier.stark import (
     Counts,
@@ -42,7 +43,7 @@ def least_bits(m, b, queries, counts):
     size = (m + 0.5) / rho**0.5
     total = counts.lookups + counts.public_terms
     return min(
-        -queries * log2(alpha) + 16,
+        -queries * log2(alpha) + 20,
         -log2(epsilon * counts.openings) + 16,
         -log2(epsilon * 8) + 12,
         -log2(size * counts.constraints / P**5),
@@ -63,13 +64,14 @@ def test_the_best_proximity_parameter(profile, log_rows):
 
 
 def test_figures_of_the_profiles():
-    standard, small = choose(0, COUNTS), choose(1, COUNTS)
-    assert (standard.queries, small.queries) == (88, 59)
-    assert standard.hiding_rows == 192
+    """One segment at the reference shape: the number of queries depends on nothing else."""
+    standard, small = choose(0, REFERENCE), choose(1, REFERENCE)
+    assert (standard.queries, small.queries) == (84, 56)
+    assert standard.hiding_rows == 184
     for parameters in (standard, small):
-        assert proven(parameters, COUNTS).proven_bits >= 100
+        assert proven(parameters, REFERENCE).proven_bits >= 100
         fewer = replace(parameters, queries=parameters.queries - 1)
-        assert proven(fewer, COUNTS).proven_bits < 100
+        assert proven(fewer, REFERENCE).proven_bits < 100
 
 
 def test_more_segments_need_more_bits():

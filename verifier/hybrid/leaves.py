@@ -156,7 +156,11 @@ def _keys(trees: Trees, read: Read, window: tuple[int, ...], run: GateRun) -> In
     at = points(trees.program.ops[run.op].space, window, run.gates)
     offsets, inside = locate_read(read, at)
     keys, _ = leaf_keys(trees, read.tensor, run.steps, offsets)
-    flat = keys.ravel() if inside is None else np.broadcast_to(keys, inside.shape)[inside]
+    if inside is None:
+        flat = keys.ravel()
+    else:
+        keys, inside = np.broadcast_arrays(keys, inside)
+        flat = keys[inside]
     return distinct(flat[_run_starts(flat)])
 
 

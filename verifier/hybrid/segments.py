@@ -14,7 +14,7 @@ from ..gates import Ints
 from ..layout import leaf_count, leaf_starts
 from ..openings import Trees, layout_of
 from ..program.operands import products
-from ..program.types import Gather, Op, Tensor, gates
+from ..program.types import Dot, Gather, Op, Tensor, gates
 from ..sampling import Plan
 
 ITEM_COST = 64
@@ -68,7 +68,7 @@ class ItemList:
         self._plan, self._program = plan, trees.program
         self._steps = trees.steps
         self._counts = [plan.gates_of(c) for c in range(len(self._program.ops))]
-        self._costs = [ITEM_COST + 2 * _own(op) for op in self._program.ops]
+        self._costs = [ITEM_COST + _factor(op) * _own(op) for op in self._program.ops]
         self._ports = [self._program.tensors[port.tensor] for port in self._program.outputs]
         self._numbers = np.array([port.tensor for port in self._program.outputs], np.int64)
         self._leaves = [leaf_count(layout_of(t), t.shape) for t in self._ports]
@@ -153,6 +153,14 @@ def judge_count(segments: int, room: int) -> None:
         UnsupportedReceipt: `verify.too-large`.
         MalformedReceipt: `receipt.truncated`, `room` bytes cannot hold their proofs.
     """
+    least = min(segments, MAX_SEGMENTS + 1) * LEAST_PROOF
+    if least > room:
+        raise MalformedReceipt(
+            "the proof is shorter than the proofs of its segments",
+            code="receipt.truncated",
+            expected=f"at least {least} bytes",
+            received=f"{room} bytes",
+        )
     if segments > MAX_SEGMENTS:
         raise UnsupportedReceipt(
             "too many segments to check",
@@ -161,13 +169,11 @@ def judge_count(segments: int, room: int) -> None:
             received=segments,
             hint="a receipt with a larger δ, fewer bits or fewer exact ops is cheaper to check",
         )
-    if segments * LEAST_PROOF > room:
-        raise MalformedReceipt(
-            "the proof is shorter than the proofs of its segments",
-            code="receipt.truncated",
-            expected=f"at least {segments * LEAST_PROOF} bytes",
-            received=f"{room} bytes",
-        )
+
+
+def _factor(op: Op) -> int:
+    """What a product costs: most of a row where only one stands in it."""
+    return 2 if isinstance(op, Dot) else 16
 
 
 def _own(op: Op) -> int:

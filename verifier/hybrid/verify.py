@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
+from itertools import pairwise
 
 import numpy as np
 
@@ -57,9 +58,6 @@ REFERENCE = stark.Counts(
 
 PROFILE_NAMES = ("standard", "small")
 
-_KEPT_WORDS = 1 << 26
-"""Words of schedules that are kept between their two uses; others are derived again."""
-
 
 def verify_hybrid(
     receipt: bytes | bytearray | memoryview, expectations: Expectations
@@ -98,23 +96,27 @@ def check_hybrid(statement: Statement, expectations: Expectations) -> tuple[Fact
     _judge_outputs(program, outputs)
     claims = Claims(head.roots, digest_elements(journal.prf_seed), outputs)
     segments = _Segments(checked, plan, trees, claims, reader.remaining)
-    security = _judge_security(segments, head.profile, journal.bits, expectations)  # 10. Bits.
+    parameters = stark.choose(head.profile, REFERENCE, len(segments))
+    _judge_bits(journal.bits, len(segments), expectations)  # 10. Bits.
+    proven_bits = math.inf
     for number, schedule in enumerate(segments):  # 11. Segments.
+        present = schedule.present(parameters.hiding_rows)
+        proven_bits = min(proven_bits, _proven_bits(schedule, present, parameters, len(segments)))
         used = stark.verify_stark(
             statement.sections.proof[reader.position :],
             context=_context(digest, head, number, len(segments)),
             tables=tables_file(),
-            present=schedule.present(security.parameters.hiding_rows),
+            present=present,
             public_terms=schedule.terms,
-            parameters=security.parameters,
+            parameters=parameters,
         )
         reader.take(used)
     reader.end()  # 12. Nothing follows.
     facts = facts_of(plan, statement.receipt_bytes) | {
         "profile": PROFILE_NAMES[head.profile],
         "segments": len(segments),
-        "stark_bits": math.floor(10 * security.proven_bits) / 10,
-        "headline_bits": security.headline_bits,
+        "stark_bits": math.floor(10 * proven_bits) / 10,
+        "headline_bits": _headline(journal.bits, proven_bits, len(segments)),
     }
     return facts, to_caller(program, journal, outputs)
 
@@ -191,49 +193,29 @@ class _Segments:
         count = segment_count(self._items, count_blocks(self._items, trees, room))
         judge_count(count, room)
         self._bounds = cut(self._items, count)
-        self._kept: dict[int, Schedule] = {}
-        self._kept_words = 0
 
     def __len__(self) -> int:
         return len(self._bounds) - 1
 
     def __iter__(self) -> Iterator[Schedule]:
-        for number in range(len(self)):
-            yield self._kept.get(number) or self._derive(number)
-
-    def _derive(self, number: int) -> Schedule:
-        items = self._items.between(*self._bounds[number : number + 2])
-        schedule = derive(self._checked, self._trees, items, self._claims)
-        size = sum(words.size for words in schedule.words.values())
-        if self._kept_words + size <= _KEPT_WORDS:
-            self._kept[number] = schedule
-            self._kept_words += size
-        return schedule
+        for bounds in pairwise(self._bounds):
+            items = self._items.between(*bounds)
+            yield derive(self._checked, self._trees, items, self._claims)
 
 
-@dataclass(frozen=True)
-class _Security:
-    parameters: stark.Parameters
-    proven_bits: float
-    headline_bits: int
+def _target(segments: int) -> int:
+    """Proven bits that each of so many segments must reach."""
+    return params.TARGET + (segments - 1).bit_length()
 
 
-def _judge_security(
-    segments: _Segments, profile: int, bits: int, expectations: Expectations
-) -> _Security:
-    """10. What the proofs show at the size that they have, and what is left of λ with it."""
-    count = len(segments)
-    parameters = stark.choose(profile, REFERENCE, count)
-    proven = min(_proven_bits(schedule, parameters) for schedule in segments)
-    target = params.TARGET + (count - 1).bit_length()
-    if proven < target:
-        raise InsufficientSecurity(
-            "the proofs show too few bits at their size",
-            code="security.insufficient",
-            expected=f"at least {target}",
-            received=f"{proven:.1f}",
-        )
-    headline = math.floor(min(bits, proven - math.log2(count), HASH_BITS))
+def _headline(bits: int, proven_bits: float, segments: int) -> int:
+    """What is left of λ with the STARK of all segments and the hashes."""
+    return math.floor(min(bits, proven_bits - math.log2(segments), HASH_BITS))
+
+
+def _judge_bits(bits: int, segments: int, expectations: Expectations) -> None:
+    """10. What the parameters warrant, whatever the size of a segment."""
+    headline = _headline(bits, _target(segments), segments)
     if headline < expectations.policy.min_bits:
         raise InsufficientSecurity(
             "fewer bits than the policy demands",
@@ -241,11 +223,15 @@ def _judge_security(
             expected=f"at least {expectations.policy.min_bits}",
             received=headline,
         )
-    return _Security(parameters, proven, headline)
 
 
-def _proven_bits(schedule: Schedule, parameters: stark.Parameters) -> float:
-    present = schedule.present(parameters.hiding_rows)
+def _proven_bits(
+    schedule: Schedule,
+    present: Sequence[stark.PresentTable],
+    parameters: stark.Parameters,
+    segments: int,
+) -> float:
+    """The proven bits of a segment at its size."""
     counts = stark.Statement(tables_file(), present, parameters).counts(schedule.terms)
     lookups = counts.lookups + counts.public_terms
     if lookups >= P:
@@ -255,7 +241,15 @@ def _proven_bits(schedule: Schedule, parameters: stark.Parameters) -> float:
             expected=f"below {P}",
             received=lookups,
         )
-    return stark.proven(parameters, counts).proven_bits
+    proven = stark.proven(parameters, counts).proven_bits
+    if proven < _target(segments):
+        raise InsufficientSecurity(
+            "the proof of a segment shows too few bits at its size",
+            code="security.insufficient",
+            expected=f"at least {_target(segments)}",
+            received=f"{proven:.1f}",
+        )
+    return proven
 
 
 def _context(journal: bytes, head: _Head, number: int, segments: int) -> bytes:

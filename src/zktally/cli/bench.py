@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 def add_to(verbs: Any) -> None:
@@ -25,6 +28,7 @@ def add_to(verbs: Any) -> None:
     fast.add_argument("--threads", type=int, default=0, help="0: all cores")
     fast.add_argument("-o", "--output", help="file for the JSON lines")
     fast.set_defaults(run=run_fast)
+    _add_hybrid(suites)
     sampling = suites.add_parser(
         "sampling", help="adversaries with known wrong gates: caught at the formula's rates?"
     )
@@ -36,9 +40,51 @@ def add_to(verbs: Any) -> None:
     hashing.set_defaults(run=run_hash)
 
 
+def _add_hybrid(suites: Any) -> None:
+    hybrid = suites.add_parser(
+        "hybrid",
+        help="the hybrid mode: the STARK by phase, rows, bytes, memory, verify, growth",
+        description="JSON lines on stdout or in a file, tables and fitted exponents on stderr. "
+        "Without cells of your own: the sweep of docs/figures.md.",
+    )
+    hybrid.add_argument("--quick", action="store_true", help="a few small cells only")
+    hybrid.add_argument("--small", action="store_true", help="the small profile of the STARK")
+    hybrid.add_argument(
+        "--models",
+        type=_listed(str),
+        help="comma-separated: mlp, lenet5, cnn264k, dense4m, dense<width>; every one with all of:",
+    )
+    hybrid.add_argument("--steps", type=_listed(int), help="comma-separated (default: 1)")
+    hybrid.add_argument("--deltas", type=_listed(float), help="comma-separated (default: 0.05)")
+    hybrid.add_argument("--batches", type=_listed(int), help="comma-separated (default: 1)")
+    hybrid.add_argument(
+        "--repeat", type=int, default=3, help="runs of each timing; the median counts"
+    )
+    hybrid.add_argument("--threads", type=int, default=0, help="of the STARK; 0: all cores")
+    hybrid.add_argument("--rows", metavar="FILE", help="measure nothing: read these JSON lines")
+    hybrid.add_argument("--plot", metavar="DIR", help="plots as PNG (extra: plots)")
+    hybrid.add_argument(
+        "--markdown", action="store_true", help="the section of docs/figures.md on stdout"
+    )
+    hybrid.add_argument("-o", "--output", help="file for the JSON lines")
+    hybrid.set_defaults(run=run_hybrid)
+
+
+def _listed(of: Callable[[str], T]) -> Callable[[str], list[T]]:
+    """A comma-separated list on the command line."""
+    return lambda text: [of(part) for part in text.split(",")]
+
+
 def run_fast(args: argparse.Namespace) -> int:
     """Run the sweep."""
     from ..bench.fast import main
+
+    return main(args)
+
+
+def run_hybrid(args: argparse.Namespace) -> int:
+    """Run the sweep, or read its rows."""
+    from ..bench.hybrid import main
 
     return main(args)
 

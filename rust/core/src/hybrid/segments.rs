@@ -75,7 +75,7 @@ impl<'a> Segments<'a> {
                 let draws = &plan.draws[first..];
                 Gates::Drawn(&draws[..draws.partition_point(|draw| draw.op() == c)])
             };
-            Group::Gates { op: c, cost: ITEM_COST + 2 * size(op), gates }
+            Group::Gates { op: c, cost: ITEM_COST + factor(op) * size(op), gates }
         };
         let mut groups: Vec<Group> = program.ops.iter().enumerate().map(of_op).collect();
         groups.push(Group::Outputs(Outputs::new(prepared, steps as u64)));
@@ -140,6 +140,11 @@ fn bisect(end: u64, holds: impl Fn(u64) -> bool) -> u64 {
         }
     }
     lo
+}
+
+/// What a product costs: most of a row where only one stands in it.
+fn factor(op: &Op) -> u64 {
+    if matches!(op.kind, OpKind::Dot(_)) { 2 } else { 16 }
 }
 
 /// Products of a gate; for a gather the size of its axis.

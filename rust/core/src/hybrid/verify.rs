@@ -1,7 +1,5 @@
 //! The verifier of hybrid receipts, section by section as in docs/hybrid.md section 7.
 
-use rayon::prelude::*;
-
 use super::head::Head;
 use super::schedule::Schedule;
 use super::segments::{Limits, Segments, total_blocks};
@@ -12,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::fast::facts::{Facts, StarkFacts};
 use crate::fast::inputs::CallerInputs;
 use crate::fast::opened::first_outside;
+use crate::fast::openings::Prepared;
 use crate::fast::sampling::Plan;
 use crate::fast::verify::{
     Accepted, Expectations, Roots, Verified, check_inputs, check_roots, port_values,
@@ -27,6 +26,7 @@ const CODES: Codes = Codes {
 };
 /// No proof of a segment is shorter.
 const LEAST_BYTES: u64 = 1 << 13;
+const MAX_SEGMENTS: u64 = 1 << 10;
 
 /// Sections 7 to 12 of a hybrid receipt.
 ///
@@ -50,31 +50,33 @@ pub(crate) fn verify_hybrid(
     // 9. Inputs; outputs in their ranges.
     check_inputs(prepared, journal, &of_steps, inputs)?;
     check_outputs(accepted)?;
-    // 10. What the proofs show.
-    let schedules = schedules(accepted, &plan, &head, rest.len())?;
-    let parameters = Parameters::new(head.profile, schedules.len())?;
-    let statement = |segment: usize| Statement {
-        tables: &TABLES,
-        publics: &schedules[segment].tables,
-        terms: &schedules[segment].terms,
-        parameters: &parameters,
-        context: head.context(segment, schedules.len()),
-    };
-    let mut bits = f64::INFINITY;
-    for segment in 0..schedules.len() {
-        bits = bits.min(statement(segment).judge()?);
-    }
-    let stark = StarkFacts { profile: head.profile, segments: schedules.len() as u32, bits };
-    let headline = stark.headline(journal.lambda);
-    if headline < expect.min_bits {
+    // 10. Number of segments, and what the parameters warrant.
+    let segments = segments(prepared, &plan, steps, rest.len())?;
+    let count = segments.count() as usize;
+    let parameters = Parameters::new(head.profile, count)?;
+    let facts = |bits| StarkFacts { profile: head.profile, segments: count as u32, bits };
+    let warranted = facts(parameters.target).headline(journal.lambda);
+    if warranted < expect.min_bits {
         return Err(Error::new("policy.bits", "fewer bits than demanded")
             .expected(format!("at least {}", expect.min_bits))
-            .received(headline));
+            .received(warranted));
     }
     // 11. Segments.
     let mut reader = Reader::new(rest, CODES);
-    for segment in 0..schedules.len() {
-        stark_verify::verify(&statement(segment), &mut reader)?;
+    let mut bits = f64::INFINITY;
+    for segment in 0..count {
+        let root = |place, tensor| head.root(prepared, place, tensor);
+        let items = segments.items(segment as u64);
+        let hiding = parameters.hiding_rows;
+        let schedule = Schedule::new(prepared, &plan, journal, &items, root, hiding)?;
+        let statement = Statement {
+            tables: &TABLES,
+            publics: &schedule.tables,
+            terms: &schedule.terms,
+            parameters: &parameters,
+            context: head.context(segment, count),
+        };
+        bits = bits.min(stark_verify::verify(&statement, &mut reader)?);
     }
     // 12. Nothing follows.
     if reader.remaining() > 0 {
@@ -82,37 +84,45 @@ pub(crate) fn verify_hybrid(
             .received(reader.remaining()));
     }
     Ok(Verified {
-        facts: Facts::new(prepared, journal, &plan, Some(stark), receipt.len()),
+        facts: Facts::new(prepared, journal, &plan, Some(facts(bits)), receipt.len()),
         outputs: accepted.outputs(),
     })
 }
 
-/// The schedules of all segments.
-fn schedules(accepted: &Accepted, plan: &Plan, head: &Head, room: usize) -> Result<Vec<Schedule>> {
-    let Accepted { journal, prepared, .. } = accepted;
-    let steps = journal.steps as usize;
-    // What is opened is not in the proof, so its length bounds nothing but the number of segments.
-    let marks = prepared.marks(steps, plan, MARKED_BYTES)?;
-    let blocks = total_blocks(prepared, &marks);
-    drop(marks);
-    let segments = Segments::new(prepared, plan, steps, blocks, Limits::default());
-    if segments.count() * LEAST_BYTES > room as u64 {
-        return Err(Error::new("receipt.truncated", "the proof is shorter than its segments")
-            .expected(format!("{} segments", segments.count()))
-            .received(format!("{room} bytes")));
-    }
-    let hiding = Parameters::new(head.profile, segments.count() as usize)?.hiding_rows;
-    (0..segments.count())
-        .into_par_iter()
-        .map(|segment| {
-            let root = |place, tensor| head.root(prepared, place, tensor);
-            Schedule::new(prepared, plan, journal, &segments.items(segment), root, hiding)
-        })
-        .collect()
+/// The segments of a receipt whose proofs have so much room.
+fn segments<'a>(
+    prepared: &'a Prepared,
+    plan: &'a Plan,
+    steps: usize,
+    room: usize,
+) -> Result<Segments<'a>> {
+    let limits = Limits::default();
+    let of_blocks = |blocks| Segments::new(prepared, plan, steps, blocks, limits);
+    // By cost alone there are at least so many.
+    judge_count(of_blocks(0).count(), room)?;
+    // A leaf of n bytes with its salt has at least n/56 blocks, so more bytes are too many segments.
+    let most = MAX_SEGMENTS.min(room as u64 / LEAST_BYTES);
+    let marks = prepared.marks(steps, plan, (most + 1) * limits.blocks * 56);
+    let marks = marks.or_else(|_| judge_count(most + 1, room).map(|()| vec![]))?;
+    let segments = of_blocks(total_blocks(prepared, &marks));
+    judge_count(segments.count(), room)?;
+    Ok(segments)
 }
 
-/// Bytes of leaves that a verifier is ready to mark.
-const MARKED_BYTES: u64 = 1 << 32;
+fn judge_count(count: u64, room: usize) -> Result<()> {
+    let least = count.min(MAX_SEGMENTS + 1) * LEAST_BYTES;
+    if least > room as u64 {
+        return Err(Error::new("receipt.truncated", "the proof is shorter than its segments")
+            .expected(format!("at least {least} bytes"))
+            .received(room));
+    }
+    if count > MAX_SEGMENTS {
+        return Err(Error::new("verify.too-large", "too many segments")
+            .expected(format!("at most {MAX_SEGMENTS}"))
+            .received(count));
+    }
+    Ok(())
+}
 
 /// 9. Outputs lie in the declared ranges of their tensors.
 fn check_outputs(accepted: &Accepted) -> Result<()> {

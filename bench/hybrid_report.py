@@ -1,0 +1,214 @@
+"""Rows of `zktally bench hybrid` as tables, and how cost grows with size and with steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .cells import Column, Row, formats, markdown_table, text_table
+
+FAST_PHASES = ("execute", "commit", "open")
+PHASES = ("schedule", "witness", "commit", "lookups", "quotient", "opening", "rest")
+LEAST_POINTS = 3
+KINDS = ("fast", "hybrid")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Seconds ≈ `factor` · x^`exponent`, by least squares in logarithms."""
+
+    exponent: float
+    factor: float
+
+    @classmethod
+    def of(cls, x: Sequence[float], seconds: Sequence[float]) -> Fit:
+        """The line through these points."""
+        exponent, offset = np.polyfit(np.log(x), np.log(seconds), 1)
+        return cls(float(exponent), float(np.exp(offset)))
+
+    def __call__(self, x: float) -> float:
+        """Seconds at `x`."""
+        return float(self.factor * x**self.exponent)
+
+
+@dataclass(frozen=True)
+class Series:
+    """Rows that differ in one thing: what they share in words, ascending in `axis`."""
+
+    label: str
+    axis: str
+    rows: tuple[Row, ...]
+
+    @property
+    def x(self) -> list[float]:
+        """Where the rows lie."""
+        return [row[self.axis] for row in self.rows]
+
+    def seconds(self, kind: str) -> list[float]:
+        """What they took, fast or hybrid."""
+        return [row[kind] for row in self.rows]
+
+    def fit(self, kind: str) -> Fit:
+        """How that grows."""
+        return Fit.of(self.x, self.seconds(kind))
+
+
+def by_size(rows: Iterable[Row]) -> list[Series]:
+    """Dense networks of one depth, by all but their width."""
+    dense = [row for row in rows if row["model"].startswith("dense")]
+    return _series(
+        dense,
+        "parameters",
+        lambda row: (
+            f"dense, δ {percent(row)}, {_count(row['steps'], 'step')}, batch {row['batch']}, "
+            f"{row['profile']}"
+        ),
+    )
+
+
+def by_steps(rows: Iterable[Row]) -> list[Series]:
+    """Chains of one model, by all but their length."""
+    return _series(
+        rows,
+        "steps",
+        lambda row: f"{row['model']}, δ {percent(row)}, batch {row['batch']}, {row['profile']}",
+    )
+
+
+def _series(rows: Iterable[Row], axis: str, name: Callable[[Row], str]) -> list[Series]:
+    """All series with enough points for a fit, in order of appearance."""
+    groups: dict[str, dict[float, Row]] = {}
+    for row in rows:
+        groups.setdefault(name(row), {})[row[axis]] = row
+    return [
+        Series(label, axis, tuple(group[x] for x in sorted(group)))
+        for label, group in groups.items()
+        if len(group) >= LEAST_POINTS
+    ]
+
+
+def percent(row: Row) -> str:
+    """δ for people."""
+    return f"{100 * row['delta']:g} %"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def shares(row: Row) -> list[float]:
+    """Percentages of the hybrid part by phase."""
+    return [100 * row["split"][phase] / row["hybrid"] for phase in PHASES]
+
+
+def _split(row: Row) -> str:
+    return "/".join(f"{share:.0f}" for share in shares(row))
+
+
+def _fast_split(row: Row) -> str:
+    return "/".join(f"{1e3 * row[phase]:.1f}" for phase in FAST_PHASES)
+
+
+def _rows_used(row: Row) -> str:
+    return f"{row['rows_used'] / 1e3:,.0f}/{row['rows_height'] / 1e3:,.0f}"
+
+
+CELL = (
+    *formats(("model", "{}", "model"), ("parameters", "{:,}", "parameters")),
+    *formats(("batch", "{}", "batch"), ("steps", "{}", "steps")),
+    ("δ", percent),
+    *formats(("profile", "{}", "profile")),
+)
+COLUMNS: tuple[Column, ...] = (
+    *CELL,
+    ("fast ms", lambda row: f"{1e3 * row['fast']:.1f}"),
+    *formats(("hybrid", "{:.2f}", "hybrid s"), ("segments", "{}", "segments")),
+    ("krows used/height", _rows_used),
+    ("Mcells", lambda row: f"{row['cells'] / 1e6:,.1f}"),
+    ("peak MB", lambda row: f"{row['peak_bytes'] / 1e6:,.0f}"),
+    ("fast KB", lambda row: f"{row['fast_bytes'] / 1e3:,.0f}"),
+    ("hybrid KB", lambda row: f"{row['hybrid_bytes'] / 1e3:,.0f}"),
+    ("verify ms (Rust)", lambda row: f"{1e3 * row['verify_rust']:.0f}"),
+    ("(Python)", lambda row: f"{1e3 * row['verify_python']:,.0f}"),
+    *formats(("stark_bits", "{:.1f}", "proven bits")),
+)
+SPLIT_COLUMNS: tuple[Column, ...] = (
+    *CELL,
+    (f"fast ms: {'/'.join(FAST_PHASES)}", _fast_split),
+    (f"hybrid %: {'/'.join(PHASES)}", _split),
+)
+FIT_COLUMNS = formats(
+    ("label", "{}", "series"),
+    ("axis", "{}", "against"),
+    ("points", "{}", "points"),
+    ("fast", "{:.2f}", "fast exponent"),
+    ("hybrid", "{:.2f}", "hybrid exponent"),
+)
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows for people."""
+    return f"{text_table(COLUMNS, rows)}\n\n{text_table(SPLIT_COLUMNS, rows)}"
+
+
+def fits(rows: Sequence[Row]) -> list[Row]:
+    """Exponents of all series."""
+    return [
+        {"label": series.label, "axis": series.axis, "points": len(series.rows)}
+        | {kind: series.fit(kind).exponent for kind in KINDS}
+        for series in by_size(rows) + by_steps(rows)
+    ]
+
+
+def fits_text(rows: Sequence[Row]) -> str:
+    """The exponents for people."""
+    found = fits(rows)
+    if not found:
+        return f"no fits: fewer than {LEAST_POINTS} sizes or lengths"
+    return f"seconds ~ x^exponent:\n{text_table(FIT_COLUMNS, found)}"
+
+
+def machine_text(row: Row) -> str:
+    """The machine in words."""
+    machine = row["machine"]
+    return (
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, "
+        f"Python {machine['python']}"
+    )
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The section of docs/figures.md."""
+    return "\n\n".join(
+        [
+            "## Hybrid mode: `zktally bench hybrid` (λ = 100, private weights)\n" + _preface(rows),
+            markdown_table(COLUMNS, rows),
+            _LEGEND,
+            markdown_table(SPLIT_COLUMNS, rows),
+            _FITS,
+            markdown_table(FIT_COLUMNS, fits(rows)),
+        ]
+    )
+
+
+def _preface(rows: Sequence[Row]) -> str:
+    machines = dict.fromkeys(machine_text(row) for row in rows)
+    return (
+        f"{'; '.join(machines)}. Medians of up to 3 runs (of the STARK one where it takes 10 s or "
+        "more;\nPython verifier: one run). `dense1024` is `dense4m` of the table above; all dense "
+        "networks have four square layers."
+    )
+
+
+_LEGEND = (
+    "`fast` executes, commits and opens under the same claims; `hybrid` is the STARK on top: all "
+    "segments, each verified as it is made. krows: rows of all tables and segments,\nin use and as "
+    "padded; Mcells: committed field elements of main and lookup columns; peak: while the STARK is "
+    "made, the model in memory. Rust verifies on two threads."
+)
+_FITS = (
+    "Exponents by least squares in logarithms: seconds ~ parameters^e over the dense networks, and "
+    "seconds ~ steps^e."
+)

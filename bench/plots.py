@@ -1,0 +1,99 @@
+"""Plots of `zktally bench hybrid`: cost against size, cost against steps, split of the time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..verifier.errors import UsageError
+from .cells import Row
+from .hybrid_report import (
+    PHASES,
+    Series,
+    by_size,
+    by_steps,
+    machine_text,
+    percent,
+    shares,
+)
+
+_STYLES = {"fast": ("--", "o"), "hybrid": ("-", "s")}
+_NOTE = {"color": "0.35", "fontsize": 8}
+
+
+def new_figure(width: float, height: float) -> Any:
+    """An empty figure.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise UsageError(
+            "plots need matplotlib", hint='install it: pip install "zktally[plots]"'
+        ) from error
+    return Figure(figsize=(width, height), dpi=150, layout="constrained")
+
+
+def plot_all(rows: Sequence[Row], folder: Path) -> list[Path]:
+    """Write all plots that the rows suffice for; returns their files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    figures = {"split": split(rows)}
+    if series := by_size(rows):
+        figures["size"] = growth(series, "Cost against model size", "parameters", rows)
+    if series := by_steps(rows):
+        figures["steps"] = growth(series, "Cost against length of the chain", "steps", rows)
+    paths = []
+    for name, figure in figures.items():
+        paths.append(folder / f"hybrid-{name}.png")
+        figure.savefig(paths[-1])
+    return paths
+
+
+def growth(series: Sequence[Series], title: str, label: str, rows: Sequence[Row]) -> Any:
+    """Seconds of the fast and the hybrid part, with their fitted lines, both axes logarithmic."""
+    figure = new_figure(9, 6)
+    axes = figure.add_subplot()
+    for number, each in enumerate(series):
+        for kind, (line, marker) in _STYLES.items():
+            fit, x = each.fit(kind), np.array(each.x)
+            text = f"{kind}: {each.label}: exponent {fit.exponent:.2f}"
+            color = f"C{number % 10}"
+            axes.plot(x, each.seconds(kind), marker, color=color, markersize=5)
+            axes.plot(x, [fit(at) for at in x], line, color=color, label=text, linewidth=1.2)
+    axes.set(xscale="log", yscale="log", xlabel=label, ylabel="seconds", title=title)
+    axes.grid(True, which="major", alpha=0.3)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=7, frameon=False)
+    return _signed(figure, rows)
+
+
+def split(rows: Sequence[Row]) -> Any:
+    """Where the time of the hybrid part goes: one bar a row, in percent."""
+    figure = new_figure(10, 2.2 + 0.24 * len(rows))
+    axes = figure.add_subplot()
+    names = [_name(row) for row in rows]
+    parts = np.array([shares(row) for row in rows])
+    lefts = np.cumsum(parts, axis=1) - parts
+    for column, phase in enumerate(PHASES):
+        axes.barh(names, parts[:, column], left=lefts[:, column], label=phase, height=0.8)
+    for name, row in zip(names, rows, strict=True):
+        axes.text(101, name, f"{row['hybrid']:.2f} s", va="center", fontsize=8)
+    axes.invert_yaxis()
+    axes.tick_params(axis="y", labelsize=8)
+    axes.set(xlim=(0, 110), xlabel="% of the hybrid part", title="Time of the STARK by phase")
+    figure.legend(loc="outside lower center", ncols=len(PHASES), fontsize=8, frameon=False)
+    return _signed(figure, rows)
+
+
+def _name(row: Row) -> str:
+    return f"{row['model']}, {row['batch']} × {row['steps']}, δ {percent(row)}, {row['profile']}"
+
+
+def _signed(figure: Any, rows: Sequence[Row]) -> Any:
+    """With the machine and the parameters that all rows share."""
+    figure.suptitle(f"λ = 100, private weights; {machine_text(rows[0])}", **_NOTE)
+    return figure
