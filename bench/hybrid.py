@@ -96,13 +96,16 @@ def main(args: argparse.Namespace) -> int:
         from .plots import new_figure, plot_all
 
         new_figure(1, 1)  # refused before the work, not after
-    rows = _read(args.rows) if args.rows else _measure_all(chosen(args), args)
-    if args.markdown:
-        print(markdown(rows))
-    print(table(rows), fits_text(rows), sep="\n\n", file=sys.stderr)
-    if args.plot:
+    rows, failed = (_read(args.rows), 0) if args.rows else _measure_all(chosen(args), args)
+    if rows:
+        if args.markdown:
+            print(markdown(rows))
+        print(table(rows), fits_text(rows), sep="\n\n", file=sys.stderr)
+    if rows and args.plot:
         for path in plot_all(rows, Path(args.plot)):
             print(path, file=sys.stderr)
+    if failed:
+        raise RuntimeError(f"{failed} of {failed + len(rows)} cells failed")
     return 0
 
 
@@ -153,18 +156,23 @@ def _read(path: str) -> list[Row]:
         raise UsageError(f"{path} cannot be read as JSON lines: {error}") from error
 
 
-def _measure_all(cells: list[Cell], args: argparse.Namespace) -> list[Row]:
+def _measure_all(cells: list[Cell], args: argparse.Namespace) -> tuple[list[Row], int]:
+    """The rows of all cells, each written as soon as it is there; how many cells failed."""
     rows = []
     with _lines(args) as lines:
         for number, cell in enumerate(cells, start=1):
             print(f"[{number}/{len(cells)}] {cell} ...", end=" ", file=sys.stderr, flush=True)
             asked = cell._asdict() | {"repeat": args.repeat, "threads": args.threads}
-            row, seconds = timed(partial(in_fresh_process, __name__, asked))
+            try:
+                row, seconds = timed(partial(in_fresh_process, __name__, asked))
+            except RuntimeError as error:
+                print(error, file=sys.stderr)
+                continue
             print(f"hybrid {row['hybrid']:.1f} s, cell {seconds:.0f} s", file=sys.stderr)
             rows.append(row)
             if lines is not None:
                 print(json.dumps(row, sort_keys=True), file=lines, flush=True)
-    return rows
+    return rows, len(cells) - len(rows)
 
 
 @contextmanager

@@ -119,6 +119,21 @@ def test_rows_are_read_again(
     assert "hybrid exponent" in shown.err
 
 
+def test_a_cell_that_fails_does_not_stop_the_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def measured(_: str, asked: Row) -> Row:
+        if asked["model"] == "mlp":
+            raise RuntimeError("no")
+        return made_up("lenet5", 61_706)
+
+    monkeypatch.setattr(hybrid, "in_fresh_process", measured)
+    file = tmp_path / "rows.jsonl"
+    with pytest.raises(RuntimeError, match="1 of 2 cells"):
+        hybrid.main(options("--models", "mlp,lenet5", "-o", str(file)))
+    assert [json.loads(line)["model"] for line in file.read_text().splitlines()] == ["lenet5"]
+
+
 def test_rows_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text("{")
     with pytest.raises(UsageError):

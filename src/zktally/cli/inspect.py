@@ -184,6 +184,11 @@ FAST_HIDES = (
 HYBRID_HIDES = (
     "weights, inputs and activations, opened or not, but for what the statement publishes"
 )
+FAST_SHOWS = "the program with its constants and shapes, all outputs, the roots"
+HYBRID_SHOWS = (
+    "the statement, the program with its constants and tables, the salted roots of all trees, "
+    "which gates were sampled, the number of proofs and their sizes"
+)
 
 
 def stark_text(stark: dict[str, Any]) -> str:
@@ -195,7 +200,11 @@ def stark_text(stark: dict[str, Any]) -> str:
 def receipt_text(described: dict[str, Any]) -> str:
     """A receipt's claims in words."""
     sizes, stark = described["bytes"], described["stark"]
-    proof, hidden = ("openings", FAST_HIDES) if stark is None else (stark_text(stark), HYBRID_HIDES)
+    proof, hidden, shown = (
+        ("openings", FAST_HIDES, FAST_SHOWS)
+        if stark is None
+        else (stark_text(stark), HYBRID_HIDES, HYBRID_SHOWS)
+    )
     lines = [
         "UNVERIFIED: this is what the receipt claims; `zktally verify` judges it.",
         f"mode       {described['mode']}",
@@ -212,7 +221,7 @@ def receipt_text(described: dict[str, Any]) -> str:
         f"size       program {size(sizes['program'])}, statement {size(sizes['journal'])}, "
         f"{proof} {size(sizes['proof'])}",
         f"hidden     {hidden}",
-        "public     the program with its constants and shapes, all outputs, the roots",
+        f"public     {shown}",
         program_text(described["program"]),
     ]
     return "\n".join(lines)

@@ -2,6 +2,8 @@
 
 use p3_field::PrimeCharacteristicRing;
 
+use super::domain::weighted;
+use super::field::K;
 use super::grid::{Grid, MainTable, PublicTable};
 use super::rng::Stream;
 use crate::hash::Elem;
@@ -23,16 +25,35 @@ pub fn masks(tables: &[PublicTable], position: usize) -> Vec<(usize, usize, usiz
 /// The public columns of a table with the engine's two, on the rows in which any is not zero.
 pub fn publics(tables: &[PublicTable], position: usize) -> Grid {
     let table = &tables[position];
-    let masks = masks(tables, position);
     let mut grid = table.publics.clone();
-    let rows = grid.rows().max(masks.len());
-    grid.values.resize(rows * grid.width, Elem::ZERO);
-    for (row, of_table, k) in masks {
+    grid.values.resize(used_rows(tables, position) * grid.width, Elem::ZERO);
+    for (row, of_table, k) in masks(tables, position) {
         let row = grid.row_mut(row);
         row[0] = Elem::ONE;
-        row[1] = Elem::new((TAGS * tables[of_table].index + k) as u32);
+        row[1] = tag(tables, of_table, k);
     }
     grid
+}
+
+/// The public columns of a table, with the engine's two, at a point; `weights` are those of at least
+/// as many rows as any column needs.
+pub fn publics_at(tables: &[PublicTable], position: usize, weights: &[K]) -> Vec<K> {
+    let grid = &tables[position].publics;
+    let mut values = weighted(grid, &weights[..grid.rows()]);
+    for (row, of_table, k) in masks(tables, position) {
+        values[0] += weights[row];
+        values[1] += weights[row] * tag(tables, of_table, k);
+    }
+    values
+}
+
+/// Rows on which any public column of a table can be other than zero.
+pub fn used_rows(tables: &[PublicTable], position: usize) -> usize {
+    tables[position].publics.rows().max(masks(tables, position).len())
+}
+
+fn tag(tables: &[PublicTable], position: usize, k: usize) -> Elem {
+    Elem::new((TAGS * tables[position].index + k) as u32)
 }
 
 /// Uniform masks for every table but the last.

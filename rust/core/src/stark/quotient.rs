@@ -1,6 +1,8 @@
 //! The quotients of all heights (docs/stark.md section 4).
 
-use p3_field::{PackedValue, PrimeCharacteristicRing};
+use std::collections::HashMap;
+
+use p3_field::{PackedValue, PrimeCharacteristicRing, PrimeField32};
 use rayon::prelude::*;
 
 use super::domain::{Dft, Selectors, evaluate as evaluate_word, extend, interpolate};
@@ -26,9 +28,63 @@ pub struct Committed<'a> {
     pub terminal: K,
 }
 
+/// Public columns on the quotient's domain. Many are equal (masks, classes) or zero: each different
+/// one is extended once.
+struct Publics {
+    words: Grid,
+    /// Per column, where it stands in `words`; zero columns stand nowhere.
+    places: Vec<Option<usize>>,
+}
+
+impl Publics {
+    fn new(dft: &Dft, grid: &Grid, log_rows: usize) -> Self {
+        let mut kinds: HashMap<u64, Vec<usize>> = HashMap::new();
+        let (mut places, mut distinct) = (Vec::new(), Vec::new());
+        for (column, hash) in column_hashes(grid).into_iter().enumerate() {
+            if (0..grid.rows()).all(|row| grid.row(row)[column] == Elem::ZERO) {
+                places.push(None);
+                continue;
+            }
+            let equal = |&place: &usize| equal_columns(grid, distinct[place], column);
+            let of_hash = kinds.entry(hash).or_default();
+            let place = of_hash.iter().copied().find(|place| equal(place)).unwrap_or_else(|| {
+                of_hash.push(distinct.len());
+                distinct.len()
+            });
+            if place == distinct.len() {
+                distinct.push(column);
+            }
+            places.push(Some(place));
+        }
+        let width = distinct.len();
+        let mut values = Vec::with_capacity(width << log_rows);
+        for row in 0..grid.rows() {
+            let row = grid.row(row);
+            values.extend(distinct.iter().map(|&column| row[column]));
+        }
+        values.resize(width << log_rows, Elem::ZERO);
+        Self { words: extend(dft, Grid { width, values }, LOG_DEGREE), places }
+    }
+}
+
+fn column_hashes(grid: &Grid) -> Vec<u64> {
+    let mut hashes = vec![0u64; grid.width];
+    for row in grid.values.chunks_exact(grid.width) {
+        for (hash, value) in hashes.iter_mut().zip(row) {
+            let word = u64::from(value.as_canonical_u32()) + 1;
+            *hash = (hash.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        }
+    }
+    hashes
+}
+
+fn equal_columns(grid: &Grid, a: usize, b: usize) -> bool {
+    grid.values.chunks_exact(grid.width).all(|row| row[a] == row[b])
+}
+
 /// `LANES` rows of the quotient's domain.
 struct DomainRows<'a> {
-    publics: &'a Grid,
+    publics: &'a Publics,
     main: &'a Grid,
     selectors: &'a Selectors,
     start: usize,
@@ -37,7 +93,10 @@ struct DomainRows<'a> {
 
 impl Rows for DomainRows<'_> {
     fn public(&self, column: usize) -> Packed {
-        Packed::from_fn(|lane| self.publics.values[(self.start + lane) * self.publics.width + column])
+        let words = &self.publics.words;
+        self.publics.places[column].map_or(Packed::ZERO, |place| {
+            Packed::from_fn(|lane| words.values[(self.start + lane) * words.width + place])
+        })
     }
     fn main(&self, column: usize) -> Packed {
         Packed::from_fn(|lane| self.main.values[(self.start + lane) * self.main.width + column])
@@ -75,9 +134,7 @@ fn add_table(
     let air = statement.air(position);
     let log_rows = statement.publics[position].log_rows;
     let bits = log_rows + LOG_DEGREE;
-    let mut publics = committed.publics.clone();
-    publics.values.resize(publics.width << log_rows, Elem::ZERO);
-    let publics = extend(dft, publics, LOG_DEGREE);
+    let publics = Publics::new(dft, committed.publics, log_rows);
     let gammas: Vec<PackedK> = gammas.iter().map(|&g| PackedK::from(g)).collect();
     let groups = air.groups.len();
     let (aux, terminal) = (committed.auxiliary, PackedK::from(committed.terminal));

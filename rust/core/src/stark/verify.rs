@@ -4,7 +4,7 @@ use p3_field::{Field, PrimeCharacteristicRing};
 use rayon::prelude::*;
 
 use super::columns;
-use super::domain::{SelectorsAt, row_weights, weighted};
+use super::domain::{SelectorsAt, row_weights};
 use super::eval::{Buses, Point, evaluate_at, fraction};
 use super::field::{DIM, K, TWO_ADICITY, elem_of, from_coefficients, powers, reverse, root, shift};
 use super::fri::{self, Commitments};
@@ -209,9 +209,9 @@ fn table_constraints(
     selectors: &SelectorsAt,
 ) -> Vec<K> {
     let air = statement.air(t);
-    let publics = columns::publics(statement.publics, t);
-    let weights = row_weights(statement.publics[t].log_rows, publics.rows(), challenges.zeta);
-    let publics = weighted(&publics, &weights);
+    let used = columns::used_rows(statement.publics, t);
+    let weights = row_weights(statement.publics[t].log_rows, used, challenges.zeta);
+    let publics = columns::publics_at(statement.publics, t, &weights);
     let (mains, rest) = head.opened[t].split_at(air.mains);
     let (next, rest) = rest.split_at(air.next.len());
     let (fractions, sums) = rest.split_at(air.groups.len());

@@ -1,5 +1,6 @@
 //! Schedules and witnesses, against the constraints and buses of the tables.
 
+mod attacks;
 mod fixture;
 mod programs;
 mod proofs;

@@ -1,0 +1,8 @@
+//! Attacks on hybrid receipts: what a liar writes into a witness, a proof or a journal is refused.
+
+mod cells;
+mod judge;
+mod padding;
+mod smart;
+mod subjects;
+mod wraps;
