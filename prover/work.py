@@ -121,8 +121,11 @@ class Work:
         return Job.from_bytes(read_limited(self._job, MAX_RECEIPT + len(MAGIC) + 1))
 
     def receipt(self) -> bytes | None:
-        """The receipt, once it is finished."""
-        return read_limited(self._receipt, MAX_RECEIPT) if self._receipt.exists() else None
+        """The receipt, once it is finished; then nothing else is left in the folder."""
+        if not self._receipt.exists():
+            return None
+        self._clean()
+        return read_limited(self._receipt, MAX_RECEIPT)
 
     def done(self, segments: int) -> int:
         """How many of so many segments are finished."""
@@ -162,10 +165,14 @@ class Work:
                 raise
             return receipt_of_another
         write_atomically(self._receipt, receipt, force=True)
+        self._clean()
+        return receipt
+
+    def _clean(self) -> None:
+        """Remove everything but the receipt; also what a run that died at this point left."""
         for pattern in ("job", ".job.*", "segment-*", ".segment-*"):
             for file in self.folder.glob(pattern):
                 file.unlink(missing_ok=True)
-        return receipt
 
     def _finished(self, segment: int) -> bool:
         return self._receipt.exists() or self._segment(segment).exists()

@@ -20,6 +20,11 @@ from unittest.mock import patch
 import numpy as np
 
 from zktally.verifier import fast, journal, openings, reader, receipt, sampling, steps
+from zktally.verifier.hybrid import requantise, schedule, segments
+from zktally.verifier.hybrid import verify as hybrid
+from zktally.verifier.stark import constraints, fri, logup, params, proof, statement, transcript
+from zktally.verifier.stark import tree as stark_tree
+from zktally.verifier.stark import verify as engine
 
 FUNCTIONS = (
     receipt._limit,
@@ -48,10 +53,37 @@ FUNCTIONS = (
     steps._compare_published,
     fast._recompute_gates,
     fast._compare_outputs,
+    hybrid._read_head,
+    requantise.judge_covered,
+    requantise._judge_wide,
+    requantise._judge_limbs,
+    hybrid._judge_outputs,
+    segments.judge_count,
+    schedule._limit,
+    hybrid._judge_bits,
+    hybrid._proven_bits,
 )
-"""In the order of protocol.md section 6."""
+"""In the order of protocol.md section 6, then of hybrid.md section 7."""
 
-HELPERS = {"_same", "_judge_elements", "end", "_limit", "_outputs_exact", "_expected_statement"}
+ENGINE = (
+    params.choose,
+    statement.Statement._judge_sizes,
+    stark_tree._canonical,
+    proof._nonce,
+    engine._judge_point,
+    transcript.Transcript.pow,
+    logup.public_sum,
+    engine.verify_stark,
+    constraints.check_constraints,
+    engine._check_roots,
+    fri.check_queries,
+)
+"""Of one proof, in the order of stark.md."""
+
+HELPERS = {
+    "_same", "_judge_elements", "end", "_limit", "_outputs_exact", "_expected_statement", "demand",
+    "_judge_limbs",
+}  # fmt: skip
 
 
 def refusals(tree: ast.AST) -> list[ast.stmt]:
@@ -118,7 +150,7 @@ class _AnyValue(openings.OpenedValues):
 
 
 def _all_checks() -> Iterator[tuple[str, Callable[[], AbstractContextManager[object]]]]:
-    for function in FUNCTIONS:
+    for function in FUNCTIONS + ENGINE:
         label = f"{function.__module__.rsplit('.', 1)[1]}.{function.__qualname__}"
         for number in range(len(refusals(_parse(function)))):
             yield f"{label} {number}", partial(_without, function, number)

@@ -16,7 +16,7 @@ from unittest.mock import patch
 import numpy as np
 import programs
 from anatomy import join
-from forger import committed, receipt_of
+from forger import receipt_of
 
 import zktally as api
 from zktally.prover import Job, prove_job, wrapping_job
@@ -209,43 +209,38 @@ def _matrix() -> Program:
 
 @dataclass(frozen=True)
 class Long:
-    """A run of two segments: the job of its proof, and what a caller expects."""
+    """A run of two segments: its receipt, and what a caller expects."""
 
     job: Job
+    receipt: bytes
     expectations: Expectations
-
-    @classmethod
-    @cache
-    def of(cls, seed: int = 0) -> Long:
-        """Random inputs by this seed."""
-        program = _matrix()
-        rng = np.random.default_rng(1)
-        weights = {t: programs.random_array(program.tensors[t], rng) for t in (1,)}
-        model = api.assemble(program, weights)
-        inputs = np.random.default_rng(seed).integers(-128, 128, (1, 64, 2048))
-        fast = api.prove(model, inputs, "fast", bits=100, visibility="private", reveal=True)
-        policy = Policy(outputs_exact=True)
-        return cls(
-            wrapping_job(fast.data, STANDARD),
-            Expectations.of(model_id=model.model_id, policy=policy),
-        )
-
-    @cache  # noqa: B019
-    def receipt(self) -> bytes:
-        """Its receipt."""
-        return prove_job(self.job)
-
-    @cache  # noqa: B019
-    def _parts(self) -> Hybrid:
-        return dissect(self.receipt(), judged_segments(self.receipt(), self.expectations))
+    _parts: Hybrid
 
     @property
     def parts(self) -> Hybrid:
         """The receipt, taken apart."""
-        return copy.deepcopy(self._parts())
+        return copy.deepcopy(self._parts)
 
-    def __hash__(self) -> int:
-        return id(self)
+
+@cache
+def _long_job(seed: int) -> tuple[Job, Expectations]:
+    program = _matrix()
+    rng = np.random.default_rng(1)
+    model = api.assemble(program, {1: programs.random_array(program.tensors[1], rng)})
+    inputs = np.random.default_rng(seed).integers(-128, 128, (1, 64, 2048))
+    fast = api.prove(model, inputs, "fast", bits=100, visibility="private", reveal=True)
+    return wrapping_job(fast.data, STANDARD), Expectations.of(
+        model_id=model.model_id, policy=Policy()
+    )
+
+
+@cache
+def long(seed: int, again: int = 0) -> Long:
+    """The run on random inputs of this seed; `again` numbers proofs of the same statement."""
+    job, expectations = _long_job(seed)
+    receipt = prove_job(job)
+    parts = dissect(receipt, judged_segments(receipt, expectations))
+    return Long(job, receipt, expectations, parts)
 
 
 # The fields of the proof of a segment.
@@ -294,15 +289,3 @@ def fields_of(data: bytes, one: Judged) -> Iterator[tuple[str, int, int]]:
             yield field(f"{name} sibling {number}", ROOT)
     if at != one.length:
         raise AssertionError(f"{at} bytes of fields in a proof of {one.length}")
-
-
-def another_run(name: str) -> bytes:
-    """A fast receipt of the same model and claims on other inputs."""
-    import forged_chains
-
-    return forged_chains.another_run(name).receipt()
-
-
-def outputs_of(name: str) -> bytes:
-    """The outputs of an honest run."""
-    return committed(name).journal.outputs

@@ -7,12 +7,15 @@ entered here, with a forgery that only it refuses.
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from pathlib import Path
 
 import checks
 import forged_bytes  # noqa: F401  (registers its tamperings)
 import forged_chains  # noqa: F401
+import forged_hybrids  # noqa: F401
 import forged_models  # noqa: F401
 import forged_openings  # noqa: F401
+import forged_proofs
 import forged_statements  # noqa: F401
 import forger
 import judges
@@ -199,16 +202,120 @@ TABLE: dict[str, dict[str, str]] = {
         "journal: an output of a padded item": ACCEPTED,
         "two runs: outputs of the other one": ACCEPTED,
     },
+    # Hybrid receipts, 7. Head, coverage. What a proof is bound to is bound again by its context.
+    "verify._read_head 0": {
+        "hybrid: head: another digest": ACCEPTED,
+        "hybrid: head: the seed of the samples": ACCEPTED,
+        "hybrid: two runs: the proof of the other one": "verify.input-root",
+        "hybrid: another bits": "verify.stark",
+    },
+    "verify._read_head 1": {"hybrid: head: profile 2": CRASH},
+    "verify._read_head 2": {
+        # The roots hash to the same ones, but the context is that of other bytes.
+        "hybrid: head: written plus p: weight w": "verify.stark",
+        "hybrid: head: written plus p: next of step 2": "verify.stark",
+    },
+    "requantise.judge_covered 0": {
+        "hybrid: a program that they do not cover": CRASH,
+        "hybrid: a program that they do not cover, no proof": "receipt.truncated",
+    },
+    # 9. Outputs: their terms would not balance.
+    "verify._judge_outputs 0": {"hybrid: outputs out of their range": "verify.stark"},
+    # 10. Segments, bits.
+    "segments.judge_count 0": {
+        "hybrid: proof ends before the least proof": "receipt.truncated",
+        "hybrid: proof ends before the segments": "receipt.truncated",
+    },
+    "verify._judge_bits 0": {"hybrid: more bits than its proofs show": ACCEPTED},
 }
 """By check: tamperings that it refuses, and the verdict on them without it."""
 
+ALSO = {
+    "reader.Reader.end 0": {
+        "hybrid: a byte after the proof": ACCEPTED,
+        "hybrid: the proof twice": ACCEPTED,
+        "hybrid: segments: the first one repeated at the end": ACCEPTED,
+    },
+    "steps._identify 0": {
+        "hybrid: another program under the same statement": "receipt.non-canonical",
+    },
+    "steps._identify 1": {"hybrid: other weights, honestly proven": ACCEPTED},
+    "steps._obey 0": {
+        "hybrid: a caller who wants openings": ACCEPTED,
+        "hybrid: a caller who wants zero knowledge": ACCEPTED,
+    },
+    "steps._obey 1": {"hybrid: fewer bits than demanded": "policy.bits"},
+    "steps._obey 2": {"hybrid: a larger delta than demanded": ACCEPTED},
+    "steps._expected_statement 0": {"hybrid: replay to another audience": ACCEPTED},
+    "steps._expected_statement 1": {
+        "hybrid: chain: another first state, honestly proven": ACCEPTED,
+    },
+    "steps.hash_roots 0": {
+        "hybrid: head: two weights exchanged": "verify.stark",
+        "hybrid: weights of a better model": "verify.chain-root",
+    },
+    "steps.hash_roots 2": {
+        "hybrid: chain: another first state under the caller's": "verify.stark",
+    },
+    "steps.hash_roots 3": {"hybrid: chain: inputs repeated": "verify.chain-root"},
+    "steps.hash_roots 5": {"hybrid: chain: states repeated": "verify.stark"},
+    "steps.compare_inputs 1": {"hybrid: padding sold as an item": ACCEPTED},
+    "steps.compare_inputs 2": {"hybrid: inputs of another caller": ACCEPTED},
+    "steps._compare_published 1": {
+        "hybrid: two runs: inputs of the other one": "verify.stark",
+    },
+}
+"""The same of checks that both modes share, for hybrid receipts."""
+
+ENGINE = {
+    "tree._canonical 0": {"an element as itself plus p": ACCEPTED},
+    "proof._nonce 0": {"a nonce for no work": ACCEPTED},
+    "transcript.Transcript.pow 0": {"no work done": ACCEPTED},
+    "verify.verify_stark 0": {"a value that no table provides": ACCEPTED},
+    "constraints.check_constraints 0": {
+        "a witness that breaks a constraint": ACCEPTED,
+        "a witness that starts elsewhere": ACCEPTED,
+        "terminals of another balance": ACCEPTED,
+    },
+    "verify._check_roots 0": {"rows of another main tree": ACCEPTED},
+    "verify._check_roots 1": {"rows of another auxiliary tree": ACCEPTED},
+    "verify._check_roots 2": {"rows of another quotient tree": ACCEPTED},
+    "verify._check_roots 3": {"rows of another tree of a round": ACCEPTED},
+    "fri.check_queries 0": {"a fold of other codewords": ACCEPTED},
+    "fri.check_queries 1": {"opened values that no codeword has": ACCEPTED},
+}
+"""Of one proof: by check of the engine, lies that it refuses, and the verdict without it."""
+
+ELSEWHERE = {
+    # Tested with a statement or a program of its own, which needs no receipt.
+    "requantise.judge_covered 1": "test_hybrid_coverage",
+    "requantise.judge_covered 2": "test_hybrid_coverage",
+    "requantise._judge_wide 0": "test_hybrid_coverage",
+    "requantise._judge_wide 1": "test_hybrid_coverage",
+    "requantise._judge_limbs 0": "test_hybrid_coverage",
+    "requantise._judge_limbs 1": "test_hybrid_coverage",
+    "segments.judge_count 1": "test_hostile_sizes",
+    "schedule._limit 0": "test_hostile_sizes",
+    "verify._proven_bits 0": "test_hostile_sizes",
+    "verify._proven_bits 1": "test_hostile_sizes",
+    "params.choose 0": "test_stark_params",
+    "statement.Statement._judge_sizes 0": "test_stark_params",
+    "statement.Statement._judge_sizes 1": "test_stark_params",
+    "statement.Statement._judge_sizes 2": "test_stark_params",
+    "statement.Statement._judge_sizes 3": "test_stark_params",
+    # Challenges that no hash gives: chances below 2^-120.
+    "verify._judge_point 0": "test_stark_verify",
+    "logup.public_sum 0": "test_stark_verify",
+}
+"""Checks that no receipt of a size that a test proves can meet, and where they are tested."""
+
 SLOW = {"sampling._limit 0"}
-EARLIER = {"openings._expect_room 0"}
+EARLIER = {"openings._expect_room 0", "segments.judge_count 0", "steps._obey 1"}
 """Checks that only refuse earlier what the next one refuses with the same code."""
 
 
 def pairs():
-    for check, without in TABLE.items():
+    for check, without in [*TABLE.items(), *ALSO.items()]:
         marks = pytest.mark.nightly if check in SLOW else ()
         for name in without:
             yield pytest.param(check, name, marks=marks, id=f"{check}: {name}")
@@ -217,19 +324,39 @@ def pairs():
 @pytest.mark.parametrize(("check", "name"), list(pairs()))
 def test_without_the_check_the_verdict_is_another(check, name):
     receipt, expectations = ALL[name].case
-    expected = TABLE[check][name]
+    expected = {**TABLE.get(check, {}), **ALSO.get(check, {})}[name]
     assert expected != ALL[name].code or check in EARLIER
     with checks.WITHOUT[check]():
         if expected == CRASH:
-            with pytest.raises((ValueError, IndexError, KeyError)):
+            with pytest.raises((ValueError, IndexError, KeyError, TypeError)):
                 judges.python(receipt, expectations)
         else:
             assert judges.python(receipt, expectations) == expected
     assert judges.python(receipt, expectations) == ALL[name].code
 
 
+@pytest.mark.parametrize("name", forged_proofs.LIES)
+def test_a_lie_to_the_engine_is_refused(name):
+    code, make = forged_proofs.LIES[name]
+    assert make().verdict() == code
+
+
+@pytest.mark.parametrize(
+    ("check", "name"), [(c, name) for c, names in ENGINE.items() for name in names]
+)
+def test_without_the_check_the_engine_believes_a_lie(check, name):
+    lie = forged_proofs.LIES[name][1]()
+    with checks.WITHOUT[check]():
+        assert lie.verdict() == ENGINE[check][name]
+    assert lie.verdict() == forged_proofs.LIES[name][0]
+
+
 def test_every_check_stands_in_the_table():
-    assert TABLE.keys() == checks.WITHOUT.keys()
+    assert TABLE.keys() | ENGINE.keys() | ELSEWHERE.keys() == checks.WITHOUT.keys()
+    assert ALSO.keys() <= TABLE.keys()
+    tests = Path(__file__).parents[1]
+    for name in set(ELSEWHERE.values()):
+        assert list(tests.glob(f"*/{name}.py")) != [], name
 
 
 # The transcript: every field of the statement but the mode reaches the seed, and so the samples.

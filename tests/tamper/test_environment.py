@@ -21,13 +21,16 @@ def refuse(*_, **__):
 
 socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
 sys.path[:0] = {paths}
-import json, forger, judges
-import forged_chains, forged_models, forged_statements
+import hashlib, json, forger, hybrids, judges
+import forged_chains, forged_hybrids, forged_models, forged_statements
 from registry import ALL
 
 cases = [ALL[name].case for name in {names}]
 cases.append((forger.receipt_of("kinds"), forger.victim("kinds")))
-sys.stdout.write(json.dumps([judges.both(*case) for case in cases]))
+cases += [(hybrids.hybrid_of("dense", profile), forger.victim("dense")) for profile in (0, 1)]
+sys.stdout.write(json.dumps([
+    hashlib.sha256(hybrids.hybrid_of("dense")).hexdigest(), [judges.both(*case) for case in cases]
+]))
 """
 NAMES = [
     "one wrong gate of mixed in step 0",
@@ -35,12 +38,21 @@ NAMES = [
     "program: flag exact removed",
     "claims: fewer bits",
     "journal: another output best",
+    "hybrid: another bits, the proof names it",
+    "hybrid: two runs: the segments of the other one",
+    "hybrid: head: profile 0 called 1",
+    "hybrid: a proof of zeros",
+    "hybrid: a program that they do not cover",
+    "hybrid: more bits than its proofs show",
+    "hybrid: a fast receipt called hybrid",
 ]
 EXPECTED = [
     *([code, code] for code in (
-        "verify.gate", "verify.opening", "verify.program-mismatch", "policy.bits", "verify.outputs"
+        "verify.gate", "verify.opening", "verify.program-mismatch", "policy.bits", "verify.outputs",
+        "verify.stark", "verify.stark", "verify.stark", "verify.stark", "hybrid.unsupported",
+        "policy.bits", "verify.journal-mismatch",
     )),
-    ["accepted", "accepted"],
+    *([["accepted", "accepted"]] * 3),
 ]  # fmt: skip
 
 SWITCHES = (
@@ -69,6 +81,10 @@ ENVIRONMENTS = {
 }
 
 
+SEEN: list[str] = []
+"""Digests of hybrid receipts of one run: no environment makes masks that another one has made."""
+
+
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_verdicts_do_not_depend_on_the_environment(name, tmp_path):
     kept = {key: os.environ[key] for key in ("PATH", "HOME", "PYTHONPATH") if key in os.environ}
@@ -79,7 +95,10 @@ def test_verdicts_do_not_depend_on_the_environment(name, tmp_path):
         timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == EXPECTED
+    digest, verdicts = json.loads(done.stdout)
+    assert verdicts == EXPECTED
+    SEEN.append(digest)
+    assert len(SEEN) == len(set(SEEN))
     assert list(tmp_path.iterdir()) == []
 
 

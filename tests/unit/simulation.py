@@ -39,8 +39,8 @@ class Columns:
 
 
 NAMES = {
-    Table.SPONGE: "first n domain link uses last node data:16 class_:48 block",
-    Table.NODE: "on left has_left right has_right out",
+    Table.SPONGE: "first n domain link uses last node data:16 class_:48 block filling:16",
+    Table.NODE: "on left has_left right has_right out alone",
     Table.SPREAD: "on block uses:48",
     Table.WIDE: "on x three offset lo hi uses address",
     Table.ROW_DOT: "on block_a block_b ca cb m:48 link slot last",
@@ -55,8 +55,8 @@ NAMES = {
     Table.DIV: "on quotient two scale q_offset zero lo hi num:3 den:3 y",
     Table.NOISE: "on seed_block step domain block first_word uses:16",
     Table.BITS: "on word lo power sigma:4 uses address",
-    Table.ACT: "table x y",
-    Table.RANGE: "class_ x",
+    Table.ACT: "on table x y",
+    Table.RANGE: "on class_ x",
 }
 
 
@@ -160,6 +160,7 @@ class Simulation:
             else:
                 assert (row.n, row.domain) == (0, 0)
             assert row.data == (is_data + [0] * 16)[:16]
+            assert row.filling == [int(j >= len(elements)) for j in range(16)]
             self._block(row, filled, at)
             state[:16] = (elements + [0] * 16)[:16]
             elements, is_data, filled = elements[16:], is_data[16:], filled[48:]
@@ -191,6 +192,7 @@ class Simulation:
     def _seed_row(self, row):
         seed = self.proof.prf_seed.tolist()
         assert (row.first, row.last, row.n, row.data) == (1, 1, 8, [0] * 16)
+        assert row.filling == [0] * 8 + [1] * 8
         state = [*seed, *[0] * 8, 8, int(Domain.SEED), *[0] * 6]
         out = permute(np.array([state], np.uint64))[0, :8].tolist()
         self.digest[row.node] = tuple(out)
@@ -213,6 +215,7 @@ class Simulation:
                 else:
                     assert node == 0
                     pair.append(self.sibling(tree, level, 2 * position + side))
+            assert row.alone == (2 * position + 1 >= len(self.levels[tree][level]))
             left, right = (np.array([d], np.uint64) for d in pair)
             self.digest[row.out] = tuple(compress(left, right)[0].tolist())
             self.place[row.out] = (tree, level + 1, position)

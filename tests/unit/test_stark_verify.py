@@ -22,7 +22,10 @@ from zktally.verifier.stark import (
     TermGroup,
     verify_stark,
 )
+from zktally.verifier.stark.field import SHIFT, K, root_of_unity
 from zktally.verifier.stark.fri import plan_rounds
+from zktally.verifier.stark.logup import public_sum
+from zktally.verifier.stark.verify import _judge_point
 
 
 def verify(proof, case, **other):
@@ -267,3 +270,24 @@ def test_terminals_are_blinded_and_proofs_differ():
     at = fields()["terminals"]
     assert proofs[0][at : at + 20] != proofs[1][at : at + 20]
     assert proofs[0][at + 20 : at + 40] != proofs[1][at + 20 : at + 40]
+
+
+# Challenges that no hash is known to give.
+
+
+@pytest.mark.parametrize("at", [1, SHIFT])
+def test_a_point_in_a_domain_is_refused(at):
+    _judge_point(K([0, 1, 0, 0, 0]))
+    for power in (0, 1, 5):
+        point = K.of(at * pow(root_of_unity(24), power, P) % P)
+        with pytest.raises(InvalidProof, match="lies in a domain"):
+            _judge_point(point)
+
+
+def test_a_public_term_that_a_challenge_meets_is_refused():
+    alpha, beta = K([5, 6, 7, 8, 9]), K([1, 2, 0, 0, 0])
+    met = alpha - K.of(3)
+    terms = PublicTerms((TermGroup(3, 1, np.array([[1]], np.uint32)),))
+    public_sum(terms, (alpha, beta))
+    with pytest.raises(InvalidProof, match="no inverse"):
+        public_sum(terms, (alpha, met))

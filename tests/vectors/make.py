@@ -3,14 +3,17 @@
     python tests/vectors/make.py
 
 Everything is fixed: programs come from the `.program` files, arrays and keys from formulas. So the
-same bytes come out, unless the format, the protocol or the prover has changed.
+same bytes come out, unless the format, the protocol or the prover has changed. Only the proofs of
+hybrid receipts are random: one that is there is kept if it is about the same statement and roots.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +22,10 @@ import numpy as np
 from zktally import _core
 from zktally.circuits.reference import DTYPES
 from zktally.native import verify
-from zktally.prover import Claims, FastRun
+from zktally.prover import Claims, FastRun, Job, prove_job
+from zktally.verifier.journal import HYBRID as HYBRID_MODE
 from zktally.verifier.journal import Journal, model_id
+from zktally.verifier.openings import Trees
 from zktally.verifier.policy import Expectations, Policy
 from zktally.verifier.program.checked import Checked, load
 from zktally.verifier.program.codec import program_id
@@ -33,6 +38,9 @@ ACCEPTED = "accepted"
 RUN_KEY = struct.pack("<8I", *range(1, 9))
 PRF_SEED = struct.pack("<8I", *range(11, 19))
 PUBLIC_KEY = bytes(32)
+MODE = 2
+"""Offset of the mode in a journal."""
+
 SEED = 32
 ROOT = 32
 
@@ -44,12 +52,18 @@ GOLDEN = {
 }
 """Steps, items and claims of each golden receipt."""
 
+HYBRID = {
+    "hybrid-dense": ("dense", 0, replace(GOLDEN["dense"][2], bits=100)),
+    "hybrid-average": ("average", 1, Claims(inputs="private", bits=100)),
+}
+"""Run, profile and claims of each golden hybrid receipt."""
+
 
 @dataclass(frozen=True)
 class Golden:
     """A golden receipt: the run behind it, its bytes, and what a caller of it expects."""
 
-    run: FastRun
+    run: FastRun | None
     model: _core.Model
     checked: Checked
     receipt: bytes
@@ -67,7 +81,7 @@ class Golden:
         """The receipt with sections exchanged; its openings claim to answer the statement."""
         parts = {name: bytes(part) for name, part in vars(split_receipt(self.receipt)).items()}
         parts |= sections
-        parts["proof"] = sample_seed(parts["journal"]) + parts["proof"][SEED:]
+        parts["proof"] = answering(parts["journal"]) + parts["proof"][SEED:]
         return encode_receipt(**parts)
 
 
@@ -92,13 +106,17 @@ def start(name: str) -> tuple[_core.Model, Checked, FastRun]:
     return model, checked, FastRun(model, checked, state, run_key=RUN_KEY, prf_seed=PRF_SEED)
 
 
-def golden(name: str) -> Golden:
-    """Execute and prove."""
-    steps, items, claims = GOLDEN[name]
+def executed(name: str) -> tuple[_core.Model, Checked, FastRun]:
+    """The run of a golden receipt."""
     model, checked, run = start(name)
-    for step in range(steps):
+    for step in range(GOLDEN[name][0]):
         run.execute(arrays(checked, Role.INPUT, 3 + step))
-    expect = {
+    return model, checked, run
+
+
+def expected(model: _core.Model, claims: Claims) -> dict[str, Any]:
+    """What a caller expects who demands exactly what is claimed."""
+    return {
         "model_id": bytes(model.model_id).hex(),
         "max_delta": claims.delta,
         "max_delta_step": claims.delta_step,
@@ -109,7 +127,51 @@ def golden(name: str) -> Golden:
         "initial_state": None,
         "input_root": None,
     }
-    return Golden(run, model, checked, run.prove(claims, items), expect)
+
+
+def golden(name: str) -> Golden:
+    """Execute and prove."""
+    _, items, claims = GOLDEN[name]
+    model, checked, run = executed(name)
+    return Golden(run, model, checked, run.prove(claims, items), expected(model, claims))
+
+
+def hybrid_job(name: str) -> tuple[_core.Model, Checked, Job]:
+    """What a golden hybrid receipt is made from."""
+    base, profile, claims = HYBRID[name]
+    model, checked, run = executed(base)
+    return model, checked, run.job(claims, GOLDEN[base][1], profile)
+
+
+def before_the_proofs(receipt: bytes, job: Job, trees: int) -> bool:
+    """Whether a receipt is that of a job, up to its proofs: program, statement, head."""
+    parts = split_receipt(receipt)
+    head = hashlib.sha256(job.journal).digest() + bytes([job.profile])
+    head += job.openings[SEED : SEED + ROOT * trees]
+    same = (bytes(parts.program), bytes(parts.journal)) == (job.program, job.journal)
+    return same and bytes(parts.proof[: len(head)]) == head
+
+
+def tree_count(job: Job, checked: Checked) -> int:
+    """How many roots its head has."""
+    return len(Trees(checked.program, Journal.decode(job.journal).steps))
+
+
+@cache
+def hybrid(name: str) -> Golden:
+    """The hybrid receipt that is there, or a new one where there is none of that statement."""
+    model, checked, job = hybrid_job(name)
+    path = FOLDER / f"{name}.receipt"
+    receipt = path.read_bytes() if path.exists() else None
+    if receipt is None or not before_the_proofs(receipt, job, tree_count(job, checked)):
+        receipt = prove_job(job)
+    return Golden(None, model, checked, receipt, expected(model, HYBRID[name][2]))
+
+
+def answering(journal: bytes) -> bytes:
+    """What a proof begins with that names this statement."""
+    is_hybrid = journal[MODE] == HYBRID_MODE
+    return hashlib.sha256(journal).digest() if is_hybrid else sample_seed(journal)
 
 
 def wrong_gate(name: str) -> bytes:
@@ -135,6 +197,32 @@ def flip(data: bytes, at: int) -> bytes:
 def over_p(digest: bytes) -> bytes:
     """The same digest, its first element written as itself plus p."""
     return struct.pack("<I", int.from_bytes(digest[:4], "little") + 2**31 - 2**24 + 1) + digest[4:]
+
+
+def refused_hybrids() -> list[tuple[str, str, Golden, bytes, dict[str, Any]]]:
+    """The refused ones of hybrid receipts."""
+    dense, average = (hybrid(name) for name in HYBRID)
+    fast, kinds = golden("dense"), golden("kinds")
+    journal = replace(kinds.journal, mode=HYBRID_MODE).encode()
+    trees = len(Trees(kinds.checked.program, kinds.journal.steps))
+    roots = bytes(split_receipt(kinds.receipt).proof[SEED : SEED + ROOT * trees])
+    uncovered = encode_receipt(
+        kinds.checked.data, journal, answering(journal) + b"\0" + roots + bytes(1 << 13)
+    )
+    called_hybrid = replace(fast.journal, mode=HYBRID_MODE).encode()
+    parts = split_receipt(fast.receipt)
+    called = encode_receipt(bytes(parts.program), called_hybrid, bytes(parts.proof))
+    head = SEED + 1 + ROOT * len(Trees(dense.checked.program, dense.journal.steps))
+    cut = bytes(split_receipt(dense.receipt).proof[:head])
+    profile = cut[:SEED] + b"\2" + cut[SEED + 1 :]
+    return [
+        ("hybrid-other-claims", "verify.stark", average, average.restated(bits=101), {}),
+        ("hybrid-no-segments", "receipt.truncated", dense, dense.joined(proof=cut), {}),
+        ("hybrid-profile-2", "receipt.non-canonical", dense, dense.joined(proof=profile), {}),
+        ("hybrid-not-covered", "hybrid.unsupported", kinds, uncovered, {}),
+        ("hybrid-of-openings", "verify.journal-mismatch", fast, called, {}),
+        ("hybrid-stricter-bits", "policy.bits", dense, dense.receipt, {"min_bits": 101}),
+    ]
 
 
 def refused() -> list[tuple[str, str, bytes, dict[str, Any]]]:
@@ -196,6 +284,7 @@ def refused() -> list[tuple[str, str, bytes, dict[str, Any]]]:
         ("wrong-gate", "verify.gate", kinds, wrong_gate("kinds"), {}),
         ("wrong-output", "verify.outputs", kinds,
          kinds.restated(outputs=flip(kinds.journal.outputs, 0)), {}),
+        *refused_hybrids(),
     ]  # fmt: skip
     return [(name, code, data, {**of.expect, **changes}) for name, code, of, data, changes in rows]
 
@@ -218,8 +307,8 @@ def build() -> dict[str, bytes]:
     """All files that belong here, by name."""
     files: dict[str, bytes] = {}
     vectors = []
-    for name in GOLDEN:
-        made = golden(name)
+    for name in (*GOLDEN, *HYBRID):
+        made = golden(name) if name in GOLDEN else hybrid(name)
         facts, outputs = verify(made.receipt, expectations(made.expect))
         files[f"{name}.receipt"] = made.receipt
         vectors.append({

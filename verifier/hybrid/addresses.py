@@ -24,7 +24,8 @@ class Reads:
     """Everything that is read whole, ascending, and how often.
 
     Attributes:
-        wide: addresses of the first bytes of wide values. wide_uses: of each.
+        wide: addresses of the first bytes of wide values. wide_uses: of each; 0 of those that are
+            only ranged.
         prf: references of prf values. prf_uses: of each.
         prf_order: their order in the bits table.
     """
@@ -36,8 +37,8 @@ class Reads:
     prf_order: Ints
 
     @classmethod
-    def of(cls, program: Program, references: Iterable[Ints]) -> Reads:
-        """From all references of the tables."""
+    def of(cls, program: Program, references: Iterable[Ints], ranged: Iterable[Ints]) -> Reads:
+        """From all references of the tables, and those of values that are only to be ranged."""
         wide, prf = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         for column in references:
             whole = column[column >= WIDE]
@@ -46,8 +47,11 @@ class Reads:
         values, uses = np.unique(np.concatenate(prf), return_counts=True)
         step, rank, index = prf_place(values)
         order = np.lexsort((rank, index, _domains(program)[rank], step))
-        wide_values = np.unique(np.concatenate(wide), return_counts=True)
-        return cls(*wide_values, values, uses, order)
+        read, counts = np.unique(np.concatenate(wide), return_counts=True)
+        every = np.unique(np.concatenate([read, *(found - WIDE for found in ranged)]))
+        wide_uses = np.zeros(len(every), np.int64)
+        wide_uses[np.searchsorted(every, read)] = counts
+        return cls(every, wide_uses, values, uses, order)
 
     def resolve(self, references: Iterable[Ints], sponge_rows: int) -> None:
         """Put addresses in the place of all references; `NONE` becomes 0."""

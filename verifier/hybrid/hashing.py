@@ -27,7 +27,7 @@ class Nodes:
     """The node table.
 
     Attributes:
-        columns: on, left, has_left, right, has_right, out, [6, rows].
+        columns: on, left, has_left, right, has_right, out, alone, [7, rows].
         trees: of which leaves are opened, ascending, [n].
         roots: the numbers of their roots, [n].
     """
@@ -43,7 +43,7 @@ def node_rows(leaves: Leaves) -> Nodes:
     width = leaf_counts(leaves.trees)
     tree, node, known = leaves.tree, leaves.leaf, np.arange(count)
     # Per level: the tree of each new node and its children, as numbers in the order of discovery.
-    levels: list[Ints] = [np.zeros((3, 0), np.int64)]
+    levels: list[Ints] = [np.zeros((4, 0), np.int64)]
     ends: list[Ints] = []
     found = count
     while len(node):
@@ -57,16 +57,17 @@ def node_rows(leaves: Leaves) -> Nodes:
         tree, node = tree[first], node[first] // 2
         known = np.arange(found, found + len(node))
         found += len(node)
-        levels.append(np.stack([tree, *children]))
+        levels.append(np.stack([tree, *children, 2 * node + 1 == width[tree]]))
         width = -(-width // 2)
     rows = np.concatenate(levels, axis=1)
     order = np.argsort(rows[0], kind="stable")
     number = np.arange(found)
     number[count + order] = count + np.arange(len(order))
     number = np.append(number, 0)
-    left, right = rows[1:, order]
+    left, right, alone = rows[1:, order]
     on = np.ones(len(order), np.int64)
-    columns = [on, number[left], left >= 0, number[right], right >= 0, count + np.arange(len(on))]
+    out = count + np.arange(len(on))
+    columns = [on, number[left], left >= 0, number[right], right >= 0, out, alone]
     trees, roots = np.concatenate([np.zeros((2, 0), np.int64), *ends], axis=1)
     by_tree = np.argsort(trees)
     return Nodes(np.stack(columns), trees[by_tree], number[roots[by_tree]])
@@ -81,9 +82,10 @@ def byte_ranges(program: Program) -> list[tuple[int, int]]:
 
 
 def range_rows(program: Program) -> Ints:
-    """The range table: class, x."""
+    """The range table: on, class, x."""
     ends = [(0, size - 1) for size in FIXED_CLASSES] + byte_ranges(program)
-    rows = [np.stack([np.full(hi - lo + 1, c), np.arange(lo, hi + 1)])
+    rows = [np.stack([np.ones(hi - lo + 1, np.int64), np.full(hi - lo + 1, c),
+                      np.arange(lo, hi + 1)])
             for c, (lo, hi) in enumerate(ends)]  # fmt: skip
     return np.concatenate(rows, axis=1)
 
@@ -94,8 +96,8 @@ def sponge_rows(leaves: Leaves, uses: Ints, seed_node: int | None) -> Ints:
     within = np.arange(len(leaf)) - leaves.first_block[leaf]
     first, last = within == 0, within == leaves.blocks[leaf] - 1
     elements = leaves.elements[leaf]
-    data = _RATE * within + np.arange(_RATE)[:, None] < elements
-    columns = np.zeros((7 + _RATE + BLOCK + 1, len(uses)), np.int64)
+    place = _RATE * within + np.arange(_RATE)[:, None]
+    columns = np.zeros((7 + _RATE + BLOCK + 1 + _RATE, len(uses)), np.int64)
     blocks = columns[:, : len(leaf)]
     blocks[0] = first
     blocks[1] = first * (elements + _SALT)
@@ -103,12 +105,14 @@ def sponge_rows(leaves: Leaves, uses: Ints, seed_node: int | None) -> Ints:
     blocks[3] = ~last
     blocks[5] = last
     blocks[6] = last * leaf
-    blocks[7 : 7 + _RATE] = data
-    blocks[7 + _RATE : -1] = _classes(leaves, leaf, within)
+    blocks[7 : 7 + _RATE] = place < elements
+    blocks[7 + _RATE : -1 - _RATE] = _classes(leaves, leaf, within)
+    blocks[-_RATE:] = place >= elements + _SALT
     columns[4] = uses
-    columns[-1] = np.arange(len(uses))
+    columns[-1 - _RATE] = np.arange(len(uses))
     if seed_node is not None:
         columns[:7, -1] = 1, _SEED, int(Domain.SEED), 0, uses[-1], 1, seed_node
+        columns[-_RATE:, -1] = np.arange(_RATE) >= _SEED
     return columns
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..errors import UnsupportedReceipt
 from ..program.checked import Checked
 from ..program.ranges import ACC_MAX, P_HALF, abs_max, operand_range
-from ..program.types import Const, Div, Dot, Op, Operand, Pick, PickMode, Program, Read
+from ..program.types import Const, Div, Dot, Op, Operand, Pick, PickMode, Program, Read, Table
 from .factors import integer_limbs
 
 LIMB = 12
@@ -19,6 +19,7 @@ _CLASS_LIMB, _CLASS_TOP = 0, 2
 _MOST_LIMBS = 3
 _WIDE_BIAS_MAX = 1 << 28
 _DIV_MAX = (1 << 24) - 1
+_END_MAX = 1 << 23
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ def judge_covered(checked: Checked) -> None:
             case Dot():
                 if not isinstance(op.shift, Const):
                     raise _unsupported(op, "its shift is no constant")
+                if op.table is not None and not _is_near(program.tables[op.table]):
+                    raise _unsupported(op, "the domain of its table leaves 24 bits")
                 if not is_direct(checked, c):
                     _judge_wide(program, op)
             case Pick(mode=PickMode.SELECT):
@@ -57,6 +60,11 @@ def judge_covered(checked: Checked) -> None:
                 operands = [op.num] if op.den is None else [op.num, op.den]
                 if max(_magnitude(program, operand) for operand in operands) > _DIV_MAX:
                     raise _unsupported(op, "an operand can have more than 24 bits")
+
+
+def _is_near(table: Table) -> bool:
+    """Whether quotients can be clamped to the ends of a table's domain."""
+    return -_END_MAX <= table.lo and table.lo + len(table.entries) <= _END_MAX
 
 
 def is_direct(checked: Checked, c: int) -> bool:

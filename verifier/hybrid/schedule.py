@@ -117,7 +117,7 @@ def derive(checked: Checked, trees: Trees, items: Items, claims: Claims) -> Sche
     def references() -> Iterator[Ints]:
         return (column for rows in collected.values() for column in rows.references())
 
-    reads = Reads.of(checked.program, references())
+    reads = Reads.of(checked.program, references(), gates.streams.ranged)
     blocks = leaves.block_count
     sponge = blocks + (1 if len(reads.prf) else 0)
     wide = wide_rows(checked.program, leaves, reads, sponge)
@@ -150,11 +150,11 @@ def derive(checked: Checked, trees: Trees, items: Items, claims: Claims) -> Sche
 
 def _act_rows(program: Program, tables: list[int]) -> Ints:
     """The entries of lookup tables."""
-    found = [np.zeros((3, 0), np.int64)]
+    found = [np.zeros((4, 0), np.int64)]
     for number in tables:
         entries = np.array(program.tables[number].entries, np.int64)
         x = program.tables[number].lo + np.arange(len(entries))
-        found.append(np.stack([np.full_like(x, number), x, entries]))
+        found.append(np.stack([np.ones_like(x), np.full_like(x, number), x, entries]))
     return np.concatenate(found, axis=1)
 
 

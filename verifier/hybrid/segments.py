@@ -21,7 +21,7 @@ ITEM_COST = 64
 SEGMENT_COST = 1 << 24
 SEGMENT_BLOCKS = 98304
 MAX_SEGMENTS = 1 << 10
-LEAST_PROOF = 1 << 13
+LEAST_PROOF = 1 << 16
 """No proof of a segment is shorter: what is derived for a receipt stays in proportion to it."""
 
 _POINTS = 1 << 18

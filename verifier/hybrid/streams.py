@@ -57,6 +57,8 @@ class DotStreams:
         self._program = references.program
         self.row_dot = Rows(5 + BLOCK + 3)
         self.read_dot = Rows(_COLUMNS, _REFERENCES)
+        self.ranged: list[Ints] = []
+        """References of values that are read by limbs, of tensors with a narrower range."""
 
     def direct(self, op: Dot, run: GateRun, first: int) -> Streams:
         """Add the streams of gates with a direct accumulator, whose rows begin at `first`."""
@@ -87,6 +89,10 @@ class DotStreams:
             at = points(op.space, term.window, run.gates)
             limbs_a = self._references.limbs(term.a, at, run.steps)
             limbs_b = self._references.limbs(term.b, at, run.steps)
+            for operand in (term.a, term.b):
+                if _is_narrow(self._program, operand):
+                    whole = self._references.factors(operand, at, run.steps).x
+                    self.ranged.append(np.unique(whole[whole != NONE]))
             products += [
                 _Products(3 * i + j, _both(a.where, b.where), a.factors, b.factors,
                           (at.gates, at.window))
@@ -150,6 +156,15 @@ class _AlignedRows:
 def _may_align(program: Program, term: Term) -> bool:
     """Whether both operands read bytes, and there are enough products for a pair of blocks."""
     return term.size >= _PER_ROW and all(_reads_bytes(program, o) for o in (term.a, term.b))
+
+
+def _is_narrow(program: Program, operand: Operand) -> bool:
+    """Whether an operand has several bytes, and a declared range narrower than they are."""
+    if not isinstance(operand, Read):
+        return False
+    t = program.tensors[operand.tensor]
+    half = 1 << 8 * t.width - 1
+    return t.layout is not None and t.width > 1 and (t.lo, t.hi) != (-half, half - 1)
 
 
 def _reads_bytes(program: Program, operand: Operand) -> bool:

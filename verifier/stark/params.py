@@ -138,7 +138,7 @@ def _terms(m: int, parameters: Parameters, counts: Counts) -> Terms:
     lists = near / math.sqrt(rho)
     domain = 2.0 ** (counts.log_rows + profile.log_blowup)
     fold = (2 * near**5 + 3 * near * (1 - alpha) * rho) / (3 * rho**1.5) * domain + lists
-    zeros = 4 * 2.0**counts.log_rows + 2 * counts.openings
+    zeros = 5 * 2.0**counts.log_rows + 2 * counts.openings
     sums = (counts.lookups + counts.public_terms) * (counts.longest_tuple + 1)
     return Terms(
         query=-parameters.queries * math.log2(alpha) + profile.query_bits,
@@ -146,7 +146,7 @@ def _terms(m: int, parameters: Parameters, counts: Counts) -> Terms:
         folding=_bits(fold * 2**profile.log_folding) + profile.commit_bits,
         constraints=_bits(lists * counts.constraints),
         out_of_domain=_bits(lists**2 * zeros),
-        logup=_bits(sums),
+        logup=_bits(lists * sums),
         hashes=_HASH_BITS,
     )
 

@@ -2,13 +2,16 @@
 
 use crate::error::{Error, Result};
 use crate::program::{
-    Checked, Div, Dot, Op, OpKind, Operand, OperandRef, PickMode, Program, Role, operand_range,
+    Checked, Div, Dot, Op, OpKind, Operand, OperandRef, PickMode, Program, Role, Table,
+    operand_range,
 };
 
 /// Largest absolute value of a bias that the carries of a wide accumulator have room for.
 const WIDE_BIAS_MAX: i64 = 1 << 28;
 /// Numerators and denominators of div have 24 bits and a sign.
 const DIV_MAX: i64 = (1 << 24) - 1;
+/// The ends to which quotients are clamped have 24 bits.
+const END_MAX: i64 = 1 << 23;
 /// `(p − 1)/2`.
 const P_HALF: i64 = (1 << 30) - (1 << 23);
 /// The accumulators that are checked without limbs (docs/protocol.md section 2).
@@ -56,6 +59,9 @@ fn of_dot(program: &Program, dot: &Dot, direct: bool) -> Option<&'static str> {
     if !matches!(dot.shift, Operand::Const(_)) {
         return Some("a shift that is not a constant");
     }
+    if dot.table.is_some_and(|table| !is_near(&program.tables[table])) {
+        return Some("a table whose domain leaves 24 bits");
+    }
     if direct {
         return None;
     }
@@ -73,6 +79,12 @@ fn of_dot(program: &Program, dot: &Dot, direct: bool) -> Option<&'static str> {
         }
         _ => None,
     })
+}
+
+/// Whether quotients can be clamped to the ends of a table's domain.
+fn is_near(table: &Table) -> bool {
+    let last = i64::from(table.lo) + table.entries.len() as i64 - 1;
+    -END_MAX <= i64::from(table.lo) && last < END_MAX
 }
 
 fn of_div(program: &Program, div: &Div) -> Option<&'static str> {

@@ -190,6 +190,7 @@ fn sponge() -> Air {
     let data: [Expr; 16] = b.publics();
     let class: [Expr; BLOCK] = b.publics();
     let block = b.public();
+    let filling: [Expr; 16] = b.publics();
     // main: bytes[48], cap[8], then the permutation.
     let bytes: [Expr; BLOCK] = b.mains();
     let cap: [Expr; 8] = b.mains();
@@ -202,6 +203,10 @@ fn sponge() -> Air {
         let next = b.next(cap);
         b.zero(link.clone() * (next - out[16 + i].clone()));
     }
+    // What stands behind the salt is zero.
+    for (filling, element) in filling.into_iter().zip(&input) {
+        b.zero(filling * element.clone());
+    }
     for (j, byte) in bytes.iter().enumerate() {
         in_class(b, &data[j / 3], class[j].clone(), byte.clone());
     }
@@ -212,10 +217,14 @@ fn sponge() -> Air {
 
 fn node() -> Air {
     let b = &mut Builder::new("node", false);
-    let [on, left, has_left, right, has_right, out_node] = b.publics();
+    let [on, left, has_left, right, has_right, out_node, alone] = b.publics();
     // main: left digest, right digest, then the permutation.
     let input: [Expr; 16] = b.mains();
     let out = permutation(b, &P16, &input);
+    // A right child that does not exist is the zero digest.
+    for element in &input[8..] {
+        b.zero(alone.clone() * element.clone());
+    }
     let digest = |node: Expr, elements: &[Expr]| -> Vec<Expr> {
         [node].into_iter().chain(elements.iter().cloned()).collect()
     };
@@ -668,19 +677,19 @@ fn bits() -> Air {
 
 fn act() -> Air {
     let b = &mut Builder::new("act", false);
-    let [table, x, y] = b.publics();
-    // main: how often the entry is used.
+    let [on, table, x, y] = b.publics();
+    // main: how often the entry is used; rows that are not on hold no entry.
     let times = b.main();
-    b.lookup(bus::ACT, -times, [table, x, y]);
+    b.lookup(bus::ACT, -(on * times), [table, x, y]);
     b.build()
 }
 
 fn range() -> Air {
     let b = &mut Builder::new("range", true);
-    let [class, x] = b.publics();
-    // main: how often the value is used.
+    let [on, class, x] = b.publics();
+    // main: how often the value is used; rows that are not on hold no value.
     let times = b.main();
-    b.lookup(bus::RANGE, -times, [class, x]);
+    b.lookup(bus::RANGE, -(on * times), [class, x]);
     b.build()
 }
 

@@ -25,7 +25,7 @@ const CODES: Codes = Codes {
     bad: "receipt.non-canonical",
 };
 /// No proof of a segment is shorter.
-const LEAST_BYTES: u64 = 1 << 13;
+const LEAST_BYTES: u64 = 1 << 16;
 const MAX_SEGMENTS: u64 = 1 << 10;
 
 /// Sections 7 to 12 of a hybrid receipt.

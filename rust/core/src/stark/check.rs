@@ -62,8 +62,9 @@ fn check_table(
     }
     let row_of = |row: usize| if row < used { main.main.row(row) } else { &main.padding[..] };
     let mut values = Vec::new();
-    // Beyond the used rows all look alike: one of them, and the last.
-    let rows = (0..(used + 2).min(active)).chain(std::iter::once(active - 1));
+    // Beyond the rows of either side all look alike: one of them, and the last.
+    let different = used.max(public.publics.rows());
+    let rows = (0..(different + 2).min(active)).chain(std::iter::once(active - 1));
     for row in rows {
         let public_row = if row < public.publics.rows() { public.publics.row(row) } else { &[] };
         let ends = (row == 0, row + 1 == active);
@@ -76,7 +77,7 @@ fn check_table(
                 return Some(format!("{}: constraint {i} in row {row}", air.name));
             }
         }
-        for lookup in air.lookups().filter(|_| row < used) {
+        for lookup in air.lookups() {
             let times = values[lookup.multiplicity as usize];
             if !times.is_zero() {
                 add(balance, lookup.bus, lookup.tuple.iter().map(|&e| values[e as usize]), times);

@@ -5,7 +5,7 @@ use p3_field::PrimeCharacteristicRing;
 use super::domain::weighted;
 use super::field::K;
 use super::grid::{Grid, MainTable, PublicTable};
-use super::rng::Stream;
+use super::rng::{Source, Stream};
 use crate::hash::Elem;
 
 /// Rows that blind a terminal.
@@ -58,7 +58,7 @@ fn tag(tables: &[PublicTable], position: usize, k: usize) -> Elem {
 
 /// Uniform masks for every table but the last.
 pub fn draw_masks(tables: &[PublicTable], stream: &mut Stream) -> Vec<[Elem; MASKS]> {
-    (1..tables.len()).map(|_| std::array::from_fn(|_| stream.element())).collect()
+    (1..tables.len()).map(|_| std::array::from_fn(|_| stream.element(Source::Masks))).collect()
 }
 
 /// The main columns of a table on all rows: witness, masks, padding, and random rows at the end.
@@ -77,7 +77,7 @@ pub fn mains(
     for _ in witness.main.rows()..active {
         values.extend_from_slice(&witness.padding);
     }
-    values.extend((0..hiding_rows * width).map(|_| stream.element()));
+    values.extend((0..hiding_rows * width).map(|_| stream.element(Source::MainRows)));
     let mut grid = Grid { width, values };
     for (row, of_table, k) in masks(tables, position) {
         grid.row_mut(row)[0] = drawn[of_table][k];

@@ -7,7 +7,7 @@ use super::air::Air;
 use super::eval::{Buses, LANES, Rows, evaluate, fraction, invert_lanes, lane_of};
 use super::field::{DIM, K, PackedK, coefficients, inverses};
 use super::grid::{Grid, PublicTerms};
-use super::rng::Stream;
+use super::rng::{Source, Stream};
 use crate::error::{Error, Result};
 use crate::hash::Elem;
 use crate::hash::poseidon::Packed;
@@ -107,7 +107,7 @@ pub fn auxiliary(
         grid.values.extend_from_slice(&nothing);
         grid.values.extend_from_slice(coefficients(&acc));
     }
-    grid.values.extend((0..hiding_rows * width).map(|_| stream.element()));
+    grid.values.extend((0..hiding_rows * width).map(|_| stream.element(Source::AuxiliaryRows)));
     Ok((grid, acc))
 }
 

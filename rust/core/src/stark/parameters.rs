@@ -23,7 +23,7 @@ pub struct Parameters {
 pub struct Shape {
     pub log_rows: usize,
     pub openings: usize,
-    /// Constraints of the height that has most.
+    /// Constraints of all tables.
     pub constraints: usize,
     /// Lookups of all rows and public terms.
     pub lookups: f64,
@@ -60,7 +60,7 @@ impl Parameters {
             query_bits: 20,
             target: PROVEN_BITS + segments.next_power_of_two().ilog2() as f64,
         };
-        for queries in 1..=190 {
+        for queries in 1..=196 {
             parameters.queries = queries;
             parameters.hiding_rows = 2 * queries + 16;
             if parameters.proven_bits(&REFERENCE) >= parameters.target {
@@ -101,9 +101,9 @@ impl Parameters {
         let batching = gap - openings.log2() + self.batch_bits as f64;
         let folding = gap - self.log_folding as f64 + self.commit_bits as f64;
         let constraints = field - (list * shape.constraints as f64).log2();
-        let degree = 4.0 * 2f64.powi(shape.log_rows as i32) + 2.0 * openings;
+        let degree = 5.0 * 2f64.powi(shape.log_rows as i32) + 2.0 * openings;
         let out_of_domain = field - (list * list * degree).log2();
-        let lookup = field - (shape.lookups.max(1.0) * (shape.tuple + 1) as f64).log2();
+        let lookup = field - (list * shape.lookups.max(1.0) * (shape.tuple + 1) as f64).log2();
         [query, batching, folding, constraints, out_of_domain, lookup, HASH_BITS]
             .into_iter()
             .fold(f64::INFINITY, f64::min)

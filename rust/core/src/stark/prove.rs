@@ -35,7 +35,16 @@ pub struct Timings {
 /// # Errors
 /// `prove.witness`: the witness does not satisfy the constraints. `prove.randomness`, `prove.retry`.
 pub fn prove(statement: &Statement, witness: Vec<MainTable>) -> Result<(Vec<u8>, Timings)> {
-    let mut prover = Prover::new(statement, Stream::fresh()?);
+    prove_with(statement, witness, Stream::fresh()?)
+}
+
+/// Proves a statement with the randomness of a stream.
+pub(super) fn prove_with(
+    statement: &Statement,
+    witness: Vec<MainTable>,
+    stream: Stream,
+) -> Result<(Vec<u8>, Timings)> {
+    let mut prover = Prover::new(statement, stream);
     prover.commit(witness);
     let buses = prover.challenge();
     prover.look_up(&buses)?;

@@ -9,7 +9,7 @@ use super::domain::{Dft, Selectors, evaluate as evaluate_word, extend, interpola
 use super::eval::{Buses, LANES, Rows, evaluate, fraction, lane_of};
 use super::field::{DIM, K, PackedK, coefficients, powers, reverse};
 use super::grid::Grid;
-use super::rng::Stream;
+use super::rng::{Source, Stream};
 use super::statement::{CHUNKS, Statement};
 use crate::error::{Error, Result};
 use crate::hash::Elem;
@@ -227,7 +227,7 @@ pub fn chunks(
     for i in 0..CHUNKS - 1 {
         for row in 0..hiding {
             for j in 0..DIM {
-                let blind = stream.element();
+                let blind = stream.element(Source::Chunks);
                 grid.row_mut(length + row)[DIM * i + j] += blind;
                 grid.row_mut(row)[DIM * (i + 1) + j] -= blind;
             }
@@ -235,7 +235,7 @@ pub fn chunks(
     }
     if masked {
         for row in 0..1 << log_rows {
-            grid.row_mut(row)[DIM * CHUNKS..].fill_with(|| stream.element());
+            grid.row_mut(row)[DIM * CHUNKS..].fill_with(|| stream.element(Source::Folding));
         }
     }
     Ok(evaluate_word(dft, grid, log_rows + statement.parameters.log_blowup))

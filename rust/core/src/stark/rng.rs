@@ -1,15 +1,36 @@
 //! Randomness for masks and salts: fresh from the operating system for every proof.
 
-use p3_field::BasedVectorSpace;
 use rand::rngs::{StdRng, SysRng};
 use rand::{Rng, SeedableRng};
 
-use super::field::K;
 use crate::error::{Error, Result};
 use crate::hash::{Elem, P};
+use p3_field::PrimeCharacteristicRing;
+
+/// What randomness is for. Each is needed for a proof to hide its witness; tests take one away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Multiplicities that mask terminals.
+    Masks,
+    /// The last rows of main columns.
+    MainRows,
+    /// The last rows of auxiliary columns.
+    AuxiliaryRows,
+    /// What moves between the chunks of a quotient.
+    Chunks,
+    /// The polynomial that masks the batched codeword.
+    Folding,
+    /// The salts of rows.
+    Salts,
+}
 
 /// A stream that is used for one proof and cannot be cloned.
-pub struct Stream(StdRng);
+pub struct Stream {
+    rng: StdRng,
+    /// Of tests: a generator for each source, or zeros.
+    #[cfg(test)]
+    scripted: Option<[Option<StdRng>; 6]>,
+}
 
 impl Stream {
     /// A stream seeded by the operating system.
@@ -18,31 +39,45 @@ impl Stream {
     /// `prove.randomness` where the system has none.
     pub fn fresh() -> Result<Self> {
         StdRng::try_from_rng(&mut SysRng)
-            .map(Self)
+            .map(|rng| Self {
+                rng,
+                #[cfg(test)]
+                scripted: None,
+            })
             .map_err(|error| Error::new("prove.randomness", format!("no randomness: {error}")))
     }
 
-    /// A stream of its own for another thread.
-    pub fn fork(&mut self) -> Self {
-        Self(StdRng::from_rng(&mut self.0))
+    /// A stream with a seed for each source, in the order of [`Source`]; zeros where there is none.
+    #[cfg(test)]
+    pub fn scripted(seeds: [Option<u64>; 6]) -> Self {
+        let scripted = Some(seeds.map(|seed| seed.map(StdRng::seed_from_u64)));
+        Self { rng: StdRng::seed_from_u64(0), scripted }
     }
 
-    pub fn element(&mut self) -> Elem {
+    fn rng(&mut self, _source: Source) -> Option<&mut StdRng> {
+        #[cfg(test)]
+        if let Some(scripted) = &mut self.scripted {
+            return scripted[_source as usize].as_mut();
+        }
+        Some(&mut self.rng)
+    }
+
+    /// A uniform element of F.
+    pub fn element(&mut self, source: Source) -> Elem {
+        let Some(rng) = self.rng(source) else { return Elem::ZERO };
         loop {
-            let word = self.0.next_u32() & 0x7fff_ffff;
+            let word = rng.next_u32() & 0x7fff_ffff;
             if word < P {
                 return Elem::new(word);
             }
         }
     }
 
-    pub fn extension(&mut self) -> K {
-        K::from_basis_coefficients_fn(|_| self.element())
-    }
-
     pub fn salt(&mut self) -> [u8; 16] {
         let mut salt = [0; 16];
-        self.0.fill_bytes(&mut salt);
+        if let Some(rng) = self.rng(Source::Salts) {
+            rng.fill_bytes(&mut salt);
+        }
         salt
     }
 }

@@ -59,9 +59,6 @@ impl<'a> Statement<'a> {
     }
 
     pub fn shape(&self) -> Shape {
-        let of_height = |&height: &usize| -> usize {
-            self.of_height(height).map(|t| self.air(t).all_constraints()).sum()
-        };
         let rows = |(air, public): (&Air, &PublicTable)| {
             air.lookups().count() as f64 * 2f64.powi(public.log_rows as i32)
         };
@@ -69,7 +66,7 @@ impl<'a> Statement<'a> {
         Shape {
             log_rows: self.heights()[0],
             openings: self.openings(),
-            constraints: self.heights().iter().map(of_height).max().unwrap_or(0),
+            constraints: self.airs().map(|(air, _)| air.all_constraints()).sum(),
             lookups: self.airs().map(rows).sum::<f64>() + terms as f64,
             tuple: self.longest_tuple(),
         }

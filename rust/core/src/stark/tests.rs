@@ -1,5 +1,8 @@
 //! The engine on toy tables: what is true is proven, what is not is refused.
 
+mod ledger;
+mod secrecy;
+
 use p3_field::PrimeCharacteristicRing;
 
 use super::air::{Builder, Tables};
@@ -33,8 +36,10 @@ fn tables() -> Tables {
     let next = b.next(&base);
     let inside = 1 - b.last();
     b.zero(inside * (next - link * run.clone()));
-    b.lookup(RANGE, on, [x]);
+    b.lookup(RANGE, on.clone(), [x.clone()]);
     b.lookup(SUM, -last, [run]);
+    // In a group of its own, without the engine's lookup.
+    b.lookup(RANGE, on, [255 - x]);
     let sums = b.build();
     let mut b = Builder::new("bytes", true);
     let value = b.public();
@@ -70,6 +75,7 @@ fn toy(values: &[u32], log_rows: [usize; 2]) -> Toy {
     for i in 0..256 {
         bytes.0.row_mut(i)[2] = Elem::new(i as u32);
         let times = values.iter().filter(|&&x| x == i as u32).count();
+        let times = times + values.iter().filter(|&&x| x + i as u32 == 255).count();
         bytes.1.row_mut(i)[1] = Elem::from_u64(times as u64);
     }
     let table = |index: usize, publics: Grid| PublicTable { index, log_rows: log_rows[index], publics };

@@ -14,7 +14,9 @@ use crate::error::Result;
 use crate::hash::Elem;
 
 pub type Hash = [u8; 32];
-pub type Salt = [u8; 16];
+pub type Salt = [u8; SALT_BYTES];
+const SALT_BYTES: usize = 16;
+const HASH_BYTES: usize = 32;
 const ROW: u8 = 0;
 const NODE: u8 = 1;
 const TASK: usize = 256;
@@ -167,11 +169,14 @@ impl Opened {
         for (&level, widths) in widths.iter().rev() {
             let width: usize = widths.iter().sum();
             let (mut of_level, mut hashes_of_level) = (BTreeMap::new(), BTreeMap::new());
-            for i in above(indices, height - level) {
-                let bytes = reader.take(4 * width)?;
-                let row: Option<Vec<Elem>> = bytes.chunks_exact(4).map(elem_of).collect();
+            let opened = above(indices, height - level);
+            let size = 4 * width + if salted { SALT_BYTES } else { 0 };
+            let bytes = reader.take(size * opened.len())?;
+            for (i, bytes) in opened.into_iter().zip(bytes.chunks_exact(size)) {
+                let (words, salt) = bytes.split_at(4 * width);
+                let row: Option<Vec<Elem>> = words.chunks_exact(4).map(elem_of).collect();
                 let row = row.ok_or_else(|| reader.bad("an opened element is not below p"))?;
-                let salt = if salted { Some(reader.array::<16>()?) } else { None };
+                let salt: Option<Salt> = salt.try_into().ok();
                 let hash = row_hash(std::iter::once(&row[..]), salt.as_ref(), &mut buffer);
                 hashes_of_level.insert(i, hash);
                 of_level.insert(i, row);
@@ -181,10 +186,12 @@ impl Opened {
         }
         let mut nodes = hashes.remove(&height).expect("the tallest level has rows");
         let mut level = height;
-        let mut wanted = siblings(indices, height).into_iter().peekable();
+        let wanted = siblings(indices, height);
+        let beside = reader.take(HASH_BYTES * wanted.len())?.as_chunks::<HASH_BYTES>().0;
+        let mut wanted = wanted.into_iter().zip(beside).peekable();
         while level > 0 {
-            while let Some((_, sibling)) = wanted.next_if(|(l, _)| *l == level) {
-                nodes.insert(sibling, reader.array::<32>()?);
+            while let Some(((_, sibling), hash)) = wanted.next_if(|((l, _), _)| *l == level) {
+                nodes.insert(sibling, *hash);
             }
             level -= 1;
             let of_level = hashes.get(&level);

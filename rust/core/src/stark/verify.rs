@@ -24,11 +24,12 @@ fn demand(holds: bool, what: &str) -> Result<()> {
     if holds { Ok(()) } else { Err(refused(what)) }
 }
 
-fn element(reader: &mut Reader) -> Result<K> {
-    let bytes = reader.take(4 * DIM)?;
+/// A list of elements, its length before its values.
+fn elements(reader: &mut Reader, count: usize) -> Result<Vec<K>> {
+    let bytes = reader.take(4 * DIM * count)?;
     let parts: Option<Vec<Elem>> = bytes.chunks_exact(4).map(elem_of).collect();
     let parts = parts.ok_or_else(|| reader.bad("an element of the proof is not below p"))?;
-    Ok(from_coefficients(&parts))
+    Ok(parts.chunks(DIM).map(from_coefficients).collect())
 }
 
 fn word(reader: &mut Reader) -> Result<u64> {
@@ -36,36 +37,35 @@ fn word(reader: &mut Reader) -> Result<u64> {
 }
 
 /// The part of a proof before the openings.
-struct Head {
-    roots: [Hash; 3],
-    terminals: Vec<K>,
+#[derive(Clone)]
+pub(super) struct Head {
+    pub roots: [Hash; 3],
+    pub terminals: Vec<K>,
     /// Per table, then per height.
-    opened: Vec<Vec<K>>,
-    batch_work: u64,
-    rounds: Vec<(Hash, u64)>,
-    last: Vec<K>,
-    query_work: u64,
+    pub opened: Vec<Vec<K>>,
+    pub batch_work: u64,
+    pub rounds: Vec<(Hash, u64)>,
+    pub last: Vec<K>,
+    pub query_work: u64,
 }
 
 impl Head {
-    fn read(statement: &Statement, reader: &mut Reader) -> Result<Self> {
+    pub fn read(statement: &Statement, reader: &mut Reader) -> Result<Self> {
         let main = reader.array()?;
         let auxiliary = reader.array()?;
         let tables = statement.publics.len();
-        let terminals = reader.repeat(tables, element)?;
+        let terminals = elements(reader, tables)?;
         let quotient = reader.array()?;
         let sizes = statement.airs().map(|(air, _)| air.openings());
         let sizes: Vec<usize> = sizes.chain(statement.heights().iter().map(|_| CHUNKS)).collect();
-        let mut opened = Vec::with_capacity(sizes.len());
-        for size in sizes {
-            opened.push(reader.repeat(size, element)?);
-        }
+        let mut rest = elements(reader, sizes.iter().sum())?.into_iter();
+        let opened = sizes.iter().map(|&size| rest.by_ref().take(size).collect()).collect();
         let batch_work = word(reader)?;
         let mut rounds = Vec::new();
         for _ in statement.rounds() {
             rounds.push((reader.array()?, word(reader)?));
         }
-        let last = reader.repeat(1 << statement.parameters.log_final, element)?;
+        let last = elements(reader, 1 << statement.parameters.log_final)?;
         let query_work = word(reader)?;
         let roots = [main, auxiliary, quotient];
         Ok(Self { roots, terminals, opened, batch_work, rounds, last, query_work })
@@ -73,13 +73,13 @@ impl Head {
 }
 
 /// The verifier's challenges.
-struct Challenges {
-    buses: Buses,
-    gamma: K,
-    zeta: K,
-    eta: K,
-    commitments: Commitments,
-    indices: Vec<usize>,
+pub(super) struct Challenges {
+    pub buses: Buses,
+    pub gamma: K,
+    pub zeta: K,
+    pub eta: K,
+    pub commitments: Commitments,
+    pub indices: Vec<usize>,
 }
 
 fn put_all(values: &[K]) -> Vec<u8> {
@@ -88,7 +88,7 @@ fn put_all(values: &[K]) -> Vec<u8> {
     bytes
 }
 
-fn challenge(statement: &Statement, head: &Head) -> Result<Challenges> {
+pub(super) fn challenge(statement: &Statement, head: &Head) -> Result<Challenges> {
     let parameters = statement.parameters;
     let mut transcript: Transcript = statement.transcript();
     transcript.absorb(tag::MAIN, &head.roots[0]);

@@ -55,6 +55,14 @@ impl Addresses {
             }
             Place::Bits(row) => bits[row] += 1,
         });
+        // Values that are only ranged take a row of the wide table, too.
+        let mut ranged = vec![false; if rows.streams.ranged.is_empty() { 0 } else { size }];
+        for at in &rows.streams.ranged {
+            if let Place::Wide(at) = at.place() {
+                ranged[at] = true;
+                touched[at / BLOCK] = true;
+            }
+        }
         for range in outputs {
             bytes[range.clone()].iter_mut().for_each(|uses| *uses += 1);
             range.clone().step_by(BLOCK).for_each(|at| touched[at / BLOCK] = true);
@@ -70,7 +78,7 @@ impl Addresses {
             for block in (first..end).step_by(BLOCK).filter(|at| touched[at / BLOCK]) {
                 for x in (block..end.min(block + BLOCK)).step_by(width) {
                     let uses = whole[x];
-                    if uses > 0 {
+                    if uses > 0 || ranged.get(x) == Some(&true) {
                         whole[x] = wide.len() as u32;
                         bytes[x..x + width].iter_mut().for_each(|uses| *uses += 1);
                         wide.push(WideRow { x: x as u32, tensor: tree.tensor as u32, uses });

@@ -68,6 +68,8 @@ impl Builder<'_> {
             };
             (0..BLOCK).for_each(|j| out.element(of_byte(j)));
             out.number(row);
+            let end = elements + SALT - block * RATE;
+            (0..RATE).for_each(|j| out.flag(j >= end));
         })
     }
 
@@ -81,6 +83,7 @@ impl Builder<'_> {
         out.number(self.leaves.count + self.nodes.rows.len());
         (0..RATE + BLOCK).for_each(|_| out.flag(false));
         out.number(row);
+        (0..RATE).for_each(|j| out.flag(j >= SEED));
     }
 
     /// How often each block is taken.
@@ -105,6 +108,7 @@ impl Builder<'_> {
                 out.flag(child.is_some());
             }
             out.number(self.leaves.count + i);
+            out.flag(rows[i].alone);
         })
     }
 
@@ -192,6 +196,7 @@ impl Builder<'_> {
         }
         table(index::ACT, rows.len(), self.hiding_rows, |i, out| {
             let (number, x, y) = rows[i];
+            out.flag(true);
             out.number(number);
             out.signed(x);
             out.signed(y);
@@ -204,6 +209,7 @@ impl Builder<'_> {
             return Err(too_large("values in all ranges"));
         }
         table(index::RANGE, rows.len(), self.hiding_rows, |i, out| {
+            out.flag(true);
             out.number(rows[i].0 as usize);
             out.number(rows[i].1 as usize);
         })

@@ -14,6 +14,8 @@ pub struct NodeRow {
     pub index: u32,
     pub left: Option<u32>,
     pub right: Option<u32>,
+    /// There is no right child.
+    pub alone: bool,
 }
 
 /// All nodes of a segment.
@@ -46,7 +48,8 @@ impl Nodes {
                 let index = (pair[0].0 / 2 * 2) as u32;
                 parents.push((pair[0].0 / 2, leaves + self.rows.len() as u32));
                 let (left, right) = (child(0), child(1));
-                self.rows.push(NodeRow { tree: number, level, index, left, right });
+                let alone = index as usize + 1 == width;
+                self.rows.push(NodeRow { tree: number, level, index, left, right, alone });
             }
             (known, width, level) = (parents, width.div_ceil(2), level + 1);
         }

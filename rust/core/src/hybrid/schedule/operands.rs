@@ -195,6 +195,14 @@ impl Source {
         if let Self::Const(value) = self { Some(*value) } else { None }
     }
 
+    /// Whether this reads a tensor whose declared range is narrower than its bytes.
+    pub fn is_narrow(&self, context: &Context) -> bool {
+        let Self::Read { tensor, .. } = self else { return false };
+        let tensor = &context.prepared.checked.program.tensors[*tensor];
+        let half = 1i64 << (8 * tensor.width - 1);
+        i64::from(tensor.lo) > -half || i64::from(tensor.hi) < half - 1
+    }
+
     /// Whether this reads a committed tensor.
     pub fn committed(&self) -> bool {
         matches!(self, Self::Read { prf: false, .. })

@@ -1,6 +1,6 @@
 //! The products of dot gates, as streams of rows (docs/hybrid.md section 4, tables 4 and 5).
 
-use super::operands::{Context, Factor, Pairs, Stretch};
+use super::operands::{At, Context, Factor, Pairs, Stretch};
 use super::plans::TermPlan;
 use super::rows::{GateAt, Scratch};
 use crate::error::Result;
@@ -37,6 +37,8 @@ pub struct Streams {
     pub reads: Vec<ReadRow>,
     /// Those of all `reads`, one after the other.
     pub products: Vec<[Factor; 2]>,
+    /// Values that are read by limbs although their tensors have narrower ranges than bytes.
+    pub ranged: Vec<At>,
 }
 
 /// Part of a block beside part of another.
@@ -52,6 +54,7 @@ impl Streams {
         self.blocks.append(&mut other.blocks);
         self.reads.append(&mut other.reads);
         self.products.append(&mut other.products);
+        self.ranged.append(&mut other.ranged);
     }
 
     /// Adds the products of a direct accumulator: whether there are aligned ones, and others.
@@ -123,8 +126,14 @@ impl Streams {
         let mut operands = Vec::with_capacity(terms.len());
         for term in terms {
             let (mut a, mut b) = (Vec::new(), Vec::new());
-            term.a.fill(context, at.place(), term.size, &mut a)?;
-            term.b.fill(context, at.place(), term.size, &mut b)?;
+            for (source, stretches) in [(&term.a, &mut a), (&term.b, &mut b)] {
+                source.fill(context, at.place(), term.size, stretches)?;
+                if source.is_narrow(context) {
+                    let wide = stretches.iter().filter(|stretch| stretch.width > 1);
+                    let each = |s: &Stretch| (0..s.len).map(|j| s.factor(j).at).collect::<Vec<_>>();
+                    self.ranged.extend(wide.flat_map(each));
+                }
+            }
             operands.push((a, b));
         }
         let mut has = 0;

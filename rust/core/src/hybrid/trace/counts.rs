@@ -30,18 +30,18 @@ struct Entries {
 }
 
 impl Entries {
-    /// Of consecutive rows whose first columns are the table and the value.
+    /// Of consecutive rows whose first columns are on, the table and the value.
     fn new(publics: Option<&Grid>) -> Self {
         let mut starts: Vec<Option<(usize, i64, usize)>> = Vec::new();
         for row in 0..publics.map_or(0, Grid::rows) {
             let Some(publics) = publics.map(|publics| publics.row(row)) else { break };
-            let table = number(publics[2]);
+            let table = number(publics[3]);
             if starts.len() <= table {
                 starts.resize(table + 1, None);
             }
             match &mut starts[table] {
                 Some((_, _, count)) => *count += 1,
-                none => *none = Some((row, signed(publics[3]), 1)),
+                none => *none = Some((row, signed(publics[4]), 1)),
             }
         }
         Self { starts }

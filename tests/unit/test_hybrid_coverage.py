@@ -1,0 +1,134 @@
+"""Programs at the borders of what hybrid receipts cover: both readers draw them alike."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import programs
+import pytest
+from programs import Const, Role, Tensor, Term
+
+from zktally import _core
+from zktally.verifier.errors import ZktallyError
+from zktally.verifier.hybrid.requantise import is_direct, judge_covered
+from zktally.verifier.journal import HYBRID, ZERO_DIGEST, Journal
+from zktally.verifier.program.checked import Checked, check
+from zktally.verifier.program.types import Div, DivMode, PickMode, Program
+
+COVERED = "covered"
+
+
+def of(*ops: object, tensors: tuple[Tensor, ...]) -> Program:
+    """A program whose first tensor is its input and whose last one its output."""
+    return Program(
+        name="border",
+        tensors=tensors,
+        tables=(),
+        ops=ops,
+        inputs=(programs.port("x", 0),),
+        outputs=(programs.port("y", len(tensors) - 1),),
+    )
+
+
+def wide(value: int = 1 << 20, bias: int | None = None, noisy: bool = False) -> Program:
+    """`x·value + bias`, the accumulator above 2^30."""
+    x = programs.tensor("x", Role.INPUT, (4,), 2, lo=-(2**14), hi=2**14)
+    tensors = [x]
+    terms = [Term((), programs.read(0, (4,), programs.i(0)), Const(value))]
+    given = None
+    if bias is not None:
+        tensors.append(Tensor("b", Role.WEIGHT, 3, -(2**23), 2**23 - 1, (4,), layout=x.layout))
+        given = programs.read(1, (4,), programs.i(0), zero=bias)
+    if noisy:
+        tensors.append(Tensor("n", Role.PRF, 2, 0, 255, (4,), domain=1))
+        terms.append(Term((), programs.read(len(tensors) - 1, (4,), programs.i(0)), Const(1)))
+    tensors.append(programs.tensor("y", Role.VALUE, (4,)))
+    op = programs.dot("wide", len(tensors) - 1, (4,), *terms, bias=given, shift=Const(30))
+    return of(op, tensors=tuple(tensors))
+
+
+def padded(pad: int) -> Program:
+    """A wide accumulator that reads beside its tensor."""
+    program = wide()
+    read = programs.read(0, (4,), programs.i(0, 1, 1), pad=pad)
+    op = replace(program.ops[0], terms=(Term((), read, Const(1 << 20)),))
+    return replace(program, ops=(op,))
+
+
+def divided(num_zero: int = 0, den_zero: int | None = None, mode: DivMode = DivMode.QUOTIENT):
+    """Numerator x − zero, and denominator."""
+    x = programs.tensor("x", Role.INPUT, (4,), 3)
+    d = programs.tensor("d", Role.WEIGHT, (4,), 3, lo=1)
+    y = programs.tensor("y", Role.VALUE, (4,), 3)
+    read = programs.read(0, (4,), programs.i(0), zero=num_zero)
+    by = programs.read(1, (4,), programs.i(0), zero=den_zero or 0)
+    fields = dict.fromkeys(Div.__dataclass_fields__)
+    fields |= {
+        "name": "div", "out": 2, "exact": False, "space": (4,), "mode": mode, "num": read,
+        "den": by, "c": 1,
+    }  # fmt: skip
+    return of(Div(**{name: fields[name] for name in Div.__dataclass_fields__}), tensors=(x, d, y))
+
+
+def selected(zero: int) -> Program:
+    """A condition x − zero."""
+    x = programs.tensor("x", Role.INPUT, (4,), 3)
+    y = programs.tensor("y", Role.VALUE, (4,))
+    condition = programs.read(0, (4,), programs.i(0), zero=zero)
+    op = programs.pick("select", 1, (4,), PickMode.SELECT, condition, Const(1), Const(2))
+    return of(op, tensors=(x, y))
+
+
+P_HALF = 2**30 - 2**23
+PROGRAMS = {
+    "a wide accumulator": (COVERED, wide),
+    "a constant of three bytes": (COVERED, lambda: wide((1 << 24) - 1)),
+    "a constant of four bytes": ("hybrid.unsupported", lambda: wide(1 << 24)),
+    "minus a constant of four bytes": ("hybrid.unsupported", lambda: wide(-(1 << 24))),
+    "minus a constant of three bytes": (COVERED, lambda: wide(1 - (1 << 24))),
+    "a bias tensor at its limit": (COVERED, lambda: wide(bias=(1 << 28) - (1 << 23) + 1 - 1)),
+    "a bias tensor above it": ("hybrid.unsupported", lambda: wide(bias=(1 << 28) - (1 << 23) + 1)),
+    "noise in a wide accumulator": ("hybrid.unsupported", lambda: wide(noisy=True)),
+    "a pad of three bytes": (COVERED, lambda: padded((1 << 23) - 1)),
+    "a numerator of 24 bits": (COVERED, lambda: divided(num_zero=(1 << 23) - 1)),
+    "a numerator of more": ("hybrid.unsupported", lambda: divided(num_zero=1 << 23)),
+    "a denominator of more": ("hybrid.unsupported", lambda: divided(den_zero=-(1 << 24))),
+    "a condition at the limit": (COVERED, lambda: selected(P_HALF - (1 << 23))),
+    "a condition above it": ("hybrid.unsupported", lambda: selected(P_HALF - (1 << 23) + 1)),
+}
+
+
+def natively(checked: Checked) -> str:
+    """What the Rust reader says of it, asked for the number of segments of one step."""
+    program = checked.program
+    out = program.tensors[program.outputs[0].tensor]
+    journal = Journal(
+        mode=HYBRID, program_id=checked.id, weights_root=ZERO_DIGEST, steps=1, items=1,
+        delta_ppm=500_000, delta_step_ppm=0, bits=1, exact=(), chain_root=ZERO_DIGEST,
+        input_root=ZERO_DIGEST, initial_state=ZERO_DIGEST, final_state=ZERO_DIGEST,
+        prf_seed=ZERO_DIGEST, input_key=None, inputs=None,
+        outputs=bytes(out.size * out.width), audience=None, nonce=None,
+    )  # fmt: skip
+    if program.of_role(Role.PRF):
+        journal = replace(journal, prf_seed=bytes([1]) + bytes(31))
+    return _verdict(lambda: _core.hybrid_segments(checked.data, journal.encode()))
+
+
+def _verdict(judge) -> str:
+    try:
+        judge()
+    except ZktallyError as error:
+        return error.code
+    return COVERED
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_both_readers_cover_the_same(name):
+    expected, make = PROGRAMS[name]
+    checked = check(make())
+    assert (natively(checked), _verdict(lambda: judge_covered(checked))) == (expected, expected)
+
+
+def test_wide_programs_are_wide():
+    for name in ("a wide accumulator", "a constant of three bytes", "a pad of three bytes"):
+        assert not is_direct(check(PROGRAMS[name][1]()), 0)
