@@ -49,25 +49,22 @@ def wide(value: int = 1 << 20, bias: int | None = None, noisy: bool = False) -> 
 
 def padded(pad: int) -> Program:
     """A wide accumulator that reads beside its tensor."""
-    program = wide()
+    x = programs.tensor("x", Role.INPUT, (4,), 3, lo=-(2**23), hi=2**23 - 1)
+    y = programs.tensor("y", Role.VALUE, (4,))
     read = programs.read(0, (4,), programs.i(0, 1, 1), pad=pad)
-    op = replace(program.ops[0], terms=(Term((), read, Const(1 << 20)),))
-    return replace(program, ops=(op,))
+    op = programs.dot("wide", 1, (4,), Term((), read, Const(1 << 20)), shift=Const(30))
+    return of(op, tensors=(x, y))
 
 
-def divided(num_zero: int = 0, den_zero: int | None = None, mode: DivMode = DivMode.QUOTIENT):
-    """Numerator x − zero, and denominator."""
+def divided(num_zero: int = 0, den_zero: int = 0) -> Program:
+    """Numerator x − zero, denominator d − zero."""
     x = programs.tensor("x", Role.INPUT, (4,), 3)
     d = programs.tensor("d", Role.WEIGHT, (4,), 3, lo=1)
     y = programs.tensor("y", Role.VALUE, (4,), 3)
-    read = programs.read(0, (4,), programs.i(0), zero=num_zero)
-    by = programs.read(1, (4,), programs.i(0), zero=den_zero or 0)
-    fields = dict.fromkeys(Div.__dataclass_fields__)
-    fields |= {
-        "name": "div", "out": 2, "exact": False, "space": (4,), "mode": mode, "num": read,
-        "den": by, "c": 1,
-    }  # fmt: skip
-    return of(Div(**{name: fields[name] for name in Div.__dataclass_fields__}), tensors=(x, d, y))
+    num = programs.read(0, (4,), programs.i(0), zero=num_zero)
+    den = programs.read(1, (4,), programs.i(0), zero=den_zero)
+    op = Div("div", 2, False, (4,), DivMode.QUOTIENT, 1, num, den)
+    return of(op, tensors=(x, d, y))
 
 
 def selected(zero: int) -> Program:
@@ -90,8 +87,8 @@ PROGRAMS = {
     "a bias tensor above it": ("hybrid.unsupported", lambda: wide(bias=(1 << 28) - (1 << 23) + 1)),
     "noise in a wide accumulator": ("hybrid.unsupported", lambda: wide(noisy=True)),
     "a pad of three bytes": (COVERED, lambda: padded((1 << 23) - 1)),
-    "a numerator of 24 bits": (COVERED, lambda: divided(num_zero=(1 << 23) - 1)),
-    "a numerator of more": ("hybrid.unsupported", lambda: divided(num_zero=1 << 23)),
+    "a numerator of 24 bits": (COVERED, lambda: divided((1 << 23) - 1, -15)),
+    "a numerator of more": ("hybrid.unsupported", lambda: divided(1 << 23, -15)),
     "a denominator of more": ("hybrid.unsupported", lambda: divided(den_zero=-(1 << 24))),
     "a condition at the limit": (COVERED, lambda: selected(P_HALF - (1 << 23))),
     "a condition above it": ("hybrid.unsupported", lambda: selected(P_HALF - (1 << 23) + 1)),
@@ -99,7 +96,7 @@ PROGRAMS = {
 
 
 def natively(checked: Checked) -> str:
-    """What the Rust reader says of it, asked for the number of segments of one step."""
+    """What the Rust reader says of it: it judges that before it looks at openings."""
     program = checked.program
     out = program.tensors[program.outputs[0].tensor]
     journal = Journal(
@@ -111,7 +108,8 @@ def natively(checked: Checked) -> str:
     )  # fmt: skip
     if program.of_role(Role.PRF):
         journal = replace(journal, prf_seed=bytes([1]) + bytes(31))
-    return _verdict(lambda: _core.hybrid_segments(checked.data, journal.encode()))
+    verdict = _verdict(lambda: _core.HybridProver(checked.data, journal.encode(), b""))
+    return COVERED if verdict == "verify.journal-mismatch" else verdict
 
 
 def _verdict(judge) -> str:

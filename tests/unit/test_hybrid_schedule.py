@@ -269,6 +269,10 @@ def uncovered():
     tensors = (*program.tensors, Tensor("n", Role.PRF, 2, 0, 255, (2, 6), domain=1))
     noisy = programs.read(5, (2, 6), programs.i(0), programs.i(1))
     noisy = replace(second, terms=(*second.terms, Term((), noisy, Const(1))))
+    covered_program, _ = covered()
+    for lo in (-(1 << 23) - 1, 1 << 23, 2_130_706_433 - 40):
+        tables = tuple(replace(table, lo=lo) for table in covered_program.tables)
+        yield f"a table from {lo} on", replace(covered_program, tables=tables)
     yield "noise in a wide sum", replace(program, tensors=tensors, ops=(program.ops[0], noisy))
 
 

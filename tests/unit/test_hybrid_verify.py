@@ -21,7 +21,7 @@ from zktally.verifier.receipt import encode_receipt, split_receipt
 from zktally.verifier.verified import Verified
 from zktally.verifier.verify import verify
 
-SIZE = 9000
+SIZE = 70_000
 
 
 class Hybrid:

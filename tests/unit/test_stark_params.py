@@ -47,8 +47,8 @@ def least_bits(m, b, queries, counts):
         -log2(epsilon * counts.openings) + 16,
         -log2(epsilon * 8) + 12,
         -log2(size * counts.constraints / P**5),
-        -log2(size**2 * (4 * 2**counts.log_rows + 2 * counts.openings) / P**5),
-        -log2(total * (counts.longest_tuple + 1) / P**5),
+        -log2(size**2 * (5 * 2**counts.log_rows + 2 * counts.openings) / P**5),
+        -log2(size * total * (counts.longest_tuple + 1) / P**5),
         124,
     ) - log2(7)
 
