@@ -18,6 +18,7 @@ from forger import committed, receipt_of, rechained, reopened, run, victim
 from hybrids import ROOT, Hybrid, dissect, head_of, hybrid_of, long, parts_of, proven, spliced
 from registry import tampering
 
+from zktally.verifier.hybrid.segments import LEAST_PROOF
 from zktally.verifier.journal import FAST, HYBRID
 from zktally.verifier.policy import Policy
 from zktally.verifier.roots import input_root
@@ -570,7 +571,7 @@ def _():
 
 @tampering("hybrid: a program that they do not cover", "hybrid.unsupported")
 def _():
-    return replace(head_of(receipt_of("kinds")), segments=[bytes(1 << 14)]).encode()
+    return replace(head_of(receipt_of("kinds")), segments=[bytes(LEAST_PROOF)]).encode()
 
 
 @tampering("hybrid: a program that they do not cover, no proof", "hybrid.unsupported")
@@ -593,8 +594,8 @@ CUTS = {
     "before the roots": 33,
     "inside a root": 33 + ROOT + 3,
     "before the segments": _HEAD,
-    "before the least proof": _HEAD + (1 << 13) - 1,
-    "after the least proof": _HEAD + (1 << 13),
+    "before the least proof": _HEAD + LEAST_PROOF - 1,
+    "after the least proof": _HEAD + LEAST_PROOF,
     "one byte early": -1,
 }
 for _name, _at in CUTS.items():

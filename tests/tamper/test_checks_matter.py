@@ -290,6 +290,7 @@ ELSEWHERE = {
     # Tested with a statement or a program of its own, which needs no receipt.
     "requantise.judge_covered 1": "test_hybrid_coverage",
     "requantise.judge_covered 2": "test_hybrid_coverage",
+    "requantise.judge_covered 3": "test_hybrid_coverage",
     "requantise._judge_wide 0": "test_hybrid_coverage",
     "requantise._judge_wide 1": "test_hybrid_coverage",
     "requantise._judge_limbs 0": "test_hybrid_coverage",

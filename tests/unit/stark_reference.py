@@ -550,7 +550,8 @@ class Prover:
             found[level] = add(found[level], term)
             weight = weight * eta
         level = top + self.blowup
-        found[level] = add(found[level], extend(self.chunks[top][-5:], level).T)
+        mask = mul(extend(self.chunks[top][-5:], level).T, weight.array())
+        found[level] = add(found[level], mask)
         return found
 
     def fold(self, combined):

@@ -10,10 +10,11 @@ from programs import Const, Role, Tensor, Term
 
 from zktally import _core
 from zktally.verifier.errors import ZktallyError
-from zktally.verifier.hybrid.requantise import is_direct, judge_covered
+from zktally.verifier.hybrid.accumulator import is_direct
+from zktally.verifier.hybrid.requantise import judge_covered
 from zktally.verifier.journal import HYBRID, ZERO_DIGEST, Journal
 from zktally.verifier.program.checked import Checked, check
-from zktally.verifier.program.types import Div, DivMode, PickMode, Program
+from zktally.verifier.program.types import Div, DivMode, PickMode, Program, Table
 
 COVERED = "covered"
 
@@ -76,6 +77,16 @@ def selected(zero: int) -> Program:
     return of(op, tensors=(x, y))
 
 
+def clamped(lo: int, entries: int = 4) -> Program:
+    """A table whose domain starts at `lo`; its ends clamp."""
+    x = programs.tensor("x", Role.INPUT, (4,))
+    y = programs.tensor("y", Role.VALUE, (4,))
+    read = programs.read(0, (4,), programs.i(0))
+    op = programs.dot("clamp", 1, (4,), Term((), read, Const(1)), table=0)
+    table = Table("far", lo, tuple(range(entries)))
+    return replace(of(op, tensors=(x, y)), tables=(table,))
+
+
 P_HALF = 2**30 - 2**23
 PROGRAMS = {
     "a wide accumulator": (COVERED, wide),
@@ -90,6 +101,10 @@ PROGRAMS = {
     "a numerator of 24 bits": (COVERED, lambda: divided((1 << 23) - 1, -15)),
     "a numerator of more": ("hybrid.unsupported", lambda: divided(1 << 23, -15)),
     "a denominator of more": ("hybrid.unsupported", lambda: divided(den_zero=-(1 << 24))),
+    "a table from the least number of 24 bits": (COVERED, lambda: clamped(-(1 << 23))),
+    "a table from below it": ("hybrid.unsupported", lambda: clamped(-(1 << 23) - 1)),
+    "a table to the largest number of 24 bits": (COVERED, lambda: clamped((1 << 23) - 4)),
+    "a table beyond it": ("hybrid.unsupported", lambda: clamped((1 << 23) - 3)),
     "a condition at the limit": (COVERED, lambda: selected(P_HALF - (1 << 23))),
     "a condition above it": ("hybrid.unsupported", lambda: selected(P_HALF - (1 << 23) + 1)),
 }

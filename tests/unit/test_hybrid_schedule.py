@@ -15,6 +15,7 @@ from schedule_digest import derived, digests
 from zktally.verifier.errors import ZktallyError
 from zktally.verifier.gates import evaluate
 from zktally.verifier.hybrid import leaves, segments
+from zktally.verifier.hybrid.accumulator import is_direct
 from zktally.verifier.hybrid.requantise import judge_covered
 from zktally.verifier.hybrid.schedule import Table
 from zktally.verifier.program.checked import check
@@ -201,7 +202,7 @@ def test_items_and_their_costs(proved, monkeypatch):
     costs, own = [], found.checked.weights.own
     for c, op in enumerate(program.ops):
         size = 7 if op.name == "gather" else own[c]
-        factor = 2 if type(op).__name__ == "Dot" else 16
+        factor = (2 if is_direct(found.checked, c) else 18) if isinstance(op, Dot) else 16
         costs += [64 + factor * size] * found.plan.gates_of(c)
     for step in range(3):
         for port in program.outputs:

@@ -94,7 +94,7 @@ def test_counts_of_a_statement():
     walk_openings, range_openings = 4 + 1 + 2 + 2, 2 + 0 + 1 + 2
     assert counts == Counts(
         log_rows=12,
-        openings=walk_openings + range_openings + 2 * 4,
+        openings=walk_openings + range_openings + 2 * 4 + 1,
         constraints=8 + 4,
         lookups=(4 << 12) + (2 << 11),
         public_terms=600,

@@ -23,6 +23,7 @@ from zktally import _core
 from zktally.circuits.reference import DTYPES
 from zktally.native import verify
 from zktally.prover import Claims, FastRun, Job, prove_job
+from zktally.verifier.errors import ZktallyError
 from zktally.verifier.journal import HYBRID as HYBRID_MODE
 from zktally.verifier.journal import Journal, model_id
 from zktally.verifier.openings import Trees
@@ -159,13 +160,24 @@ def tree_count(job: Job, checked: Checked) -> int:
 
 @cache
 def hybrid(name: str) -> Golden:
-    """The hybrid receipt that is there, or a new one where there is none of that statement."""
+    """The hybrid receipt that is there, or a new one where there is no good one of that job."""
     model, checked, job = hybrid_job(name)
+    expect = expected(model, HYBRID[name][2])
     path = FOLDER / f"{name}.receipt"
-    receipt = path.read_bytes() if path.exists() else None
-    if receipt is None or not before_the_proofs(receipt, job, tree_count(job, checked)):
+    receipt = path.read_bytes() if path.exists() else b""
+    if not is_good(receipt, job, checked, expect):
         receipt = prove_job(job)
-    return Golden(None, model, checked, receipt, expected(model, HYBRID[name][2]))
+    return Golden(None, model, checked, receipt, expect)
+
+
+def is_good(receipt: bytes, job: Job, checked: Checked, expect: dict[str, Any]) -> bool:
+    """Whether a receipt is about a job, and accepted."""
+    try:
+        same = before_the_proofs(receipt, job, tree_count(job, checked))
+        verify(receipt, expectations(expect))
+    except ZktallyError:
+        return False
+    return same
 
 
 def answering(journal: bytes) -> bytes:
@@ -207,7 +219,7 @@ def refused_hybrids() -> list[tuple[str, str, Golden, bytes, dict[str, Any]]]:
     trees = len(Trees(kinds.checked.program, kinds.journal.steps))
     roots = bytes(split_receipt(kinds.receipt).proof[SEED : SEED + ROOT * trees])
     uncovered = encode_receipt(
-        kinds.checked.data, journal, answering(journal) + b"\0" + roots + bytes(1 << 13)
+        kinds.checked.data, journal, answering(journal) + b"\0" + roots + bytes(1 << 16)
     )
     called_hybrid = replace(fast.journal, mode=HYBRID_MODE).encode()
     parts = split_receipt(fast.receipt)

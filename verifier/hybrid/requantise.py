@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from ..errors import UnsupportedReceipt
 from ..program.checked import Checked
-from ..program.ranges import ACC_MAX, P_HALF, abs_max, operand_range
+from ..program.ranges import P_HALF, abs_max, operand_range
 from ..program.types import Const, Div, Dot, Op, Operand, Pick, PickMode, Program, Read, Table
+from .accumulator import bound, is_direct
 from .factors import integer_limbs
 
 LIMB = 12
@@ -64,12 +65,7 @@ def judge_covered(checked: Checked) -> None:
 
 def _is_near(table: Table) -> bool:
     """Whether quotients can be clamped to the ends of a table's domain."""
-    return -_END_MAX <= table.lo and table.lo + len(table.entries) <= _END_MAX
-
-
-def is_direct(checked: Checked, c: int) -> bool:
-    """Whether the accumulator of a dot op is direct."""
-    return _accumulator(checked, c) <= ACC_MAX
+    return table.lo >= -_END_MAX and table.lo + len(table.entries) <= _END_MAX
 
 
 def form(checked: Checked, c: int) -> Form:
@@ -79,7 +75,7 @@ def form(checked: Checked, c: int) -> Form:
     if not (isinstance(op, Dot) and isinstance(op.shift, Const)):
         raise TypeError(f"op {op.name} is not covered")
     s = op.shift.value
-    acc, m = _accumulator(checked, c), operand_range(program, op.mult)[1]
+    acc, m = bound(checked, c), operand_range(program, op.mult)[1]
     kappa = max(1, ((acc * m + (1 << s)) >> s).bit_length())
     offset = DIRECT_OFFSET if direct else WIDE_OFFSET
     if op.rounding is None:
@@ -102,11 +98,6 @@ def form(checked: Checked, c: int) -> Form:
     ]
     head = (DIRECT_OFFSET, _CLASS_TOP, 1 << LIMB) if direct else (0, _CLASS_LIMB, 1)
     return Form(direct, head, tuple(columns))
-
-
-def _accumulator(checked: Checked, c: int) -> int:
-    """`A` of protocol.md section 2."""
-    return next(b.bound for b in checked.bounds if b.op == c and b.identity == "accumulator")
 
 
 def _ends(program: Program, op: Dot) -> tuple[int, ...]:

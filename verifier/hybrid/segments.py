@@ -13,9 +13,11 @@ from ..errors import MalformedReceipt, UnsupportedReceipt
 from ..gates import Ints
 from ..layout import leaf_count, leaf_starts
 from ..openings import Trees, layout_of
+from ..program.checked import Checked
 from ..program.operands import products
 from ..program.types import Dot, Gather, Op, Tensor, gates
 from ..sampling import Plan
+from .accumulator import is_direct
 
 ITEM_COST = 64
 SEGMENT_COST = 1 << 24
@@ -68,7 +70,8 @@ class ItemList:
         self._plan, self._program = plan, trees.program
         self._steps = trees.steps
         self._counts = [plan.gates_of(c) for c in range(len(self._program.ops))]
-        self._costs = [ITEM_COST + _factor(op) * _own(op) for op in self._program.ops]
+        ops = enumerate(self._program.ops)
+        self._costs = [ITEM_COST + _factor(plan.counts.checked, c) * _own(op) for c, op in ops]
         self._ports = [self._program.tensors[port.tensor] for port in self._program.outputs]
         self._numbers = np.array([port.tensor for port in self._program.outputs], np.int64)
         self._leaves = [leaf_count(layout_of(t), t.shape) for t in self._ports]
@@ -171,9 +174,12 @@ def judge_count(segments: int, room: int) -> None:
         )
 
 
-def _factor(op: Op) -> int:
+def _factor(checked: Checked, c: int) -> int:
     """What a product costs: most of a row where only one stands in it."""
-    return 2 if isinstance(op, Dot) else 16
+    if not isinstance(checked.program.ops[c], Dot):
+        return 16
+    # With a wide accumulator there are as many products as pairs of limbs.
+    return 2 if is_direct(checked, c) else 18
 
 
 def _own(op: Op) -> int:

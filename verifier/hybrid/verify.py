@@ -47,7 +47,7 @@ from .schedule import Claims, Schedule, derive
 from .segments import SEGMENT_COST, ItemList, cut, judge_count, segment_count
 
 REFERENCE = stark.Counts(
-    log_rows=20,
+    log_rows=22,
     openings=4096,
     constraints=4096,
     lookups=1 << 28,

@@ -36,7 +36,8 @@ def combine(
 ) -> dict[int, Elements]:
     """By log of the domain, `G_k` at the queries, uint64 [queries, 5].
 
-    `G_k(x) = Σ_z 1/(x − z)·Σ_j η^{e_j}(f_j(x) − v_j)`, and the mask at the tallest height.
+    `G_k(x) = Σ_z 1/(x − z)·Σ_j η^{e_j}(f_j(x) − v_j)`, and the mask at the tallest height with the
+    power after the last.
 
     Args:
         statement: of the proof.
@@ -46,7 +47,8 @@ def combine(
         openings: of the trees.
         indices: positions in the tallest domain, int64 [queries].
     """
-    weights = powers(eta, len(opened))
+    weights = powers(eta, len(opened) + 1)
+    weights, of_mask = weights[:-1], weights[-1:]
     weighted = mul(weights, opened)
     found = {}
     for log_rows in statement.log_heights:
@@ -62,7 +64,7 @@ def combine(
             _quotients(rows, columns.ahead, columns.digit, weights, weighted, points, ahead),
         )
         if level == statement.log_domain:
-            found[level] = add(found[level], rows[:, -DEGREE:])
+            found[level] = add(found[level], mul(of_mask, rows[:, -DEGREE:]))
     return found
 
 

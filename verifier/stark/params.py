@@ -62,7 +62,7 @@ class Counts:
 
     Attributes:
         log_rows: of the tallest table.
-        openings: opened values.
+        openings: elements of K that are batched: the opened values and the mask.
         constraints: of all tables, those of lookups included.
         lookups: of all rows of all tables.
         public_terms: of the LogUp sum.

@@ -177,7 +177,7 @@ class Statement:
         widths += [group.tuples.shape[1] for group in terms.groups]
         return Counts(
             log_rows=self.log_heights[0],
-            openings=self.opening_count,
+            openings=self.opening_count + 1,
             constraints=sum(one.table.constraint_count for one in self.tables),
             lookups=sum(len(one.table.lookups) << one.log_rows for one in self.tables),
             public_terms=len(terms),

@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::leaves::blocks;
+use super::support::is_direct;
 use crate::fast::openings::{Mark, Prepared};
 use crate::fast::sampling::{Draw, Plan};
 use crate::program::{LayoutMap, Op, OpKind};
@@ -75,7 +76,7 @@ impl<'a> Segments<'a> {
                 let draws = &plan.draws[first..];
                 Gates::Drawn(&draws[..draws.partition_point(|draw| draw.op() == c)])
             };
-            Group::Gates { op: c, cost: ITEM_COST + factor(op) * size(op), gates }
+            Group::Gates { op: c, cost: ITEM_COST + factor(prepared, c) * size(op), gates }
         };
         let mut groups: Vec<Group> = program.ops.iter().enumerate().map(of_op).collect();
         groups.push(Group::Outputs(Outputs::new(prepared, steps as u64)));
@@ -143,8 +144,13 @@ fn bisect(end: u64, holds: impl Fn(u64) -> bool) -> u64 {
 }
 
 /// What a product costs: most of a row where only one stands in it.
-fn factor(op: &Op) -> u64 {
-    if matches!(op.kind, OpKind::Dot(_)) { 2 } else { 16 }
+fn factor(prepared: &Prepared, op: usize) -> u64 {
+    match prepared.checked.program.ops[op].kind {
+        OpKind::Dot(_) if is_direct(&prepared.checked, op) => 2,
+        // As many products as there are pairs of limbs.
+        OpKind::Dot(_) => 18,
+        _ => 16,
+    }
 }
 
 /// Products of a gate; for a gather the size of its axis.

@@ -22,6 +22,7 @@ pub struct Parameters {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Shape {
     pub log_rows: usize,
+    /// Elements of K that are batched.
     pub openings: usize,
     /// Constraints of all tables.
     pub constraints: usize,
@@ -32,7 +33,7 @@ pub struct Shape {
 }
 
 const REFERENCE: Shape = Shape {
-    log_rows: 20,
+    log_rows: 22,
     openings: 4096,
     constraints: 4096,
     lookups: 268_435_456.0,

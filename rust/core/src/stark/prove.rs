@@ -290,7 +290,7 @@ impl<'a> Words<'a> {
 
     /// The batched codeword of each height, tallest first.
     fn batch(&self, opened: &[Vec<K>], eta: K) -> Vec<Vec<K>> {
-        let etas = powers(eta, self.statement.openings());
+        let etas = powers(eta, self.statement.batched());
         let mut starts = Vec::with_capacity(opened.len());
         opened.iter().fold(0, |start, values| {
             starts.push(start);
@@ -314,7 +314,7 @@ impl<'a> Words<'a> {
         opened: &[Vec<K>],
         starts: &[usize],
         chunks_at: usize,
-        etas: &[K],
+        all_etas: &[K],
     ) -> Vec<K> {
         let bits = height + self.statement.parameters.log_blowup;
         let size = 1usize << bits;
@@ -324,7 +324,7 @@ impl<'a> Words<'a> {
         let mut masks = None;
         for t in self.statement.of_height(height) {
             let air = self.statement.air(t);
-            let (values, etas) = (&opened[t], &etas[starts[t]..]);
+            let (values, etas) = (&opened[t], &all_etas[starts[t]..]);
             let (mains, nexts) = (air.mains, air.next.len());
             let groups = air.groups.len();
             let aux = mains + nexts..mains + nexts + groups + 1;
@@ -340,12 +340,13 @@ impl<'a> Words<'a> {
             let after = (mains..mains + nexts).chain([aux.end]);
             at_there += after.map(|j| etas[j] * values[j]).sum::<K>();
         }
-        let (chunks, etas) = (self.chunks(height), &etas[starts[chunks_at]..]);
+        let (chunks, etas) = (self.chunks(height), &all_etas[starts[chunks_at]..]);
         add_weighted(chunks, &etas[..CHUNKS], true, &mut here);
         at_here += opened[chunks_at].iter().zip(etas).map(|(&v, &e)| e * v).sum::<K>();
         if masked {
             let columns: Vec<usize> = (CHUNKS * DIM..(CHUNKS + 1) * DIM).collect();
-            let weights: Vec<K> = (0..DIM).map(basis).collect();
+            let own = all_etas[all_etas.len() - 1];
+            let weights: Vec<K> = (0..DIM).map(|i| basis(i) * own).collect();
             let mut mask = vec![K::ZERO; size];
             add_columns(chunks, &columns, &weights, &mut mask);
             masks = Some(mask);

@@ -53,8 +53,13 @@ impl<'a> Statement<'a> {
         (0..publics.len()).filter(move |&t| publics[t].log_rows == log_rows)
     }
 
+    /// Elements of K that are batched: the opened ones and the mask.
+    pub fn batched(&self) -> usize {
+        self.openings() + 1
+    }
+
     /// Elements of K that are opened.
-    pub fn openings(&self) -> usize {
+    fn openings(&self) -> usize {
         self.airs().map(|(air, _)| air.openings()).sum::<usize>() + CHUNKS * self.heights().len()
     }
 
@@ -65,7 +70,7 @@ impl<'a> Statement<'a> {
         let terms: usize = self.terms.iter().map(|terms| terms.tuples.rows()).sum();
         Shape {
             log_rows: self.heights()[0],
-            openings: self.openings(),
+            openings: self.batched(),
             constraints: self.airs().map(|(air, _)| air.all_constraints()).sum(),
             lookups: self.airs().map(rows).sum::<f64>() + terms as f64,
             tuple: self.longest_tuple(),

@@ -241,6 +241,8 @@ struct Batch<'a> {
     zeta: K,
     /// Per table, then per height: powers of η of its openings.
     etas: Vec<Vec<K>>,
+    /// The power of η of the mask.
+    eta_mask: K,
     /// Per height, tallest first: η-weighted opened values at ζ and at ωζ.
     values: Vec<(usize, K, K)>,
 }
@@ -252,7 +254,7 @@ impl<'a> Batch<'a> {
         challenges: &Challenges,
         opened: &'a [Opened],
     ) -> Self {
-        let all = powers(challenges.eta, statement.openings());
+        let all = powers(challenges.eta, statement.batched());
         let mut rest = &all[..];
         let etas: Vec<Vec<K>> = head
             .opened
@@ -276,7 +278,8 @@ impl<'a> Batch<'a> {
             here += chunks.map(|(&eta, &value)| eta * value).sum::<K>();
             (height, here, there)
         });
-        Self { statement, opened, zeta: challenges.zeta, values: values.collect(), etas }
+        let (zeta, eta_mask) = (challenges.zeta, all[all.len() - 1]);
+        Self { statement, opened, zeta, values: values.collect(), etas, eta_mask }
     }
 
     /// The batched codeword of a height above an index of the tallest domain.
@@ -309,7 +312,8 @@ impl<'a> Batch<'a> {
         let etas = &self.etas[statement.publics.len() + i];
         let values: Vec<K> = chunks.chunks(DIM).map(from_coefficients).collect();
         here += values.iter().zip(etas).map(|(&x, &eta)| eta * x).sum::<K>();
-        let mask = if height == tallest { values[CHUNKS] } else { K::ZERO };
+        let mask =
+            if height == tallest { self.eta_mask * values[CHUNKS] } else { K::ZERO };
         let (_, at_here, at_there) = self.values[i];
         let index = index >> (tallest - height);
         let x = K::from(shift() * root(bits).exp_u64(reverse(index, bits) as u64));

@@ -50,8 +50,16 @@ pub struct Case {
 impl Case {
     /// A program with random weights, run for some steps on random inputs.
     pub fn new(program: &Program, steps: usize, delta: u32) -> Self {
+        Self::lying(program, program, steps, delta)
+    }
+
+    /// What `program` computes, committed as if it were `claimed`, of the same shapes.
+    pub fn lying(claimed: &Program, program: &Program, steps: usize, delta: u32) -> Self {
         let rng = &mut Rng(77);
-        let checked = Arc::new(load(&encode(program)).expect("valid"));
+        let claimed = Arc::new(load(&encode(claimed)).expect("valid"));
+        let mut checked = load(&encode(program)).expect("valid");
+        checked.id = claimed.id;
+        let checked = Arc::new(checked);
         let weights = arrays(program, Role::Weight, rng);
         let model = Arc::new(Model::new(checked.clone(), weights, key(9)).unwrap());
         let seed = (!program.of_role(&[Role::Prf]).is_empty()).then(|| key(5));
@@ -84,7 +92,7 @@ impl Case {
         };
         let journal = journal.encode();
         let openings = run.open(&journal).unwrap()[SEED_BYTES..].to_vec();
-        Self { prepared: Prepared::new(checked), journal, openings }
+        Self { prepared: Prepared::new(claimed), journal, openings }
     }
 
     /// A receipt of mode fast.

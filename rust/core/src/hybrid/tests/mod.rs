@@ -261,3 +261,48 @@ fn prf_tensors_of_one_domain() {
     let rows = Case::new(&b.finish(), 2, MANY).check(Limits::default());
     assert_eq!((rows[index::NOISE], rows[index::BITS]), (4, 80));
 }
+
+/// One sum of products of two tensors of width 2, too large for a direct accumulator.
+fn wide_sum(hi: i32) -> Program {
+    let mut b = Builder::default();
+    let x = b.ranged(Role::Input, 2, 0, hi, &[4, 1024]);
+    let w = b.tensor(Role::Weight, 2, &[6, 1024]);
+    let y = b.tensor(Role::Value, 1, &[4, 6]);
+    let term = Term {
+        window: vec![1024],
+        a: read(x, &[4, 1024], &[by_i(0), by_k(0)]),
+        b: read(w, &[6, 1024], &[by_i(1), by_k(0)]),
+    };
+    b.op(y, &[4, 6], OpKind::Dot(Dot { mult: Operand::Const(1), ..dot(vec![term], 26) }));
+    b.finish()
+}
+
+/// Values that only limbs read are ranged all the same.
+#[test]
+fn values_beyond_their_range_fail_where_limbs_read_them() {
+    Case::new(&wide_sum(100), 2, MANY).check(Limits::default());
+    let case = Case::lying(&wide_sum(100), &wide_sum(3000), 2, MANY);
+    for items in case.segments(Limits::default()) {
+        let schedule = case.schedule(&items).unwrap();
+        let failure = case.judge(&schedule, &case.witness(&schedule)).unwrap();
+        assert!(failure.starts_with("wide") || failure.starts_with("bus"), "{failure}");
+    }
+}
+
+/// The ends of a table's domain are told from quotients in 24 bits: around p they would wrap.
+#[test]
+fn tables_far_from_zero_are_not_covered() {
+    const P: i32 = 2_130_706_433;
+    let covered = |lo: i32| {
+        let mut program = dense(100, 100);
+        program.tables[0].lo = lo;
+        check_supported(&load(&encode(&program)).unwrap()).map_err(|error| error.code)
+    };
+    let last = (1 << 23) - 100;
+    for lo in [-40, -(1 << 23), last] {
+        assert_eq!(covered(lo), Ok(()));
+    }
+    for lo in [-(1 << 23) - 1, last + 1, 20_000_000, P - 40] {
+        assert_eq!(covered(lo), Err("hybrid.unsupported"));
+    }
+}

@@ -71,13 +71,6 @@ impl<'a> Edited<'a> {
         self.rows.entry(row).or_insert_with(|| table.row(row).to_vec())[column] = value;
     }
 
-    /// Writes integers from a column on.
-    pub fn put(&mut self, row: usize, column: usize, values: &[i64]) {
-        for (i, &value) in values.iter().enumerate() {
-            self.set(row, column + i, Elem::from_i64(value));
-        }
-    }
-
     /// All nodes of a row.
     pub fn evaluate(&self, row: usize, values: &mut Vec<Elem>) {
         let table = self.table;

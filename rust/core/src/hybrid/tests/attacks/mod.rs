@@ -1,6 +1,7 @@
 //! Attacks on hybrid receipts: what a liar writes into a witness, a proof or a journal is refused.
 
 mod cells;
+mod forge;
 mod judge;
 mod padding;
 mod smart;

@@ -32,6 +32,10 @@ pub static SUBJECTS: LazyLock<Vec<Subject>> = LazyLock::new(|| {
         Subject::new("lookups", &lookups(), 1),
         Subject::new("precise", &precise(), 1),
         Subject::new("steep", &steep(), 1),
+        Subject::new("noisy", &noisy(), 1),
+        // Leaves that fill a block, and one whose last block has one element.
+        Subject::new("long", &dense(60, 60), 1),
+        Subject::new("tight", &dense(36, 36), 1),
     ]
 });
 
@@ -91,5 +95,44 @@ pub fn steep() -> Program {
     let cell = |t| read(t, &[6], &[by_i(0)]);
     let terms = vec![Term { window: vec![], a: cell(x), b: cell(w) }];
     b.op(y, &[6], OpKind::Dot(Dot { mult: Operand::Const(32_767), ..dot(terms, 44) }));
+    b.finish()
+}
+
+/// A multiplier of 24,000, a shift of 22 and nothing but 100,000 to multiply: the identity has a second
+/// quotient modulo p.
+pub fn second_quotient() -> Program {
+    let mut b = Builder::default();
+    let x = b.ranged(Role::Input, 3, 100_000, 100_000, &[4]);
+    let y = b.tensor(Role::Value, 2, &[4]);
+    let terms = vec![Term { window: vec![], a: read(x, &[4], &[by_i(0)]), b: Operand::Const(1) }];
+    b.op(y, &[4], OpKind::Dot(Dot { mult: Operand::Const(24_000), ..dot(terms, 22) }));
+    b.finish()
+}
+
+/// An accumulator just below the largest that is direct, 63·2^24, and a shift of 24: of an accumulator
+/// that is p larger the quotient is 127 larger and still has as many bits as it may have.
+pub fn full() -> Program {
+    let mut b = Builder::default();
+    let x = b.ranged(Role::Input, 2, -32_768, 32_767, &[3, 252]);
+    let w = b.ranged(Role::Weight, 1, -128, 127, &[2, 252]);
+    let y = b.tensor(Role::Value, 1, &[3, 2]);
+    let term = Term {
+        window: vec![252],
+        a: read(x, &[3, 252], &[by_i(0), by_k(0)]),
+        b: read(w, &[2, 252], &[by_i(1), by_k(0)]),
+    };
+    b.op(y, &[3, 2], OpKind::Dot(dot(vec![term], 24)));
+    b.finish()
+}
+
+/// Noise of 16 bits in a sum, rounding of as many bits as there may be.
+pub fn noisy() -> Program {
+    let mut b = Builder::default();
+    let x = b.tensor(Role::Input, 1, &[20]);
+    let noise = b.ranged(Role::Prf, 2, -32_768, 32_767, &[20]);
+    let y = b.tensor(Role::Value, 3, &[20]);
+    let cell = |t| read(t, &[20], &[by_i(0)]);
+    let terms = vec![Term { window: vec![], a: cell(noise), b: cell(x) }];
+    b.op(y, &[20], OpKind::Dot(dot(terms, 2)));
     b.finish()
 }

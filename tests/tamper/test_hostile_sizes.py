@@ -1,0 +1,241 @@
+"""Statements of absurd sizes over proofs that are none: refused alike, at once, in little memory.
+
+A liar needs no run: roots may be any numbers, as long as they hash to those of the statement.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from unittest.mock import patch
+
+import checks
+import forger
+import hybrids
+import judges
+import numpy as np
+import programs
+import pytest
+
+from zktally.verifier import stark
+from zktally.verifier.errors import ZktallyError
+from zktally.verifier.hybrid import schedule
+from zktally.verifier.hybrid import verify as hybrid
+from zktally.verifier.hybrid.segments import LEAST_PROOF, MAX_SEGMENTS
+from zktally.verifier.journal import HYBRID, ZERO_DIGEST, Journal, model_id
+from zktally.verifier.openings import Trees
+from zktally.verifier.policy import Expectations, Policy
+from zktally.verifier.program.checked import check
+from zktally.verifier.program.types import Program, Role
+from zktally.verifier.reader import P
+from zktally.verifier.roots import digest_bytes, input_root, state_digests, step_root, weights_root
+
+HERE = Path(__file__).parent
+LAX = Policy(max_delta=0.5, min_bits=1, outputs_exact=False)
+
+
+@dataclass
+class Invented:
+    """Statement and roots of a run that never was, which hash as they should."""
+
+    parts: hybrids.Hybrid
+    expectations: Expectations
+
+    def receipt(self, room: int) -> bytes:
+        """The receipt, with so many bytes of zeros for its proofs."""
+        return replace(self.parts, segments=[bytes(room)]).encode()
+
+
+def invented(program: Program, steps: int, **claims: object) -> Invented:
+    checked = check(program)
+    trees = Trees(program, steps)
+    rng = np.random.default_rng(steps)
+    fixed = len(program.of_role(Role.WEIGHT)), len(program.of_role(Role.STATE))
+    stepped = program.of_role(Role.INPUT, Role.VALUE)
+    weights, initial, every = (
+        rng.integers(0, 2**30, shape, dtype=np.uint64)
+        for shape in ((fixed[0], 8), (fixed[1], 8), (steps, len(stepped), 8))
+    )
+    linked = {link.state: stepped.index(link.value) for link in program.states}
+    after = state_digests(every[:, [linked[t] for t in program.of_role(Role.STATE)]])
+    first = state_digests(initial[None])
+    before = np.concatenate([first, after[:-1]])
+    inputs = every[:, [at for at, t in enumerate(stepped) if t in program.of_role(Role.INPUT)]]
+    named = weights_root(weights)
+    sizes = [program.tensors[port.tensor] for port in program.outputs]
+    outputs = b"".join(b"\x80" * t.size for t in sizes if t.width == 1) * steps
+    stated = {
+        "delta_ppm": 500_000, "delta_step_ppm": 0, "bits": 1, "exact": (), "audience": None,
+        "nonce": None, **claims,
+    }  # fmt: skip
+    journal = Journal(
+        mode=HYBRID,
+        program_id=checked.id,
+        weights_root=named,
+        steps=steps,
+        items=steps * program.batch,
+        chain_root=step_root(checked.id, named, before, after, every),
+        input_root=input_root(inputs),
+        initial_state=digest_bytes(first[0]),
+        final_state=digest_bytes(after[-1]),
+        prf_seed=ZERO_DIGEST,
+        input_key=None,
+        inputs=None,
+        outputs=outputs,
+        **stated,
+    )
+    roots = np.concatenate([weights, initial, every.reshape(-1, 8)]).astype("<u4")
+    named_roots = {trees.describe(tree): root.tobytes() for tree, root in enumerate(roots)}
+    return Invented(
+        hybrids.Hybrid(checked.data, journal.encode(), 0, named_roots, []),
+        Expectations.of(model_id=model_id(checked.id, named), policy=LAX),
+    )
+
+
+def timed(receipt: bytes, expectations: Expectations) -> tuple[str, float, float]:
+    """The one code of both verifiers, and the seconds that each took."""
+    start = time.monotonic()
+    first = judges.rust(receipt, expectations)
+    middle = time.monotonic()
+    second = judges.python(receipt, expectations)
+    assert first == second
+    return first, middle - start, time.monotonic() - middle
+
+
+def matrix() -> Program:
+    """Each step of it is about one segment."""
+    return hybrids._matrix()
+
+
+def dense() -> Program:
+    return programs.dense()[0]
+
+
+CASES = {
+    "no room for the segments": ("receipt.truncated", matrix, 20, {}, 20),
+    "room for all but one byte": ("receipt.truncated", matrix, 20, {}, 21 - 1e-9),
+    "zeros for many segments": ("verify.stark", matrix, 20, {}, 21),
+    "more segments than anyone checks": ("verify.too-large", matrix, 1100, {}, 1025),
+    "more segments than anyone checks, in no room": ("receipt.truncated", matrix, 1100, {}, 1024),
+    "far more segments": ("receipt.truncated", matrix, 20_000, {}, 100),
+    "one tall segment": ("verify.stark", dense, 20_000, {"delta_ppm": 1000, "bits": 100}, 1),
+    "a tiny delta over many steps": (
+        "receipt.truncated", dense, 60_000, {"delta_ppm": 10, "bits": 100}, 1,
+    ),
+    "more samples than gates": ("verify.stark", dense, 50, {"delta_ppm": 10, "bits": 100}, 1),
+    "more samples than anyone draws": (
+        "verify.too-large", dense, 50, {"delta_ppm": 1, "bits": 256}, 1,
+    ),
+    "all ops exact over many steps": ("verify.stark", dense, 10_000, {"exact": (0,)}, 1),
+}  # fmt: skip
+"""Code, program, steps, claims, and room for so many proofs of the least size."""
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_refused_alike_at_once(name):
+    code, program, steps, claims, proofs = CASES[name]
+    made = invented(program(), steps, **claims)
+    found, natively, plainly = timed(made.receipt(int(LEAST_PROOF * proofs)), made.expectations)
+    assert found == code
+    assert natively < 5
+    assert plainly < 30
+
+
+def test_most_steps_with_outputs_to_fit():
+    """16 MB of statement; the roots are missing."""
+    made = invented(dense(), 2)
+    journal = Journal.decode(made.parts.journal)
+    many = 2**20
+    long = replace(journal, steps=many, items=2 * many, outputs=b"\x80" * 8 * many)
+    parts = replace(made.parts, journal=long.encode())
+    for segments in ([], [bytes(1 << 20)]):
+        receipt = replace(parts, segments=segments).encode()
+        code, natively, plainly = timed(receipt, made.expectations)
+        assert code == "receipt.truncated"
+        assert max(natively, plainly) < 10
+
+
+MEASURE = """
+import json, resource, sys
+sys.path[:0] = {paths}
+import judges, test_hostile_sizes as sizes
+
+made = sizes.invented(sizes.{program}(), {steps}, **{claims})
+receipt = made.receipt({room})
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+code = judges.{judge}(receipt, made.expectations)
+after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps([code, (after - before) >> 10]))
+"""
+
+
+@pytest.mark.parametrize("judge", ["rust", "python"])
+@pytest.mark.parametrize("name", ["zeros for many segments", "one tall segment"])
+def test_memory_is_that_of_one_segment(name, judge):
+    """No more than a segment of its tables, however many are claimed."""
+    code, program, steps, claims, proofs = CASES[name]
+    script = MEASURE.format(
+        paths=[str(HERE), str(HERE.parent / "unit")], program=program.__name__, steps=steps,
+        claims=claims, room=int(LEAST_PROOF * proofs), judge=judge,
+    )  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    found, mebibytes = json.loads(done.stdout)
+    assert found == code
+    assert mebibytes < 600
+
+
+@pytest.mark.nightly
+def test_the_most_segments_that_are_checked():
+    """Each derived before the first one is refused: the longest that a verifier can be busy."""
+    made = invented(matrix(), 1000)
+    found, natively, plainly = timed(made.receipt(LEAST_PROOF * MAX_SEGMENTS), made.expectations)
+    assert found == "verify.stark"
+    assert natively < 30
+    assert plainly < 300
+
+
+# Limits that only a proof larger than any test's could meet.
+
+
+def _refusal() -> str:
+    return judges.python(hybrids.hybrid_of("dense"), forger.victim("dense"))
+
+
+def _as_many_lookups_as_p():
+    counts = stark.Statement.counts
+    many = lambda self, terms: replace(counts(self, terms), lookups=P)  # noqa: E731
+    return patch.object(stark.Statement, "counts", many)
+
+
+SMALLER = {
+    "verify._proven_bits 0": ("verify.too-large", _as_many_lookups_as_p),
+    "verify._proven_bits 1": (
+        "security.insufficient",
+        lambda: patch.object(hybrid, "_target", lambda segments: 101),
+    ),
+}
+
+
+@pytest.mark.parametrize("check", SMALLER)
+def test_limits_of_a_segment(check):
+    code, change = SMALLER[check]
+    with change():
+        assert _refusal() == code
+        with checks.WITHOUT[check]():
+            assert _refusal() == judges.ACCEPTED
+
+
+def test_the_tallest_table():
+    assert schedule.log_rows(2**22 - 184, 184) == 22
+    with pytest.raises(ZktallyError) as refused:
+        schedule.log_rows(2**22 - 183, 184)
+    assert refused.value.code == "verify.too-large"
+    with checks.WITHOUT["schedule._limit 0"]():
+        assert schedule.log_rows(2**22 - 183, 184) == 23
