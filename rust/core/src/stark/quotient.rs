@@ -120,17 +120,23 @@ fn extension(grid: &Grid, column: usize, row: impl Fn(usize) -> usize) -> Packed
     })
 }
 
+/// What the tables of one height share.
+struct Height<'a> {
+    statement: &'a Statement<'a>,
+    buses: &'a Buses,
+    selectors: &'a Selectors,
+    dft: &'a Dft,
+}
+
 /// Adds `Σ γ^e·C_e` of a table to the sums of all rows.
 fn add_table(
-    statement: &Statement,
+    height: &Height,
     position: usize,
     committed: &Committed,
-    buses: &Buses,
-    selectors: &Selectors,
     gammas: &[K],
-    dft: &Dft,
     sums: &mut [K],
 ) {
+    let Height { statement, buses, selectors, dft } = *height;
     let air = statement.air(position);
     let log_rows = statement.publics[position].log_rows;
     let bits = log_rows + LOG_DEGREE;
@@ -199,10 +205,11 @@ pub fn chunks(
     let count: usize =
         statement.of_height(log_rows).map(|t| statement.air(t).all_constraints()).sum();
     let gammas = powers(gamma, count);
+    let height = Height { statement, buses, selectors: &selectors, dft };
     let mut used = 0;
     for t in statement.of_height(log_rows) {
         let of_table = &gammas[used..used + statement.air(t).all_constraints()];
-        add_table(statement, t, &committed[t], buses, &selectors, of_table, dft, &mut sums);
+        add_table(&height, t, &committed[t], of_table, &mut sums);
         used += of_table.len();
     }
     let values = sums

@@ -47,7 +47,6 @@ const FREE: &[Free] = &[
     (index::SCAN, 1, 1, zero!(12), NOT_READ),
     (index::SCAN, 11, 1, zero!(15), NOT_READ),
     (index::SCAN, 12, 1, zero!(8 9 10), "the output before the gate's last row"),
-    (index::DIV, 1, 1, zero!(11), NOT_READ),
     (index::DIV, 2, 1, zero!(14), NOT_READ),
 ];
 

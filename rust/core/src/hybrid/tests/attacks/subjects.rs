@@ -33,6 +33,7 @@ pub static SUBJECTS: LazyLock<Vec<Subject>> = LazyLock::new(|| {
         Subject::new("precise", &precise(), 1),
         Subject::new("steep", &steep(), 1),
         Subject::new("noisy", &noisy(), 1),
+        Subject::new("far", &far(), 1),
         // Leaves that fill a block, and one whose last block has one element.
         Subject::new("long", &dense(60, 60), 1),
         Subject::new("tight", &dense(36, 36), 1),
@@ -134,5 +135,20 @@ pub fn noisy() -> Program {
     let cell = |t| read(t, &[20], &[by_i(0)]);
     let terms = vec![Term { window: vec![], a: cell(noise), b: cell(x) }];
     b.op(y, &[20], OpKind::Dot(dot(terms, 2)));
+    b.finish()
+}
+
+/// A direct accumulator and a shift of three limbs: all quotients are zero.
+pub fn far() -> Program {
+    let mut b = Builder::default();
+    let x = b.tensor(Role::Input, 1, &[4, 20]);
+    let w = b.tensor(Role::Weight, 1, &[4, 20]);
+    let y = b.tensor(Role::Value, 1, &[4]);
+    let term = Term {
+        window: vec![20],
+        a: read(x, &[4, 20], &[by_i(0), by_k(0)]),
+        b: read(w, &[4, 20], &[by_i(0), by_k(0)]),
+    };
+    b.op(y, &[4], OpKind::Dot(dot(vec![term], 36)));
     b.finish()
 }

@@ -740,3 +740,275 @@ fn sums_are_those_of_their_streams() {
     // The gate has no second stream, so that its sum counts for nothing.
     assert!(constraints(&failures(&edited, subject)) == 1);
 }
+
+/// Lies of single rows or gates, each told so that little refuses it (forge.rs says what).
+pub fn lies() -> Vec<(&'static Subject, Edited<'static>)> {
+    let mut lies = words();
+    lies.extend(gathers());
+    lies.extend(maxima());
+    lies.extend(divisions());
+    lies.extend(gates());
+    lies
+}
+
+/// Words whose flag lies.
+fn words() -> Vec<(&'static Subject, Edited<'static>)> {
+    let mut lies = Vec::new();
+    for subject in ["wide", "picks"].map(subject) {
+        let table = subject.table(index::BITS);
+        for row in 0..table.used() {
+            let word = signed(table.row(row)[at::bits::WORD]);
+            let mut tell = |low: i128, top: i128, largest: i128| {
+                let mut edited = Edited::new(table);
+                let power = signed(table.publics(row)[5]);
+                let parts = [limbs::<2>(low % power), limbs::<2>(low / power)].concat();
+                put(&mut edited, row, at::bits::X, &parts);
+                for i in 0..4 {
+                    edited.set(row, at::bits::X + 4 + i, elem(parts[i]) * table.publics(row)[6 + i]);
+                }
+                put(&mut edited, row, at::bits::TOP, &[top, largest]);
+                if (0..8).any(|i| edited.get(row, at::bits::X + i) != table.row(row)[at::bits::X + i]) {
+                    let value = |row: &[Elem]| joined(row, at::bits::X, 2);
+                    if value(edited.row(row)) != value(table.row(row)) {
+                        lies.push((subject, edited));
+                    }
+                }
+            };
+            let word = word.rem_euclid(MODULUS);
+            // A flag that is neither 0 nor 1, with nothing else.
+            tell(0, 0, -word);
+            // The flag, and a low part besides.
+            if word + 1 < 1 << 24 {
+                tell(word + 1, 0, 1);
+            }
+            // The flag, and a top besides: of any word, with the low part that is left.
+            let low = (word + 1) % (1 << 24);
+            tell(low, (word + 1) >> 24, 1);
+        }
+    }
+    lies
+}
+
+/// Gathers that take what they should not.
+fn gathers() -> Vec<(&'static Subject, Edited<'static>)> {
+    let subject = subject("lookups");
+    let table = subject.table(index::SCAN);
+    let mut lies = Vec::new();
+    // Gates of nine rows.
+    for gate in 0..table.used() / 9 {
+        let rows = 9 * gate..9 * gate + 9;
+        let last = rows.end - 1;
+        let index = rows.clone().position(|row| signed(table.row(row)[2]) == 1).unwrap();
+        let mut tell = |takes: &[usize], start: [i128; 3], uncounted: Option<usize>, read: Option<i128>| {
+            let mut edited = Edited::new(table);
+            let mut before = start;
+            for (k, row) in rows.clone().enumerate() {
+                let taken = i128::from(takes.contains(&k));
+                let publics = table.publics(row);
+                let now = signed(publics[12]) * signed(table.row(row)[1]) + signed(publics[13]);
+                let count = if uncounted == Some(k) { 0 } else { taken };
+                let after = [before[0] + taken * now, before[1] + taken * k as i128, before[2] + count];
+                put(&mut edited, row, 2, &[taken]);
+                put(&mut edited, row, 3, &before);
+                put(&mut edited, row, 6, &after);
+                before = after;
+            }
+            put(&mut edited, last, 12, &[before[0]]);
+            if let Some(read) = read {
+                put(&mut edited, last, 11, &[signed(table.row(last)[11]) + read - index as i128]);
+            }
+            if before[0] != signed(table.row(last)[12]) {
+                lies.push((subject, edited));
+            }
+        };
+        let i = index as i128;
+        for other in (0..9).filter(|&other| other != index) {
+            // Another one; with a start that makes up for it; with another index read.
+            tell(&[other], [0; 3], None, None);
+            tell(&[other], [0, i - other as i128, 0], None, None);
+            tell(&[other], [0; 3], None, Some(other as i128));
+            // Two whose numbers add up.
+            let pair = index.checked_sub(other).filter(|&rest| rest < 9 && rest != other);
+            if let Some(rest) = pair {
+                tell(&[other, rest], [0; 3], None, None);
+                tell(&[other, rest], [0, 0, -1], None, None);
+                tell(&[other, rest], [0; 3], Some(rest), None);
+            }
+        }
+        tell(&[index], [5, 0, 0], None, None);
+    }
+    lies
+}
+
+/// Maxima of negative values that none is taken of.
+fn maxima() -> Vec<(&'static Subject, Edited<'static>)> {
+    let subject = subject("convolution");
+    let table = subject.table(index::SCAN);
+    let mut lies = Vec::new();
+    let value = |row: usize| {
+        let publics = table.publics(row);
+        signed(publics[12]) * signed(table.row(row)[1]) + signed(publics[13])
+    };
+    for gate in 0..table.used() / 4 {
+        let rows = 4 * gate..4 * gate + 4;
+        if rows.clone().any(|row| value(row) >= 0) {
+            continue;
+        }
+        let mut edited = Edited::new(table);
+        for row in rows.clone() {
+            put(&mut edited, row, 2, &[0; 7]);
+            let distance = if row == rows.start { 0 } else { -value(row) };
+            put(&mut edited, row, 9, &limbs::<2>(distance));
+        }
+        put(&mut edited, rows.end - 1, 12, &[0]);
+        lies.push((subject, edited));
+    }
+    lies
+}
+
+/// An output at an end of its range, though the quotient is not beyond it: what the clamp takes away is
+/// below zero.
+fn clamped(
+    lies: &mut Vec<(&'static Subject, Edited<'static>)>,
+    subject: &'static Subject,
+    table: Table<'static>,
+    row: usize,
+    (q, ends): (i128, [i128; 2]),
+    (e, y): (usize, &[usize]),
+) {
+    for (i, end) in ends.into_iter().enumerate() {
+        let taken = if i == 0 { end - q } else { q - end };
+        if taken >= 0 {
+            continue;
+        }
+        for limbs in [[taken, 0], limbs::<2>(taken)] {
+            let mut edited = Edited::new(table);
+            put(&mut edited, row, e, &[0; 4]);
+            put(&mut edited, row, e + 2 * i, &limbs);
+            y.iter().for_each(|&y| put(&mut edited, row, y, &[end]));
+            lies.push((subject, edited));
+        }
+    }
+}
+
+fn divisions() -> Vec<(&'static Subject, Edited<'static>)> {
+    let subject = subject("lookups");
+    let table = subject.table(index::DIV);
+    let mut lies = Vec::new();
+    for row in 0..table.used() {
+        let publics = table.publics(row);
+        let [quotient, scale, zero, lo, hi] = [3, 5, 7, 8, 9].map(|c| signed(publics[c]));
+        let honest = Division::of(table, row);
+        clamped(&mut lies, subject, table, row, (honest.q + zero, [lo, hi]), (at::div::E, &[at::div::Y]));
+        let mut tell = |division: Division, den: Option<i128>| {
+            let mut edited = Edited::new(table);
+            division.write(&mut edited, row);
+            den.iter().for_each(|den| put(&mut edited, row, at::div::DEN, &[*den]));
+            if edited.get(row, at::div::Y) != table.row(row)[at::div::Y] {
+                lies.push((subject, edited));
+            }
+        };
+        if quotient == 1 {
+            // Another denominator than the one that is read; another one read.
+            let d = honest.d + 50;
+            let scaled = scale * honest.n + d;
+            let q = scaled.div_euclid(2 * d);
+            let of = || Division { d, q, r: scaled - 2 * d * q, ..honest };
+            tell(of(), None);
+            tell(of(), Some(d - signed(publics[15])));
+        } else {
+            // A root of 0, and 2^24 where the root should stand a second time.
+            tell(Division { d: 1 << 24, q: 0, r: scale * honest.n, ..honest }, None);
+        }
+    }
+    lies
+}
+
+fn gates() -> Vec<(&'static Subject, Edited<'static>)> {
+    let mut lies = Vec::new();
+    for subject in SUBJECTS.iter() {
+        let Some(public) = subject.schedule.table(index::GATE) else { continue };
+        let table = subject.table(index::GATE);
+        for row in 0..table.used().min(40) {
+            let publics = public.publics.row(row);
+            let honest = Gate::of(table, row);
+            let [qoff, lo, hi] = [66, 67, 68].map(|c| signed(publics[c]));
+            if publics[69].as_canonical_u32() == 0 {
+                let columns = [at::gate::C, at::gate::Y];
+                clamped(&mut lies, subject, table, row, (honest.t + qoff, [lo, hi]), (at::gate::E, &columns));
+            }
+            // Other inputs than those that are read: the shift, and what there is to divide.
+            let alphas = (0..6).find(|&i| signed(publics[34 + i]) != 0).unwrap();
+            let shift = 12 * alphas as u32 + signed(publics[34 + alphas]).ilog2();
+            let direct = signed(publics[3]) == 1;
+            let offset = if direct { O_DIRECT } else { O_WIDE };
+            let m = signed(table.row(row)[at::gate::M]);
+            let shown = honest.t * (1 << shift) + honest.r;
+            let mut tell = |change: &mut dyn FnMut(&mut Edited) -> i128| {
+                let mut edited = Edited::new(table);
+                let scaled = shown + change(&mut edited);
+                let acc = joined(edited.row(row), at::gate::U, 4);
+                let gate = Gate { acc, t: scaled >> shift, r: scaled & ((1 << shift) - 1) };
+                let c = gate.write(&mut edited, row, Carrying::Integers);
+                if publics[69].as_canonical_u32() == 1 {
+                    let Some(y) = looked_up(subject, publics[70], c) else { return };
+                    put(&mut edited, row, at::gate::Y, &[y]);
+                }
+                if edited.get(row, at::gate::Y) != table.row(row)[at::gate::Y] {
+                    lies.push((subject, edited));
+                }
+            };
+            // The sum of a stream, or a bias, that is larger or smaller.
+            for (has, column) in [(5, at::gate::SUM_A), (7, at::gate::SUM_B), (10, at::gate::SUM_B + 1)] {
+                for step in [1 << 10, -(1 << 10), 1 << 14, -(1 << 14), 1 << 18] {
+                    let acc = honest.acc + step;
+                    if signed(publics[has]) == 0 || !direct || !(0..127 << 24).contains(&acc) {
+                        continue;
+                    }
+                    tell(&mut |edited| {
+                        put(edited, row, column, &[signed(table.row(row)[column]) + step]);
+                        put(edited, row, at::gate::U, &limbs::<4>(acc));
+                        step * m
+                    });
+                }
+            }
+            // Another multiplier.
+            if signed(publics[13]) == 1 {
+                for step in [1, -1, 100, -100, 1000] {
+                    tell(&mut |edited| {
+                        put(edited, row, 4, &[signed(table.row(row)[4]) + step]);
+                        put(edited, row, at::gate::M, &[m + step]);
+                        (honest.acc - offset) * step
+                    });
+                }
+            }
+            // Another rounding: one that is read, and one that is not.
+            if signed(publics[16]) == 1 {
+                let below = (0..6).find(|&i| signed(publics[46 + i]) != 0).unwrap();
+                let below = 12 * below as u32 + signed(publics[46 + below]).ilog2();
+                let old = joined(table.row(row), at::gate::P, 2);
+                for (new, read) in [(0, false), (4095, false), (0, true), (4095, true)] {
+                    tell(&mut |edited| {
+                        let parts = limbs::<2>(new);
+                        put(edited, row, at::gate::P, &parts);
+                        (0..2).for_each(|i| {
+                            edited.set(row, at::gate::P + 2 + i, elem(parts[i]) * publics[64 + i]);
+                        });
+                        if read {
+                            put(edited, row, 5, &[new - signed(publics[17])]);
+                        }
+                        (new - old) << below
+                    });
+                }
+            }
+        }
+    }
+    lies
+}
+
+/// What an activation table says.
+fn looked_up(subject: &Subject, number: Elem, x: i128) -> Option<i128> {
+    let publics = &subject.schedule.table(index::ACT)?.publics;
+    let rows = (0..publics.rows()).map(|row| publics.row(row));
+    rows.into_iter().find(|row| row[3] == number && signed(row[4]) == x).map(|row| signed(row[5]))
+}
