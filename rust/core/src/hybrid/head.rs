@@ -50,9 +50,12 @@ impl Head {
         let statement: [u8; 32] = Sha256::digest(journal).into();
         let answered = proof.get(..32).ok_or_else(short)?;
         if answered != statement {
-            return Err(Error::new("verify.journal-mismatch", "the proof was made for another statement")
-                .expected(hex(&statement))
-                .received(hex(answered)));
+            return Err(Error::new(
+                "verify.journal-mismatch",
+                "the proof was made for another statement",
+            )
+            .expected(hex(&statement))
+            .received(hex(answered)));
         }
         let profile = *proof.get(32).ok_or_else(short)?;
         if profile > 1 {
@@ -64,8 +67,9 @@ impl Head {
             proof[FIXED..].split_at_checked(roots_bytes(prepared, steps)).ok_or_else(short)?;
         let digests: Option<Vec<Digest>> =
             roots.as_chunks::<{ Digest::BYTES }>().0.iter().map(Digest::from_bytes).collect();
-        let mut weights = digests
-            .ok_or_else(|| Error::new("receipt.non-canonical", "a word of a root is not below p"))?;
+        let mut weights = digests.ok_or_else(|| {
+            Error::new("receipt.non-canonical", "a word of a root is not below p")
+        })?;
         let committed = &prepared.committed;
         let mut initial = weights.split_off(committed.weights.len());
         let of_steps = initial.split_off(committed.states.len());

@@ -92,7 +92,12 @@ fn external(state: &mut [Elem]) {
     for quad in state.as_chunks_mut::<4>().0 {
         let [a, b, c, d] = *quad;
         let sum = a + b + c + d;
-        *quad = [sum + a + b.double(), sum + b + c.double(), sum + c + d.double(), sum + d + a.double()];
+        *quad = [
+            sum + a + b.double(),
+            sum + b + c.double(),
+            sum + c + d.double(),
+            sum + d + a.double(),
+        ];
     }
     let sums: [Elem; 4] =
         std::array::from_fn(|i| state.iter().skip(i).step_by(4).copied().sum::<Elem>());

@@ -290,9 +290,11 @@ fn row_dot() -> Air {
     let a: [Expr; BLOCK] = b.mains();
     let c: [Expr; BLOCK] = b.mains();
     let [base, run] = b.mains();
-    let products = times.iter().zip(&a).zip(&c).map(|((m, a), c)| {
-        m.clone() * ((a.clone() - ca.clone()) * (c.clone() - cb.clone()))
-    });
+    let products = times
+        .iter()
+        .zip(&a)
+        .zip(&c)
+        .map(|((m, a), c)| m.clone() * ((a.clone() - ca.clone()) * (c.clone() - cb.clone())));
     let part = sum(products);
     running(b, &link, &base, &run, part);
     b.lookup(bus::BLOCK, on.clone(), [block_a].into_iter().chain(a));
@@ -309,10 +311,7 @@ fn read_dot() -> Air {
     // main: (a, b) of each product, base, run.
     let values: Vec<[Expr; 2]> = (0..PRODUCTS).map(|_| b.mains()).collect();
     let [base, run] = b.mains();
-    let products = factors
-        .iter()
-        .zip(&values)
-        .map(|([a, c], [va, vc])| a.value(va) * c.value(vc));
+    let products = factors.iter().zip(&values).map(|([a, c], [va, vc])| a.value(va) * c.value(vc));
     let part = sum(products);
     running(b, &link, &base, &run, part);
     for (pair, values) in factors.iter().zip(&values) {
@@ -347,7 +346,8 @@ fn limbs() -> Air {
     }
     let at: Vec<Expr> = positions.into_iter().map(sum).collect();
     let digit = |i: usize| {
-        let higher = (1..3).filter_map(|j| at.get(3 * i + j).map(|p| p.clone() * (1i64 << (8 * j))));
+        let higher =
+            (1..3).filter_map(|j| at.get(3 * i + j).map(|p| p.clone() * (1i64 << (8 * j))));
         at[3 * i].clone() + sum(higher)
     };
     let carries: Vec<Expr> = carry.iter().map(|c| c.clone() - 32).collect();
@@ -705,13 +705,15 @@ mod tests {
         assert_eq!(names[index::RANGE], "range");
     }
 
-    const FILE: &str =
-        concat!(env!("CARGO_MANIFEST_DIR"), "/../../verifier/stark/tables.bin");
+    const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../verifier/stark/tables.bin");
 
     #[test]
     fn the_tables_file_is_up_to_date() {
         let found = std::fs::read(FILE).unwrap();
-        assert!(found == TABLES.bytes(), "run: cargo test -p zktally-core write_tables -- --ignored");
+        assert!(
+            found == TABLES.bytes(),
+            "run: cargo test -p zktally-core write_tables -- --ignored"
+        );
     }
 
     #[test]

@@ -111,7 +111,8 @@ impl Air {
     /// Drops nodes that nothing uses.
     fn compact(self) -> Self {
         let mut used = vec![false; self.nodes.len()];
-        let roots = self.groups.iter().flatten().flat_map(|l| l.tuple.iter().chain([&l.multiplicity]));
+        let roots =
+            self.groups.iter().flatten().flat_map(|l| l.tuple.iter().chain([&l.multiplicity]));
         self.constraints.iter().chain(roots).for_each(|&root| used[root as usize] = true);
         for (i, node) in self.nodes.iter().enumerate().rev() {
             if let (true, Node::Add(a, b) | Node::Sub(a, b) | Node::Mul(a, b)) = (used[i], *node) {

@@ -146,8 +146,7 @@ pub fn row_weights(log_rows: usize, used: usize, at: K) -> Vec<K> {
     let rows = 1usize << log_rows;
     let points = powers(root(log_rows), used);
     let differences: Vec<K> = points.par_iter().map(|&x| at - K::from(x)).collect();
-    let factor =
-        (at.exp_power_of_2(log_rows) - K::ONE) * Elem::from_u64(rows as u64).inverse();
+    let factor = (at.exp_power_of_2(log_rows) - K::ONE) * Elem::from_u64(rows as u64).inverse();
     let inverse = inverses(&differences);
     inverse.into_par_iter().zip(points).map(|(d, x)| factor * d * x).collect()
 }
@@ -183,8 +182,7 @@ mod tests {
         let coefficients: Vec<Elem> = (0..16).map(|i| Elem::new(i * i + 3)).collect();
         let zeta = basis(1) + basis(3);
         let wanted = coefficients.iter().rev().fold(K::ZERO, |sum, &c| sum * zeta + K::from(c));
-        let word =
-            evaluate(&dft, Grid { width: 1, values: coefficients.clone() }, log_rows + 2);
+        let word = evaluate(&dft, Grid { width: 1, values: coefficients.clone() }, log_rows + 2);
         let weights = coset_weights(&points(log_rows + 2), log_rows, zeta);
         assert_eq!(weighted(&word, &weights), [wanted]);
         let rows: Vec<Elem> = powers(root(log_rows), 16)

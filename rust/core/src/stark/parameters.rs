@@ -32,13 +32,8 @@ pub struct Shape {
     pub tuple: usize,
 }
 
-const REFERENCE: Shape = Shape {
-    log_rows: 22,
-    openings: 4096,
-    constraints: 4096,
-    lookups: 268_435_456.0,
-    tuple: 49,
-};
+const REFERENCE: Shape =
+    Shape { log_rows: 22, openings: 4096, constraints: 4096, lookups: 268_435_456.0, tuple: 49 };
 const HASH_BITS: f64 = 124.0;
 const TERMS: f64 = 7.0;
 pub const MIN_LOG_ROWS: usize = 11;
@@ -92,8 +87,7 @@ impl Parameters {
         let domain = 2f64.powi((shape.log_rows + self.log_blowup) as i32);
         let half = m + 0.5;
         let list = half / rho.sqrt();
-        let gap = (2.0 * half.powi(5) + 3.0 * half * (1.0 - alpha) * rho)
-            / (3.0 * rho.powf(1.5))
+        let gap = (2.0 * half.powi(5) + 3.0 * half * (1.0 - alpha) * rho) / (3.0 * rho.powf(1.5))
             * domain
             + half / rho.sqrt();
         let gap = field - gap.log2();

@@ -131,8 +131,7 @@ impl<'a> Prover<'a> {
         for (position, rows) in std::mem::take(&mut self.rows).into_iter().enumerate() {
             let air = self.statement.air(position);
             let publics = &self.publics[position];
-            let (grid, terminal) =
-                auxiliary(air, publics, &rows, buses, hiding, &mut self.stream)?;
+            let (grid, terminal) = auxiliary(air, publics, &rows, buses, hiding, &mut self.stream)?;
             self.terminals.push(terminal);
             words.push(self.codeword(grid));
         }
@@ -168,7 +167,15 @@ impl<'a> Prover<'a> {
             let points = points(height + 2);
             let (dft, stream) = (&self.dft, &mut self.stream);
             words.push(quotient::chunks(
-                statement, height, &committed, buses, gamma, &points, i == 0, dft, stream,
+                statement,
+                height,
+                &committed,
+                buses,
+                gamma,
+                &points,
+                i == 0,
+                dft,
+                stream,
             )?);
         }
         let tree = Tree::new(words, Some(&mut self.stream));
@@ -359,8 +366,7 @@ impl<'a> Words<'a> {
         (0..size)
             .into_par_iter()
             .map(|i| {
-                let quotients =
-                    (here[i] - at_here) * near[i] + (there[i] - at_there) * far[i];
+                let quotients = (here[i] - at_here) * near[i] + (there[i] - at_there) * far[i];
                 quotients + masks.as_ref().map_or(K::ZERO, |mask| mask[i])
             })
             .collect()

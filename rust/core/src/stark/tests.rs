@@ -78,7 +78,8 @@ fn toy(values: &[u32], log_rows: [usize; 2]) -> Toy {
         let times = times + values.iter().filter(|&&x| x + i as u32 == 255).count();
         bytes.1.row_mut(i)[1] = Elem::from_u64(times as u64);
     }
-    let table = |index: usize, publics: Grid| PublicTable { index, log_rows: log_rows[index], publics };
+    let table =
+        |index: usize, publics: Grid| PublicTable { index, log_rows: log_rows[index], publics };
     let main = |main: Grid| MainTable { padding: vec![Elem::ZERO; main.width], main };
     Toy {
         tables,
@@ -154,7 +155,10 @@ fn a_wrong_witness_is_not_proven() {
     assert_eq!(wrong.prove().unwrap_err().code, "prove.witness");
     // A value out of range satisfies every constraint, but the bus does not balance.
     let outside = toy(&[3, 256], [11, 11]);
-    assert!(first_failure(&outside.tables, &outside.publics, &outside.mains, &outside.terms, 96).is_some());
+    assert!(
+        first_failure(&outside.tables, &outside.publics, &outside.mains, &outside.terms, 96)
+            .is_some()
+    );
     let proof = outside.prove().unwrap();
     assert_eq!(outside.check(&proof).unwrap_err().code, "verify.stark");
 }

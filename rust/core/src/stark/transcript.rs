@@ -73,8 +73,11 @@ impl Transcript {
                 .finalize();
             for word in hash.as_chunks::<4>().0 {
                 if let Some(value) = take(u32::from_le_bytes(*word)) {
-                    self.state =
-                        Sha256::new().chain_update(self.state).chain_update([NEXT]).finalize().into();
+                    self.state = Sha256::new()
+                        .chain_update(self.state)
+                        .chain_update([NEXT])
+                        .finalize()
+                        .into();
                     return value;
                 }
             }

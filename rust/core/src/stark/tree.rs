@@ -30,7 +30,11 @@ pub struct Tree {
     levels: Vec<Vec<Hash>>,
 }
 
-fn row_hash<'a>(rows: impl Iterator<Item = &'a [Elem]>, salt: Option<&Salt>, buffer: &mut Vec<u8>) -> Hash {
+fn row_hash<'a>(
+    rows: impl Iterator<Item = &'a [Elem]>,
+    salt: Option<&Salt>,
+    buffer: &mut Vec<u8>,
+) -> Hash {
     buffer.clear();
     buffer.push(ROW);
     for row in rows {
@@ -228,8 +232,7 @@ mod tests {
     fn openings_lead_to_the_root_and_nothing_else_does() {
         let matrices = vec![grid(32, 3, 1), grid(8, 2, 2), grid(32, 1, 3), grid(1, 2, 4)];
         let tree = Tree::new(matrices, Some(&mut Stream::fresh().unwrap()));
-        let widths: Widths =
-            [(5, vec![3, 1]), (3, vec![2]), (0, vec![2])].into_iter().collect();
+        let widths: Widths = [(5, vec![3, 1]), (3, vec![2]), (0, vec![2])].into_iter().collect();
         let indices = [3, 4, 5, 30];
         let mut bytes = Vec::new();
         tree.open(&indices, &mut bytes);

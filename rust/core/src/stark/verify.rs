@@ -101,7 +101,10 @@ pub(super) fn challenge(statement: &Statement, head: &Head) -> Result<Challenges
     let whole = |x: K| x.exp_power_of_2(TWO_ADICITY) == K::ONE;
     demand(!whole(zeta) && !whole(zeta * shift().inverse()), "ζ lies in a domain")?;
     transcript.absorb(tag::OPENED, &put_all(&head.opened.concat()));
-    demand(transcript.check_work(parameters.batch_bits, head.batch_work), "no proof of work (batch)")?;
+    demand(
+        transcript.check_work(parameters.batch_bits, head.batch_work),
+        "no proof of work (batch)",
+    )?;
     let eta = transcript.element();
     let mut rounds = Vec::new();
     for (round, (root, work)) in statement.rounds().into_iter().zip(&head.rounds) {
@@ -110,7 +113,10 @@ pub(super) fn challenge(statement: &Statement, head: &Head) -> Result<Challenges
         rounds.push((round, *root, transcript.element()));
     }
     transcript.absorb(tag::FINAL, &put_all(&head.last));
-    demand(transcript.check_work(parameters.query_bits, head.query_work), "no proof of work (queries)")?;
+    demand(
+        transcript.check_work(parameters.query_bits, head.query_work),
+        "no proof of work (queries)",
+    )?;
     let bits = statement.heights()[0] + parameters.log_blowup;
     let mut indices = transcript.indices(parameters.queries, bits);
     indices.sort_unstable();
@@ -312,13 +318,14 @@ impl<'a> Batch<'a> {
         let etas = &self.etas[statement.publics.len() + i];
         let values: Vec<K> = chunks.chunks(DIM).map(from_coefficients).collect();
         here += values.iter().zip(etas).map(|(&x, &eta)| eta * x).sum::<K>();
-        let mask =
-            if height == tallest { self.eta_mask * values[CHUNKS] } else { K::ZERO };
+        let mask = if height == tallest { self.eta_mask * values[CHUNKS] } else { K::ZERO };
         let (_, at_here, at_there) = self.values[i];
         let index = index >> (tallest - height);
         let x = K::from(shift() * root(bits).exp_u64(reverse(index, bits) as u64));
         let next = self.zeta * root(height);
-        (here - at_here) * (x - self.zeta).inverse() + (there - at_there) * (x - next).inverse() + mask
+        (here - at_here) * (x - self.zeta).inverse()
+            + (there - at_there) * (x - next).inverse()
+            + mask
     }
 }
 

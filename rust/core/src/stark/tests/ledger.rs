@@ -125,7 +125,11 @@ struct Ledger {
 impl Ledger {
     fn new(parts: Parts) -> Self {
         let honest = parts.challenges().unwrap();
-        assert_eq!(honest, parts.by_the_page(), "the verifier's transcript is not that of the page");
+        assert_eq!(
+            honest,
+            parts.by_the_page(),
+            "the verifier's transcript is not that of the page"
+        );
         Self { parts, honest, items: 0 }
     }
 
@@ -198,7 +202,9 @@ fn every_absorbed_item_changes_every_later_challenge() {
         }
     }
     // Grinding bits: a proof of work that suffices for more bits suffices for none.
-    for (name, bits) in [("batch bits", [1, 0, 0]), ("commit bits", [0, 1, 0]), ("query bits", [0, 0, 1])] {
+    for (name, bits) in
+        [("batch bits", [1, 0, 0]), ("commit bits", [0, 1, 0]), ("query bits", [0, 0, 1])]
+    {
         let mut parts = ledger.parts.clone();
         let p = &mut parts.parameters;
         [p.batch_bits, p.commit_bits, p.query_bits] = bits;

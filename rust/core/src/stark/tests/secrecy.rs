@@ -62,11 +62,25 @@ impl Parsed {
         parsed
     }
 
-    fn tree(&mut self, proof: &[u8], reader: &mut Reader, widths: &Widths, indices: &[usize], root: Option<&[u8; 32]>) {
+    fn tree(
+        &mut self,
+        proof: &[u8],
+        reader: &mut Reader,
+        widths: &Widths,
+        indices: &[usize],
+        root: Option<&[u8; 32]>,
+    ) {
         self.read(proof, reader, widths, indices, true, root.expect("a root"));
     }
 
-    fn round(&mut self, proof: &[u8], reader: &mut Reader, widths: &Widths, indices: &[usize], root: &[u8; 32]) {
+    fn round(
+        &mut self,
+        proof: &[u8],
+        reader: &mut Reader,
+        widths: &Widths,
+        indices: &[usize],
+        root: &[u8; 32],
+    ) {
         self.read(proof, reader, widths, indices, false, root);
     }
 
@@ -214,11 +228,14 @@ fn proof_with(toy: &Toy, seeds: [Option<u64>; 6]) -> Parsed {
 /// chunks or mask not blinded, they would be the same.
 fn pair(toy: &Toy, without: Option<Source>) -> [Parsed; 2] {
     [1, 2].map(|proof| {
-        proof_with(toy, SOURCES.map(|source| {
-            let own = matches!(source, Source::Chunks | Source::Folding);
-            let seed = 100 + source as u64 + if own { 1000 * proof } else { 0 };
-            (Some(source) != without).then_some(seed)
-        }))
+        proof_with(
+            toy,
+            SOURCES.map(|source| {
+                let own = matches!(source, Source::Chunks | Source::Folding);
+                let seed = 100 + source as u64 + if own { 1000 * proof } else { 0 };
+                (Some(source) != without).then_some(seed)
+            }),
+        )
     })
 }
 

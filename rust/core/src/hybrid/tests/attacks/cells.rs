@@ -207,7 +207,8 @@ fn a_byte_cannot_be_changed_together_with_its_readers() {
                 let block = spread.publics(row)[3];
                 let old = spread.row(row)[1 + j];
                 let value = old + if old == Elem::from_u8(255) { -Elem::ONE } else { Elem::ONE };
-                let mut edits: Vec<Edited> = tables.iter().map(|&table| Edited::new(table)).collect();
+                let mut edits: Vec<Edited> =
+                    tables.iter().map(|&table| Edited::new(table)).collect();
                 rewrite(&mut edits, block, j, value);
                 let edits: Vec<&Edited> = edits.iter().filter(|e| !e.rows.is_empty()).collect();
                 assert!(edits.len() > 1);

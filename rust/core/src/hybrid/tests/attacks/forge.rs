@@ -143,11 +143,23 @@ impl<'a> Search<'a> {
         match (index, lookup.bus) {
             (_, BLIND) => Side::None,
             // Whether or not anyone takes the block; whether or not the child is known otherwise.
-            (index::SPONGE, bus::BLOCK) => if self.reverse { Side::Out } else { Side::In },
+            (index::SPONGE, bus::BLOCK) => {
+                if self.reverse {
+                    Side::Out
+                } else {
+                    Side::In
+                }
+            }
             (index::NODE, _) if times.as_canonical_u32() <= P / 2 => Side::In,
             _ if times.is_zero() => Side::None,
             (_, bus::RANGE | bus::ACT) if index < index::ACT => Side::Range,
-            (index::SPONGE, bus::DIGEST) => if self.reverse { Side::In } else { Side::Out },
+            (index::SPONGE, bus::DIGEST) => {
+                if self.reverse {
+                    Side::In
+                } else {
+                    Side::Out
+                }
+            }
             _ if output(index).is_some_and(is_output) => Side::Out,
             _ if times.as_canonical_u32() > P / 2 => Side::Out,
             _ => Side::In,
@@ -157,7 +169,8 @@ impl<'a> Search<'a> {
     /// Whether an element of a tuple matters. A block's salt says nothing, and what should be zero behind
     /// it or in place of a missing child is not taken from anywhere.
     fn counts(&self, row: usize, lookup: &Lookup, element: usize) -> bool {
-        let public = |column: usize| self.table.publics(row).get(column).is_some_and(|x| !x.is_zero());
+        let public =
+            |column: usize| self.table.publics(row).get(column).is_some_and(|x| !x.is_zero());
         match (self.table.public.index, lookup.bus, element) {
             (_, _, 0) => true,
             (index::SPONGE, bus::BLOCK, byte) if self.reverse => public(9 + (byte - 1) / 3),
@@ -179,7 +192,9 @@ impl<'a> Search<'a> {
                 if self.side(lookup, values[lookup.multiplicity as usize]) == Side::In {
                     for (i, &e) in lookup.tuple.iter().enumerate() {
                         match self.table.air.nodes[e as usize] {
-                            Node::Main(c) if self.counts(row, lookup, i) => columns.push(c as usize),
+                            Node::Main(c) if self.counts(row, lookup, i) => {
+                                columns.push(c as usize)
+                            }
                             _ => {}
                         }
                     }
@@ -205,10 +220,13 @@ impl<'a> Search<'a> {
                     }
                     let mut elements = lookup.tuple.iter().enumerate();
                     let other = elements.find(|(i, e)| {
-                        self.values[**e as usize] != before[**e as usize] && self.counts(row, lookup, *i)
+                        self.values[**e as usize] != before[**e as usize]
+                            && self.counts(row, lookup, *i)
                     });
                     match (side, other) {
-                        (Side::Range, Some(_)) if !self.known.contains(&key(lookup, &self.values)) => {
+                        (Side::Range, Some(_))
+                            if !self.known.contains(&key(lookup, &self.values)) =>
+                        {
                             return None;
                         }
                         (Side::Out, Some(_)) => changed = true,
@@ -221,7 +239,9 @@ impl<'a> Search<'a> {
             }
             let constraints = &self.table.air.constraints;
             let broken = constraints.iter().position(|&c| !self.values[c as usize].is_zero());
-            if let Some(i) = broken.filter(|_| !matches!(failing, Some((_, Equation::Constraint(_))))) {
+            if let Some(i) =
+                broken.filter(|_| !matches!(failing, Some((_, Equation::Constraint(_)))))
+            {
                 failing = Some((row, Equation::Constraint(i)));
             }
         }
@@ -265,7 +285,14 @@ impl<'a> Search<'a> {
     }
 
     /// The slope of an equation in a cell; `None` where it is not linear in it or does not see it.
-    fn slope(&mut self, edited: &mut Edited, row: usize, equation: Equation, cell: Cell, at: Elem) -> Option<Elem> {
+    fn slope(
+        &mut self,
+        edited: &mut Edited,
+        row: usize,
+        equation: Equation,
+        cell: Cell,
+        at: Elem,
+    ) -> Option<Elem> {
         let old = edited.get(cell.0, cell.1);
         edited.set(cell.0, cell.1, old + Elem::ONE);
         let one = self.value(edited, row, equation);
@@ -366,7 +393,9 @@ impl<'a> Search<'a> {
             let [byte, limb] = [256, 4096].map(|radix| Elem::from_i64(radix).inverse());
             let whole = [(256, -1), (-256, 1), (4096, -1), (-4096, 1)];
             let whole = whole.map(|(low, carry)| (low, Elem::from_i64(carry)));
-            for (low, carry) in whole.into_iter().chain([(1, -byte), (-1, byte), (1, -limb), (-1, limb)]) {
+            for (low, carry) in
+                whole.into_iter().chain([(1, -byte), (-1, byte), (1, -limb), (-1, limb)])
+            {
                 let mut edited = Edited::new(self.table);
                 edited.set(row, column, edited.get(row, column) + Elem::from_i64(low));
                 edited.set(row, high, edited.get(row, high) + carry);
@@ -434,7 +463,9 @@ fn rows(table: Table, publics: &[usize]) -> Vec<usize> {
 fn publics(air: &Air, removed: Removed) -> Vec<usize> {
     let of = |root: u32| {
         let nodes = cone(air, root).nodes.into_iter().map(|n| air.nodes[n as usize]);
-        nodes.filter_map(|n| if let Node::Public(c) = n { Some(c as usize) } else { None }).collect::<Vec<_>>()
+        nodes
+            .filter_map(|n| if let Node::Public(c) = n { Some(c as usize) } else { None })
+            .collect::<Vec<_>>()
     };
     match removed {
         Removed::Constraint(i) => of(air.constraints[i]),
@@ -448,7 +479,9 @@ fn columns(air: &Air, removed: Removed) -> (Vec<usize>, Vec<usize>) {
     let of = |root: u32| cone(air, root).mains;
     let tuples = |keep: &dyn Fn(usize, &Lookup) -> bool| -> Vec<usize> {
         let lookups = air.lookups().enumerate().filter(|(n, lookup)| keep(*n, lookup));
-        lookups.flat_map(|(_, lookup)| lookup.tuple.iter().flat_map(|&e| of(e)).collect::<Vec<_>>()).collect()
+        lookups
+            .flat_map(|(_, lookup)| lookup.tuple.iter().flat_map(|&e| of(e)).collect::<Vec<_>>())
+            .collect()
     };
     let mut first = match removed {
         Removed::Nothing => vec![],
@@ -467,15 +500,46 @@ fn columns(air: &Air, removed: Removed) -> (Vec<usize>, Vec<usize>) {
     let mut rest: Vec<usize> = (1..air.mains).rev().filter(|column| seen.insert(*column)).collect();
     if is_hash(air) {
         first.truncate(3);
-        rest = if removed == Removed::Nothing { rest.into_iter().step_by(9).collect() } else { vec![] };
+        rest = if removed == Removed::Nothing {
+            rest.into_iter().step_by(9).collect()
+        } else {
+            vec![]
+        };
     }
     (first, rest)
 }
 
 const FEW: [i64; 7] = [1, -1, 16, -16, 4096, -4096, 123_456_789];
 const MANY: [i64; 29] = [
-    1, -1, 2, -2, 4, -4, 8, -8, 16, -16, 32, -32, 64, -64, 128, -128, 256, -256, 1 << 10, -(1 << 10), 1 << 12,
-    -(1 << 12), 1 << 14, -(1 << 14), 1 << 16, -(1 << 16), 1 << 20, 1 << 22, 123_456_789,
+    1,
+    -1,
+    2,
+    -2,
+    4,
+    -4,
+    8,
+    -8,
+    16,
+    -16,
+    32,
+    -32,
+    64,
+    -64,
+    128,
+    -128,
+    256,
+    -256,
+    1 << 10,
+    -(1 << 10),
+    1 << 12,
+    -(1 << 12),
+    1 << 14,
+    -(1 << 14),
+    1 << 16,
+    -(1 << 16),
+    1 << 20,
+    1 << 22,
+    123_456_789,
 ];
 
 /// Which of a sponge's sides is taken as given: its bytes, or (of what ranges them) its digest.
@@ -504,7 +568,7 @@ fn lie(index: usize, removed: Removed, known: &[HashSet<(u32, Vec<u32>)>]) -> Op
                         for &column in &columns {
                             // Bytes that say the same otherwise change two at once.
                             let deltas = match (search.straight, reverse) {
-                                (true, true) => &[],
+                                (true, true) => &[][..],
                                 (true, false) => &[1],
                                 _ => deltas,
                             };
@@ -514,7 +578,11 @@ fn lie(index: usize, removed: Removed, known: &[HashSet<(u32, Vec<u32>)>]) -> Op
                             let mut whole = Search::new(table, known, reverse);
                             let refused =
                                 whole.look(&edited).is_none_or(|(failing, _)| failing.is_some());
-                            assert!(refused || removed == Removed::Nothing, "{} {removed:?}", honest.name);
+                            assert!(
+                                refused || removed == Removed::Nothing,
+                                "{} {removed:?}",
+                                honest.name
+                            );
                             return Some(format!("{} row {row} column {column}", subject.name));
                         }
                     }
@@ -540,7 +608,8 @@ fn refusals(told: &Edited, known: &HashSet<(u32, Vec<u32>)>) -> (BTreeSet<Remove
         search.honest(row);
         let before = &search.honest[&row].0;
         for (n, lookup) in search.lookups.iter().enumerate() {
-            let differs = lookup.tuple.iter().any(|&e| search.values[e as usize] != before[e as usize]);
+            let differs =
+                lookup.tuple.iter().any(|&e| search.values[e as usize] != before[e as usize]);
             match search.side(lookup, search.values[lookup.multiplicity as usize]) {
                 Side::In if differs => _ = refusals.insert(Removed::Lookup(n)),
                 Side::Range if !known.contains(&key(lookup, &search.values)) => {
@@ -587,41 +656,115 @@ fn removable(index: usize) -> Vec<Removed> {
         .collect()
 }
 
-/// Without these the search finds no lie: table, what is removed, why.
-const NOT_FORGEABLE: &[(usize, Removed, Removed, &str)] = &[];
+const REDUNDANT_OUTPUT: &str = "nothing reads elements 8 to 15 of the permutation's output";
+const FIRST_ELEMENT: &str = "the first element of a block never stands behind the salt";
+const FIRST_ROW: &str = "row 0 of the subjects is a maximum, whose first value replaces what was";
+const VALUES_OF_OTHERS: &str = "a lie is a value out of range in an opened leaf, not a row of this \
+    table: wraps.rs and values_beyond_their_range_fail_where_limbs_read_them tell it";
+const TOP_DIGIT: &str = "a lie in the top digit changes a limb beyond its range, too";
+const PART_OF_A_RANGE: &str = "half of a range: what it leaves open, its other half or the ranges of \
+    the neighbouring limbs still refuse in reach of the search; wraps.rs has the limits";
+const ONE_OF_SEVERAL_RANGES: &str = "a limb beyond its range needs others moved with it, further than \
+    the search reaches; wraps.rs has the limits of the whole identity";
 
-#[test]
-fn without_a_constraint_or_a_lookup_some_row_can_lie() {
+const UNREAD: &str = "redundant: nothing reads these cells of the last round (digest: 0 … 7, chain: 16 … 23)";
+const NEVER: &str = "redundant: the first element of a block is never filling";
+const BOUNDED: &str = "redundant: the third digit says that the sum has 48 bits, which the program's bounds do";
+const DOMAIN: &str = "refuses values, not results: a leaf with a value outside its declared range; shown by \
+    wraps::wide_values_outside_their_range_are_refused";
+const FEW_WORDS: &str = "a lie takes a word of which there are few (below 2^24 − 1, or 2^24·k − 1); shown by \
+    wraps::words_have_one_decomposition";
+const WRAP: &str = "keeps an identity one over the integers: without it some limb, carry or scaled limb may leave \
+    its range, but a lie takes a wrap around p that fits all other digits. None is constructed here; the second \
+    quotient of wraps.rs is refused by the carries together";
+const FRACTION: &str = "a high limb that is also looked up scaled: without this it may be a fraction, k/σ; no lie \
+    that uses one is constructed here";
+
+/// Without these the search finds no lie: table, first and last that is removed, why.
+const NOT_FORGEABLE: &[(usize, Removed, Removed, &str)] = {
+    use Removed::{Bus, Constraint, Lookup};
+    &[
+        (index::SPONGE, Constraint(199), Constraint(206), UNREAD),
+        (index::SPONGE, Constraint(231), Constraint(231), NEVER),
+        (index::NODE, Constraint(140), Constraint(147), UNREAD),
+        (index::WIDE, Constraint(1), Constraint(2), DOMAIN),
+        (index::WIDE, Lookup(1), Lookup(4), DOMAIN),
+        (index::WIDE, Bus(bus::RANGE), Bus(bus::RANGE), DOMAIN),
+        (index::LIMBS, Constraint(2), Constraint(2), BOUNDED),
+        // Bytes of the pairs (0, 0), (1, 2), (2, 1), (2, 2), but for the top one of the first.
+        (index::LIMBS, Lookup(2), Lookup(4), WRAP),
+        (index::LIMBS, Lookup(27), Lookup(30), WRAP),
+        (index::LIMBS, Lookup(37), Lookup(40), WRAP),
+        (index::LIMBS, Lookup(42), Lookup(45), WRAP),
+        // Carries.
+        (index::LIMBS, Lookup(50), Lookup(50), FRACTION),
+        (index::LIMBS, Lookup(52), Lookup(53), BOUNDED),
+        // The bound of the quotient; the limbs of the rounding.
+        (index::GATE, Constraint(10), Constraint(11), WRAP),
+        (index::GATE, Constraint(16), Constraint(17), WRAP),
+        (index::GATE, Lookup(1), Lookup(1), WRAP),
+        (index::GATE, Lookup(4), Lookup(4), FRACTION),
+        // Carries, high limbs.
+        (index::GATE, Lookup(8), Lookup(8), FRACTION),
+        (index::GATE, Lookup(11), Lookup(11), FRACTION),
+        (index::GATE, Lookup(14), Lookup(14), FRACTION),
+        // The last two carries.
+        (index::GATE, Lookup(16), Lookup(21), WRAP),
+        (index::GATE, Lookup(22), Lookup(25), WRAP),
+        (index::GATE, Lookup(28), Lookup(28), FRACTION),
+        (index::GATE, Lookup(30), Lookup(30), FRACTION),
+        (index::GATE, Lookup(32), Lookup(32), FRACTION),
+        (index::GATE, Lookup(34), Lookup(37), WRAP),
+        (index::DIV, Constraint(6), Constraint(6), WRAP),
+        (index::DIV, Constraint(11), Constraint(11), WRAP),
+        // Carries; n and d.
+        (index::DIV, Lookup(1), Lookup(16), WRAP),
+        (index::DIV, Lookup(23), Lookup(23), FRACTION),
+        (index::DIV, Lookup(25), Lookup(25), FRACTION),
+        (index::BITS, Constraint(2), Constraint(3), FEW_WORDS),
+    ]
+};
+
+/// The number of the entry that lists something.
+fn listed(index: usize, removed: Removed) -> Option<usize> {
+    NOT_FORGEABLE
+        .iter()
+        .position(|(of, first, last, _)| *of == index && (*first..=*last).contains(&removed))
+}
+
+/// Removes everything, or all that is not listed and of permutations every ninth cell.
+fn search(everything: bool) {
     let known: Vec<_> = SUBJECTS.iter().map(known).collect();
+    let chosen = |&(index, removed): &(usize, Removed)| match removed {
+        _ if everything => true,
+        _ if listed(index, removed).is_some() => false,
+        Removed::Constraint(i) if is_hash(&TABLES.airs[index]) => i % 9 == 4 || i >= 215,
+        Removed::Lookup(n) if index == index::SPONGE => n % 5 == 1,
+        _ => true,
+    };
     let work: Vec<(usize, Removed)> = (0..TABLES.airs.len())
         .flat_map(|index| removable(index).into_iter().map(move |removed| (index, removed)))
+        .filter(chosen)
         .collect();
     let told = by_hand();
     let found: Vec<(usize, Removed, Option<String>)> = work
         .into_par_iter()
         .with_max_len(1)
         .map(|(index, removed)| {
-            let start = std::time::Instant::now();
             let found = match told.contains(&(index, removed)) {
                 true => Some("told by hand".into()),
                 false => lie(index, removed, &known),
             };
-            if start.elapsed().as_secs() > 1 {
-                println!("{} {removed:?}: {:?} {found:?}", TABLES.airs[index].name, start.elapsed());
-            }
             (index, removed, found)
         })
         .collect();
     let mut without: BTreeMap<&str, Vec<Removed>> = BTreeMap::new();
-    let mut hit = vec![BTreeSet::new(); NOT_FORGEABLE.len()];
+    let mut hit = vec![0; NOT_FORGEABLE.len()];
     let mut wrong = Vec::new();
     for (index, removed, lie) in &found {
         let name = TABLES.airs[*index].name.as_str();
-        let listed = NOT_FORGEABLE
-            .iter()
-            .position(|(of, first, last, _)| of == index && (first..=last).contains(&removed));
-        match (listed, lie) {
-            (Some(n), None) => _ = hit[n].insert(*removed),
+        match (listed(*index, *removed), lie) {
+            (Some(n), None) => hit[n] += 1,
             (Some(_), Some(lie)) => wrong.push(format!("{name} {removed:?}: listed, but {lie}")),
             (None, None) => without.entry(name).or_default().push(*removed),
             (None, Some(_)) => {}
@@ -631,9 +774,20 @@ fn without_a_constraint_or_a_lookup_some_row_can_lie() {
     println!("{lies} of {} removals allow a lie", found.len());
     assert!(without.is_empty(), "no lie found: {without:?}");
     assert!(wrong.is_empty(), "{wrong:?}");
-    for (entry, hits) in NOT_FORGEABLE.iter().zip(hit) {
-        assert!(!hits.is_empty(), "{}: {:?} is not there", TABLES.airs[entry.0].name, entry.1);
+    for ((index, first, _, _), hits) in NOT_FORGEABLE.iter().zip(hit).filter(|_| everything) {
+        assert!(hits > 0, "{}: {first:?} is not there", TABLES.airs[*index].name);
     }
+}
+
+#[test]
+fn without_a_constraint_or_a_lookup_some_row_can_lie() {
+    search(false);
+}
+
+#[test]
+#[ignore = "nightly"]
+fn without_any_constraint_or_lookup_some_row_can_lie() {
+    search(true);
 }
 
 /// With everything in place no search finds a lie, wherever it starts.

@@ -88,7 +88,8 @@ impl<'a> Edited<'a> {
 
     /// The rows whose constraints a change can reach.
     pub fn reached(&self) -> Vec<usize> {
-        let before = |&row: &usize| (!self.table.air.next.is_empty()).then(|| row.checked_sub(1))?;
+        let before =
+            |&row: &usize| (!self.table.air.next.is_empty()).then(|| row.checked_sub(1))?;
         let mut rows: Vec<usize> =
             self.rows.keys().copied().chain(self.rows.keys().filter_map(before)).collect();
         rows.sort_unstable();

@@ -22,8 +22,11 @@ fn unused_rows_carry_no_multiplicity() {
     let mut values = Vec::new();
     for air in &TABLES.airs {
         for _ in 0..20 {
-            let mut random =
-                || (0..air.mains).map(|_| Elem::from_u32(rng.between(1, 2_000_000_000) as u32)).collect();
+            let mut random = || {
+                (0..air.mains)
+                    .map(|_| Elem::from_u32(rng.between(1, 2_000_000_000) as u32))
+                    .collect()
+            };
             let (main, next): (Vec<Elem>, Vec<Elem>) = (random(), random());
             evaluate_row(air, &[], &main, &next, (false, false), &mut values);
             for lookup in air.lookups() {

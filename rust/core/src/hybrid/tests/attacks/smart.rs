@@ -171,7 +171,8 @@ fn committed_lies_fail_in_the_op_that_computes_them() {
                         outputs[out] = value;
                         let (schedule, mains) = told(case, &openings, &outputs);
                         let failure = case.judge(&schedule, &mains);
-                        let failure = failure.unwrap_or_else(|| panic!("{}: byte {byte}", subject.name));
+                        let failure =
+                            failure.unwrap_or_else(|| panic!("{}: byte {byte}", subject.name));
                         let by = failure.split(':').next().unwrap().to_string();
                         let honest = ["gate", "pick", "scan", "div", "wide", "bus 7", "bus 8"];
                         assert!(honest.contains(&by.as_str()), "{failure}");
@@ -270,9 +271,11 @@ fn mutant(subject: &Subject, rng: &mut Rng, want_bus: bool) -> Vec<MainTable> {
 }
 
 fn whole_proofs(mutants: u64) {
-    let subjects: Vec<&Subject> = ["lookups", "picks", "precise", "biased", "dense"].map(subject).into();
+    let subjects: Vec<&Subject> =
+        ["lookups", "picks", "precise", "biased", "dense"].map(subject).into();
     for subject in &subjects {
-        let (verdict, error) = proven(&subject.schedule, &subject.schedule.tables, subject.mains.clone());
+        let (verdict, error) =
+            proven(&subject.schedule, &subject.schedule.tables, subject.mains.clone());
         assert!(verdict.is_ok() && error.is_none(), "{}: {verdict:?} {error:?}", subject.name);
     }
     let outcomes: Vec<&str> = (0..mutants)

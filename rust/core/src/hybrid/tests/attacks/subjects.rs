@@ -6,9 +6,9 @@ use super::judge::Table;
 use crate::hybrid::Schedule;
 use crate::hybrid::segments::Limits;
 use crate::hybrid::tables::TABLES;
+use crate::hybrid::tests::MANY;
 use crate::hybrid::tests::fixture::{Case, HIDING};
 use crate::hybrid::tests::programs::{convolution, dense, lookups, padded, picks, wide};
-use crate::hybrid::tests::MANY;
 use crate::program::testing::{Builder, by_i, by_k, dot, map, read};
 use crate::program::*;
 use crate::stark::MainTable;
@@ -34,6 +34,9 @@ pub static SUBJECTS: LazyLock<Vec<Subject>> = LazyLock::new(|| {
         Subject::new("steep", &steep(), 1),
         Subject::new("noisy", &noisy(), 1),
         Subject::new("far", &far(), 1),
+        Subject::new("full", &full(), 1),
+        Subject::new("quotients", &quotients(), 1),
+        Subject::new("plain", &plain(), 1),
         // Leaves that fill a block, and one whose last block has one element.
         Subject::new("long", &dense(60, 60), 1),
         Subject::new("tight", &dense(36, 36), 1),
@@ -150,5 +153,29 @@ pub fn far() -> Program {
         b: read(w, &[4, 20], &[by_i(0), by_k(0)]),
     };
     b.op(y, &[4], OpKind::Dot(dot(vec![term], 36)));
+    b.finish()
+}
+
+/// Quotients by nearly the largest denominators.
+pub fn quotients() -> Program {
+    let mut b = Builder::default();
+    let n = b.tensor(Role::Input, 3, &[30]);
+    let d = b.ranged(Role::Input, 3, 7_000_000, 8_388_607, &[30]);
+    let y = b.tensor(Role::Value, 3, &[30]);
+    let cell = |t| read(t, &[30], &[by_i(0)]);
+    let kind = Div { scale: 15_000, num: cell(n), den: Some(cell(d)), out_zero: 0 };
+    b.op(y, &[30], OpKind::Div(kind));
+    b.finish()
+}
+
+/// Gathers without pads, of nine rows each.
+pub fn plain() -> Program {
+    let mut b = Builder::default();
+    let table = b.tensor(Role::Weight, 1, &[9]);
+    let by = b.ranged(Role::Input, 1, 0, 8, &[20]);
+    let y = b.tensor(Role::Value, 1, &[20]);
+    let Operand::Read(source) = read(table, &[9], &[map(None, 0, None, 0, 0)]) else { panic!() };
+    let index = read(by, &[20], &[by_i(0)]);
+    b.op(y, &[20], OpKind::Gather(Gather { axis: 0, source, index }));
     b.finish()
 }

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use p3_field::{PrimeCharacteristicRing, PrimeField32};
 
 use super::judge::{Edited, Failure, Table};
-use super::subjects::{SUBJECTS, Subject, full, second_quotient, subject};
+use super::subjects::{SUBJECTS, Subject, second_quotient, subject};
 use crate::hash::{Elem, P};
 use crate::hybrid::tables::{TABLES, bus, class, index};
 use crate::hybrid::tests::MANY;
@@ -109,12 +109,14 @@ fn joined(row: &[Elem], first: usize, count: usize) -> i128 {
 /// The range lookups of a table that look at a column.
 fn lookups_of(index: usize, column: usize) -> Vec<usize> {
     let air = &TABLES.airs[index];
-    let of_column = |node: u32| match air.nodes[node as usize] {
+    let of_column = |node: u32| {
+        match air.nodes[node as usize] {
         crate::stark::air::Node::Main(c) => c as usize == column,
         crate::stark::air::Node::Mul(a, b) => [a, b].iter().any(|&n| {
             matches!(air.nodes[n as usize], crate::stark::air::Node::Main(c) if c as usize == column)
         }),
         _ => false,
+    }
     };
     let found = air.lookups().enumerate().filter(|(_, l)| l.bus == bus::RANGE);
     found.filter(|(_, l)| of_column(l.tuple[1])).map(|(i, _)| i).collect()
@@ -180,14 +182,19 @@ impl Gate {
     /// What a row says.
     fn of(table: Table, row: usize) -> Self {
         let row = table.row(row);
-        Self { acc: joined(row, at::gate::U, 4), t: joined(row, at::gate::T, 2), r: joined(row, at::gate::R, 4) }
+        Self {
+            acc: joined(row, at::gate::U, 4),
+            t: joined(row, at::gate::T, 2),
+            r: joined(row, at::gate::R, 4),
+        }
     }
 
     /// Writes accumulator, quotient, remainder, carries, clamp and output; returns the output.
     fn write(&self, edited: &mut Edited, row: usize, how: Carrying) -> i128 {
         let table = edited.table;
         let publics = table.publics(row);
-        let public = |group: usize, i: usize| i128::from(publics[22 + 6 * group + i].as_canonical_u32());
+        let public =
+            |group: usize, i: usize| i128::from(publics[22 + 6 * group + i].as_canonical_u32());
         let m = signed(edited.get(row, at::gate::M));
         let p: [i128; 2] = std::array::from_fn(|i| signed(edited.get(row, at::gate::P + i)));
         let (u, t, r) = (limbs::<4>(self.acc), limbs::<2>(self.t), limbs::<4>(self.r));
@@ -200,7 +207,8 @@ impl Gate {
         let get = |x: &[i128], i: usize| x.get(i).copied().unwrap_or(0);
         let digits: Vec<i128> = (0..6)
             .map(|i| {
-                let [o, constant, alpha, beta, gamma, delta] = [0, 1, 2, 3, 4, 5].map(|g| public(g, i));
+                let [o, constant, alpha, beta, gamma, delta] =
+                    [0, 1, 2, 3, 4, 5].map(|g| public(g, i));
                 constant - o * m + get(&u, i) * m - get(&r, i) + gamma * p[0] + delta * p[1]
                     - alpha * t[0]
                     - beta * t[1]
@@ -210,7 +218,12 @@ impl Gate {
         let [qoff, lo, hi] = [66, 67, 68].map(|c| signed(publics[c]));
         let q = self.t + qoff;
         let c = q.clamp(lo, hi);
-        put(edited, row, at::gate::E, &[limbs::<2>((c - q).max(0)), limbs::<2>((q - c).max(0))].concat());
+        put(
+            edited,
+            row,
+            at::gate::E,
+            &[limbs::<2>((c - q).max(0)), limbs::<2>((q - c).max(0))].concat(),
+        );
         put(edited, row, at::gate::C, &[c]);
         if publics[69].as_canonical_u32() == 0 {
             put(edited, row, at::gate::Y, &[c]);
@@ -274,25 +287,31 @@ fn the_second_quotient_is_refused() {
 /// acc + p is the same sum: only the class of the top limb tells them apart.
 #[test]
 fn an_accumulator_that_is_p_larger_is_refused() {
-    let subject = Subject::of("full", Case::new(&full(), 1, MANY));
+    let forged = larger_accumulators();
+    assert!(!forged.is_empty(), "no gate of which the forged quotient is in range");
+    for (subject, edited) in forged {
+        only_ranges(&failures(&edited, subject), index::GATE, &[at::gate::U + 2]);
+    }
+}
+
+/// Gates with an accumulator that is p larger, and a quotient that is 127 larger.
+fn larger_accumulators() -> Vec<(&'static Subject, Edited<'static>)> {
+    let subject = subject("full");
     let table = subject.table(index::GATE);
-    let mut forged = 0;
+    let mut forged = Vec::new();
     for row in 0..table.used() {
         let honest = Gate::of(table, row);
         let acc = honest.acc + MODULUS;
         let scaled = acc - O_DIRECT + (1 << 23);
         let (q, old) = (scaled >> 24, (honest.acc - O_DIRECT + (1 << 23)) >> 24);
         let gate = Gate { acc, t: honest.t - old + q, r: scaled - (q << 24) };
-        if !(0..256).contains(&gate.t) {
-            continue;
+        if (0..256).contains(&gate.t) {
+            let mut edited = Edited::new(table);
+            assert_eq!(gate.write(&mut edited, row, Carrying::Integers), old + 127);
+            forged.push((subject, edited));
         }
-        let mut edited = Edited::new(table);
-        let y = gate.write(&mut edited, row, Carrying::Integers);
-        assert_eq!(y, old + 127);
-        only_ranges(&failures(&edited, &subject), index::GATE, &[at::gate::U + 2]);
-        forged += 1;
     }
-    assert!(forged > 0, "no gate of which the forged quotient is in range");
+    forged
 }
 
 /// Remainders below 0 and from 2^s on, quotients one off.
@@ -354,7 +373,9 @@ fn pairs_of_limbs_end_where_they_should() {
     }
     // What a clamp takes away: below 2^24.
     let end = 1 << 24;
-    for (name, index, first) in [("dense", index::GATE, at::gate::E), ("lookups", index::DIV, at::div::E)] {
+    for (name, index, first) in
+        [("dense", index::GATE, at::gate::E), ("lookups", index::DIV, at::div::E)]
+    {
         for column in [first, first + 2] {
             check(name, index, column, &[0, end - 1], &[-1, end, end + 1]);
         }
@@ -376,8 +397,9 @@ fn pairs_of_limbs_end_where_they_should() {
             let mut edited = Edited::new(table);
             put(&mut edited, 0, column, &[value]);
             let lookups = lookups_of(index::LIMBS, column);
-            let outside =
-                failures(&edited, subject).iter().any(|f| matches!(f, Failure::Range(l) if lookups.contains(l)));
+            let outside = failures(&edited, subject)
+                .iter()
+                .any(|f| matches!(f, Failure::Range(l) if lookups.contains(l)));
             assert_eq!(!outside, wanted, "{value}");
         }
     }
@@ -392,7 +414,9 @@ fn a_sum_of_limbs_that_is_p_larger_is_refused() {
     for row in 0..limbs_table.used() {
         for pair in (0..9).filter(|&pair| signed(limbs_table.publics(row)[5 + pair]) == 1) {
             let bytes = 1 + 4 * pair;
-            let at = |i: usize| i128::from(limbs_table.row(row)[bytes + i].as_canonical_u32()) << (8 * i);
+            let at = |i: usize| {
+                i128::from(limbs_table.row(row)[bytes + i].as_canonical_u32()) << (8 * i)
+            };
             let sum = (0..4).map(at).sum::<i128>() + MODULUS;
             if sum >= 1 << 32 {
                 continue;
@@ -414,7 +438,8 @@ fn a_sum_of_limbs_that_is_p_larger_is_refused() {
                 }
             }
             let constants = [17, 18].map(|c| signed(limbs_table.publics(row)[c]));
-            let digit = |i: usize| positions[i] + (positions[i + 1] << 8) + (positions[i + 2] << 16);
+            let digit =
+                |i: usize| positions[i] + (positions[i + 1] << 8) + (positions[i + 2] << 16);
             let bias = signed(limbs_table.publics(row)[16]);
             let low = (digit(0) + bias + constants[0]) >> 24;
             let middle = (digit(3) + constants[1] + low) >> 24;
@@ -445,7 +470,12 @@ fn wide_values_outside_their_range_are_refused() {
                 }
                 let mut edited = Edited::new(table);
                 let byte = |i: usize| (raw >> (8 * i) & 0xff) - 128;
-                put(&mut edited, row, 1, &[byte(0), byte(1), if three { byte(2) } else { 0 }, value]);
+                put(
+                    &mut edited,
+                    row,
+                    1,
+                    &[byte(0), byte(1), if three { byte(2) } else { 0 }, value],
+                );
                 for distance in [[value - lo, hi - value].map(limbs::<2>).concat(), {
                     // Or −1 modulo p, in limbs.
                     let wrap = |x: i128| limbs::<2>(x.rem_euclid(MODULUS));
@@ -497,14 +527,22 @@ impl Division {
         let digits = [
             scale * n[0] + quotient * d[0] - two * q[0] * d[0] - r[0],
             scale * n[1] + quotient * d[1] - two * (q[0] * d[1] + q[1] * d[0]) - r[1],
-            scale * n[2] + quotient * (d[2] + d[0]) - scale - two * (q[1] * d[1] + q[0] * d[2]) - r[2],
+            scale * n[2] + quotient * (d[2] + d[0])
+                - scale
+                - two * (q[1] * d[1] + q[0] * d[2])
+                - r[2],
             quotient * d[1] - two * q[1] * d[2],
             quotient * d[2],
         ];
         put_carries(edited, row, at::div::CARRIES, &carries(&digits, Carrying::Integers));
         let out = self.q + zero;
         let y = out.clamp(lo, hi);
-        put(edited, row, at::div::E, &[limbs::<2>((y - out).max(0)), limbs::<2>((out - y).max(0))].concat());
+        put(
+            edited,
+            row,
+            at::div::E,
+            &[limbs::<2>((y - out).max(0)), limbs::<2>((out - y).max(0))].concat(),
+        );
         put(edited, row, at::div::Y, &[y]);
     }
 }
@@ -650,7 +688,8 @@ fn words_have_one_decomposition() {
     assert!(constraints(&write(largest, -low, 1, 1)) > 0);
     // With the flag there is no other word.
     assert!(constraints(&write(0, 1, 0, 1)) > 0);
-    assert!(constraints(&write(5, 6, 0, 1)) > 0);
+    assert_eq!(write(5, 6, 0, 1), [Failure::Constraint(3)]);
+    assert_eq!(write(3 * low - 1, 0, 3, 1), [Failure::Constraint(2)]);
     // A value of more bits than the tensor has: the rest one less.
     let honest = low / 3;
     assert_eq!(write(honest, honest, 0, 0), []);
@@ -659,7 +698,8 @@ fn words_have_one_decomposition() {
     let (value, high) = (honest % power + power, honest / power - 1);
     let parts = [limbs::<2>(value), limbs::<2>(high)].concat();
     put(&mut edited, 0, at::bits::X, &parts);
-    (0..4).for_each(|i| edited.set(0, at::bits::X + 4 + i, elem(parts[i]) * table.publics(0)[6 + i]));
+    (0..4)
+        .for_each(|i| edited.set(0, at::bits::X + 4 + i, elem(parts[i]) * table.publics(0)[6 + i]));
     put(&mut edited, 0, at::bits::TOP, &[0, 0]);
     let columns: Vec<usize> = (at::bits::X..at::bits::TOP).collect();
     only_ranges(&failures(&edited, subject), index::BITS, &columns);
@@ -673,7 +713,8 @@ fn comparisons_cannot_be_turned() {
     let mut seen = [0; 3];
     for row in 0..table.used() {
         let [greater, equal, select] = [4, 5, 6].map(|c| signed(table.publics(row)[c]) == 1);
-        let values: [i128; 3] = std::array::from_fn(|i| signed(table.row(row)[at::pick::VALUES + i]));
+        let values: [i128; 3] =
+            std::array::from_fn(|i| signed(table.row(row)[at::pick::VALUES + i]));
         let mut edited = Edited::new(table);
         if greater {
             let larger = signed(table.row(row)[at::pick::LARGER]);
@@ -748,6 +789,76 @@ pub fn lies() -> Vec<(&'static Subject, Edited<'static>)> {
     lies.extend(maxima());
     lies.extend(divisions());
     lies.extend(gates());
+    lies.extend(larger_accumulators());
+    lies.extend(wide_words());
+    lies.extend(large_divisions());
+    lies
+}
+
+/// Noise of 16 bits: the word plus p has a value that is 1 larger, if the rest may have more bits.
+fn wide_words() -> Vec<(&'static Subject, Edited<'static>)> {
+    let subject = subject("noisy");
+    let table = subject.table(index::BITS);
+    let mut lies = Vec::new();
+    for row in 0..table.used() {
+        let word = i128::from(table.row(row)[at::bits::WORD].as_canonical_u32());
+        let value = word % (1 << 16);
+        if word >= 15 << 24 || value + 1 == 1 << 16 {
+            continue;
+        }
+        // word + p = value + 1 + 2^16·rest + 2^24·126.
+        let rest = ((word - value) >> 16) + 256;
+        let fraction = signed(elem(rest) * Elem::from_u32(4096).try_inverse_or_zero());
+        for (h, scaled) in [([rest, 0], None), ([rest, 0], Some(0)), ([0, fraction], None)] {
+            let mut edited = Edited::new(table);
+            let parts = [limbs::<2>(value + 1), h].concat();
+            put(&mut edited, row, at::bits::X, &parts);
+            for i in 0..4 {
+                edited.set(row, at::bits::X + 4 + i, elem(parts[i]) * table.publics(row)[6 + i]);
+            }
+            scaled.iter().for_each(|&scaled| put(&mut edited, row, at::bits::X + 6, &[scaled]));
+            put(&mut edited, row, at::bits::TOP, &[126, 0]);
+            lies.push((subject, edited));
+        }
+    }
+    lies
+}
+
+/// Quotients by large denominators, wrapped where one constraint or range would let them.
+fn large_divisions() -> Vec<(&'static Subject, Edited<'static>)> {
+    let subject = subject("quotients");
+    let table = subject.table(index::DIV);
+    let mut lies = Vec::new();
+    for row in 0..table.used() {
+        let scale = signed(table.publics(row)[5]);
+        let honest = Division::of(table, row);
+        let (d, r) = (honest.d, honest.r);
+        let mut tell = |division: Division, last_carry: Option<i128>, w: Option<i128>| {
+            let mut edited = Edited::new(table);
+            division.write(&mut edited, row);
+            let carry = |edited: &mut Edited, value: i128| {
+                put(edited, row, at::div::CARRIES + 6, &limbs::<2>(value + (1 << 17)));
+            };
+            last_carry.iter().for_each(|&value| carry(&mut edited, value));
+            w.iter().for_each(|&w| put(&mut edited, row, at::div::W, &limbs::<3>(w)));
+            lies.push((subject, edited));
+        };
+        // 2^36 more than there is: the fourth digit does not vanish.
+        let step = (r + (1 << 36)) / (2 * d);
+        let more = Division { q: honest.q + step, r: r + (1 << 36) - 2 * d * step, ..honest };
+        tell(more, Some(0), None);
+        // A remainder that with its distance to 2d − 1 makes p more than that.
+        let step = (MODULUS + 2 * d - 1 - r) / (2 * d);
+        let long = r + 2 * d * step;
+        let less = Division { q: honest.q - step, r: long, ..honest };
+        tell(less, None, Some(MODULUS + 2 * d - 1 - long));
+        let less = Division { q: honest.q - 1, r: r + 2 * d, ..honest };
+        tell(less, None, Some(MODULUS - 1 - r));
+        // A numerator that is p larger.
+        let n = honest.n + MODULUS;
+        let q = (scale * n + d).div_euclid(2 * d);
+        tell(Division { n, d, q, r: scale * n + d - 2 * d * q }, None, None);
+    }
     lies
 }
 
@@ -764,10 +875,16 @@ fn words() -> Vec<(&'static Subject, Edited<'static>)> {
                 let parts = [limbs::<2>(low % power), limbs::<2>(low / power)].concat();
                 put(&mut edited, row, at::bits::X, &parts);
                 for i in 0..4 {
-                    edited.set(row, at::bits::X + 4 + i, elem(parts[i]) * table.publics(row)[6 + i]);
+                    edited.set(
+                        row,
+                        at::bits::X + 4 + i,
+                        elem(parts[i]) * table.publics(row)[6 + i],
+                    );
                 }
                 put(&mut edited, row, at::bits::TOP, &[top, largest]);
-                if (0..8).any(|i| edited.get(row, at::bits::X + i) != table.row(row)[at::bits::X + i]) {
+                if (0..8)
+                    .any(|i| edited.get(row, at::bits::X + i) != table.row(row)[at::bits::X + i])
+                {
                     let value = |row: &[Elem]| joined(row, at::bits::X, 2);
                     if value(edited.row(row)) != value(table.row(row)) {
                         lies.push((subject, edited));
@@ -791,7 +908,10 @@ fn words() -> Vec<(&'static Subject, Edited<'static>)> {
 
 /// Gathers that take what they should not.
 fn gathers() -> Vec<(&'static Subject, Edited<'static>)> {
-    let subject = subject("lookups");
+    ["lookups", "plain"].into_iter().flat_map(|name| gathers_of(subject(name))).collect()
+}
+
+fn gathers_of(subject: &'static Subject) -> Vec<(&'static Subject, Edited<'static>)> {
     let table = subject.table(index::SCAN);
     let mut lies = Vec::new();
     // Gates of nine rows.
@@ -799,7 +919,10 @@ fn gathers() -> Vec<(&'static Subject, Edited<'static>)> {
         let rows = 9 * gate..9 * gate + 9;
         let last = rows.end - 1;
         let index = rows.clone().position(|row| signed(table.row(row)[2]) == 1).unwrap();
-        let mut tell = |takes: &[usize], start: [i128; 3], uncounted: Option<usize>, read: Option<i128>| {
+        let mut tell = |takes: &[usize],
+                        start: [i128; 3],
+                        uncounted: Option<usize>,
+                        read: Option<i128>| {
             let mut edited = Edited::new(table);
             let mut before = start;
             for (k, row) in rows.clone().enumerate() {
@@ -807,7 +930,8 @@ fn gathers() -> Vec<(&'static Subject, Edited<'static>)> {
                 let publics = table.publics(row);
                 let now = signed(publics[12]) * signed(table.row(row)[1]) + signed(publics[13]);
                 let count = if uncounted == Some(k) { 0 } else { taken };
-                let after = [before[0] + taken * now, before[1] + taken * k as i128, before[2] + count];
+                let after =
+                    [before[0] + taken * now, before[1] + taken * k as i128, before[2] + count];
                 put(&mut edited, row, 2, &[taken]);
                 put(&mut edited, row, 3, &before);
                 put(&mut edited, row, 6, &after);
@@ -899,7 +1023,14 @@ fn divisions() -> Vec<(&'static Subject, Edited<'static>)> {
         let publics = table.publics(row);
         let [quotient, scale, zero, lo, hi] = [3, 5, 7, 8, 9].map(|c| signed(publics[c]));
         let honest = Division::of(table, row);
-        clamped(&mut lies, subject, table, row, (honest.q + zero, [lo, hi]), (at::div::E, &[at::div::Y]));
+        clamped(
+            &mut lies,
+            subject,
+            table,
+            row,
+            (honest.q + zero, [lo, hi]),
+            (at::div::E, &[at::div::Y]),
+        );
         let mut tell = |division: Division, den: Option<i128>| {
             let mut edited = Edited::new(table);
             division.write(&mut edited, row);
@@ -935,7 +1066,14 @@ fn gates() -> Vec<(&'static Subject, Edited<'static>)> {
             let [qoff, lo, hi] = [66, 67, 68].map(|c| signed(publics[c]));
             if publics[69].as_canonical_u32() == 0 {
                 let columns = [at::gate::C, at::gate::Y];
-                clamped(&mut lies, subject, table, row, (honest.t + qoff, [lo, hi]), (at::gate::E, &columns));
+                clamped(
+                    &mut lies,
+                    subject,
+                    table,
+                    row,
+                    (honest.t + qoff, [lo, hi]),
+                    (at::gate::E, &columns),
+                );
             }
             // Other inputs than those that are read: the shift, and what there is to divide.
             let alphas = (0..6).find(|&i| signed(publics[34 + i]) != 0).unwrap();
@@ -959,7 +1097,9 @@ fn gates() -> Vec<(&'static Subject, Edited<'static>)> {
                 }
             };
             // The sum of a stream, or a bias, that is larger or smaller.
-            for (has, column) in [(5, at::gate::SUM_A), (7, at::gate::SUM_B), (10, at::gate::SUM_B + 1)] {
+            for (has, column) in
+                [(5, at::gate::SUM_A), (7, at::gate::SUM_B), (10, at::gate::SUM_B + 1)]
+            {
                 for step in [1 << 10, -(1 << 10), 1 << 14, -(1 << 14), 1 << 18] {
                     let acc = honest.acc + step;
                     if signed(publics[has]) == 0 || !direct || !(0..127 << 24).contains(&acc) {
