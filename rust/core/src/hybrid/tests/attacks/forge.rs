@@ -656,29 +656,21 @@ fn removable(index: usize) -> Vec<Removed> {
         .collect()
 }
 
-const REDUNDANT_OUTPUT: &str = "nothing reads elements 8 to 15 of the permutation's output";
-const FIRST_ELEMENT: &str = "the first element of a block never stands behind the salt";
-const FIRST_ROW: &str = "row 0 of the subjects is a maximum, whose first value replaces what was";
-const VALUES_OF_OTHERS: &str = "a lie is a value out of range in an opened leaf, not a row of this \
-    table: wraps.rs and values_beyond_their_range_fail_where_limbs_read_them tell it";
-const TOP_DIGIT: &str = "a lie in the top digit changes a limb beyond its range, too";
-const PART_OF_A_RANGE: &str = "half of a range: what it leaves open, its other half or the ranges of \
-    the neighbouring limbs still refuse in reach of the search; wraps.rs has the limits";
-const ONE_OF_SEVERAL_RANGES: &str = "a limb beyond its range needs others moved with it, further than \
-    the search reaches; wraps.rs has the limits of the whole identity";
-
-const UNREAD: &str = "redundant: nothing reads these cells of the last round (digest: 0 … 7, chain: 16 … 23)";
+const UNREAD: &str =
+    "redundant: nothing reads these cells of the last round (digests are 0 … 7, chains 16 … 23)";
 const NEVER: &str = "redundant: the first element of a block is never filling";
-const BOUNDED: &str = "redundant: the third digit says that the sum has 48 bits, which the program's bounds do";
-const DOMAIN: &str = "refuses values, not results: a leaf with a value outside its declared range; shown by \
-    wraps::wide_values_outside_their_range_are_refused";
-const FEW_WORDS: &str = "a lie takes a word of which there are few (below 2^24 − 1, or 2^24·k − 1); shown by \
-    wraps::words_have_one_decomposition";
-const WRAP: &str = "keeps an identity one over the integers: without it some limb, carry or scaled limb may leave \
-    its range, but a lie takes a wrap around p that fits all other digits. None is constructed here; the second \
-    quotient of wraps.rs is refused by the carries together";
-const FRACTION: &str = "a high limb that is also looked up scaled: without this it may be a fraction, k/σ; no lie \
-    that uses one is constructed here";
+const TWICE: &str = "redundant each by itself: that the third digit vanishes, and the range of the \
+    carry into it, say the same (wraps::the_third_digit_is_bound_twice)";
+const DOMAIN: &str = "refuses values, not results: a leaf with a value outside its declared range; \
+    shown by wraps::wide_values_outside_their_range_are_refused";
+const FEW_WORDS: &str = "a lie takes a word of which there are few (below 2^24 − 1, or 2^24·k − 1); \
+    shown by wraps::words_have_one_decomposition";
+const WRAP: &str = "keeps an identity one over the integers: without it some limb, carry or scaled \
+    limb may leave its range, but a lie takes a wrap around p that fits all other digits. None is \
+    constructed here for this one alone; wraps::the_second_quotient_is_refused is one that all \
+    carries together refuse";
+const FRACTION: &str = "a limb that is also looked up scaled: without this it may be a fraction, \
+    k/σ; no lie that uses one is constructed here";
 
 /// Without these the search finds no lie: table, first and last that is removed, why.
 const NOT_FORGEABLE: &[(usize, Removed, Removed, &str)] = {
@@ -690,7 +682,7 @@ const NOT_FORGEABLE: &[(usize, Removed, Removed, &str)] = {
         (index::WIDE, Constraint(1), Constraint(2), DOMAIN),
         (index::WIDE, Lookup(1), Lookup(4), DOMAIN),
         (index::WIDE, Bus(bus::RANGE), Bus(bus::RANGE), DOMAIN),
-        (index::LIMBS, Constraint(2), Constraint(2), BOUNDED),
+        (index::LIMBS, Constraint(2), Constraint(2), TWICE),
         // Bytes of the pairs (0, 0), (1, 2), (2, 1), (2, 2), but for the top one of the first.
         (index::LIMBS, Lookup(2), Lookup(4), WRAP),
         (index::LIMBS, Lookup(27), Lookup(30), WRAP),
@@ -698,7 +690,7 @@ const NOT_FORGEABLE: &[(usize, Removed, Removed, &str)] = {
         (index::LIMBS, Lookup(42), Lookup(45), WRAP),
         // Carries.
         (index::LIMBS, Lookup(50), Lookup(50), FRACTION),
-        (index::LIMBS, Lookup(52), Lookup(53), BOUNDED),
+        (index::LIMBS, Lookup(52), Lookup(53), TWICE),
         // The bound of the quotient; the limbs of the rounding.
         (index::GATE, Constraint(10), Constraint(11), WRAP),
         (index::GATE, Constraint(16), Constraint(17), WRAP),

@@ -63,7 +63,7 @@ impl<'a> Edited<'a> {
     }
 
     pub fn row(&self, row: usize) -> &[Elem] {
-        self.rows.get(&row).map_or_else(|| self.table.row(row), |cells| cells)
+        self.rows.get(&row).map_or(self.table.row(row), |cells| cells)
     }
 
     pub fn set(&mut self, row: usize, column: usize, value: Elem) {

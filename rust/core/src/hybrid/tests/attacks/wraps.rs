@@ -453,6 +453,37 @@ fn a_sum_of_limbs_that_is_p_larger_is_refused() {
     assert!(forged > 10, "{forged}");
 }
 
+/// Writes the four limbs of a word, and their scaled forms.
+fn put_limbs(edited: &mut Edited, row: usize, parts: &[i128]) {
+    let publics = edited.table.publics(row);
+    put(edited, row, at::bits::X, parts);
+    for (i, &part) in parts.iter().enumerate() {
+        edited.set(row, at::bits::X + 4 + i, elem(part) * publics[6 + i]);
+    }
+}
+
+/// A carry that makes up for a changed limb is refused by the third digit, and by its own range.
+#[test]
+fn the_third_digit_is_bound_twice() {
+    let subject = subject("wide");
+    let table = subject.table(index::LIMBS);
+    for row in 0..table.used() {
+        let mut edited = Edited::new(table);
+        let (u, carry) = (at::limbs::U + 2, at::limbs::CARRY + 1);
+        let step = if signed(edited.get(row, u)) == 4095 { -1 } else { 1 };
+        let changed = edited.get(row, u) + elem(step);
+        edited.set(row, u, changed);
+        let share = elem(-step) * elem(1 << 24).try_inverse_or_zero();
+        let changed = edited.get(row, carry) + share;
+        edited.set(row, carry, changed);
+        let ranges = lookups_of(index::LIMBS, carry);
+        assert_eq!(ranges.len(), 2);
+        // Less a 2^24-th is 127 more: beyond 64.
+        let expected = [Failure::Constraint(2), Failure::Range(ranges[1])];
+        assert_eq!(failures(&edited, subject), expected);
+    }
+}
+
 /// One below and one above the declared range of a value of several bytes.
 #[test]
 fn wide_values_outside_their_range_are_refused() {
@@ -655,10 +686,7 @@ fn words_have_one_decomposition() {
         put(&mut edited, 0, at::bits::WORD, &[word]);
         let (value, high) = (low.rem_euclid(power), low.div_euclid(power));
         let parts = [limbs::<2>(value), limbs::<2>(high)].concat();
-        put(&mut edited, 0, at::bits::X, &parts);
-        for i in 0..4 {
-            edited.set(0, at::bits::X + 4 + i, elem(parts[i]) * table.publics(0)[6 + i]);
-        }
+        put_limbs(&mut edited, 0, &parts);
         put(&mut edited, 0, at::bits::TOP, &[top, largest]);
         failures(&edited, subject)
     };
@@ -697,9 +725,7 @@ fn words_have_one_decomposition() {
     put(&mut edited, 0, at::bits::WORD, &[honest]);
     let (value, high) = (honest % power + power, honest / power - 1);
     let parts = [limbs::<2>(value), limbs::<2>(high)].concat();
-    put(&mut edited, 0, at::bits::X, &parts);
-    (0..4)
-        .for_each(|i| edited.set(0, at::bits::X + 4 + i, elem(parts[i]) * table.publics(0)[6 + i]));
+    put_limbs(&mut edited, 0, &parts);
     put(&mut edited, 0, at::bits::TOP, &[0, 0]);
     let columns: Vec<usize> = (at::bits::X..at::bits::TOP).collect();
     only_ranges(&failures(&edited, subject), index::BITS, &columns);
@@ -812,10 +838,7 @@ fn wide_words() -> Vec<(&'static Subject, Edited<'static>)> {
         for (h, scaled) in [([rest, 0], None), ([rest, 0], Some(0)), ([0, fraction], None)] {
             let mut edited = Edited::new(table);
             let parts = [limbs::<2>(value + 1), h].concat();
-            put(&mut edited, row, at::bits::X, &parts);
-            for i in 0..4 {
-                edited.set(row, at::bits::X + 4 + i, elem(parts[i]) * table.publics(row)[6 + i]);
-            }
+            put_limbs(&mut edited, row, &parts);
             scaled.iter().for_each(|&scaled| put(&mut edited, row, at::bits::X + 6, &[scaled]));
             put(&mut edited, row, at::bits::TOP, &[126, 0]);
             lies.push((subject, edited));
@@ -873,14 +896,7 @@ fn words() -> Vec<(&'static Subject, Edited<'static>)> {
                 let mut edited = Edited::new(table);
                 let power = signed(table.publics(row)[5]);
                 let parts = [limbs::<2>(low % power), limbs::<2>(low / power)].concat();
-                put(&mut edited, row, at::bits::X, &parts);
-                for i in 0..4 {
-                    edited.set(
-                        row,
-                        at::bits::X + 4 + i,
-                        elem(parts[i]) * table.publics(row)[6 + i],
-                    );
-                }
+                put_limbs(&mut edited, row, &parts);
                 put(&mut edited, row, at::bits::TOP, &[top, largest]);
                 if (0..8)
                     .any(|i| edited.get(row, at::bits::X + i) != table.row(row)[at::bits::X + i])
