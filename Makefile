@@ -34,6 +34,7 @@ python: $(READY)
 	$(BIN)/python -m pytest -m "not nightly"
 
 nightly: $(READY)
+	$(CARGO) test --release --workspace --locked -- --include-ignored --skip write_tables
 	$(BIN)/python -m pytest
 
 bench: $(READY)
