@@ -14,6 +14,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from ..prover import PROFILES, Claims
+from ..verifier.hybrid.segments import SEGMENT_BLOCKS, SEGMENT_COST, gate_cost
 from ..verifier.journal import FAST, ZERO_DIGEST, Journal
 from ..verifier.layout import leaf_count
 from ..verifier.program.checked import Checked
@@ -21,8 +22,6 @@ from ..verifier.program.operands import slots
 from ..verifier.program.types import Gather, Op, Read, Role, Tensor, gates
 from ..verifier.sampling import Counts, sample_count
 
-SEGMENT_BLOCKS = 98_304
-SEGMENT_COST = 2**24
 LEAST_ROWS = 2**11
 
 BLOCK_SECONDS = {"standard": 150e-6, "small": 300e-6}
@@ -96,8 +95,8 @@ def estimate_stark(checked: Checked, items: int, claims: Claims, profile: int) -
     """Estimate the STARK around the openings of `items` items."""
     counts = Counts(checked, _claimed(checked, items, claims))
     blocks = _blocks(checked, counts)
-    own, ops = checked.weights.own, checked.program.ops
-    cost = sum(_drawn(counts, c) * (64 + 2 * own[c]) for c in range(len(ops)))
+    ops = range(len(checked.program.ops))
+    cost = sum(_drawn(counts, c) * gate_cost(checked, c) for c in ops)
     segments = max(1, math.ceil(blocks / SEGMENT_BLOCKS), math.ceil(cost / SEGMENT_COST))
     rows = max(LEAST_ROWS, 1 << (math.ceil(blocks / segments) - 1).bit_length())
     name = PROFILES[profile]

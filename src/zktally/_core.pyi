@@ -231,7 +231,7 @@ def hybrid_segments(program: bytes, journal: bytes) -> int:
     """The number of segments of a hybrid receipt with this program and journal.
 
     Raises:
-        ZktallyError: `program.*`, `receipt.*`, `verify.too-large`, `hybrid.unsupported`.
+        ZktallyError: `program.*`, `receipt.*`, `verify.too-large`.
     """
 
 def verify(

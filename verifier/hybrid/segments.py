@@ -70,8 +70,7 @@ class ItemList:
         self._plan, self._program = plan, trees.program
         self._steps = trees.steps
         self._counts = [plan.gates_of(c) for c in range(len(self._program.ops))]
-        ops = enumerate(self._program.ops)
-        self._costs = [ITEM_COST + _factor(plan.counts.checked, c) * _own(op) for c, op in ops]
+        self._costs = [gate_cost(plan.counts.checked, c) for c in range(len(self._program.ops))]
         self._ports = [self._program.tensors[port.tensor] for port in self._program.outputs]
         self._numbers = np.array([port.tensor for port in self._program.outputs], np.int64)
         self._leaves = [leaf_count(layout_of(t), t.shape) for t in self._ports]
@@ -172,6 +171,11 @@ def judge_count(segments: int, room: int) -> None:
             received=segments,
             hint="a receipt with a larger δ, fewer bits or fewer exact ops is cheaper to check",
         )
+
+
+def gate_cost(checked: Checked, c: int) -> int:
+    """What each gate of an op costs."""
+    return ITEM_COST + _factor(checked, c) * _own(checked.program.ops[c])
 
 
 def _factor(checked: Checked, c: int) -> int:
