@@ -89,13 +89,7 @@ impl<'a> Proof<'a> {
 
     /// The committed root of a tree.
     pub fn root(&self, prepared: &Prepared, place: Place, tensor: usize) -> Digest {
-        let committed = &prepared.committed;
-        let at = |list: &[usize]| list.partition_point(|&t| t < tensor);
-        match place {
-            Place::Weights => self.weights[at(&committed.weights)],
-            Place::Initial => self.initial[at(&committed.states)],
-            Place::Step(step) => self.roots[step * self.roots_per_step + at(&committed.steps)],
-        }
+        prepared.committed.root([&self.weights, &self.initial, &self.roots], place, tensor)
     }
 
     /// The opening of a tree, if it has one.

@@ -2,6 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
+use super::openings::Place;
 use crate::hash::poseidon::{elem, pack_bytes, sponge};
 use crate::hash::{Digest, Elem, Tree, domain};
 use crate::program::{Checked, Role};
@@ -72,6 +73,18 @@ impl Committed {
     /// The root of a tensor among the roots of a step.
     pub fn root_in_step(&self, roots: &[Digest], tensor: usize) -> Digest {
         roots[self.steps.partition_point(|&t| t < tensor)]
+    }
+
+    /// The root of a tree, among all roots of a proof: of weights, initial states, and the steps one
+    /// after the other.
+    pub fn root(&self, roots: [&[Digest]; 3], place: Place, tensor: usize) -> Digest {
+        let [weights, initial, steps] = roots;
+        let at = |list: &[usize]| list.partition_point(|&t| t < tensor);
+        match place {
+            Place::Weights => weights[at(&self.weights)],
+            Place::Initial => initial[at(&self.states)],
+            Place::Step(step) => steps[step * self.steps.len() + at(&self.steps)],
+        }
     }
 
     /// The value tensor that stands for a state tensor after a step.

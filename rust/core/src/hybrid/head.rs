@@ -92,13 +92,7 @@ impl Head {
 
     /// The root of a tree.
     pub fn root(&self, prepared: &Prepared, place: Place, tensor: usize) -> Digest {
-        let committed = &prepared.committed;
-        let at = |list: &[usize]| list.partition_point(|&t| t < tensor);
-        match place {
-            Place::Weights => self.weights[at(&committed.weights)],
-            Place::Initial => self.initial[at(&committed.states)],
-            Place::Step(step) => self.steps[step * self.per_step + at(&committed.steps)],
-        }
+        prepared.committed.root([&self.weights, &self.initial, &self.steps], place, tensor)
     }
 
     /// What the proof of a segment is bound to (docs/hybrid.md section 5).

@@ -66,7 +66,7 @@ pub fn auxiliary(
     let all: Vec<_> = lookups.lookups().collect();
     let sizes: Vec<usize> = air.groups.iter().map(Vec::len).collect();
     let mut fractions = vec![K::ZERO; used.next_multiple_of(LANES) * groups];
-    let failed = fractions.par_chunks_mut(LANES * groups).enumerate().map(|(chunk, out)| {
+    let invertible = fractions.par_chunks_mut(LANES * groups).enumerate().map(|(chunk, out)| {
         let mut values = Vec::with_capacity(lookups.nodes.len());
         evaluate(&lookups, &TraceRows { publics, main, start: chunk * LANES }, &mut values);
         let (mut numerators, mut denominators) = (Vec::new(), Vec::new());
@@ -83,15 +83,15 @@ pub fn auxiliary(
             denominators.push(denominator);
         }
         invert_lanes(&mut denominators);
-        let good =
+        let all_invertible =
             denominators.last().is_none_or(|d| (0..LANES).all(|lane| lane_of(d, lane) != K::ZERO));
         for (g, (n, d)) in numerators.into_iter().zip(denominators).enumerate() {
             let quotient = n * d;
             (0..LANES).for_each(|lane| out[lane * groups + g] = lane_of(&quotient, lane));
         }
-        good
+        all_invertible
     });
-    if !failed.reduce(|| true, |a, b| a && b) {
+    if !invertible.reduce(|| true, |a, b| a && b) {
         return Err(Error::new("prove.retry", "a challenge met a tuple; prove again"));
     }
     let width = (groups + 1) * DIM;
