@@ -23,6 +23,7 @@ from .builder import Builder
 from .evaluate import Executor, compare
 from .fuse import fuse
 from .graph import Array, Graph, Node
+from .items import refuse_mixing
 from .model import CompiledModel, Record, checked_key
 from .operator import Operator
 from .ops import OPERATORS
@@ -70,7 +71,8 @@ def compile(
     Raises:
         UsageError: files, arguments, shapes of data.
         CompileError: what of the model cannot be compiled; UnsupportedOp lists all such nodes,
-            RangeOverflow names the op whose bound does not fit.
+            RangeOverflow names the op whose bound does not fit, MixesItems the nodes that mix the
+            items of a batch.
     """
     key = checked_key(weights_key, public)
     source, fused = prepare(model, batch, name)
@@ -78,6 +80,8 @@ def compile(
         raise calibration_.missing("there is no calibration data")
     data = calibration_.feeds(source, calibration)
     ranges = calibration_.calibrate(source, needed(fused), data, method, percentile)
+    # A batch of one cannot show whether items mix.
+    refuse_mixing(fused if batch > 1 or not fused.batched else prepare(model, 2, name)[1], ranges)
     chosen = exact_nodes(fused, exact)
     record = Record(source.name, batch, method, float(percentile), chosen, ranges)
     built = build(fused, record)

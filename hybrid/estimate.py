@@ -15,12 +15,11 @@ from dataclasses import dataclass
 
 from ..prover import PROFILES, Claims
 from ..verifier.hybrid.segments import SEGMENT_BLOCKS, SEGMENT_COST, gate_cost
-from ..verifier.journal import FAST, ZERO_DIGEST, Journal
 from ..verifier.layout import leaf_count
 from ..verifier.program.checked import Checked
 from ..verifier.program.operands import slots
 from ..verifier.program.types import Gather, Op, Read, Role, Tensor, gates
-from ..verifier.sampling import Counts, sample_count
+from ..verifier.sampling import Counts
 
 LEAST_ROWS = 2**11
 
@@ -70,8 +69,7 @@ def estimate(checked: Checked, items: int, claims: Claims) -> Estimate:
     """Estimate the run of `items` items and its openings."""
     program, weights = checked.program, checked.weights
     steps = math.ceil(items / program.batch)
-    slots = steps * program.batch * 1024
-    samples = sample_count(claims.delta_ppm, items * checked.live, slots, claims.bits)
+    samples = Counts(checked, claims.draft(checked, items)).samples
     per_step = {
         number: program.tensors[number].size * program.tensors[number].width
         for number in program.of_role(Role.INPUT, Role.VALUE)
@@ -93,7 +91,7 @@ def estimate(checked: Checked, items: int, claims: Claims) -> Estimate:
 
 def estimate_stark(checked: Checked, items: int, claims: Claims, profile: int) -> StarkEstimate:
     """Estimate the STARK around the openings of `items` items."""
-    counts = Counts(checked, _claimed(checked, items, claims))
+    counts = Counts(checked, claims.draft(checked, items))
     blocks = _blocks(checked, counts)
     ops = range(len(checked.program.ops))
     cost = sum(_drawn(counts, c) * gate_cost(checked, c) for c in ops)
@@ -105,31 +103,6 @@ def estimate_stark(checked: Checked, items: int, claims: Claims, profile: int) -
         segments=segments,
         seconds=segments * rows * BLOCK_SECONDS[name],
         memory_bytes=rows * BLOCK_BYTES[name],
-    )
-
-
-def _claimed(checked: Checked, items: int, claims: Claims) -> Journal:
-    """The claims without commitments: as much of a statement as determines the sample counts."""
-    return Journal(
-        mode=FAST,
-        program_id=checked.id,
-        weights_root=ZERO_DIGEST,
-        steps=math.ceil(items / checked.program.batch),
-        items=items,
-        delta_ppm=claims.delta_ppm,
-        delta_step_ppm=claims.delta_step_ppm,
-        bits=claims.bits,
-        exact=claims.exact_ops(checked),
-        chain_root=ZERO_DIGEST,
-        input_root=ZERO_DIGEST,
-        initial_state=ZERO_DIGEST,
-        final_state=ZERO_DIGEST,
-        prf_seed=ZERO_DIGEST,
-        input_key=None,
-        inputs=None,
-        outputs=b"",
-        audience=None,
-        nonce=None,
     )
 
 
