@@ -154,8 +154,8 @@ def catch_probability(counts: Counts, cell: Cell) -> float:
         return 1.0
     share = float(totals @ np.array(weights.weight)) / (STEPS * weights.step_weight)
     missed = (1 - share) ** counts.samples
-    for total, size in zip(totals, map(gates, program.ops), strict=True):
-        missed *= (1 - total / (STEPS * size)) ** counts.samples_per_op
+    for total, size, even in zip(totals, map(gates, program.ops), counts.even, strict=True):
+        missed *= (1 - total / (STEPS * size)) ** even
     return float(1 - missed)
 
 
