@@ -20,7 +20,7 @@ a strict one samples nothing."""
 
 USUAL_DELTA_OP = (10_000, 20_000, 50_000, 100_000, 200_000, 500_000)
 """Bounds on single ops that are claimed where the caller names none: the first that costs at most
-as many checks again as all other claims together, in parts per million (ADR 15)."""
+as many checks again as all other claims together, in parts per million (ADR 18)."""
 
 
 def usual_bits(mode: str) -> int:
