@@ -19,7 +19,7 @@ from ..verifier.program.validate import validate
 from . import calibrate as calibration_
 from . import graph as graphs
 from . import native, reference
-from .builder import Builder
+from .builder import Builder, Range
 from .evaluate import Executor, compare
 from .fuse import fuse
 from .graph import Array, Graph, Node
@@ -80,8 +80,7 @@ def compile(
         raise calibration_.missing("there is no calibration data")
     data = calibration_.feeds(source, calibration)
     ranges = calibration_.calibrate(source, needed(fused), data, method, percentile)
-    # A batch of one cannot show whether items mix.
-    refuse_mixing(fused if batch > 1 or not fused.batched else prepare(model, 2, name)[1], ranges)
+    _refuse_mixing(model, fused, ranges)
     chosen = exact_nodes(fused, exact)
     record = Record(source.name, batch, method, float(percentile), chosen, ranges)
     built = build(fused, record)
@@ -124,6 +123,16 @@ def build(graph: Graph, record: Record) -> Built:
     dtypes = [reference.DTYPES[program.tensors[t].width] for t in program.of_role(Role.WEIGHT)]
     weights = tuple(a.astype(t) for a, t in zip(builder.weights, dtypes, strict=True))
     return Built(_judge(program), weights, builder)
+
+
+def _refuse_mixing(model: ModelLike, graph: Graph, ranges: Mapping[str, Range]) -> None:
+    """Items must not mix at this batch, nor at another: a fixed Reshape can be harmless at one."""
+    if not graph.batched:
+        return
+    # A batch of one cannot show whether items mix.
+    batch = max(graph.batch, 2)
+    refuse_mixing(graph if graph.batch == batch else prepare(model, batch)[1], ranges)
+    refuse_mixing(prepare(model, batch + 1)[1], ranges)
 
 
 def needed(graph: Graph) -> set[str]:

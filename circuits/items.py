@@ -15,14 +15,12 @@ def refuse_mixing(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> No
     """Refuse a network with a dynamic batch in which an item's result depends on other items.
 
     Args:
-        graph: what is to be lowered, of a batch of at least 2: one item has no others to mix with.
+        graph: what is to be lowered, at a batch of at least 2: one item has no others to mix with.
         ranges: calibrated, by value.
 
     Raises:
         MixesItems: it lists all nodes that mix.
     """
-    if not graph.batched:
-        return
     builder = Builder(graph, ranges, OPERATORS)
     program = builder.lower()
     node_of = {op: layer for layer in builder.layers for op in layer.ops}
