@@ -14,6 +14,7 @@ from ..verifier.program.checked import Checked
 from ..verifier.sampling import Counts
 
 InputVisibility = Literal["private", "checkable", "public"]
+USUAL_DELTA = 0.05
 USUAL_BITS = {"fast": 128, "hybrid": 100, "strict": 0}
 """λ by mode where the caller names none: no hybrid receipt is worth more than its STARK's bits, and
 a strict one samples nothing."""
@@ -66,7 +67,7 @@ class Claims:
         UsageError: a value is out of its range.
     """
 
-    delta: float = 0.05
+    delta: float = USUAL_DELTA
     delta_step: float | None = None
     bits: int = USUAL_BITS["fast"]
     exact: Sequence[str] | Literal["all"] = ()

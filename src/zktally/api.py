@@ -16,6 +16,7 @@ from .circuits.files import write_atomically
 from .circuits.model import CompiledModel
 from .hybrid.chain import prove_chain, prove_hybrid_chain
 from .prover import (
+    USUAL_DELTA,
     Claims,
     InputVisibility,
     Progress,
@@ -214,8 +215,8 @@ def prove(
         raise ProveError(
             "a fast receipt opens weights in the clear, and this model's weights are private",
             code="prove.needs-reveal",
-            hint="make a hybrid or strict receipt, which hides them; or pass --reveal (reveal=True) to "
-            "publish the sampled rows for good, or compile with --public",
+            hint="make a hybrid or strict receipt, which hides them; or pass --reveal "
+            "(reveal=True) to publish the sampled rows for good, or compile with --public",
         )
     return Receipt(
         prove_chain(
@@ -252,8 +253,12 @@ def _claims(
                 received=", ".join(given),
             )
         return Claims(exact="all", **others)
-    chosen = {} if delta is None else {"delta": delta}
-    return Claims(bits=usual if bits is None else bits, exact=exact, **chosen, **others)
+    return Claims(
+        USUAL_DELTA if delta is None else delta,
+        bits=usual if bits is None else bits,
+        exact=exact,
+        **others,
+    )
 
 
 def wrap(

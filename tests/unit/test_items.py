@@ -1,4 +1,4 @@
-"""Item slots never mix (protocol section 1, rule 9): both readers, by hand and against brute force."""
+"""Item slots never mix (protocol section 1, rule 9): both readers, by hand and by brute force."""
 
 from __future__ import annotations
 

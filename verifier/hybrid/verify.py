@@ -18,7 +18,7 @@ import numpy as np
 
 from .. import stark
 from ..errors import InsufficientSecurity, InvalidProof, JournalMismatch, UnsupportedReceipt
-from ..facts import facts_of
+from ..facts import HASH_BITS, facts_of
 from ..gates import Ints
 from ..journal import HYBRID, STRICT
 from ..openings import Trees
@@ -40,7 +40,6 @@ from ..steps import (
     judge_statement,
     to_caller,
 )
-from ..verified import HASH_BITS
 from .leaves import count_blocks
 from .requantise import judge_covered
 from .schedule import Claims, Schedule, derive
