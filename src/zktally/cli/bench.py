@@ -38,6 +38,17 @@ def add_to(verbs: Any) -> None:
     hashing = suites.add_parser("hash", help="tree building in MB/s, SHA-256 beside it")
     hashing.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="thread counts")
     hashing.set_defaults(run=run_hash)
+    agree = suites.add_parser(
+        "agree",
+        help="both verifiers over random receipts and mutants: do they say the same?",
+        description="Agreements by mode and verdict on stdout. Disagreements are kept as files, "
+        "and the exit code is 1.",
+    )
+    agree.add_argument("--trials", type=int, default=1000, help="receipts and mutants to judge")
+    agree.add_argument("--seed", type=int, default=1, help="what everything is drawn from")
+    agree.add_argument("--replay", nargs="+", metavar="FILE", help="judge kept trials again")
+    agree.add_argument("-o", "--output", metavar="DIR", default=".", help="for disagreements")
+    agree.set_defaults(run=run_agree)
 
 
 def _add_hybrid(suites: Any) -> None:
@@ -99,5 +110,12 @@ def run_hash(args: argparse.Namespace) -> int:
 def run_sampling(args: argparse.Namespace) -> int:
     """Run the adversaries."""
     from ..bench.sampling import main
+
+    return main(args)
+
+
+def run_agree(args: argparse.Namespace) -> int:
+    """Run the differential trials."""
+    from ..bench.agree import main
 
     return main(args)
