@@ -122,6 +122,11 @@ class StarkEstimate:
     proof_bytes: int
     rows: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def cpu_seconds(self) -> float:
+        """Of all threads together."""
+        return self.seconds * CORES_GAIN
+
 
 @dataclass(frozen=True)
 class JobEstimate:
@@ -134,6 +139,11 @@ class JobEstimate:
     def seconds(self) -> float:
         """Run and proof, on two cores."""
         return self.run.seconds + (self.stark.seconds if self.stark else 0.0)
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Of all threads together."""
+        return self.seconds * CORES_GAIN
 
     @property
     def memory_bytes(self) -> int:
