@@ -67,6 +67,10 @@ class Region:
     trees: float
     run: float = 1.0
 
+    def scaled(self, share: float) -> Region:
+        """The same in a share of the trees."""
+        return Region(share * self.size, share * self.open, share * self.trees, self.run)
+
 
 def region(
     box: Box, axes: Sequence[int], per_gate: float, things: float, *, stepped: bool, run: float = 1

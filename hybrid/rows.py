@@ -163,20 +163,20 @@ class Schedule:
                 per_gate = getattr(touch, what)
                 if box is None or not per_gate:
                     continue
-                tensor, stepped = self._tree(touch.tensor)
-                covered = things[tensor] * touch.covered
                 run = touch.run if what == "leaves" else 1.0
-                found[tensor].append(
-                    region(box, touch.axes, per_gate, covered, stepped=stepped, run=run)
-                )
+                covered = things[touch.tensor] * touch.covered
+                for tensor, stepped, share in self._trees(touch.tensor):
+                    opened = region(box, touch.axes, per_gate, covered, stepped=stepped, run=run)
+                    found[tensor].append(opened.scaled(share))
         return found
 
-    def _tree(self, tensor: int) -> tuple[int, bool]:
-        """The tensor whose trees a read opens, and whether there is one for each step."""
-        if self.steps > 1:
-            tensor = self._links.get(tensor, tensor)
+    def _trees(self, tensor: int) -> list[tuple[int, bool, float]]:
+        """The tensors whose trees a read opens, if there is one for each step, in what share."""
         role = self.program.tensors[tensor].role
-        return tensor, role not in (Role.WEIGHT, Role.STATE)
+        if role is Role.STATE and self.steps > 1:
+            first = 1 / self.steps
+            return [(tensor, True, first), (self._links[tensor], True, 1 - first)]
+        return [(tensor, role not in (Role.WEIGHT, Role.STATE), 1.0)]
 
     def _whole_outputs(self, share: float, things: Mapping[int, int]) -> dict[int, Region]:
         """The output leaves of a segment: all of a share of the steps."""

@@ -12,6 +12,7 @@ import programs
 import pytest
 
 from zktally.bench.models import BENCH_MODELS, calibration, dense
+from zktally.bench.training import training_step
 from zktally.circuits.compile import compile
 from zktally.hybrid import estimate, estimate_of, estimate_stark
 from zktally.hybrid.regions import Region, nodes_above
@@ -98,6 +99,13 @@ def test_rows_and_segments_are_foreseen(
     model: str, batch: int, steps: int, mode: str, delta: float
 ) -> None:
     compare(compiled(model, batch), batch * steps, mode, Claims(delta, bits=100))
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "strict"])
+@pytest.mark.parametrize("steps", [1, 6])
+def test_the_states_of_a_chain_are_foreseen(steps: int, mode: str) -> None:
+    checked = check(training_step([32] * 3, 8))
+    compare(checked, steps, mode, Claims(0.05, bits=100))
 
 
 @pytest.mark.parametrize("mode", ["hybrid", "strict"])
