@@ -36,6 +36,14 @@ def add_to(verbs: Any) -> None:
     sampling.add_argument("--trials", type=int, default=400, help="runs of each adversary")
     sampling.add_argument("--tries", type=int, default=1 << 16, help="seeds that a grinder tries")
     sampling.set_defaults(run=run_sampling)
+    weights = suites.add_parser(
+        "weights",
+        help="weights of gates against their MACs, over networks of many shapes and depths",
+        description="JSON lines on stdout or in a file, a table on stderr; fails above the limit.",
+    )
+    weights.add_argument("--large", action="store_true", help="training steps of full width, too")
+    _add_rows_arguments(weights)
+    weights.set_defaults(run=run_weights)
     hashing = suites.add_parser("hash", help="tree building in MB/s, SHA-256 beside it")
     hashing.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="thread counts")
     hashing.set_defaults(run=run_hash)
@@ -119,6 +127,13 @@ def run_hybrid(args: argparse.Namespace) -> int:
 def run_strict(args: argparse.Namespace) -> int:
     """Measure proofs of every gate, or read the rows."""
     from ..bench.strict import main
+
+    return main(args)
+
+
+def run_weights(args: argparse.Namespace) -> int:
+    """Weigh the networks."""
+    from ..bench.weights import main
 
     return main(args)
 
