@@ -12,10 +12,12 @@ import onnx
 
 from ..verifier.errors import CompileError, InvalidProgram, RangeOverflow, UnsupportedOp, UsageError
 from ..verifier.program.checked import Checked, check
+from ..verifier.program.liveness import live_gates
 from ..verifier.program.operands import products
 from ..verifier.program.ranges import ACC_MAX, abs_max, bounds, operand_range
 from ..verifier.program.types import Dot, Program, Role
 from ..verifier.program.validate import validate
+from ..verifier.program.weights import gate_weights
 from . import calibrate as calibration_
 from . import graph as graphs
 from . import native, reference
@@ -196,30 +198,60 @@ def exact_nodes(graph: Graph, names: Iterable[str] | Literal["all"]) -> tuple[st
 
 
 def _judge(program: Program) -> Checked:
-    """The reader's own judgement, in terms of the model."""
+    """The reader's own judgement, in terms of the model; each cause has its own words."""
     try:
         return check(program)
     except InvalidProgram as error:
         _refuse_limits(program)
         _refuse_wide(program)
         _refuse_bounds(program)
-        raise CompileError(
-            f"a part of the model has no influence on its outputs: {error.message}",
-            code="compile.bad-model",
-            hint="remove this layer, or check its padding and strides",
-        ) from error
+        _refuse_weight(program)
+        _refuse_dead(program)
+        raise _does_not_fit(error) from error
+
+
+def _does_not_fit(error: InvalidProgram, hint: str | None = None) -> CompileError:
+    return CompileError(
+        f"the model does not fit into a program: {error.message}",
+        code="compile.bad-model",
+        expected=error.expected,
+        received=error.received,
+        hint=hint,
+    )
 
 
 def _refuse_limits(program: Program) -> None:
     try:
         validate(program)
     except InvalidProgram as error:
-        raise CompileError(
-            f"the model does not fit into a program: {error.message}",
-            code="compile.bad-model",
-            expected=error.expected,
-            received=error.received,
+        raise _does_not_fit(error) from error
+
+
+def _refuse_weight(program: Program) -> None:
+    try:
+        gate_weights(program)
+    except InvalidProgram as error:
+        raise _does_not_fit(
+            error, hint="use a smaller batch, or compile the model in parts"
         ) from error
+
+
+def _refuse_dead(program: Program) -> None:
+    """Ops without a live gate, by name; the work of finding them has a limit of its own."""
+    try:
+        counts = live_gates(program)
+    except InvalidProgram as error:
+        raise _does_not_fit(
+            error, hint="use a smaller batch, or compile the model in parts"
+        ) from error
+    dead = [op.name for op, count in zip(program.ops, counts, strict=True) if count == 0]
+    if dead:
+        raise CompileError(
+            f"a part of the model has no influence on its outputs: op {dead[0]!r}"
+            + (f" and {len(dead) - 1} more" if dead[1:] else ""),
+            code="compile.bad-model",
+            hint="remove this layer, or check its padding and strides",
+        )
 
 
 def _refuse_bounds(program: Program) -> None:
