@@ -12,7 +12,7 @@ import onnx
 
 from ..verifier.errors import CompileError, InvalidProgram, RangeOverflow, UnsupportedOp, UsageError
 from ..verifier.program.checked import Checked, check
-from ..verifier.program.liveness import live_gates
+from ..verifier.program.liveness import count_live
 from ..verifier.program.operands import products
 from ..verifier.program.ranges import ACC_MAX, abs_max, bounds, operand_range
 from ..verifier.program.types import Dot, Program, Role
@@ -239,7 +239,7 @@ def _refuse_weight(program: Program) -> None:
 def _refuse_dead(program: Program) -> None:
     """Ops without a live gate, by name; the work of finding them has a limit of its own."""
     try:
-        counts = live_gates(program)
+        counts = count_live(program)
     except InvalidProgram as error:
         raise _does_not_fit(
             error, hint="use a smaller batch, or compile the model in parts"

@@ -33,14 +33,19 @@ def live_gates(program: Program) -> tuple[int, ...]:
     Raises:
         InvalidProgram: marking is too much work, or an op has no live gate.
     """
-    counts = _count(program)
+    counts = count_live(program)
     for op, count in zip(program.ops, counts, strict=True):
         if count == 0:
             raise InvalidProgram(f"op {op.name!r}: no gate reaches an output or a state")
     return tuple(counts)
 
 
-def _count(program: Program) -> list[int]:
+def count_live(program: Program) -> list[int]:
+    """`L_c` of each op, 0 where none reaches an output or a state.
+
+    Raises:
+        InvalidProgram: marking is too much work.
+    """
     work = marking_work(program)
     if work > MAX_MARKING:
         raise InvalidProgram(
