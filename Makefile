@@ -7,7 +7,7 @@ SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.
 CARGO   := cargo
 PACKAGES := bench circuits hybrid prover verifier
 
-.PHONY: demo test lint types rust python readme nightly bench verifier lock clean
+.PHONY: demo test lint types rust python readme nightly numpys bench verifier lock clean
 
 demo: $(READY)
 	$(BIN)/python -m zktally.bench.digits.demo
@@ -36,6 +36,34 @@ python: $(READY)
 nightly: $(READY)
 	$(CARGO) test --release --workspace --locked -- --include-ignored --skip write_tables
 	$(BIN)/python -m pytest
+	$(MAKE) numpys
+
+# The verifier's tests on the oldest numpy that pyproject.toml allows and on the newest one, which
+# the newest Python gets. The core keeps to the stable ABI, so that every Python takes the one built.
+OLDEST := $(shell sed -n 's/^ *"numpy>=\([0-9.]*\)",/\1/p' pyproject.toml)
+NEWEST_PYTHON ?= $(or $(firstword $(foreach minor,14 13 12,$(shell \
+    python3.$(minor) -c 'import sys; print(sys.executable)' 2>/dev/null))),$(BIN)/python)
+OF_VERIFIER := tests/unit tests/property tests/vectors tests/tamper
+
+numpys: $(READY)
+	rm -rf build/tree && mkdir -p build/tree/zktally
+	ln -s $(CURDIR)/src/zktally/* $(foreach d,$(PACKAGES),$(CURDIR)/$(d)) build/tree/zktally/
+	rm build/tree/zktally/_core.*.so
+	ln -s $(CURDIR)/src/zktally/_core.*.so build/tree/zktally/_core.abi3.so
+	$(call on_numpy,oldest,$(BIN)/python,numpy==$(OLDEST))
+	$(call on_numpy,newest,$(NEWEST_PYTHON),numpy)
+
+# 1: the name of the environment, 2: its Python, 3: its numpy, in place of the locked one.
+define on_numpy
+	$(BIN)/uv venv --quiet --clear --python $(2) build/numpy-$(1)
+	echo "$(3)" > build/numpy-$(1)/override.txt
+	$(BIN)/uv pip install --quiet --python build/numpy-$(1)/bin/python \
+	    --requirements requirements.lock --override build/numpy-$(1)/override.txt
+	echo $(CURDIR)/build/tree > $$(echo build/numpy-$(1)/lib/python3.*/site-packages)/zktally.pth
+	build/numpy-$(1)/bin/python -c \
+	    'import numpy, sys; print("numpy", numpy.__version__, "on Python", sys.version.split()[0])'
+	build/numpy-$(1)/bin/python -m pytest -m "not nightly" $(OF_VERIFIER)
+endef
 
 bench: $(READY)
 	$(BIN)/zktally bench fast

@@ -12,7 +12,7 @@ import onnx
 
 from ..verifier.errors import CompileError, InvalidProgram, RangeOverflow, UnsupportedOp, UsageError
 from ..verifier.program.checked import Checked, check
-from ..verifier.program.liveness import live_gates
+from ..verifier.program.liveness import count_live
 from ..verifier.program.operands import products
 from ..verifier.program.ranges import ACC_MAX, abs_max, bounds, operand_range
 from ..verifier.program.types import Dot, Program, Role
@@ -21,10 +21,11 @@ from ..verifier.program.weights import gate_weights
 from . import calibrate as calibration_
 from . import graph as graphs
 from . import native, reference
-from .builder import Builder
+from .builder import Builder, Range
 from .evaluate import Executor, compare
 from .fuse import fuse
 from .graph import Array, Graph, Node
+from .items import refuse_mixing
 from .model import CompiledModel, Record, checked_key
 from .operator import Operator
 from .ops import OPERATORS
@@ -72,7 +73,8 @@ def compile(
     Raises:
         UsageError: files, arguments, shapes of data.
         CompileError: what of the model cannot be compiled; UnsupportedOp lists all such nodes,
-            RangeOverflow names the op whose bound does not fit.
+            RangeOverflow names the op whose bound does not fit, MixesItems the nodes that mix the
+            items of a batch.
     """
     key = checked_key(weights_key, public)
     source, fused = prepare(model, batch, name)
@@ -80,6 +82,7 @@ def compile(
         raise calibration_.missing("there is no calibration data")
     data = calibration_.feeds(source, calibration)
     ranges = calibration_.calibrate(source, needed(fused), data, method, percentile)
+    _refuse_mixing(model, fused, ranges)
     chosen = exact_nodes(fused, exact)
     record = Record(source.name, batch, method, float(percentile), chosen, ranges)
     built = build(fused, record)
@@ -122,6 +125,16 @@ def build(graph: Graph, record: Record) -> Built:
     dtypes = [reference.DTYPES[program.tensors[t].width] for t in program.of_role(Role.WEIGHT)]
     weights = tuple(a.astype(t) for a, t in zip(builder.weights, dtypes, strict=True))
     return Built(_judge(program), weights, builder)
+
+
+def _refuse_mixing(model: ModelLike, graph: Graph, ranges: Mapping[str, Range]) -> None:
+    """Items must not mix at this batch, nor at another: a fixed Reshape can be harmless at one."""
+    if not graph.batched:
+        return
+    # A batch of one cannot show whether items mix.
+    batch = max(graph.batch, 2)
+    refuse_mixing(graph if graph.batch == batch else prepare(model, batch)[1], ranges)
+    refuse_mixing(prepare(model, batch + 1)[1], ranges)
 
 
 def needed(graph: Graph) -> set[str]:
@@ -226,7 +239,7 @@ def _refuse_weight(program: Program) -> None:
 def _refuse_dead(program: Program) -> None:
     """Ops without a live gate, by name; the work of finding them has a limit of its own."""
     try:
-        counts = live_gates(program)
+        counts = count_live(program)
     except InvalidProgram as error:
         raise _does_not_fit(
             error, hint="use a smaller batch, or compile the model in parts"

@@ -10,7 +10,6 @@ from types import NoneType
 from typing import Any
 
 from ..verifier.program.checked import Checked
-from ..verifier.program.liveness import SCALE
 from ..verifier.program.operands import products
 from ..verifier.program.types import Dot, Role, gates
 from ..verifier.sampling import sample_count
@@ -144,17 +143,17 @@ def report(source: Graph, checked: Checked, layers: Sequence[Layer], fidelity: F
             tensors[t].size * tensors[t].width for t in program.of_role(Role.INPUT, Role.VALUE)
         ),
         weight_bytes=sum(tensors[t].size * tensors[t].width for t in program.of_role(Role.WEIGHT)),
-        samples_5=samples_at(50_000, checked.live),
-        samples_1=samples_at(10_000, checked.live),
+        samples_5=samples_at(50_000, checked),
+        samples_1=samples_at(10_000, checked),
         evaluated=fidelity.samples,
         worst=None if worst is None else worst.name,
         top1=fidelity.top1,
     )
 
 
-def samples_at(ppm: int, live: int) -> int:
-    """The samples at a bound δ, in parts per million, for a program whose live share is `live`."""
-    return sample_count(ppm, live, SCALE, BITS)
+def samples_at(ppm: int, checked: Checked) -> int:
+    """Gates drawn by weight at a bound δ, in parts per million, for a step without padding."""
+    return sample_count(ppm, checked.live_macs, checked.weights.step_weight, BITS)
 
 
 def _layer(checked: Checked, layer: Layer, fidelity: Fidelity) -> LayerReport:

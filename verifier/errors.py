@@ -78,6 +78,12 @@ class CompileError(ZktallyError):
     )
 
 
+class MixesItems(CompileError):
+    """The model mixes the items of a batch; the message lists all nodes that do."""
+
+    codes: ClassVar[tuple[str, ...]] = ("compile.mixes-items",)
+
+
 class UnsupportedOp(CompileError):
     """The model has operators that zktally does not compile; the message lists all of them."""
 
@@ -184,7 +190,7 @@ class ParametersMismatch(VerificationFailed):
 class ErrorBoundExceeded(VerificationFailed):
     """The claimed δ is larger than the policy allows."""
 
-    codes: ClassVar[tuple[str, ...]] = ("policy.delta", "policy.delta-step")
+    codes: ClassVar[tuple[str, ...]] = ("policy.delta", "policy.delta-step", "policy.delta-op")
 
 
 class InsufficientSecurity(VerificationFailed):

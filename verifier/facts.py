@@ -9,6 +9,9 @@ from .program.operands import slots
 from .program.types import Op, Program, Read, gates
 from .sampling import Plan
 
+HASH_BITS = 124
+"""Collision resistance of a digest of 8 KoalaBear elements: no confidence goes beyond it."""
+
 CERTIFIED, CONSISTENT, SAMPLED = "certified", "consistent", "sampled"
 
 
@@ -23,6 +26,7 @@ def facts_of(plan: Plan, receipt_bytes: int) -> dict[str, Any]:
             "name": op.name,
             "kind": type(op).__name__.lower(),
             "gates": gates(op),
+            "live": checked.live[c],
             "weight": weights.weight[c],
             "macs": weights.macs[c],
             "draws": counts.draws(c),
@@ -32,6 +36,7 @@ def facts_of(plan: Plan, receipt_bytes: int) -> dict[str, Any]:
     ]
     return {
         "mode": MODES[journal.mode],
+        "headline_bits": min(journal.bits, HASH_BITS),
         "model_id": model_id(journal.program_id, journal.weights_root).hex(),
         "program_id": journal.program_id.hex(),
         "weights_root": journal.weights_root.hex(),
@@ -39,15 +44,17 @@ def facts_of(plan: Plan, receipt_bytes: int) -> dict[str, Any]:
         "steps": journal.steps,
         "items": journal.items,
         "batch": program.batch,
+        "itemised": program.itemised,
         "delta_ppm": journal.delta_ppm,
         "delta_step_ppm": journal.delta_step_ppm,
+        "delta_op_ppm": journal.delta_op_ppm,
         "lambda": journal.bits,
         "samples": counts.samples,
         "samples_per_op": counts.samples_per_op,
         "samples_per_step": counts.samples_per_step,
-        "live": checked.live,
         "step_weight": weights.step_weight,
         "step_macs": weights.step_macs,
+        "live_macs": checked.live_macs,
         "checked_gates": plan.checked_gates,
         "ops": ops,
         "outputs": [

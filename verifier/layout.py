@@ -68,11 +68,21 @@ def _in_order(layout: Layout) -> bool:
 
 
 def _permuted(layout: Layout, shape: tuple[int, ...], offsets: Ints) -> Ints:
-    """Row-major offsets in the permuted shape."""
-    coordinates = np.unravel_index(offsets, shape)
+    """Row-major offsets in the permuted shape.
+
+    By division, axis by axis: numpy's `unravel_index` works in buffers and got arrays of more than
+    8,192 rows wrong from 2.3 on (docs/adr/0015).
+    """
+    strides, step = {}, 1
+    for axis in reversed(layout.order):
+        strides[axis] = step
+        step *= shape[axis]
     at = np.zeros(offsets.shape, np.int64)
-    for axis in layout.order:
-        at = at * shape[axis] + coordinates[axis]
+    rest = offsets
+    for axis in reversed(range(len(shape))):
+        above = rest // shape[axis]
+        at += (rest - above * shape[axis]) * strides[axis]
+        rest = above
     return at
 
 

@@ -121,11 +121,11 @@ def _levels(walk: list[tuple[Ints, ...]], counts: Ints, opened: int) -> tuple[Le
     for finished, ended, rows, tree, is_right, paired, missing in walk:
         taking = tree[missing]
         starts = np.searchsorted(taking, taking)
-        siblings = used[taking] + np.arange(len(taking)) - starts
+        siblings = used[taking] + np.arange(len(taking), dtype=np.int64) - starts
         used = used + np.bincount(taking, minlength=len(counts))
         absent = known + len(siblings)
         other = np.where(paired, rows + 1, absent)
-        other[missing] = known + np.arange(len(siblings))
+        other[missing] = known + np.arange(len(siblings), dtype=np.int64)
         left, right = np.where(is_right, other, rows), np.where(is_right, rows, other)
         levels.append(Level(left, right, siblings, finished, ended))
         known = len(rows)

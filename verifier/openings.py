@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import sums_by_group
 from .errors import MalformedReceipt
 from .gates import reads
 from .inputs import unpack_values
@@ -146,9 +147,9 @@ class Proof:
         reader.end()
         before = np.cumsum(siblings) - siblings
         offsets = np.cumsum(sizes) - sizes + before[tree]
-        in_leaves = np.bincount(tree, sizes, len(trees)).astype(np.int64)
+        in_leaves = sums_by_group(tree, sizes, len(trees))
         starts = np.repeat(np.cumsum(in_leaves), openings.sibling_counts)
-        sibling_offsets = starts + _DIGEST_BYTES * np.arange(len(starts))
+        sibling_offsets = starts + _DIGEST_BYTES * np.arange(len(starts), dtype=np.int64)
         proof = cls(
             trees=trees,
             roots=roots,
@@ -180,9 +181,9 @@ class Proof:
     def wrong_paths(self) -> Mask:
         """Per tree, whether its opened leaves do not hash to its root."""
         digests = np.empty((len(self.leaf), DIGEST), np.uint64)
-        for length in np.unique(self.lengths):
+        for length in distinct(self.lengths).tolist():
             rows = np.flatnonzero(self.lengths == length)
-            digests[rows] = leaf_digests(self.packed(rows, int(length)), self.salts[rows])
+            digests[rows] = leaf_digests(self.packed(rows, length), self.salts[rows])
         found = opened_roots(self.openings, digests, self.siblings)
         opened = np.bincount(self.tree, minlength=len(self.trees)) > 0
         wrong: Mask = opened & (found != self.roots).any(axis=1)
@@ -208,20 +209,24 @@ class OpenedValues:
         self._tree, self._leaf = proof.tree, proof.leaf
         tensors = proof.trees.program.tensors
         tensor = proof.trees.tensor_of[proof.tree]
-        widths = np.array([t.width for t in tensors])[tensor]
-        lowest = np.array([t.lo for t in tensors])[tensor]
-        highest = np.array([t.hi for t in tensors])[tensor]
+        widths = np.array([t.width for t in tensors], np.int64)[tensor]
+        lowest = np.array([t.lo for t in tensors], np.int64)[tensor]
+        highest = np.array([t.hi for t in tensors], np.int64)[tensor]
         counts = proof.lengths // widths
         self._starts = np.cumsum(counts) - counts
         self._values = np.empty(int(counts.sum()), np.int32)
         outside = np.zeros(len(proof.leaf), bool)
-        for width, length in np.unique(np.stack([widths, proof.lengths], 1), axis=0).tolist():
-            alike = np.flatnonzero((widths == width) & (proof.lengths == length))
-            for rows in np.array_split(alike, 1 + len(alike) * length // _BYTES):
+        forms = widths << 32 | proof.lengths
+        for form in distinct(forms).tolist():
+            width, length = form >> 32, form & (1 << 32) - 1
+            alike, many = np.flatnonzero(forms == form), max(1, _BYTES // length)
+            places = np.arange(length // width, dtype=np.int64)
+            for start in range(0, len(alike), many):
+                rows = alike[start : start + many]
                 values = unpack_values(proof.packed(rows, length), width)
                 outside[rows] = (values.min(1) < lowest[rows]) | (values.max(1) > highest[rows])
-                self._values[self._starts[rows][:, None] + np.arange(length // width)] = values
-        self.outside: Mask = np.bincount(proof.tree, outside, len(proof.trees)) > 0
+                self._values[self._starts[rows][:, None] + places] = values
+        self.outside: Mask = np.bincount(proof.tree[outside], minlength=len(proof.trees)) > 0
         """Per tree, whether an opened value is outside the tensor's declared range."""
         self._dense: dict[int, NDArray[np.int32] | None] = {}
 
@@ -257,7 +262,7 @@ class OpenedValues:
         row = row_length(layout, tensor.shape)
         pieces = -(-row // layout.piece)
         at = leaves // pieces * row + leaves % pieces * layout.piece
-        within = np.arange(opened) - np.repeat(np.cumsum(counts) - counts, counts)
+        within = np.arange(opened, dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
         permuted = np.zeros(tensor.size, np.int32)
         begin = int(self._starts[first])
         permuted[np.repeat(at, counts) + within] = self._values[begin : begin + opened]
@@ -363,7 +368,7 @@ def _leaves_of_every_step(trees: Trees, plan: Plan, room: int) -> Iterator[tuple
         for tensor, leaves in _read_leaves(program, op, np.arange(out.size, dtype=np.int64)):
             found.add(trees.number(tensor, 0), leaves)
     tree, leaf = found.merged()
-    for number in np.unique(tree).tolist():
+    for number in distinct(tree).tolist():
         first, end = np.searchsorted(tree, [number, number + 1])
         yield int(trees.tensor_of[number]), leaf[first:end]
 
@@ -403,7 +408,7 @@ def leaf_bytes(trees: Trees, tree: Ints, leaf: Ints) -> Ints:
     """Packed bytes of each of these leaves."""
     sizes = np.empty(len(leaf), np.int64)
     tensor_of = trees.tensor_of[tree]
-    for number in np.unique(tensor_of).tolist():
+    for number in distinct(tensor_of).tolist():
         tensor = trees.program.tensors[number]
         rows = np.flatnonzero(tensor_of == number)
         sizes[rows] = tensor.width * leaf_lengths(layout_of(tensor), tensor.shape, leaf[rows])

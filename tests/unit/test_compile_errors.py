@@ -155,12 +155,6 @@ def test_too_much_marking_is_named_as_the_cause(monkeypatch: pytest.MonkeyPatch)
     assert "too much work" in error.message
 
 
-def test_a_small_live_share_is_named_as_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every layer has influence, but nearly all of the compute has none."""
-    error = refused_program(monkeypatch, "liveness.SCALE", 0)
-    assert "of the step weight reaches an output" in error.message
-
-
 def test_a_layer_that_amplifies_beyond_the_bounds_overflows() -> None:
     weights = ones(64, 1)
     weights[1::2] = -1

@@ -76,8 +76,8 @@ def _sum_of_products(op: Dot, term: Term, gates: Ints, values: Values) -> Ints:
     shape = (at.gates, at.window)
     a = np.broadcast_to(operand_values(term.a, at, values), shape)
     b = np.broadcast_to(operand_values(term.b, at, values), shape)
-    products: Ints = np.einsum("gk,gk->g", a, b)
-    return products
+    sums: Ints = (a * b).sum(axis=1, dtype=np.int64)
+    return sums
 
 
 def _rounding_bits(program: Program, operand: Operand) -> int:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arrays import counted, distinct_rows
 from ..gates import Ints
 from ..program.types import Program
+from ..sampling import distinct
 from .factors import NONE, PRF, WIDE, prf_order, prf_place
 from .leaves import BLOCK, Leaves
 
@@ -44,11 +46,11 @@ class Reads:
             whole = column[column >= WIDE]
             wide.append(whole[whole < PRF] - WIDE)
             prf.append(whole[whole >= PRF])
-        values, uses = np.unique(np.concatenate(prf), return_counts=True)
+        values, uses = counted(np.concatenate(prf))
         step, rank, index = prf_place(values)
         order = np.lexsort((rank, index, _domains(program)[rank], step))
-        read, counts = np.unique(np.concatenate(wide), return_counts=True)
-        every = np.unique(np.concatenate([read, *(found - WIDE for found in ranged)]))
+        read, counts = counted(np.concatenate(wide))
+        every = distinct(np.concatenate([read, *(found - WIDE for found in ranged)]))
         wide_uses = np.zeros(len(every), np.int64)
         wide_uses[np.searchsorted(every, read)] = counts
         return cls(every, wide_uses, values, uses, order)
@@ -77,7 +79,7 @@ def wide_rows(program: Program, leaves: Leaves, reads: Reads, sponge_rows: int) 
         np.array([getattr(t, name) for t in program.tensors], np.int64)[tensor]
         for name in ("width", "lo", "hi")
     )
-    address = BLOCK * sponge_rows + np.arange(len(x))
+    address = BLOCK * sponge_rows + np.arange(len(x), dtype=np.int64)
     on = np.ones(len(x), np.int64)
     columns = [on, x, width == 3, 1 << 8 * width - 1, lo, hi, reads.wide_uses, address]
     return np.stack(columns)
@@ -104,16 +106,16 @@ def noise_rows(program: Program, reads: Reads, sponge_rows: int) -> Noise:
     domain = _domains(program)[rank]
     lo = np.array([t.lo for t in tensors], np.int64)[rank]
     top = np.array([t.hi - t.lo for t in tensors], np.int64)[rank]
-    calls, call = np.unique(np.stack([step, domain, index // WORDS]), axis=1, return_inverse=True)
-    word = WORDS * call.reshape(-1) + index % WORDS
+    bits = np.array([(t.hi - t.lo).bit_length() for t in tensors], np.int64)[rank]
+    calls, call = distinct_rows(np.stack([step, domain, index // WORDS]))
+    word = WORDS * call + index % WORDS
     uses = np.bincount(word, minlength=WORDS * calls.shape[1])
     on = np.ones(calls.shape[1], np.int64)
-    head = [on, (sponge_rows - 1) * on, *calls, WORDS * np.arange(len(on))]
+    head = [on, (sponge_rows - 1) * on, *calls, WORDS * np.arange(len(on), dtype=np.int64)]
     noise = np.concatenate([np.stack(head), uses.reshape(-1, WORDS).T])
 
-    bits = np.frexp(top + 1)[1].astype(np.int64) - 1
     sigmas = [_sigma(bits, 0), _sigma(bits, 1), _sigma(_BITS - bits, 0), _sigma(_BITS - bits, 1)]
-    address = BLOCK * sponge_rows + len(reads.wide) + np.arange(len(word))
+    address = BLOCK * sponge_rows + len(reads.wide) + np.arange(len(word), dtype=np.int64)
     columns = [
         np.ones_like(word),
         word,
@@ -133,7 +135,7 @@ def spread_rows(byte_reads: Iterable[Ints], blocks: int) -> Ints:
     for column in byte_reads:
         touched[column // BLOCK] = True
     block = np.flatnonzero(touched)
-    row = np.cumsum(touched) - 1
+    row = np.cumsum(touched, dtype=np.int64) - 1
     columns = np.zeros((2 + BLOCK, len(block)), np.int64)
     columns[0], columns[1] = 1, block
     uses = np.zeros(BLOCK * len(block), np.int64)

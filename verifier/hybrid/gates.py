@@ -66,7 +66,7 @@ class GateTables:
         shared = form(self._checked, run.op)
         for part in run.parts(sum(term.size for term in op.terms)):
             first, count = self.gate.count, len(part.gates)
-            gate = np.arange(first, first + count)
+            gate = np.arange(first, first + count, dtype=np.int64)
             at = points(op.space, (), part.gates)
             bias = self._side(op.bias, at, part)
             if shared.direct:
@@ -129,7 +129,7 @@ class GateTables:
     ) -> None:
         at = points(op.space, window, run.gates)
         shape = (at.gates, at.window)
-        k = np.broadcast_to(np.arange(at.window), shape).ravel()
+        k = np.broadcast_to(np.arange(at.window, dtype=np.int64), shape).ravel()
         first, last = k == 0, k == at.window - 1
         compares = isinstance(op, Pick)
         is_max = isinstance(op, Pick) and op.mode is PickMode.MAX

@@ -41,7 +41,7 @@ def node_rows(leaves: Leaves) -> Nodes:
     """The nodes above the opened leaves, tree by tree, level by level, left to right."""
     count = len(leaves)
     width = leaf_counts(leaves.trees)
-    tree, node, known = leaves.tree, leaves.leaf, np.arange(count)
+    tree, node, known = leaves.tree, leaves.leaf, np.arange(count, dtype=np.int64)
     # Per level: the tree of each new node and its children, as numbers in the order of discovery.
     levels: list[Ints] = [np.zeros((4, 0), np.int64)]
     ends: list[Ints] = []
@@ -53,20 +53,20 @@ def node_rows(leaves: Leaves) -> Nodes:
         first = np.ones(len(node), bool)
         first[1:] = (tree[1:] != tree[:-1]) | (node[1:] // 2 != node[:-1] // 2)
         children = np.full((2, int(first.sum())), -1, np.int64)
-        children[node % 2, np.cumsum(first) - 1] = known
+        children[node % 2, np.cumsum(first, dtype=np.int64) - 1] = known
         tree, node = tree[first], node[first] // 2
-        known = np.arange(found, found + len(node))
+        known = np.arange(found, found + len(node), dtype=np.int64)
         found += len(node)
         levels.append(np.stack([tree, *children, 2 * node + 1 == width[tree]]))
         width = -(-width // 2)
     rows = np.concatenate(levels, axis=1)
     order = np.argsort(rows[0], kind="stable")
-    number = np.arange(found)
-    number[count + order] = count + np.arange(len(order))
+    number = np.arange(found, dtype=np.int64)
+    number[count + order] = count + np.arange(len(order), dtype=np.int64)
     number = np.append(number, 0)
     left, right, alone = rows[1:, order]
     on = np.ones(len(order), np.int64)
-    out = count + np.arange(len(on))
+    out = count + np.arange(len(on), dtype=np.int64)
     columns = [on, number[left], left >= 0, number[right], right >= 0, out, alone]
     trees, roots = np.concatenate([np.zeros((2, 0), np.int64), *ends], axis=1)
     by_tree = np.argsort(trees)
@@ -85,18 +85,18 @@ def range_rows(program: Program) -> Ints:
     """The range table: on, class, x."""
     ends = [(0, size - 1) for size in FIXED_CLASSES] + byte_ranges(program)
     rows = [np.stack([np.ones(hi - lo + 1, np.int64), np.full(hi - lo + 1, c),
-                      np.arange(lo, hi + 1)])
+                      np.arange(lo, hi + 1, dtype=np.int64)])
             for c, (lo, hi) in enumerate(ends)]  # fmt: skip
     return np.concatenate(rows, axis=1)
 
 
 def sponge_rows(leaves: Leaves, uses: Ints, seed_node: int | None) -> Ints:
     """The sponge table; `uses` [blocks] of all blocks, the seed's included."""
-    leaf = np.repeat(np.arange(len(leaves)), leaves.blocks)
-    within = np.arange(len(leaf)) - leaves.first_block[leaf]
+    leaf = np.repeat(np.arange(len(leaves), dtype=np.int64), leaves.blocks)
+    within = np.arange(len(leaf), dtype=np.int64) - leaves.first_block[leaf]
     first, last = within == 0, within == leaves.blocks[leaf] - 1
     elements = leaves.elements[leaf]
-    place = _RATE * within + np.arange(_RATE)[:, None]
+    place = _RATE * within + np.arange(_RATE, dtype=np.int64)[:, None]
     columns = np.zeros((7 + _RATE + BLOCK + 1 + _RATE, len(uses)), np.int64)
     blocks = columns[:, : len(leaf)]
     blocks[0] = first
@@ -109,10 +109,10 @@ def sponge_rows(leaves: Leaves, uses: Ints, seed_node: int | None) -> Ints:
     blocks[7 + _RATE : -1 - _RATE] = _classes(leaves, leaf, within)
     blocks[-_RATE:] = place >= elements + _SALT
     columns[4] = uses
-    columns[-1 - _RATE] = np.arange(len(uses))
+    columns[-1 - _RATE] = np.arange(len(uses), dtype=np.int64)
     if seed_node is not None:
         columns[:7, -1] = 1, _SEED, int(Domain.SEED), 0, uses[-1], 1, seed_node
-        columns[-_RATE:, -1] = np.arange(_RATE) >= _SEED
+        columns[-_RATE:, -1] = np.arange(_RATE, dtype=np.int64) >= _SEED
     return columns
 
 
@@ -120,7 +120,7 @@ def _classes(leaves: Leaves, leaf: Ints, within: Ints) -> Ints:
     """The class of each byte of each block, [48, blocks]."""
     tensor = leaves.trees.tensor_of[leaves.tree[leaf]]
     of_values = _tensor_classes(leaves.trees.program)[tensor]
-    place = BLOCK * within + np.arange(BLOCK)[:, None]
+    place = BLOCK * within + np.arange(BLOCK, dtype=np.int64)[:, None]
     fills = place < 3 * leaves.elements[leaf]
     return np.where(place < leaves.bytes[leaf], of_values, np.where(fills, _ZERO, 0))
 

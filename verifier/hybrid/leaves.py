@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 
+from ..arrays import lengths, run_starts
 from ..gates import Ints
 from ..gates.operand import locate as locate_read
 from ..gates.operand import points
@@ -70,9 +72,9 @@ class Leaves:
         width = self.trees.program.tensors[tensor].width
         keys, slot = leaf_keys(self.trees, tensor, steps, offsets)
         flat = keys.ravel()
-        starts = _run_starts(flat)
+        starts = run_starts(flat)
         row = np.minimum(np.searchsorted(self.keys, flat[starts]), len(self.keys) - 1)
-        first = np.repeat(BLOCK * self.first_block[row], np.diff(starts, append=len(flat)))
+        first = np.repeat(BLOCK * self.first_block[row], lengths(starts, len(flat)))
         found: Ints = first.reshape(keys.shape) + slot * width
         return found
 
@@ -114,7 +116,7 @@ def opened_keys(trees: Trees, items: Items) -> Ints:
     for run in items.runs:
         found += _read_keys(trees, run)
     out = items.outputs
-    for tensor in np.unique(out.tensor).tolist():
+    for tensor in distinct(out.tensor).tolist():
         mine = out.tensor == tensor
         found.append(trees.numbers(tensor, out.step[mine]) << LEAF_BITS | out.leaf[mine])
     return distinct(np.concatenate(found))
@@ -140,7 +142,7 @@ def _read_keys(trees: Trees, run: GateRun) -> list[Ints]:
     found = [distinct(written.ravel())]
     for operand, window in read_operands(op):
         if isinstance(operand, Read) and is_committed(trees.program, operand):
-            parts = run.parts(_size(window))
+            parts = run.parts(math.prod(window))
             found.append(
                 distinct(np.concatenate([_keys(trees, operand, window, p) for p in parts]))
             )
@@ -161,15 +163,4 @@ def _keys(trees: Trees, read: Read, window: tuple[int, ...], run: GateRun) -> In
     else:
         keys, inside = np.broadcast_arrays(keys, inside)
         flat = keys[inside]
-    return distinct(flat[_run_starts(flat)])
-
-
-def _run_starts(flat: Ints) -> Ints:
-    """Where a number differs from the one before it."""
-    first = np.ones(len(flat), bool)
-    np.not_equal(flat[1:], flat[:-1], out=first[1:])
-    return np.flatnonzero(first)
-
-
-def _size(window: tuple[int, ...]) -> int:
-    return int(np.prod(window, dtype=np.int64))
+    return distinct(flat[run_starts(flat)])

@@ -153,7 +153,7 @@ def _act_rows(program: Program, tables: list[int]) -> Ints:
     found = [np.zeros((4, 0), np.int64)]
     for number in tables:
         entries = np.array(program.tables[number].entries, np.int64)
-        x = program.tables[number].lo + np.arange(len(entries))
+        x = program.tables[number].lo + np.arange(len(entries), dtype=np.int64)
         found.append(np.stack([np.ones_like(x), np.full_like(x, number), x, entries]))
     return np.concatenate(found, axis=1)
 

@@ -115,11 +115,11 @@ class ItemList:
 
     def _run(self, c: int, low: int, high: int) -> GateRun:
         sampled = self._plan.sampled[c]
-        numbers = np.arange(low, high) if sampled is None else sampled[low:high]
+        numbers = np.arange(low, high, dtype=np.int64) if sampled is None else sampled[low:high]
         return GateRun(c, *np.divmod(numbers, gates(self._program.ops[c])))
 
     def _output_leaves(self, low: int, high: int) -> OutputLeaves:
-        step, within = np.divmod(np.arange(low, high), max(1, sum(self._leaves)))
+        step, within = np.divmod(np.arange(low, high, dtype=np.int64), max(1, sum(self._leaves)))
         ends = np.cumsum(self._leaves, dtype=np.int64)
         port = np.searchsorted(ends, within, side="right")
         if not len(port):

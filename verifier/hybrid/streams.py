@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arrays import lengths
 from ..gates import Ints
 from ..gates.operand import points
 from ..program.types import Dot, Operand, Program, Read, Term
+from ..sampling import distinct
 from .factors import NONE, Factors, Mask, References
 from .leaves import BLOCK
 from .rows import Rows
@@ -62,7 +64,7 @@ class DotStreams:
 
     def direct(self, op: Dot, run: GateRun, first: int) -> Streams:
         """Add the streams of gates with a direct accumulator, whose rows begin at `first`."""
-        gate = first + np.arange(len(run.gates))
+        gate = first + np.arange(len(run.gates), dtype=np.int64)
         found, others = [], []
         for term in op.terms:
             at = points(op.space, term.window, run.gates)
@@ -83,7 +85,7 @@ class DotStreams:
 
     def wide(self, op: Dot, run: GateRun, first: int) -> Streams:
         """Add the streams of gates with a wide accumulator, whose rows begin at `first`."""
-        gate = first + np.arange(len(run.gates))
+        gate = first + np.arange(len(run.gates), dtype=np.int64)
         products = []
         for term in op.terms:
             at = points(op.space, term.window, run.gates)
@@ -92,7 +94,7 @@ class DotStreams:
             for operand in (term.a, term.b):
                 if _is_narrow(self._program, operand):
                     whole = self._references.factors(operand, at, run.steps).x
-                    self.ranged.append(np.unique(whole[whole != NONE]))
+                    self.ranged.append(distinct(whole[whole != NONE]))
             products += [
                 _Products(3 * i + j, _both(a.where, b.where), a.factors, b.factors,
                           (at.gates, at.window))
@@ -185,7 +187,7 @@ def _aligned_rows(a: Factors, b: Factors, shape: tuple[int, int]) -> _AlignedRow
     few = _PER_ROW * np.bincount(gate, minlength=len(chosen)) <= window
     # Of the gates with few pairs: products by row and place in the block.
     kept, of_few = few[gate], np.repeat(few, window)
-    place = (np.cumsum(kept) - 1)[row[of_few]] * BLOCK + xa.ravel()[of_few] % BLOCK
+    place = (np.cumsum(kept, dtype=np.int64) - 1)[row[of_few]] * BLOCK + xa.ravel()[of_few] % BLOCK
     times = np.bincount(place, minlength=np.count_nonzero(kept) * BLOCK).reshape(-1, BLOCK).T
     aligned = np.zeros(gates, bool)
     aligned[chosen[few]] = True
@@ -203,7 +205,7 @@ def _pairs(pair: Ints, window: int) -> tuple[Ints, Ints, Ints]:
         Gate and pair of each row, and the row of each product.
     """
     changes = np.ones(len(pair), bool)
-    np.not_equal(pair[1:], pair[:-1], out=changes[1:])
+    changes[1:] = pair[1:] != pair[:-1]
     changes[::window] = True
     starts = np.flatnonzero(changes)
     order = np.lexsort((pair[starts], starts // window))
@@ -211,8 +213,8 @@ def _pairs(pair: Ints, window: int) -> tuple[Ints, Ints, Ints]:
     fresh = np.ones(len(order), bool)
     fresh[1:] = (gate[1:] != gate[:-1]) | (distinct[1:] != distinct[:-1])
     row_of_run = np.empty(len(order), np.int64)
-    row_of_run[order] = np.cumsum(fresh) - 1
-    row = np.repeat(row_of_run, np.diff(starts, append=len(pair)))
+    row_of_run[order] = np.cumsum(fresh, dtype=np.int64) - 1
+    row = np.repeat(row_of_run, lengths(starts, len(pair)))
     return gate[fresh], distinct[fresh], row
 
 
@@ -234,7 +236,7 @@ def _count(part: _Products) -> Ints | int:
     """Products of each gate."""
     if part.where is None:
         return part.shape[1]
-    counts: Ints = np.broadcast_to(part.where, part.shape).sum(1)
+    counts: Ints = np.broadcast_to(part.where, part.shape).sum(1, dtype=np.int64)
     return counts
 
 
@@ -242,9 +244,9 @@ def _place(part: _Products, start: Ints, laid: Ints) -> Ints | int:
     """Write the products of each gate from `start` [G] on; how many there are."""
     where = None if part.where is None else np.broadcast_to(part.where, part.shape)
     if where is None:
-        place = (start[:, None] + np.arange(part.shape[1])).ravel()
+        place = (start[:, None] + np.arange(part.shape[1], dtype=np.int64)).ravel()
     else:
-        place = (start[:, None] + np.cumsum(where, axis=1) - 1)[where]
+        place = (start[:, None] + np.cumsum(where, axis=1, dtype=np.int64) - 1)[where]
     columns = (part.a.x, part.a.r, part.a.k, part.b.x, part.b.r, part.b.k)
     for row, column in zip(laid, columns, strict=True):
         values = np.broadcast_to(column, part.shape)
@@ -254,7 +256,7 @@ def _place(part: _Products, start: Ints, laid: Ints) -> Ints | int:
 
 def _stream_columns(rows: Ints, gate: Ints, slot: int) -> tuple[Ints, Ints, Ints]:
     """link, slot and last of the rows of streams, [G, streams] rows each."""
-    slots = SLOTS * gate[:, None] + slot + np.arange(rows.shape[1])
+    slots = SLOTS * gate[:, None] + slot + np.arange(rows.shape[1], dtype=np.int64)
     last = np.zeros(int(rows.sum()), np.int64)
-    last[np.cumsum(rows)[rows.ravel() > 0] - 1] = 1
+    last[np.cumsum(rows, dtype=np.int64)[rows.ravel() > 0] - 1] = 1
     return 1 - last, np.repeat(slots.ravel(), rows.ravel()), last

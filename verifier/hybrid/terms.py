@@ -40,7 +40,7 @@ def _bytes_of(leaves: Leaves, number: int, step: Ints, leaf: Ints, claimed: Ints
     permuted = claimed.transpose(0, *(axis + 1 for axis in layout.order)).reshape(steps, -1)
     size = width * leaf_lengths(layout, tensor.shape, leaf)
     start = width * (tensor.size * step + leaf_starts(layout, tensor.shape, leaf))
-    within = np.arange(int(size.sum())) - np.repeat(np.cumsum(size) - size, size)
+    within = np.arange(int(size.sum()), dtype=np.int64) - np.repeat(np.cumsum(size) - size, size)
     place = np.repeat(start, size) + within
     value = permuted.ravel()[place // width] + (1 << 8 * width - 1)
     byte = value >> 8 * (place % width) & 0xFF

@@ -18,9 +18,9 @@ import numpy as np
 
 from .. import stark
 from ..errors import InsufficientSecurity, InvalidProof, JournalMismatch, UnsupportedReceipt
-from ..facts import facts_of
+from ..facts import HASH_BITS, facts_of
 from ..gates import Ints
-from ..journal import HYBRID
+from ..journal import HYBRID, STRICT
 from ..openings import Trees
 from ..policy import Expectations
 from ..poseidon2 import DIGEST, Elements
@@ -40,7 +40,6 @@ from ..steps import (
     judge_statement,
     to_caller,
 )
-from ..verified import HASH_BITS
 from .leaves import count_blocks
 from .requantise import judge_covered
 from .schedule import Claims, Schedule, derive
@@ -77,7 +76,7 @@ def verify_hybrid(
         VerificationFailed: it was judged and refused.
         UsageError: the expected inputs do not fit the program, or the receipt is no bytes.
     """
-    statement = judge_statement(receipt, expectations, (HYBRID,))  # 1. to 6.
+    statement = judge_statement(receipt, expectations, (HYBRID, STRICT))  # 1. to 6.
     return check_hybrid(statement, expectations)
 
 
@@ -210,7 +209,7 @@ def _target(segments: int) -> int:
 
 def _headline(bits: int, proven_bits: float, segments: int) -> int:
     """What is left of λ with the STARK of all segments and the hashes."""
-    return math.floor(min(bits, proven_bits - math.log2(segments), HASH_BITS))
+    return math.floor(min(bits or HASH_BITS, proven_bits - math.log2(segments), HASH_BITS))
 
 
 def _judge_bits(bits: int, segments: int, expectations: Expectations) -> None:

@@ -30,10 +30,12 @@ pub struct OpFacts {
     pub name: String,
     pub kind: &'static str,
     pub gates: u64,
+    /// Gates that reach an output or a state.
+    pub live: u64,
     pub weight: u64,
-    /// Products of a gate; 0 unless it is a dot.
+    /// MACs of a gate; 0 unless it is a dot or there is none.
     pub macs: u64,
-    /// `floor(e + s·G·w / W)`.
+    /// `floor(e_c + s·G·w / W)`.
     pub draws: u64,
     pub enumerated: bool,
 }
@@ -67,8 +69,13 @@ impl StarkFacts {
     /// down.
     pub fn headline(&self, lambda: u16) -> u16 {
         let proven = (self.bits - f64::from(self.segments).log2()).floor();
-        lambda.min(HASH_BITS).min(proven.clamp(0.0, 999.0) as u16)
+        sampled(lambda).min(HASH_BITS).min(proven.clamp(0.0, 999.0) as u16)
     }
+}
+
+/// Bits of the sampling; where nothing is sampled, nothing is lost by it.
+fn sampled(lambda: u16) -> u16 {
+    if lambda == 0 { HASH_BITS } else { lambda }
 }
 
 /// The name of a profile (docs/stark.md section 8).
@@ -91,15 +98,17 @@ pub struct Facts {
     pub steps: u32,
     pub items: u32,
     pub batch: u64,
+    pub itemised: bool,
     pub delta_ppm: u32,
     pub delta_step_ppm: u32,
+    pub delta_op_ppm: u32,
     pub lambda: u16,
     pub samples: u64,
     pub samples_per_op: u64,
     pub samples_per_step: u64,
-    pub live: u64,
     pub step_weight: u64,
     pub step_macs: u64,
+    pub live_macs: u64,
     pub checked_gates: u64,
     pub ops: Vec<OpFacts>,
     pub outputs: Vec<OutputFacts>,
@@ -131,7 +140,8 @@ impl Facts {
             kind: kind_name(&op.kind),
             gates: op.gates() as u64,
             weight: checked.gate_weight[c],
-            macs: if matches!(op.kind, OpKind::Dot(_)) { checked.own[c] } else { 0 },
+            live: checked.live[c],
+            macs: checked.gate_macs[c],
             draws: counts.draws(checked, c),
             enumerated: counts.enumerated[c],
         });
@@ -151,15 +161,17 @@ impl Facts {
             steps: journal.steps,
             items: journal.items,
             batch: program.batch() as u64,
+            itemised: program.itemised(),
             delta_ppm: journal.delta,
             delta_step_ppm: journal.delta_step,
+            delta_op_ppm: journal.delta_op,
             lambda: journal.lambda,
             samples: counts.samples.unwrap_or_default(),
             samples_per_op: counts.per_op,
             samples_per_step: counts.per_step.unwrap_or_default(),
-            live: checked.live,
             step_weight: checked.step_weight,
             step_macs: checked.step_macs,
+            live_macs: checked.live_macs,
             checked_gates: plan.checked_gates(checked, journal.steps),
             ops: ops.collect(),
             outputs: outputs.collect(),
