@@ -54,6 +54,9 @@ SPATIAL = {"Conv", "MaxPool", "AveragePool", "GlobalAveragePool"}
 SATURATION = {"Sigmoid": 8.0, "Tanh": 5.0}
 """Beyond ± this the function is constant to within half an int8 step."""
 
+REACH_MIN, REACH_MAX = 1e-60, 1e60
+"""Magnitude of calibrated values: far beyond any float32, and no arithmetic on scales overflows."""
+
 ONE = Const(1)
 
 Range = tuple[float, float]
@@ -123,13 +126,7 @@ class Builder:
 
     def code(self, name: str) -> Affine:
         """The int8 code of a float value, from its calibrated range."""
-        if name not in self._ranges:
-            raise CompileError(
-                f"value {name!r} has no calibrated range",
-                code="compile.calibration",
-                hint="calibrate again: the model has changed since these ranges were recorded",
-            )
-        return affine(*self._ranges[name])
+        return affine(*self._range(name))
 
     def shape(self, node: Node) -> tuple[int, ...]:
         """Shape of a node's output."""
@@ -146,7 +143,7 @@ class Builder:
             clamped = clamp(post, *operator.bounds(activation, self.graph))
             return Target(clamped, clamped)
         assert operator.function is not None
-        low, high = self._ranges[activation.inputs[0]]
+        low, high = self._range(activation.inputs[0])
         limit = SATURATION.get(activation.op, math.inf)
         pre = affine(max(low, -limit), min(high, limit), PRE_MIN, PRE_MAX)
         function = operator.function(activation, self.graph)
@@ -414,6 +411,20 @@ class Builder:
         layout = self._value_layout(name, shape or (1,), 1)
         tensor = self._tensor(Role.INPUT, name, shape or (1,), code, 1, layout)
         self.values[name] = Value(tensor, shape, code)
+
+    def _range(self, name: str) -> Range:
+        """The recorded range of a value; a stranger may have recorded anything."""
+        low, high = self._ranges.get(name, (math.inf, -math.inf))
+        reach = max(abs(low), abs(high))
+        if not low <= high or not (reach == 0.0 or REACH_MIN <= reach <= REACH_MAX):
+            raise CompileError(
+                f"value {name!r} has no usable calibrated range",
+                code="compile.calibration",
+                expected=f"low ≤ high, the larger of both 0 or {REACH_MIN:g} to {REACH_MAX:g}",
+                received=self._ranges.get(name),
+                hint="calibrate again; has the model changed since these ranges were recorded?",
+            )
+        return low, high
 
     def _value_layout(self, name: str, shape: tuple[int, ...], width: int) -> Layout:
         batched = shape[0] == self.graph.batch

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from types import NoneType
 from typing import Any
 
 from ..verifier.program.checked import Checked
@@ -65,7 +66,13 @@ class Report:
     def from_json(data: Mapping[str, Any]) -> Report:
         """The inverse of `to_json`; raises TypeError or KeyError for other data."""
         layers = tuple(LayerReport(**layer) for layer in data["layers"])
-        return Report(**{**data, "layers": layers})
+        report = Report(**{**data, "layers": layers})
+        _refuse_kinds(report)
+        for layer in layers:
+            _refuse_kinds(layer)
+        if not all(type(count) is int for count in report.operators.values()):
+            raise TypeError("an operator's count is no integer")
+        return report
 
     def text(self) -> str:
         """The report for people, some 80 columns wide."""
@@ -99,6 +106,22 @@ class Report:
 
     def __repr__(self) -> str:
         return self.text()
+
+
+def _refuse_kinds(part: Report | LayerReport) -> None:
+    """Raise TypeError where a field is not of its type: whoever wrote the file chose its values."""
+    for field in fields(part):
+        value, kinds = getattr(part, field.name), _KINDS.get(str(field.type), (object,))
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            raise TypeError(f"{field.name} is a {type(value).__name__}")
+
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "str": (str,),
+    "str | None": (str, NoneType),
+    "float | None": (int, float, NoneType),
+}
 
 
 def report(source: Graph, checked: Checked, layers: Sequence[Layer], fidelity: Fidelity) -> Report:

@@ -163,6 +163,12 @@ class ProgramMismatch(VerificationFailed):
     codes: ClassVar[tuple[str, ...]] = ("verify.program-mismatch", "verify.model-mismatch")
 
 
+class CalibrationMismatch(VerificationFailed):
+    """A compiled model does not do on the checker's data what its maker recorded and claims."""
+
+    codes: ClassVar[tuple[str, ...]] = ("check.ranges", "check.fidelity")
+
+
 class JournalMismatch(VerificationFailed):
     """The statement is not the one that the caller expects."""
 

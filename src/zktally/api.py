@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .circuits.assemble import assemble
-from .circuits.check import check_model
+from .circuits.check import ModelCheck, Tolerances, check_model
 from .circuits.compile import compile
 from .circuits.files import write_atomically
 from .circuits.model import CompiledModel
@@ -36,7 +36,9 @@ from .verifier.verified import Verified
 
 __all__ = [
     "CompiledModel",
+    "ModelCheck",
     "Receipt",
+    "Tolerances",
     "assemble",
     "check_model",
     "compile",
