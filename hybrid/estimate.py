@@ -322,4 +322,3 @@ def _stark_bytes(heights: Mapping[Table, int], parameters: Parameters) -> float:
 def _path_hashes(log: int, queries: int) -> float:
     """Siblings of so many random leaves of a tree, shared ones once."""
     return queries * max(0.0, log - math.log2(queries))
-
