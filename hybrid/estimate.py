@@ -48,7 +48,7 @@ COSTS = {
 SEGMENT_SECONDS = 0.02
 """CPU seconds of a segment of no size: grinding, mostly."""
 
-MAC_SECONDS = 7e-12
+MAC_SECONDS = 10e-12
 WEIGHT_SECONDS = 0.13e-9
 """Of a byte of the weights, in each step."""
 
@@ -60,14 +60,14 @@ HASHED_SECONDS = 2.4e-9
 TREE_SECONDS = 20e-6
 """Of a tree: building it, and finding what is opened of it."""
 
-DRAWN_SECONDS = 0.1e-6
+DRAWN_SECONDS = 0.15e-6
 SCATTERED_SECONDS = 0.2e-6
 """Of sixteen products whose operands do not lie side by side, in a drawn gate."""
 
 OPENED_SECONDS = 0.8e-9
 """Of a byte that is opened."""
 
-TRACE_COPIES = 1.5
+TRACE_COPIES = 3.0
 WEIGHT_COPIES = 2.0
 
 _DIGEST = 32
@@ -100,6 +100,11 @@ class Estimate:
     proof_bytes: int
     seconds: float
     memory_bytes: int
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Of all threads together."""
+        return self.seconds * CORES_GAIN
 
 
 @dataclass(frozen=True)
