@@ -2,8 +2,8 @@
 
 Rows of tables, opened leaves and segments are counted (`rows.Schedule`), so they are close: what
 is left open is which gates are drawn. Seconds and memory are linear in what is counted, with
-constants that were measured once (docs/figures.md, Estimates); on another machine seconds differ by
-the ratio of the machines.
+constants that were measured once (docs/figures.md has estimates and measurements beside each
+other); on another machine seconds differ by the ratio of the machines.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from ..prover import Claims
 from ..verifier import stark
 from ..verifier.hybrid.requantise import judge_covered
 from ..verifier.hybrid.schedule import MIN_LOG_ROWS, Table
+from ..verifier.hybrid.segments import MAX_SEGMENTS
 from ..verifier.hybrid.verify import REFERENCE, tables_file
 from ..verifier.journal import FAST, MODES
 from ..verifier.program.checked import Checked
@@ -131,6 +132,11 @@ class StarkEstimate:
     def cpu_seconds(self) -> float:
         """Of all threads together."""
         return self.seconds * CORES_GAIN
+
+    @property
+    def is_checkable(self) -> bool:
+        """Whether a verifier accepts so many segments (docs/hybrid.md section 7)."""
+        return self.segments <= MAX_SEGMENTS
 
 
 @dataclass(frozen=True)
