@@ -109,7 +109,7 @@ def _format(key: str, form: str, row: Row) -> str:
 
 
 CPU = ("CPU s", "cpu", 1.0, ",.2f")
-MILLISECONDS = ("ms", "seconds", 1e-3, ",.1f")
+CPU_MILLISECONDS = ("CPU ms", "cpu", 1.0, ",.1f")
 
 
 def beside_estimates(time: tuple[str, str, float, str], size: str) -> list[Column]:

@@ -11,7 +11,6 @@ import json
 import statistics
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from ..api import Backend, prove, verify
 from ..circuits.compile import compile
 from ..circuits.model import CompiledModel
 from ..hybrid import estimate_of
-from ..prover import PROFILES, Claims, usual_bits
+from ..prover import PROFILES, Claims
 from ..verifier.policy import Policy
 from .cells import (
     CPU,
@@ -38,9 +37,6 @@ from .hybrid import LONG, VERIFY_THREADS, builder, network
 from .machine import describe, forget_peak, peak_memory
 from .models import calibration
 from .timing import cpu_seconds, timed
-
-STRICT: dict[str, Any] = {"mode": "hybrid", "exact": "all"}
-"""How `prove` is asked to prove every gate."""
 
 CELL: tuple[Column, ...] = (
     *formats(("model", "{}", "model"), ("batch", "{}", "batch"), ("profile", "{}", "profile")),
@@ -101,8 +97,7 @@ def measure(cell: Row) -> Row:
     model = compile(graph, calibration(graph, 64, 0), batch=batch)
     del graph
     profile = PROFILES.index(cell["profile"])
-    claims = Claims(bits=usual_bits("hybrid"))
-    plan = estimate_of(model.checked, batch, claims, "strict", profile)
+    plan = estimate_of(model.checked, batch, Claims(), "strict", profile)
     forget_peak()
     runs = [_prove(model, data, profile)]
     if runs[0][1]["seconds"] < LONG:
@@ -125,7 +120,7 @@ def measure(cell: Row) -> Row:
 def _prove(model: CompiledModel, data: np.ndarray, profile: int) -> tuple[bytes, Row]:
     """A receipt, and what it took: execution and commitments included."""
     before = cpu_seconds()
-    receipt, seconds = timed(lambda: prove(model, data, small=bool(profile), **STRICT))
+    receipt, seconds = timed(lambda: prove(model, data, "strict", small=bool(profile)))
     return receipt.data, {"seconds": seconds, "cpu": cpu_seconds() - before}
 
 

@@ -2,8 +2,8 @@
 
 Rows of tables, opened leaves and segments are counted (`rows.Schedule`), so they are close: what
 is left open is which gates are drawn. Seconds and memory are linear in what is counted, with
-constants that were measured once (docs/figures.md, Estimates); on another machine seconds differ by
-the ratio of the machines.
+constants that were measured once (docs/figures.md has estimates and measurements beside each
+other); on another machine seconds differ by the ratio of the machines.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from ..prover import Claims
 from ..verifier import stark
 from ..verifier.hybrid.requantise import judge_covered
 from ..verifier.hybrid.schedule import MIN_LOG_ROWS, Table
+from ..verifier.hybrid.segments import MAX_SEGMENTS
 from ..verifier.hybrid.verify import REFERENCE, tables_file
 from ..verifier.journal import FAST, MODES
 from ..verifier.program.checked import Checked
@@ -48,7 +49,7 @@ COSTS = {
 SEGMENT_SECONDS = 0.02
 """CPU seconds of a segment of no size: grinding, mostly."""
 
-MAC_SECONDS = 7e-12
+MAC_SECONDS = 10e-12
 WEIGHT_SECONDS = 0.13e-9
 """Of a byte of the weights, in each step."""
 
@@ -60,14 +61,14 @@ HASHED_SECONDS = 2.4e-9
 TREE_SECONDS = 20e-6
 """Of a tree: building it, and finding what is opened of it."""
 
-DRAWN_SECONDS = 0.1e-6
+DRAWN_SECONDS = 0.15e-6
 SCATTERED_SECONDS = 0.2e-6
 """Of sixteen products whose operands do not lie side by side, in a drawn gate."""
 
 OPENED_SECONDS = 0.8e-9
 """Of a byte that is opened."""
 
-TRACE_COPIES = 1.5
+TRACE_COPIES = 3.0
 WEIGHT_COPIES = 2.0
 
 _DIGEST = 32
@@ -101,6 +102,11 @@ class Estimate:
     seconds: float
     memory_bytes: int
 
+    @property
+    def cpu_seconds(self) -> float:
+        """Of all threads together."""
+        return self.seconds * CORES_GAIN
+
 
 @dataclass(frozen=True)
 class StarkEstimate:
@@ -126,6 +132,11 @@ class StarkEstimate:
     def cpu_seconds(self) -> float:
         """Of all threads together."""
         return self.seconds * CORES_GAIN
+
+    @property
+    def is_checkable(self) -> bool:
+        """Whether a verifier accepts so many segments (docs/hybrid.md section 7)."""
+        return self.segments <= MAX_SEGMENTS
 
 
 @dataclass(frozen=True)
@@ -322,4 +333,3 @@ def _stark_bytes(heights: Mapping[Table, int], parameters: Parameters) -> float:
 def _path_hashes(log: int, queries: int) -> float:
     """Siblings of so many random leaves of a tree, shared ones once."""
     return queries * max(0.0, log - math.log2(queries))
-

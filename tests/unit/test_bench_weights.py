@@ -28,6 +28,13 @@ def made_up(ratio: float | None) -> Row:
     return row | ({"refused": "program.invalid"} if ratio is None else {"room": 30})
 
 
+@pytest.mark.parametrize("name", networks.SUITE)
+def test_weights_do_not_grow_with_depth(name: str) -> None:
+    row = weights.weigh(name, networks.SUITE[name])
+    assert row["ratio"] is not None, row["refused"]
+    assert 1 <= row["ratio"] <= weights.MOST
+
+
 @pytest.mark.parametrize(("ratio", "status"), [(1.5, 0), (3.0, 0), (3.1, 1), (None, 1)])
 def test_the_command_fails_above_the_limit(
     ratio: float | None, status: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -36,11 +36,11 @@ COVERED = [name for name in programs.EVERY if name != "every_kind"]
 
 CELLS = [
     ("mlp", 1, 1, "hybrid", 0.05),
-    ("mlp", 16, 4, "strict", 0.05),
+    ("mlp", 8, 2, "strict", 0.05),
     ("lenet5", 1, 1, "hybrid", 0.05),
     ("lenet5", 1, 16, "hybrid", 0.01),
     ("lenet5", 1, 1, "strict", 0.05),
-    ("lenet5", 8, 2, "strict", 0.05),
+    ("lenet5", 4, 1, "strict", 0.05),
     ("cnn264k", 1, 16, "hybrid", 0.05),
     ("cnn264k", 4, 1, "strict", 0.05),
     ("dense512", 1, 1, "hybrid", 0.05),
@@ -121,6 +121,12 @@ def test_a_receipt_of_several_segments() -> None:
     assert plan is not None
     assert plan.segments > 12
     assert plan.segments * SEGMENT_BLOCKS > plan.blocks
+    assert plan.is_checkable
+    longer = estimate_of(checked, 64 * 1024, Claims(bits=100), "strict").stark
+    assert longer is not None
+    assert not longer.is_checkable
+    # What is counted of some segments stands for all of them.
+    assert longer.seconds == pytest.approx(1024 * plan.seconds, rel=0.2)
 
 
 def test_a_program_that_the_stark_does_not_cover() -> None:
@@ -154,8 +160,11 @@ def test_a_small_receipt_costs_more(checked: Checked) -> None:
 
 
 def test_a_strict_job_costs_as_much_as_one_with_every_op_exact(checked: Checked) -> None:
-    strict = estimate_of(checked, 9, Claims(), "strict")
-    assert strict.stark == estimate_of(checked, 9, Claims(exact="all"), "hybrid").stark
+    strict, hybrid = (
+        estimate_of(checked, 9, claims, mode)
+        for claims, mode in ((Claims(), "strict"), (Claims(exact="all"), "hybrid"))
+    )
+    assert strict.stark == hybrid.stark
     assert strict.run.samples == 0
     assert estimate_of(checked, 9, Claims(), "fast").stark is None
 
