@@ -67,7 +67,7 @@ def invented(program: Program, steps: int, **claims: object) -> Invented:
     inputs = every[:, [at for at, t in enumerate(stepped) if t in program.of_role(Role.INPUT)]]
     named = weights_root(weights)
     sizes = [program.tensors[port.tensor] for port in program.outputs]
-    outputs = b"".join(b"\x80" * t.size for t in sizes if t.width == 1) * steps
+    outputs = b"".join((bytes(t.width - 1) + b"\x80") * t.size for t in sizes) * steps
     stated = {
         "delta_ppm": 500_000, "delta_step_ppm": 0, "bits": 1, "exact": (), "audience": None,
         "nonce": None, **claims,

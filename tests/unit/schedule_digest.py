@@ -72,7 +72,9 @@ def digests(receipt: bytes, hiding: int = 200) -> list[dict[str, tuple[int, int,
             table.name.lower(): (
                 words.shape[1],
                 schedule.log_rows(words.shape[1], hiding),
-                hashlib.sha256(np.ascontiguousarray(words.T).astype("<u4").tobytes()).hexdigest(),
+                hashlib.sha256(
+                    np.ascontiguousarray(np.asarray(words).T).astype("<u4").tobytes()
+                ).hexdigest(),
             )
             for table, words in segment.words.items()
         }

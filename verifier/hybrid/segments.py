@@ -26,6 +26,9 @@ MAX_SEGMENTS = 1 << 10
 LEAST_PROOF = 1 << 16
 """No proof of a segment is shorter: what is derived for a receipt stays in proportion to it."""
 
+MAX_LOG_ROWS = 22
+"""Of any table."""
+
 _POINTS = 1 << 18
 """Window points that are worked on at once."""
 
@@ -170,6 +173,21 @@ def judge_count(segments: int, room: int) -> None:
             expected=f"at most {MAX_SEGMENTS}",
             received=segments,
             hint="a receipt with a larger δ, fewer bits or fewer exact ops is cheaper to check",
+        )
+
+
+def judge_rows(rows: int) -> None:
+    """Refuse a segment of which so many rows of a table are known to be used.
+
+    Raises:
+        UnsupportedReceipt: `verify.too-large`.
+    """
+    if rows > 1 << MAX_LOG_ROWS:
+        raise UnsupportedReceipt(
+            "a table of a segment is too tall",
+            code="verify.too-large",
+            expected=f"at most 2^{MAX_LOG_ROWS} rows",
+            received=f"{rows} rows in use",
         )
 
 
