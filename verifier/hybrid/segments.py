@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -136,14 +135,6 @@ def cut(items: ItemList, segments: int) -> list[int]:
     cost = items.cost
     starts = [items.from_cost(-(-segment * cost // segments)) for segment in range(segments)]
     return [*starts, len(items)]
-
-
-def portions(items: ItemList) -> Iterator[Items]:
-    """All items, in portions of a bounded cost."""
-    count = -(-items.cost // SEGMENT_COST)
-    bounds = cut(items, count)
-    for first, end in pairwise(bounds):
-        yield items.between(first, end)
 
 
 def segment_count(items: ItemList, blocks: int) -> int:
