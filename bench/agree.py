@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,10 @@ ACCEPTED = "accepted"
 MUTANTS = {"fast": 24, "hybrid": 36}
 """Modes that are tried, and how many mutants follow each honest receipt: a proof takes longer."""
 
-LARGE_EVERY = 20
-"""One in so many programs has an op of more gates than numpy's buffers hold."""
+LARGE_EVERY = 10
+"""One round in so many has programs with an op of more gates than numpy's buffers hold."""
 
-TWO_SEGMENTS_EVERY = 120
+TWO_SEGMENTS_EVERY = 60
 """One in so many has a proof of two segments, which takes as long as a hundred others."""
 
 _COLUMNS = formats(("mode", "{}", "mode"), ("verdict", "{}", "verdict"), ("trials", "{}", "trials"))
@@ -85,12 +86,10 @@ def _verdict(verify: Any, trial: Trial) -> Verdict:
 def trials(seed: int) -> Iterator[tuple[str, Trial]]:
     """Mode and trial, without end: an honest receipt, then mutants of it, and on."""
     last: dict[str, Subject] = {}
-    number = 0
-    while True:
-        for mode, mutants in MUTANTS.items():
-            rng = np.random.default_rng([seed, number])
-            subject = _subject(rng, mode, number)
-            number += 1
+    for turn in count():
+        for place, (mode, mutants) in enumerate(MUTANTS.items()):
+            rng = np.random.default_rng([seed, turn, place])
+            subject = _subject(rng, mode, turn)
             if subject is None:
                 continue
             yield mode, honest(subject)
@@ -100,25 +99,25 @@ def trials(seed: int) -> Iterator[tuple[str, Trial]]:
             last[mode] = subject
 
 
-def _subject(rng: np.random.Generator, mode: str, number: int) -> Subject | None:
-    """The honest receipt of this number, if the mode covers its program."""
-    if number % TWO_SEGMENTS_EVERY == TWO_SEGMENTS_EVERY - 1:
+def _subject(rng: np.random.Generator, mode: str, turn: int) -> Subject | None:
+    """The honest receipt of a round, if the mode covers its program."""
+    if turn % TWO_SEGMENTS_EVERY == TWO_SEGMENTS_EVERY // 2:
         checked = two_segments(rng)
     else:
-        checked = draw_program(rng, large=number % LARGE_EVERY in (8, 9))
+        checked = draw_program(rng, large=turn % LARGE_EVERY == 0)
     try:
         return draw_subject(rng, checked, mode)
     except NotProvableError:
         return None
 
 
-def run(count: int, seed: int, folder: Path) -> tuple[Counter[tuple[str, str]], int]:
+def run(most: int, seed: int, folder: Path) -> tuple[Counter[tuple[str, str]], int]:
     """So many trials: how many agreed by mode and verdict, and how many did not."""
     agreed: Counter[tuple[str, str]] = Counter()
     disagreements = 0
     start = time.monotonic()
     for number, (mode, trial) in enumerate(trials(seed)):
-        if number == count:
+        if number == most:
             break
         first, second = rust(trial), python(trial)
         if first.agrees(second) and not first.code.startswith("crash"):
@@ -204,8 +203,8 @@ def _to_array(found: dict[str, Any]) -> np.ndarray:
 def table(agreed: Counter[tuple[str, str]]) -> str:
     """Agreements by mode and verdict."""
     rows = [
-        {"mode": mode, "verdict": code, "trials": count}
-        for (mode, code), count in sorted(agreed.items())
+        {"mode": mode, "verdict": code, "trials": times}
+        for (mode, code), times in sorted(agreed.items())
     ]
     return text_table(_COLUMNS, rows)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zktally.verifier.hybrid import leaves, schedule, segments
+from zktally.verifier.hybrid import blocks, schedule, segments
 from zktally.verifier.journal import FAST, Journal
 from zktally.verifier.openings import Trees
 from zktally.verifier.program.checked import Checked, load
@@ -57,7 +57,7 @@ def derived(receipt: bytes) -> Derived:
         claimed_outputs(checked.program, journal),
     )
     items = segments.ItemList(plan, trees)
-    count = segments.segment_count(items, leaves.count_blocks(items, trees, ROOM))
+    count = segments.segment_count(items, blocks.count_blocks(plan, trees, ROOM))
     bounds = segments.cut(items, count)
     return Derived(checked, journal, plan, trees, claims, items, bounds)
 
@@ -72,7 +72,9 @@ def digests(receipt: bytes, hiding: int = 200) -> list[dict[str, tuple[int, int,
             table.name.lower(): (
                 words.shape[1],
                 schedule.log_rows(words.shape[1], hiding),
-                hashlib.sha256(np.ascontiguousarray(words.T).astype("<u4").tobytes()).hexdigest(),
+                hashlib.sha256(
+                    np.ascontiguousarray(np.asarray(words).T).astype("<u4").tobytes()
+                ).hexdigest(),
             )
             for table, words in segment.words.items()
         }

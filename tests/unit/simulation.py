@@ -82,7 +82,7 @@ class Simulation:
         if words is None:
             return []
         names = NAMES[table].split()
-        return [Columns(names, [signed(w) for w in row]) for row in words.T.tolist()]
+        return [Columns(names, [signed(w) for w in row]) for row in np.asarray(words).T.tolist()]
 
     def run(self):
         self.ranges = {}

@@ -14,8 +14,9 @@ from schedule_digest import derived, digests
 
 from zktally.verifier.errors import ZktallyError
 from zktally.verifier.gates import evaluate
-from zktally.verifier.hybrid import leaves, segments
+from zktally.verifier.hybrid import segments
 from zktally.verifier.hybrid.accumulator import is_direct
+from zktally.verifier.hybrid.blocks import count_blocks
 from zktally.verifier.hybrid.requantise import judge_covered
 from zktally.verifier.hybrid.schedule import Table
 from zktally.verifier.program.checked import check
@@ -244,7 +245,7 @@ def test_a_hybrid_receipt_has_the_schedule_of_the_fast_one(proved):
 def test_blocks_are_those_of_all_leaves(proved):
     _, receipt = proved("conv", steps=3)
     found = derived(receipt)
-    blocks = leaves.count_blocks(found.items, found.trees, schedule_digest.ROOM)
+    blocks = count_blocks(found.plan, found.trees, schedule_digest.ROOM)
     assert blocks == found.segment(0).words[Table.SPONGE].shape[1]
 
 

@@ -451,13 +451,24 @@ def _tables(checked, found: leaves.Leaves, runs) -> dict[str, np.ndarray]:
     for run in runs:
         made.add(run)
     named = {name: getattr(made, name) for name in ("limbs", "gate", "pick", "scan", "div")}
-    named |= {name: getattr(made.streams, name) for name in ("row_dot", "read_dot")}
+    named["row_dot"] = made.streams.row_dot
     rows = {
         name: np.concatenate([np.zeros((table.columns, 0), np.int64), *table._parts], axis=1)
         for name, table in named.items()
     }
     ranged = np.concatenate([np.zeros(0, np.int64), *made.streams.ranged])
-    return rows | {"ranged": sampling.distinct(ranged)[None]}
+    return rows | _products(made) | {"ranged": sampling.distinct(ranged)[None]}
+
+
+def _products(made: GateTables) -> dict[str, np.ndarray]:
+    """The rows of read_dot as they are kept: heads, and products by place."""
+    kept = made.streams.read_dot
+    heads = np.concatenate([np.zeros((3, 0), np.uint32), *kept._heads], axis=1)
+    none = (np.zeros((7, 0), np.int64),)
+    laid = [np.concatenate([part.place[None], part.x, part.r, part.k]).astype(np.int64)
+            for part in kept._products]  # fmt: skip
+    products = np.concatenate([*none, *laid], axis=1)
+    return {"heads": heads, "products": products[:, np.argsort(products[0])]}
 
 
 @pytest.mark.parametrize(("name", "c"), list(_runs()))
@@ -477,6 +488,9 @@ def test_rows_of_gates(name, c):
     end = segments.GateRun(c, run.steps[-150:], run.gates[-150:])
     few = leaves.Leaves(trees, leaves.opened_keys(trees, segments.Items((end,), _none())))
     _equal(_tables(checked, few, [end]), _tables(checked, few, _split(end, 1)))
+    made = GateTables(checked, References(few))
+    made.add(end)
+    same(*_in_parts(made.streams.read_dot))
 
 
 def _equal(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
@@ -601,7 +615,9 @@ def test_hashing_rows_of_a_segment(count):
     assert nodes.columns[1:5].T.tolist() == expected
     assert nodes.roots.tolist() == roots
     uses = np.arange(found.block_count + 1)
-    rows = hashing.sponge_rows(found, uses, 77)
+    rows = hashing.SpongeRows(found, uses, 77)
+    same(*_in_parts(rows))
+    rows = np.asarray(rows)
     at = 0
     for leaf, (size, blocks) in enumerate(
         zip(found.bytes.tolist(), found.blocks.tolist(), strict=True)
@@ -618,13 +634,22 @@ def test_hashing_rows_of_a_segment(count):
             at += 1
     assert rows[:7, -1].tolist() == [1, 8, 12, 0, at, 1, 77]
     byte = RNG(13).integers(-1, 48 * found.block_count + 50, count)
-    spread = addresses.spread_rows([byte, byte[: count // 2]], found.block_count)
+    spread = addresses.SpreadRows([byte, byte[: count // 2]], found.block_count)
+    same(*_in_parts(spread))
+    spread = np.asarray(spread)
     times = Counter(x for x in [*byte.tolist(), *byte[: count // 2].tolist()]
                     if 0 <= x < 48 * found.block_count)  # fmt: skip
     blocks = sorted({x // 48 for x in times})
     assert spread[1].tolist() == blocks
     flat = [times[48 * block + place] for block in blocks for place in range(48)]
     assert spread[2:].T.ravel().tolist() == flat
+
+
+def _in_parts(table) -> tuple[np.ndarray, np.ndarray]:
+    """A table as a whole, and in parts of an odd size."""
+    count = table.shape[1]
+    parts = [table[:, at : at + 777] for at in range(0, count, 777)]
+    return np.asarray(table), np.concatenate(parts, axis=1)
 
 
 def _nodes(trees, found):

@@ -13,6 +13,7 @@ from ..program.types import Program
 from ..sampling import distinct
 from .factors import NONE, PRF, WIDE, prf_order, prf_place
 from .leaves import BLOCK, Leaves
+from .rows import Portions, Words
 
 WORDS = 16
 """Words of one call of the keyed function."""
@@ -128,21 +129,41 @@ def noise_rows(program: Program, reads: Reads, sponge_rows: int) -> Noise:
     return Noise(noise, np.stack(columns))
 
 
-def spread_rows(byte_reads: Iterable[Ints], blocks: int) -> Ints:
-    """The spread table, from the addresses of all bytes that are read (others are skipped)."""
-    byte_reads = [column[(column >= 0) & (column < BLOCK * blocks)] for column in byte_reads]
-    touched = np.zeros(blocks, bool)
-    for column in byte_reads:
-        touched[column // BLOCK] = True
-    block = np.flatnonzero(touched)
-    row = np.cumsum(touched, dtype=np.int64) - 1
-    columns = np.zeros((2 + BLOCK, len(block)), np.int64)
-    columns[0], columns[1] = 1, block
-    uses = np.zeros(BLOCK * len(block), np.int64)
-    for column in byte_reads:
-        uses += np.bincount(BLOCK * row[column // BLOCK] + column % BLOCK, minlength=len(uses))
-    columns[2:] = uses.reshape(-1, BLOCK).T
-    return columns
+class SpreadRows(Portions):
+    """The spread table, from the addresses of all bytes that are read (others are skipped).
+
+    Attributes:
+        block: of each row.
+    """
+
+    def __init__(self, byte_reads: Iterable[Ints], blocks: int) -> None:
+        read = [
+            column[(column >= 0) & (column < BLOCK * blocks)].astype(np.int32)
+            for column in byte_reads
+        ]
+        self._read = np.sort(np.concatenate([np.zeros(0, np.int32), *read]))
+        touched = np.zeros(blocks, bool)
+        touched[self._read // BLOCK] = True
+        self.block: Ints = np.flatnonzero(touched)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Columns and rows."""
+        return 2 + BLOCK, len(self.block)
+
+    def part(self, first: int, end: int) -> Words:
+        """Some rows: a block each, and how often each of its bytes is read."""
+        block = self.block[first:end]
+        found = np.zeros((self.shape[0], len(block)), np.uint32)
+        found[0], found[1] = 1, block
+        if len(block):
+            ends = np.array([BLOCK * block[0], BLOCK * (block[-1] + 1)], np.int32)
+            low, high = np.searchsorted(self._read, ends)
+            read = self._read[low:high].astype(np.int64)
+            place = BLOCK * np.searchsorted(block, read // BLOCK) + read % BLOCK
+            uses = np.bincount(place, minlength=BLOCK * len(block))
+            found[2:] = uses.reshape(-1, BLOCK).T
+        return found
 
 
 def _domains(program: Program) -> Ints:

@@ -11,6 +11,8 @@ from ..openings import leaf_counts
 from ..poseidon2 import Domain
 from ..program.types import Program
 from .leaves import BLOCK, Leaves
+from .rows import Portions, Words
+from .segments import judge_rows
 
 _SALT = 5
 _RATE = 16
@@ -38,7 +40,11 @@ class Nodes:
 
 
 def node_rows(leaves: Leaves) -> Nodes:
-    """The nodes above the opened leaves, tree by tree, level by level, left to right."""
+    """The nodes above the opened leaves, tree by tree, level by level, left to right.
+
+    Raises:
+        UnsupportedReceipt: `verify.too-large`, they do not fit a table: few leaves can have many.
+    """
     count = len(leaves)
     width = leaf_counts(leaves.trees)
     tree, node, known = leaves.tree, leaves.leaf, np.arange(count, dtype=np.int64)
@@ -47,6 +53,7 @@ def node_rows(leaves: Leaves) -> Nodes:
     ends: list[Ints] = []
     found = count
     while len(node):
+        judge_rows(found - count)
         going = width[tree] > 1
         ends.append(np.stack([tree[~going], known[~going]]))
         tree, node, known = tree[going], node[going], known[going]
@@ -90,39 +97,65 @@ def range_rows(program: Program) -> Ints:
     return np.concatenate(rows, axis=1)
 
 
-def sponge_rows(leaves: Leaves, uses: Ints, seed_node: int | None) -> Ints:
-    """The sponge table; `uses` [blocks] of all blocks, the seed's included."""
-    leaf = np.repeat(np.arange(len(leaves), dtype=np.int64), leaves.blocks)
-    within = np.arange(len(leaf), dtype=np.int64) - leaves.first_block[leaf]
-    first, last = within == 0, within == leaves.blocks[leaf] - 1
-    elements = leaves.elements[leaf]
-    place = _RATE * within + np.arange(_RATE, dtype=np.int64)[:, None]
-    columns = np.zeros((7 + _RATE + BLOCK + 1 + _RATE, len(uses)), np.int64)
-    blocks = columns[:, : len(leaf)]
-    blocks[0] = first
-    blocks[1] = first * (elements + _SALT)
-    blocks[2] = first * int(Domain.LEAF)
-    blocks[3] = ~last
-    blocks[5] = last
-    blocks[6] = last * leaf
-    blocks[7 : 7 + _RATE] = place < elements
-    blocks[7 + _RATE : -1 - _RATE] = _classes(leaves, leaf, within)
-    blocks[-_RATE:] = place >= elements + _SALT
-    columns[4] = uses
-    columns[-1 - _RATE] = np.arange(len(uses), dtype=np.int64)
-    if seed_node is not None:
-        columns[:7, -1] = 1, _SEED, int(Domain.SEED), 0, uses[-1], 1, seed_node
-        columns[-_RATE:, -1] = np.arange(_RATE, dtype=np.int64) >= _SEED
-    return columns
+class SpongeRows(Portions):
+    """The sponge table.
 
+    Args:
+        leaves: of the segment.
+        uses: of each block, the seed's included, [rows].
+        seed_node: the number of the seed row's node, if there is that row.
+    """
 
-def _classes(leaves: Leaves, leaf: Ints, within: Ints) -> Ints:
-    """The class of each byte of each block, [48, blocks]."""
-    tensor = leaves.trees.tensor_of[leaves.tree[leaf]]
-    of_values = _tensor_classes(leaves.trees.program)[tensor]
-    place = BLOCK * within + np.arange(BLOCK, dtype=np.int64)[:, None]
-    fills = place < 3 * leaves.elements[leaf]
-    return np.where(place < leaves.bytes[leaf], of_values, np.where(fills, _ZERO, 0))
+    def __init__(self, leaves: Leaves, uses: Ints, seed_node: int | None) -> None:
+        self._leaves, self._uses, self._seed_node = leaves, uses, seed_node
+        self._classes = _tensor_classes(leaves.trees.program)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Columns and rows."""
+        return 7 + _RATE + BLOCK + 1 + _RATE, len(self._uses)
+
+    def part(self, first: int, end: int) -> Words:
+        """Some rows, block by block."""
+        found = np.zeros((self.shape[0], end - first), np.uint32)
+        if first == end:
+            return found
+        seed_node = self._seed_node if end == self.shape[1] else None
+        seeds = int(seed_node is not None)
+        blocks = np.arange(first, end - seeds, dtype=np.int64)
+        self._of_leaves(blocks, found[:, : len(blocks)])
+        found[4] = self._uses[first:end]
+        found[-1 - _RATE] = np.arange(first, end, dtype=np.int64)
+        if seed_node is not None:
+            found[:7, -1] = 1, _SEED, int(Domain.SEED), 0, int(self._uses[-1]), 1, seed_node
+            found[-_RATE:, -1] = np.arange(_RATE, dtype=np.int64) >= _SEED
+        return found
+
+    def _of_leaves(self, blocks: Ints, found: Words) -> None:
+        """The rows of blocks of leaves, but what stands in every row."""
+        leaves = self._leaves
+        leaf = np.searchsorted(leaves.first_block, blocks, side="right") - 1
+        within = blocks - leaves.first_block[leaf]
+        first, last = within == 0, within == leaves.blocks[leaf] - 1
+        elements = leaves.elements[leaf]
+        place = _RATE * within + np.arange(_RATE, dtype=np.int64)[:, None]
+        found[0] = first
+        found[1] = np.where(first, elements + _SALT, 0)
+        found[2] = np.where(first, int(Domain.LEAF), 0)
+        found[3] = ~last
+        found[5] = last
+        found[6] = np.where(last, leaf, 0)
+        found[7 : 7 + _RATE] = place < elements
+        found[7 + _RATE : -1 - _RATE] = self._classes_of(leaf, within)
+        found[-_RATE:] = place >= elements + _SALT
+
+    def _classes_of(self, leaf: Ints, within: Ints) -> Ints:
+        """The class of each byte of each block, [48, blocks]."""
+        leaves = self._leaves
+        of_values = self._classes[leaves.trees.tensor_of[leaves.tree[leaf]]]
+        place = BLOCK * within + np.arange(BLOCK, dtype=np.int64)[:, None]
+        fills = place < 3 * leaves.elements[leaf]
+        return np.where(place < leaves.bytes[leaf], of_values, np.where(fills, _ZERO, 0))
 
 
 def _tensor_classes(program: Program) -> Ints:

@@ -18,7 +18,7 @@ from ..openings import LEAF_BITS, Trees, layout_of, leaf_bytes
 from ..program.operands import slots
 from ..program.types import AxisMap, Gather, Op, Operand, Program, Read
 from ..sampling import distinct
-from .segments import SEGMENT_BLOCKS, GateRun, ItemList, Items, judge_count, portions
+from .segments import GateRun, Items
 
 BLOCK = 48
 """Bytes of a block."""
@@ -120,20 +120,6 @@ def opened_keys(trees: Trees, items: Items) -> Ints:
         mine = out.tensor == tensor
         found.append(trees.numbers(tensor, out.step[mine]) << LEAF_BITS | out.leaf[mine])
     return distinct(np.concatenate(found))
-
-
-def count_blocks(items: ItemList, trees: Trees, room: int) -> int:
-    """`B`: the blocks of all distinct leaves that a receipt opens.
-
-    Raises:
-        UnsupportedReceipt, MalformedReceipt: they are too many for `room` bytes of proof.
-    """
-    keys, blocks = np.zeros(0, np.int64), 0
-    for part in portions(items):
-        keys = distinct(np.concatenate([keys, opened_keys(trees, part)]))
-        blocks = Leaves(trees, keys).block_count
-        judge_count(-(-blocks // SEGMENT_BLOCKS), room)
-    return blocks
 
 
 def _read_keys(trees: Trees, run: GateRun) -> list[Ints]:

@@ -1,8 +1,10 @@
-"""The used rows of a table as they are collected, before references become addresses."""
+"""The used rows of a table: collected, or worked out in portions when they are asked for."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,30 @@ from ..reader import P
 from .factors import Factors, Mask, constant
 
 Words = NDArray[np.uint32]
+
+
+class Portions(ABC):
+    """The words of a table that would be too large as a whole: slices of its rows only.
+
+    It has as much of an array of [columns, rows] as the verifier of a proof asks for.
+    """
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int]:
+        """Columns and rows."""
+
+    @abstractmethod
+    def part(self, first: int, end: int) -> Words:
+        """The rows from `first` to before `end`, uint32 [columns, end - first]."""
+
+    def __getitem__(self, key: tuple[slice, slice]) -> Words:
+        columns, rows = key
+        first, end, _ = rows.indices(self.shape[1])
+        return self.part(first, max(first, end))[columns]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return self.part(0, self.shape[1]).astype(dtype or np.uint32)
 
 
 class Rows:

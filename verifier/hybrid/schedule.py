@@ -14,18 +14,19 @@ from ..openings import Trees
 from ..poseidon2 import Elements
 from ..program.checked import Checked
 from ..program.types import Program
+from ..reader import P
 from ..stark import PresentTable, PublicTerms
-from .addresses import Reads, noise_rows, spread_rows, wide_bytes, wide_rows
+from .addresses import Reads, SpreadRows, noise_rows, wide_bytes, wide_rows
 from .factors import References
 from .gates import GateTables
-from .hashing import node_rows, range_rows, sponge_rows
+from .hashing import SpongeRows, node_rows, range_rows
 from .leaves import Leaves, opened_keys
-from .rows import Rows, Words
-from .segments import Items
+from .rows import Portions, Rows, Words
+from .segments import MAX_LOG_ROWS, Items, judge_rows
+from .streams import ReadDotRows
 from .terms import output_bytes, public_terms
 
 MIN_LOG_ROWS = 11
-MAX_LOG_ROWS = 22
 
 
 class Table(IntEnum):
@@ -67,7 +68,7 @@ class Claims:
 class Schedule:
     """The used rows of all tables of a segment, by table, and the public terms."""
 
-    words: Mapping[Table, Words]
+    words: Mapping[Table, Words | Portions]
     terms: PublicTerms
 
     def present(self, hiding: int) -> list[PresentTable]:
@@ -100,11 +101,11 @@ def derive(checked: Checked, trees: Trees, items: Items, claims: Claims) -> Sche
         UnsupportedReceipt: `verify.too-large`.
     """
     leaves = Leaves(trees, opened_keys(trees, items))
-    _limit(leaves.block_count.bit_length() - 1)
+    judge_rows(leaves.block_count)
     gates = GateTables(checked, References(leaves))
     for run in items.runs:
         gates.add(run)
-    collected = {
+    collected: dict[Table, Rows | ReadDotRows] = {
         Table.ROW_DOT: gates.streams.row_dot,
         Table.READ_DOT: gates.streams.read_dot,
         Table.LIMBS: gates.limbs,
@@ -123,19 +124,19 @@ def derive(checked: Checked, trees: Trees, items: Items, claims: Claims) -> Sche
     wide = wide_rows(checked.program, leaves, reads, sponge)
     noise = noise_rows(checked.program, reads, sponge)
     outputs = output_bytes(leaves, items.outputs, claims.outputs)
-    spread = spread_rows([*references(), *wide_bytes(wide), outputs[0]], blocks)
+    spread = SpreadRows([*references(), *wide_bytes(wide), outputs[0]], blocks)
     reads.resolve(references(), sponge)
 
     nodes = node_rows(leaves)
     seed_node = len(leaves) + nodes.columns.shape[1] if len(reads.prf) else None
     uses = np.zeros(sponge, np.int64)
     row_dot = gates.streams.row_dot
-    for block in (spread[1], row_dot.column(1), row_dot.column(2), noise.noise[1]):
+    for block in (spread.block, row_dot.column(1), row_dot.column(2), noise.noise[1]):
         uses += np.bincount(block, minlength=sponge)
     found = {
-        Table.SPONGE: _words(sponge_rows(leaves, uses, seed_node)),
+        Table.SPONGE: SpongeRows(leaves, uses, seed_node),
         Table.NODE: _words(nodes.columns),
-        Table.SPREAD: _words(spread),
+        Table.SPREAD: spread,
         Table.WIDE: _words(wide),
         **{table: rows.words() for table, rows in collected.items()},
         Table.NOISE: _words(noise.noise),
@@ -159,9 +160,11 @@ def _act_rows(program: Program, tables: list[int]) -> Ints:
 
 
 def _words(columns: Ints) -> Words:
-    rows = Rows(len(columns))
-    rows.add(columns, count=columns.shape[1])
-    return rows.words()
+    """Canonical words, column by column: a copy of all of it would be as large again."""
+    found = np.empty(columns.shape, np.uint32)
+    for words, column in zip(found, columns, strict=True):
+        words[:] = column % P
+    return found
 
 
 def _limit(log: int) -> None:

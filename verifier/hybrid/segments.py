@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -25,6 +24,9 @@ SEGMENT_BLOCKS = 98304
 MAX_SEGMENTS = 1 << 10
 LEAST_PROOF = 1 << 16
 """No proof of a segment is shorter: what is derived for a receipt stays in proportion to it."""
+
+MAX_LOG_ROWS = 22
+"""Of any table."""
 
 _POINTS = 1 << 18
 """Window points that are worked on at once."""
@@ -135,14 +137,6 @@ def cut(items: ItemList, segments: int) -> list[int]:
     return [*starts, len(items)]
 
 
-def portions(items: ItemList) -> Iterator[Items]:
-    """All items, in portions of a bounded cost."""
-    count = -(-items.cost // SEGMENT_COST)
-    bounds = cut(items, count)
-    for first, end in pairwise(bounds):
-        yield items.between(first, end)
-
-
 def segment_count(items: ItemList, blocks: int) -> int:
     """`S`, for a number of blocks."""
     return max(1, -(-blocks // SEGMENT_BLOCKS), -(-items.cost // SEGMENT_COST))
@@ -170,6 +164,21 @@ def judge_count(segments: int, room: int) -> None:
             expected=f"at most {MAX_SEGMENTS}",
             received=segments,
             hint="a receipt with a larger δ, fewer bits or fewer exact ops is cheaper to check",
+        )
+
+
+def judge_rows(rows: int) -> None:
+    """Refuse a segment of which so many rows of a table are known to be used.
+
+    Raises:
+        UnsupportedReceipt: `verify.too-large`.
+    """
+    if rows > 1 << MAX_LOG_ROWS:
+        raise UnsupportedReceipt(
+            "a table of a segment is too tall",
+            code="verify.too-large",
+            expected=f"at most 2^{MAX_LOG_ROWS} rows",
+            received=f"{rows} rows in use",
         )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -10,10 +12,11 @@ from ..arrays import lengths
 from ..gates import Ints
 from ..gates.operand import points
 from ..program.types import Dot, Operand, Program, Read, Term
+from ..reader import P
 from ..sampling import distinct
 from .factors import NONE, Factors, Mask, References
 from .leaves import BLOCK
-from .rows import Rows
+from .rows import Portions, Rows, Words
 from .segments import GateRun
 
 PRODUCTS = 16
@@ -29,7 +32,6 @@ _PER_ROW = 12
 
 _CENTRE = 128
 _COLUMNS = 3 + 6 * PRODUCTS
-_REFERENCES = tuple(range(3, _COLUMNS, 3))
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,65 @@ class Streams:
     others: Mask
 
 
+@dataclass(frozen=True)
+class _LaidProducts:
+    """Products of one stream in their places, factor a then b: place [n], x, r, k [2, n] each."""
+
+    place: Ints
+    x: Ints
+    r: Mask
+    k: Words
+
+
+class ReadDotRows(Portions):
+    """The rows of read_dot, most of whose places may be empty: of a gate with one product, say."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._heads: list[Words] = []
+        self._products: list[_LaidProducts] = []
+
+    def add(self, head: Ints, products: list[_LaidProducts]) -> None:
+        """Add rows with these columns link, slot, last, and products; places are within them."""
+        start = PRODUCTS * self.count
+        self._heads.append((head % P).astype(np.uint32))
+        self._products += [replace(part, place=start + part.place) for part in products]
+        self.count += head.shape[1]
+
+    def references(self) -> Iterator[Ints]:
+        """Views of everything that holds references."""
+        for part in self._products:
+            yield from part.x
+
+    def words(self) -> ReadDotRows:
+        """The rows themselves, once references have become addresses."""
+        return self
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Columns and rows."""
+        return _COLUMNS, self.count
+
+    def part(self, first: int, end: int) -> Words:
+        """Some rows."""
+        found = np.zeros((_COLUMNS, end - first), np.uint32)
+        start = 0
+        for head in self._heads:
+            low, high = max(first - start, 0), min(end - start, head.shape[1])
+            if low < high:
+                found[:3, start + low - first : start + high - first] = head[:, low:high]
+            start += head.shape[1]
+        for part in self._products:
+            low, high = np.searchsorted(part.place, [PRODUCTS * first, PRODUCTS * end])
+            row, number = np.divmod(part.place[low:high] - PRODUCTS * first, PRODUCTS)
+            for factor in range(2):
+                column = 3 + 6 * number + 3 * factor
+                found[column, row] = part.x[factor, low:high]
+                found[column + 1, row] = part.r[factor, low:high]
+                found[column + 2, row] = part.k[factor, low:high]
+        return found
+
+
 class DotStreams:
     """Collects the rows of row_dot and read_dot."""
 
@@ -58,7 +119,7 @@ class DotStreams:
         self._references = references
         self._program = references.program
         self.row_dot = Rows(5 + BLOCK + 3)
-        self.read_dot = Rows(_COLUMNS, _REFERENCES)
+        self.read_dot = ReadDotRows()
         self.ranged: list[Ints] = []
         """References of values that are read by limbs, of tensors with a narrower range."""
 
@@ -121,14 +182,12 @@ class DotStreams:
             counts[:, part.stream] += _count(part)
         rows = -(-counts // PRODUCTS)
         starts = (np.cumsum(rows) - rows.ravel()).reshape(rows.shape)
-        total = int(rows.sum())
-        laid = np.zeros((6, total * PRODUCTS), np.int64)
-        laid[::3] = NONE
         used = PRODUCTS * starts
+        laid = []
         for part in products:
-            used[:, part.stream] += _place(part, used[:, part.stream], laid)
-        columns = laid.reshape(6, total, PRODUCTS).transpose(2, 0, 1).reshape(6 * PRODUCTS, total)
-        self.read_dot.add(*_stream_columns(rows, gate, slot), columns, count=total)
+            laid.append(_laid(part, used[:, part.stream]))
+            used[:, part.stream] += _count(part)
+        self.read_dot.add(np.stack(_stream_columns(rows, gate, slot)), laid)
         return counts
 
 
@@ -240,18 +299,24 @@ def _count(part: _Products) -> Ints | int:
     return counts
 
 
-def _place(part: _Products, start: Ints, laid: Ints) -> Ints | int:
-    """Write the products of each gate from `start` [G] on; how many there are."""
+def _laid(part: _Products, start: Ints) -> _LaidProducts:
+    """The products of each gate from place `start` [G] on."""
     where = None if part.where is None else np.broadcast_to(part.where, part.shape)
     if where is None:
         place = (start[:, None] + np.arange(part.shape[1], dtype=np.int64)).ravel()
     else:
         place = (start[:, None] + np.cumsum(where, axis=1, dtype=np.int64) - 1)[where]
-    columns = (part.a.x, part.a.r, part.a.k, part.b.x, part.b.r, part.b.k)
-    for row, column in zip(laid, columns, strict=True):
-        values = np.broadcast_to(column, part.shape)
-        row[place] = values.ravel() if where is None else values[where]
-    return _count(part)
+
+    def both(a: Ints | Mask | Words, b: Ints | Mask | Words) -> Any:
+        full = [np.broadcast_to(column, part.shape) for column in (a, b)]
+        return np.stack([column.ravel() if where is None else column[where] for column in full])
+
+    return _LaidProducts(
+        place=place,
+        x=both(part.a.x, part.b.x),
+        r=both(part.a.r, part.b.r),
+        k=both((part.a.k % P).astype(np.uint32), (part.b.k % P).astype(np.uint32)),
+    )
 
 
 def _stream_columns(rows: Ints, gate: Ints, slot: int) -> tuple[Ints, Ints, Ints]:

@@ -40,7 +40,7 @@ from ..steps import (
     judge_statement,
     to_caller,
 )
-from .leaves import count_blocks
+from .blocks import count_blocks
 from .requantise import judge_covered
 from .schedule import Claims, Schedule, derive
 from .segments import SEGMENT_COST, ItemList, cut, judge_count, segment_count
@@ -189,7 +189,7 @@ class _Segments:
         self._checked, self._trees, self._claims = checked, trees, claims
         self._items = ItemList(plan, trees)
         judge_count(-(-self._items.cost // SEGMENT_COST), room)
-        count = segment_count(self._items, count_blocks(self._items, trees, room))
+        count = segment_count(self._items, count_blocks(plan, trees, room))
         judge_count(count, room)
         self._bounds = cut(self._items, count)
 

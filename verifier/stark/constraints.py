@@ -9,6 +9,7 @@ import numpy as np
 
 from ..reader import P
 from .field import (
+    DEGREE,
     ONE,
     ZERO,
     Elements,
@@ -28,6 +29,9 @@ from .logup import lookup_constraints
 from .proof import OpenedTable
 from .statement import MASK_ROWS, Statement, TableShape, mask_columns
 from .tables import Values, evaluate
+
+_AT_ONCE = 1 << 14
+"""Rows whose basis is worked out together: a product takes fifty words an element."""
 
 
 @dataclass(frozen=True)
@@ -84,10 +88,14 @@ def lagrange(log_rows: int, rows: Ints, zeta: K) -> Elements:
     """
     size = 1 << log_rows
     powers = base_powers(root_of_unity(log_rows), int(rows.max()) + 1)[rows]
-    apart = np.repeat(zeta.array()[None], len(rows), axis=0)
-    apart[:, 0] = sub(apart[:, 0], powers)
-    common = (zeta**size - ONE) * K.of(pow(size, -1, P))
-    return scale(mul(inverse(apart), common.array()), powers)
+    common = ((zeta**size - ONE) * K.of(pow(size, -1, P))).array()
+    basis = np.empty((len(rows), DEGREE), np.uint64)
+    for start in range(0, len(rows), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        apart = np.repeat(zeta.array()[None], len(powers[part]), axis=0)
+        apart[:, 0] = sub(apart[:, 0], powers[part])
+        basis[part] = scale(mul(inverse(apart), common), powers[part])
+    return basis
 
 
 def _point(statement: Statement, log_rows: int, zeta: K) -> Point:

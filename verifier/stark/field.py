@@ -7,6 +7,7 @@ a last axis of 5. Each product is reduced before more than four are added: (p �
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,17 @@ Elements = NDArray[np.uint64]
 """Elements of K: the last axis has their 5 coefficients, lowest power first."""
 
 Ints = NDArray[np.int64]
+
+
+class Columns(Protocol):
+    """Words [columns, rows] of which slices are looked at: an array, or what works them out."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Columns and rows."""
+
+    def __getitem__(self, key: tuple[slice, slice], /) -> NDArray[np.unsignedinteger]:
+        """Some rows of some columns."""
 
 
 def root_of_unity(log_size: int) -> int:
@@ -205,12 +217,12 @@ def base_powers(x: int, count: int) -> Base:
     return found[:count]
 
 
-def dot(columns: NDArray[np.uint64] | NDArray[np.uint32], weights: Elements) -> Elements:
+def dot(columns: Columns, weights: Elements) -> Elements:
     """Sums `Σ_r columns[c, r]·weights[r]`, [c, 5], of words below 2^32 [c, r] and K [r, 5].
 
     Columns are cut into 16-bit halves: 2^16 products of 16 and 31 bits fit a word.
     """
-    total = np.zeros((len(columns), DEGREE), np.uint64)
+    total = np.zeros((columns.shape[0], DEGREE), np.uint64)
     for start in range(0, len(weights), _DOT_ROWS):
         rows = slice(start, start + _DOT_ROWS)
         words = columns[:, rows].astype(np.uint64)

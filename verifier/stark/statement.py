@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import InsufficientSecurity, UnsupportedReceipt
 from . import tree
-from .field import DEGREE, TWO_ADICITY, Ints
+from .field import DEGREE, TWO_ADICITY, Columns, Ints
 from .params import PROFILES, Counts, Parameters, choose
 from .tables import Table, TablesFile
 
@@ -31,12 +31,12 @@ class PresentTable:
         index: in the tables file.
         log_rows: it has 2^log_rows rows, hiding rows included.
         publics: its public columns from the third on, canonical words, uint32 [columns, used]:
-            the first rows, all others being zero.
+            the first rows, all others being zero. An array, or whatever gives slices of its rows.
     """
 
     index: int
     log_rows: int
-    publics: NDArray[np.uint32]
+    publics: Columns
 
 
 @dataclass(frozen=True)
