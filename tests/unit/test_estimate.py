@@ -18,7 +18,7 @@ from zktally.hybrid import estimate, estimate_of, estimate_stark
 from zktally.hybrid.regions import Region, nodes_above
 from zktally.prover import Claims
 from zktally.verifier.errors import UnsupportedReceipt
-from zktally.verifier.hybrid.leaves import count_blocks
+from zktally.verifier.hybrid.blocks import count_blocks
 from zktally.verifier.hybrid.schedule import MIN_LOG_ROWS, derive
 from zktally.verifier.hybrid.schedule import Claims as Statements
 from zktally.verifier.hybrid.segments import SEGMENT_BLOCKS, ItemList, cut, segment_count
@@ -62,7 +62,7 @@ def actual(checked: Checked, items: int, claims: Claims, mode: str) -> tuple[int
     counts, trees = Counts(checked, journal), Trees(checked.program, journal.steps)
     plan = make_plan(counts, hashlib.sha256(b"a draw").digest())
     found = ItemList(plan, trees)
-    blocks = count_blocks(found, trees, ROOM)
+    blocks = count_blocks(plan, trees, ROOM)
     segments = segment_count(found, blocks)
     outputs = {
         port.tensor: np.zeros(
