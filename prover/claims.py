@@ -15,9 +15,9 @@ from ..verifier.sampling import Counts
 
 InputVisibility = Literal["private", "checkable", "public"]
 USUAL_DELTA = 0.05
-USUAL_BITS = {"fast": 128, "hybrid": 100, "strict": 0}
-"""λ by mode where the caller names none: no hybrid receipt is worth more than its STARK's bits, and
-a strict one samples nothing."""
+USUAL_BITS = {"fast": 128, "hybrid": 102, "strict": 0}
+"""λ by mode where the caller names none: with the STARK's error beside it, 100 bits are left; a
+strict receipt samples nothing."""
 
 USUAL_DELTA_OP = (10_000, 20_000, 50_000, 100_000, 200_000, 500_000)
 """Bounds on single ops that are claimed where the caller names none: the first that costs at most

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from .confidence import headline
 from .journal import MODES, model_id
 from .program.operands import slots
 from .program.types import Op, Program, Read, gates
 from .sampling import Plan
-
-HASH_BITS = 124
-"""Collision resistance of a digest of 8 KoalaBear elements: no confidence goes beyond it."""
 
 CERTIFIED, CONSISTENT, SAMPLED = "certified", "consistent", "sampled"
 
@@ -36,7 +34,7 @@ def facts_of(plan: Plan, receipt_bytes: int) -> dict[str, Any]:
     ]
     return {
         "mode": MODES[journal.mode],
-        "headline_bits": min(journal.bits, HASH_BITS),
+        "headline_bits": headline(journal.bits),
         "model_id": model_id(journal.program_id, journal.weights_root).hex(),
         "program_id": journal.program_id.hex(),
         "weights_root": journal.weights_root.hex(),

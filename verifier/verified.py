@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .facts import CERTIFIED, CONSISTENT, HASH_BITS, SAMPLED
+from .facts import CERTIFIED, CONSISTENT, SAMPLED
 from .journal import FAST, MODES
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -78,7 +78,7 @@ class Guarantee:
         delta = facts["delta_ppm"] / 1e6
         macs = facts["step_macs"]
         return cls(
-            bits=facts.get("headline_bits", min(facts["lambda"], HASH_BITS)),
+            bits=facts["headline_bits"],
             delta=delta,
             delta_macs=min(1.0, delta * facts["step_weight"] / macs) if macs else 1.0,
             delta_step=facts["delta_step_ppm"] / 1e6 or None,

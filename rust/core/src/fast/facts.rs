@@ -65,17 +65,42 @@ impl StarkFacts {
         (self.bits * 10.0).floor() / 10.0
     }
 
-    /// The headline of a receipt with so many bits of sampling (docs/hybrid.md section 7), rounded
-    /// down.
+    /// The headline of a receipt with so many bits of sampling, 0 where nothing is sampled.
     pub fn headline(&self, lambda: u16) -> u16 {
-        let proven = (self.bits - f64::from(self.segments).log2()).floor();
-        sampled(lambda).min(HASH_BITS).min(proven.clamp(0.0, 999.0) as u16)
+        let tenths = (self.bits * 10.0).floor().max(0.0) as u32;
+        headline(lambda, units_of_segments(tenths, self.segments))
     }
 }
 
-/// Bits of the sampling; where nothing is sampled, nothing is lost by it.
-fn sampled(lambda: u16) -> u16 {
-    if lambda == 0 { HASH_BITS } else { lambda }
+/// The headline of a receipt without a STARK, with so many bits of sampling, 0 where nothing is.
+pub fn fast_headline(lambda: u16) -> u16 {
+    headline(lambda, Some(0))
+}
+
+/// Errors are counted in whole units of 2^−127, each rounded up: no rounding can flatter a receipt, and
+/// another verifier finds the same (docs/stark.md section 8).
+const LOG_UNIT: u32 = 127;
+/// `2^(j/10)` in units of 2^−16, rounded up.
+const TENTHS: [u64; 10] =
+    [65_536, 70_240, 75_282, 80_685, 86_476, 92_682, 99_335, 106_464, 114_105, 122_295];
+
+/// `floor(−log2(2^−λ + STARK + 2^−124))`; `None` is an error of 2 or more.
+fn headline(lambda: u16, stark: Option<u128>) -> u16 {
+    let power = |bits: u16| 1u128 << LOG_UNIT.saturating_sub(u32::from(bits));
+    let sampling = if lambda == 0 { 0 } else { power(lambda) };
+    let sum = stark.and_then(|stark| stark.checked_add(sampling + power(HASH_BITS)));
+    // The least power of two of units that is not below the sum.
+    sum.map_or(0, |sum| LOG_UNIT.saturating_sub(u128::BITS - (sum - 1).leading_zeros()) as u16)
+}
+
+/// `segments·2^(−tenths/10)` in units.
+fn units_of_segments(tenths: u32, segments: u32) -> Option<u128> {
+    let whole = tenths.div_ceil(10);
+    let mantissa = u128::from(segments) * u128::from(TENTHS[(10 * whole - tenths) as usize]);
+    match (LOG_UNIT - 16).checked_sub(whole) {
+        Some(left) => (left <= mantissa.leading_zeros()).then(|| mantissa << left),
+        None => Some(mantissa.div_ceil(1 << (whole - (LOG_UNIT - 16)).min(LOG_UNIT))),
+    }
 }
 
 /// The name of a profile (docs/stark.md section 8).
@@ -89,7 +114,7 @@ pub struct Facts {
     pub mode: &'static str,
     /// `None` for a fast receipt.
     pub stark: Option<StarkFacts>,
-    /// The least of λ, the STARK's bits and the hashes'.
+    /// What all errors together leave: of sampling, the STARK, the hashes.
     pub headline_bits: u16,
     pub model_id: String,
     pub program_id: String,
@@ -151,8 +176,10 @@ impl Facts {
         });
         Self {
             mode: mode_name(journal.mode).expect("decoded"),
-            headline_bits: stark
-                .map_or(journal.lambda.min(HASH_BITS), |stark| stark.headline(journal.lambda)),
+            headline_bits: stark.map_or_else(
+                || fast_headline(journal.lambda),
+                |stark| stark.headline(journal.lambda),
+            ),
             stark,
             model_id: hex(&model_id(&journal.program_id, journal.weights_root)),
             program_id: hex(&journal.program_id),
@@ -242,19 +269,51 @@ fn ancestors(program: &Program, tensor: usize, across_steps: bool) -> Vec<usize>
 
 #[cfg(test)]
 mod tests {
+    use sha2::{Digest, Sha256};
+
     use super::*;
 
+    fn stark(bits: f64, segments: u32) -> StarkFacts {
+        StarkFacts { profile: 0, segments, bits }
+    }
+
     #[test]
-    fn the_headline_is_the_least_and_never_rounded_up() {
+    fn the_headline_is_of_the_sum_and_never_rounded_up() {
         let headline = |bits, segments, lambda| {
-            let stark = StarkFacts { profile: 0, segments, bits };
+            let stark = stark(bits, segments);
             (stark.shown_bits(), stark.headline(lambda))
         };
-        assert_eq!(headline(100.09, 1, 100), (100.0, 100));
-        assert_eq!(headline(102.55, 4, 128), (102.5, 100));
-        assert_eq!(headline(102.0, 3, 128), (102.0, 100));
-        assert_eq!(headline(130.0, 1, 256), (130.0, HASH_BITS));
-        assert_eq!(headline(110.0, 1, 90), (110.0, 90));
+        // Nothing is sampled: the STARK and the hashes alone, of which 2^-124 costs the last bit.
+        assert_eq!(headline(100.09, 1, 0), (100.0, 99));
+        assert_eq!(headline(100.1, 1, 0), (100.1, 100));
+        assert_eq!(headline(102.1, 4, 0), (102.1, 100));
+        assert_eq!(headline(101.0, 1, 102), (101.0, 100));
+        assert_eq!(headline(101.0, 1, 101), (101.0, 99));
+        assert_eq!(headline(103.0, 3, 102), (103.0, 100));
+        assert_eq!(headline(110.0, 1, 90), (110.0, 89));
+        assert_eq!(headline(200.0, 1, 256), (200.0, 123));
         assert_eq!(headline(1.0, 4, 90), (1.0, 0));
+        assert_eq!(headline(f64::NEG_INFINITY, 1024, 90).1, 0);
+        let fast: Vec<u16> = [0, 1, 100, 123, 124, 125, 128, 256].map(fast_headline).into();
+        assert_eq!(fast, [124, 0, 99, 122, 123, 123, 123, 123]);
     }
+
+    /// As tests/unit/test_confidence.py: both verifiers find the same headlines.
+    #[test]
+    fn the_headlines_of_many_receipts() {
+        let mut found = Sha256::new();
+        for lambda in (0..=256).step_by(2) {
+            found.update(fast_headline(lambda).to_le_bytes());
+            for tenths in (0..1400).step_by(7) {
+                for segments in [1, 2, 3, 7, 64, 1000, 1024] {
+                    // In the middle of a tenth, where no rounding of a product matters.
+                    let stark = stark((f64::from(tenths) + 0.5) / 10.0, segments);
+                    found.update(stark.headline(lambda).to_le_bytes());
+                }
+            }
+        }
+        assert_eq!(hex(&found.finalize()), HEADLINES);
+    }
+
+    const HEADLINES: &str = "ce5e6c2b2a4f9551b10813948702a85648fbac797666377ff001eb3d5c94e682";
 }
