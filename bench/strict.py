@@ -52,7 +52,7 @@ COST_COLUMNS: tuple[Column, ...] = (
 )
 ESTIMATE_COLUMNS: tuple[Column, ...] = (*CELL, *beside_estimates(CPU, "receipt_bytes"))
 
-HERE = "ezkl 23.0.5, measured on such a machine, 2026-11-25"
+HERE = "ezkl 23.0.5, measured on 2 cores, 2026-11-25"
 PUBLISHED = "DeepProve, as published; hardware unstated, no zero knowledge"
 PEERS: tuple[Row, ...] = (
     {"source": HERE, "model": "MLP 784-128-10", "said": "set-up 4.4 s, proof 5.5 s; 0.69 GB"},
@@ -165,7 +165,8 @@ def markdown(rows: Sequence[Row]) -> str:
 
 _PREFACE = (
     "One step of the batch; `prove` from the inputs to the receipt, medians of up to 3 runs (one "
-    "where it takes 10 s or more; Python verifier: one run). Products: of all dot gates. "
+    "where it takes 10 s or more; Python verifier: one run). Seconds are those of the clock, with "
+    "whatever else the machine does; CPU seconds are below. Products: of all dot gates. "
     "Rust ms, Python ms: to verify, Rust on two threads."
 )
 _ESTIMATES = (

@@ -62,14 +62,14 @@ TREE_SECONDS = 20e-6
 """Of a tree: building it, and finding what is opened of it."""
 
 DRAWN_SECONDS = 0.15e-6
-SCATTERED_SECONDS = 0.2e-6
+SCATTERED_SECONDS = 0.35e-6
 """Of sixteen products whose operands do not lie side by side, in a drawn gate."""
 
 OPENED_SECONDS = 0.8e-9
 """Of a byte that is opened."""
 
 TRACE_COPIES = 3.0
-WEIGHT_COPIES = 2.0
+WEIGHT_COPIES = 8.0
 
 _DIGEST = 32
 _SALT = 20

@@ -20,8 +20,10 @@ from ..verifier.hybrid.factors import PRF, WIDE, References
 from ..verifier.hybrid.gates import GateTables
 from ..verifier.hybrid.leaves import BLOCK, Leaves, leaf_keys, opened_keys, read_operands
 from ..verifier.hybrid.requantise import judge_covered
+from ..verifier.hybrid.rows import Rows
 from ..verifier.hybrid.schedule import Table
 from ..verifier.hybrid.segments import GateRun, Items, OutputLeaves
+from ..verifier.hybrid.streams import ReadDotRows
 from ..verifier.openings import Trees
 from ..verifier.program.checked import Checked
 from ..verifier.program.types import ABSENT, Dot, Op, Read, Tensor, gates
@@ -112,7 +114,7 @@ def _shape(checked: Checked, trees: Trees, c: int) -> OpShape:
     leaves = Leaves(trees, opened_keys(trees, Items((run,), _NO_OUTPUTS)))
     tables = GateTables(checked, References(leaves))
     tables.add(run)
-    rows = {
+    rows: dict[Table, Rows | ReadDotRows] = {
         Table.ROW_DOT: tables.streams.row_dot,
         Table.READ_DOT: tables.streams.read_dot,
         Table.LIMBS: tables.limbs,
