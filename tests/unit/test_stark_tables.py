@@ -65,7 +65,9 @@ def cube(t):
 
 def shorter(t):
     """Its tuples on bus 2 without their last element: with a zero behind them they would be equal."""
-    t.groups = [[(bus, m, items[: -1 if bus == 2 else None]) for bus, m, items in g] for g in t.groups]
+    t.groups = [
+        [(bus, m, items[: -1 if bus == 2 else None]) for bus, m, items in g] for g in t.groups
+    ]
     return t
 
 
