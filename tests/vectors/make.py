@@ -233,7 +233,7 @@ def refused_hybrids() -> list[tuple[str, str, Golden, bytes, dict[str, Any]]]:
     cut = bytes(split_receipt(dense.receipt).proof[:head])
     profile = cut[:SEED] + b"\2" + cut[SEED + 1 :]
     return [
-        ("hybrid-other-claims", "verify.stark", average, average.restated(bits=101), {}),
+        ("hybrid-other-claims", "verify.stark", average, average.restated(bits=103), {}),
         ("hybrid-no-segments", "receipt.truncated", dense, dense.joined(proof=cut), {}),
         ("hybrid-profile-2", "receipt.non-canonical", dense, dense.joined(proof=profile), {}),
         ("hybrid-not-covered", "hybrid.unsupported", kinds, uncovered, {}),
