@@ -209,7 +209,7 @@ def _target(segments: int) -> int:
 
 
 def _judge_bits(bits: int, segments: int, expectations: Expectations) -> None:
-    """10. What λ (0: nothing is sampled) and the parameters warrant, whatever the segments' sizes."""
+    """10. What λ (0: nothing is sampled) and the parameters warrant at any size of segments."""
     warranted = headline(bits, _target(segments), segments)
     if warranted < expectations.policy.min_bits:
         raise InsufficientSecurity(
