@@ -64,10 +64,8 @@ def cube(t):
 
 
 def shorter(t):
-    """Its tuples on bus 2 without their last element: with a zero behind them they would be equal."""
-    t.groups = [
-        [(bus, m, items[: -1 if bus == 2 else None]) for bus, m, items in g] for g in t.groups
-    ]
+    """Its tuples on bus 2 without their last element: with a zero behind, they would be equal."""
+    t.groups = [[(b, m, items[: -1 if b == 2 else None]) for b, m, items in g] for g in t.groups]
     return t
 
 

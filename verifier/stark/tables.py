@@ -298,7 +298,7 @@ def _judge_mask(reader: Reader, table: Table) -> None:
 
 
 def _judge_lengths(reader: Reader, tables: Iterable[Table]) -> None:
-    """Tuples on a bus are of one length: else a longer one that ends in zeros equals a shorter."""
+    """Tuples on one bus are of one length: else one that ends in zeros equals a shorter one."""
     lengths: dict[int, int] = {}
     for table in tables:
         for one in table.lookups:
