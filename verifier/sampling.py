@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import run_starts
 from .errors import UnsupportedReceipt
 from .journal import Journal
 from .program.checked import Checked
@@ -182,8 +183,8 @@ class Plan:
             every = np.arange(size, dtype=np.int64)
             return ((step, every) for step in range(self.counts.claim.steps))
         step_of, gate = np.divmod(numbers, size)
-        steps, starts = np.unique(step_of, return_index=True)
-        return zip(steps.tolist(), np.split(gate, starts[1:]), strict=True)
+        starts = run_starts(step_of)
+        return zip(step_of[starts].tolist(), np.split(gate, starts[1:]), strict=True)
 
     def gates_of(self, op: int) -> int:
         """How many gates of this op are checked, all steps together."""
@@ -262,7 +263,7 @@ def _split_by_op(checked: Checked, runs: list[NDArray[np.uint64]]) -> list[list[
             places = run[first : first + _PLACES].view(np.int64)
             step, within = np.divmod(places, weights.step_weight)
             op_of = np.searchsorted(ends, within, side="right")
-            for c in np.unique(op_of).tolist():
+            for c in distinct(op_of).tolist():
                 mine = op_of == c
                 start = int(ends[c]) - sizes[c] * weights.weight[c]
                 gate = (within[mine] - start) // weights.weight[c]
