@@ -10,6 +10,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .arrays import counted
 from .poseidon2 import DIGEST, Domain, Elements, keyed
 
 SALT = 5
@@ -56,10 +57,10 @@ def prf_values(
         hi: of the declared range.
     """
     group, place = np.divmod(offsets, _PRF_PER_CALL)
-    calls, which = np.unique(group, return_inverse=True)
+    calls, _ = counted(group.ravel())
     drawn = _keyed(seed, Domain.PRF, step, domain, calls)
     mask = np.uint64(hi - lo)
-    return lo + (drawn[which.reshape(offsets.shape), place] & mask).astype(np.int64)
+    return lo + (drawn[np.searchsorted(calls, group), place] & mask).astype(np.int64)
 
 
 def _keyed(key: Elements, domain: Domain, *numbers: ArrayLike) -> Elements:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import run_starts
 from .errors import UnsupportedReceipt
 from .journal import STRICT, Journal
 from .program.checked import Checked
@@ -223,8 +224,8 @@ class Plan:
             every = np.arange(size, dtype=np.int64)
             return ((step, every) for step in range(self.counts.claim.steps))
         step_of, gate = np.divmod(numbers, size)
-        steps, starts = np.unique(step_of, return_index=True)
-        return zip(steps.tolist(), np.split(gate, starts[1:]), strict=True)
+        starts = run_starts(step_of)
+        return zip(step_of[starts].tolist(), np.split(gate, starts[1:]), strict=True)
 
     def gates_of(self, op: int) -> int:
         """How many gates of this op are checked, all steps together."""
@@ -247,13 +248,7 @@ def make_plan(counts: Counts, seed: bytes) -> Plan:
     """
     _limit_work(counts)
     checked, steps = counts.checked, counts.claim.steps
-    step_weight = checked.weights.step_weight
-    places = [draw(seed, 0, steps * step_weight, counts.samples)]
-    for step in range(steps if counts.claim.delta_step_ppm else 0):
-        count = counts.samples_per_step if step < steps - 1 else counts.samples_of_last_step
-        drawn = draw(seed, _STEP_STREAM + step, step_weight, count)
-        places.append(drawn + np.uint64(step * step_weight))
-    weighted = _split_by_op(checked, places)
+    weighted = _split_by_op(counts, _places(counts, seed))
     sampled: list[Ints | None] = []
     for c, op in enumerate(checked.program.ops):
         if counts.enumerated[c]:
@@ -292,9 +287,23 @@ def _reads_per_gate(checked: Checked) -> list[int]:
     return [reads(*op) for op in zip(checked.program.ops, checked.weights.own, strict=True)]
 
 
-def _split_by_op(checked: Checked, runs: list[NDArray[np.uint64]]) -> list[list[Ints]]:
-    """Numbers step·G + gate, per op in parts, of places in the weight of the chain."""
-    weights = checked.weights
+def _places(counts: Counts, seed: bytes) -> Iterator[NDArray[np.uint64]]:
+    """Places in the weight of the chain, as they are drawn: over all of it, then step by step."""
+    steps, step_weight = counts.claim.steps, counts.checked.weights.step_weight
+    yield draw(seed, 0, steps * step_weight, counts.samples)
+    for step in range(steps if counts.claim.delta_step_ppm else 0):
+        count = counts.samples_per_step if step < steps - 1 else counts.samples_of_last_step
+        drawn = draw(seed, _STEP_STREAM + step, step_weight, count)
+        yield drawn + np.uint64(step * step_weight)
+
+
+def _split_by_op(counts: Counts, runs: Iterable[NDArray[np.uint64]]) -> list[list[Ints]]:
+    """Numbers step·G + gate of places, per op in parts; none of ops that are enumerated.
+
+    Repetitions are dropped whenever what is found has doubled: draws may be many more than gates.
+    """
+    checked, weights = counts.checked, counts.checked.weights
+    pending = [0] * len(checked.program.ops)
     sizes = [gates(op) for op in checked.program.ops]
     ends = np.cumsum([g * w for g, w in zip(sizes, weights.weight, strict=True)], dtype=np.int64)
     found: list[list[Ints]] = [[] for _ in sizes]
@@ -303,11 +312,16 @@ def _split_by_op(checked: Checked, runs: list[NDArray[np.uint64]]) -> list[list[
             places = run[first : first + _PLACES].view(np.int64)
             step, within = np.divmod(places, weights.step_weight)
             op_of = np.searchsorted(ends, within, side="right")
-            for c in np.unique(op_of).tolist():
+            for c in distinct(op_of).tolist():
+                if counts.enumerated[c]:
+                    continue
                 mine = op_of == c
                 start = int(ends[c]) - sizes[c] * weights.weight[c]
                 gate = (within[mine] - start) // weights.weight[c]
                 found[c].append(step[mine] * sizes[c] + gate)
+                pending[c] += len(gate)
+                if pending[c] > max(_PLACES, len(found[c][0])):
+                    found[c], pending[c] = [distinct(np.concatenate(found[c]))], 0
     return found
 
 

@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 import time
+import tracemalloc
 from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest.mock import patch
@@ -319,6 +320,20 @@ def test_drawn_gates_are_counted_once():
     journal = Journal.decode(made.parts.journal)
     plan = make_plan(Counts(check(dense()), journal), sample_seed(made.parts.journal))
     assert sum(looked_at) == plan.checked_gates
+
+
+def test_draws_take_the_memory_of_the_gates_they_fall_on():
+    """Millions of draws in steps of eight gates: kept as they come, they would take 40 MB."""
+    made = invented(dense(), 5000, delta_ppm=1000, bits=100, delta_step_ppm=130_000)
+    journal = Journal.decode(made.parts.journal)
+    counts = Counts(check(dense()), journal)
+    assert 5000 * counts.samples_per_step > 2_000_000
+    tracemalloc.start()
+    plan = make_plan(counts, sample_seed(made.parts.journal))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert plan.checked_gates == 5000 * 8
+    assert peak < 24 << 20
 
 
 def test_one_segment_is_derived_before_its_proof_is_judged():
