@@ -10,6 +10,9 @@ from .program.operands import slots
 from .program.types import Op, Program, Read, gates
 from .sampling import Plan
 
+MAX_SHOWN = 2**64 - 1
+"""Draws that an op can expect are shown up to here; only an enumerated op has more."""
+
 CERTIFIED, CONSISTENT, SAMPLED = "certified", "consistent", "sampled"
 
 
@@ -27,7 +30,7 @@ def facts_of(plan: Plan, receipt_bytes: int) -> dict[str, Any]:
             "live": checked.live[c],
             "weight": weights.weight[c],
             "macs": weights.macs[c],
-            "draws": counts.draws(c),
+            "draws": min(counts.draws(c), MAX_SHOWN),
             "enumerated": counts.enumerated[c],
         }
         for c, op in enumerate(program.ops)

@@ -15,6 +15,7 @@ import numpy as np
 from receipts import PRF_SEED, Prover
 
 from zktally.circuits.reference import DTYPES
+from zktally.verifier.confidence import headline
 from zktally.verifier.gates import evaluate
 from zktally.verifier.keys import prf_values
 from zktally.verifier.policy import Expectations, Policy
@@ -74,7 +75,7 @@ def victim(name: str, **changes: object) -> Expectations:
         max_delta=journal.delta_ppm / 1e6,
         max_delta_step=journal.delta_step_ppm / 1e6 or None,
         max_delta_op=journal.delta_op_ppm / 1e6 or None,
-        min_bits=journal.bits,
+        min_bits=min(100, headline(journal.bits)),
         outputs_exact=name not in ("sampled", "demanding"),
     )
     return committed(name).expectations(**{"policy": policy, **changes})

@@ -33,7 +33,7 @@ def tiny() -> tuple[bytes, Expectations]:
     So no other claim about the run is true that the caller would take.
     """
     prover = forger.Prover("dense", steps=6, delta_ppm=500_000, bits=8, public=False).commit()
-    policy = forger.Policy(max_delta=0.5, min_bits=8, outputs_exact=False)
+    policy = forger.Policy(max_delta=0.5, min_bits=7, outputs_exact=False)
     return hybrids.proven(prover.receipt(), hybrids.SMALL), prover.expectations(policy=policy)
 
 

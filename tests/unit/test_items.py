@@ -20,6 +20,7 @@ from zktally.verifier.program.items import mixing
 from zktally.verifier.program.types import (
     AxisMap,
     Const,
+    Dot,
     Gather,
     Op,
     Pick,
@@ -27,6 +28,7 @@ from zktally.verifier.program.types import (
     Program,
     Read,
     Role,
+    Tensor,
     Term,
     gates,
 )
@@ -144,6 +146,13 @@ MIXING = {
         ),
         "other slots",
     ),
+    "a window that runs backwards": (
+        mixed(
+            (B,),
+            dot("sum", 1, (B,), Term((4,), padded(read(0, (12,), ik(0, 3, 0, -1, 2))), Const(1))),
+        ),
+        "other slots",
+    ),
     "a negative offset": (
         mixed((B, 3), copy(padded(read(0, (B, 3), i(0, c=-1), i(1))), 1, (B, 3))),
         "other slots",
@@ -201,6 +210,26 @@ def test_operands_carry_the_slots_on_one_axis() -> None:
     both_refuse(Program("p", tensors, (), (op,), *ports), "different axes")
 
 
+def test_slots_may_lie_inside_of_another_axis_but_not_across_the_view() -> None:
+    """Two slots of three elements, twice: [2, B, 3] as (2·B, 3) is fine, as (6, 2) it is not."""
+    tensors = (
+        tensor("x", Role.INPUT, (2, 2, 3)),
+        tensor("t", Role.VALUE, (2, 2, 3)),
+        tensor("y", Role.VALUE, (2, 2, 3)),
+    )
+    shape = (2, 2, 3)
+    there = copy(read(0, shape, i(1), i(0), i(2)), 1, shape, "there")
+
+    def program(back: Read, space: tuple[int, ...]) -> Program:
+        again = copy(back, 2, space, "back")
+        ports = (port("x", 0, 0),), (port("y", 2, 0),)
+        return Program("p", tensors, (), (there, again), *ports)
+
+    both_accept(program(read(1, shape, i(1), i(0), i(2)), shape))
+    both_refuse(program(read(1, (6, 2), i(0), i(1)), (6, 2)), "no axis that tells")
+    both_refuse(program(read(1, (4, 3), i(0), i(1)), (4, 3)), "another axis than its batch")
+
+
 def test_the_slots_may_wander_to_another_axis_and_back() -> None:
     tensors = (
         tensor("x", Role.INPUT, (B, 3)),
@@ -222,19 +251,65 @@ def test_the_slots_may_wander_to_another_axis_and_back() -> None:
     )
 
 
-def test_what_follows_from_shared_tensors_alone_is_shared() -> None:
+def with_shared(role: Role, shape: tuple[int, ...], *maps: AxisMap) -> Program:
+    """Y = x · c for items x, where c is shared: copied from a weight, or of another role itself."""
+    c = tensor("c", role, shape)
+    if role is Role.PRF:
+        c = Tensor("c", role, 1, 0, 63, shape, domain=1)
+    tensors = (tensor("x", Role.INPUT, (B, 4)), c, tensor("y", Role.VALUE, (B, 4)))
+    term = Term((), read(0, (B, 4), i(0), i(1)), read(1, shape, *maps))
+    ops: tuple[Op, ...] = (dot("y", 2, (B, 4), term),)
+    if role is Role.VALUE:
+        whole = read(3, shape, *(i(axis) for axis in range(len(shape))))
+        tensors = (*tensors, tensor("w", Role.WEIGHT, shape))
+        ops = (copy(whole, 1, shape, "constant"), *ops)
+    inputs = (port("x", 0, 0), *((port("c", 1),) if role is Role.INPUT else ()))
+    return Program("p", tensors, (), ops, inputs, (port("y", 2, 0),))
+
+
+def test_what_is_computed_once_for_all_slots_they_read_alike() -> None:
+    """A row of its own for each slot could cost unequal."""
+    both_accept(with_shared(Role.VALUE, (4,), i(1)))
+    both_refuse(with_shared(Role.VALUE, (B, 4), i(0), i(1)), "number of its slot")
+    both_refuse(with_shared(Role.VALUE, (B,), i(0)), "number of its slot")
+    late = replace(read(1, (4,), i(0, c=-(B - 1))), pad=0)
+    program = with_shared(Role.VALUE, (4,), i(1))
+    dot_op = program.ops[1]
+    assert isinstance(dot_op, Dot)
+    terms = (replace(dot_op.terms[0], b=late),)
+    hidden = replace(program, ops=(program.ops[0], replace(dot_op, terms=terms)))
+    both_refuse(hidden, "number of its slot")
+
+
+@pytest.mark.parametrize("role", [Role.WEIGHT, Role.INPUT, Role.PRF])
+def test_what_no_gate_computes_may_differ_by_slot(role: Role) -> None:
+    both_accept(with_shared(role, (B, 4), i(0), i(1)))
+    both_accept(with_shared(role, (B,), i(0)))
+
+
+@pytest.mark.parametrize("where", ["inputs", "outputs"])
+def test_a_program_with_state_has_no_batch_on_either_side(where: str) -> None:
+    average = programs.running_average()[0]
+    ports = tuple(replace(p, batch=0) for p in getattr(average, where))
+    both_refuse(replace(average, **{where: ports}), "with state")
+
+
+def test_a_port_with_a_batch_axis_shows_slots() -> None:
+    """Rows that are computed once for all slots could cost unequal."""
     tensors = (
         tensor("x", Role.INPUT, (B, 3)),
-        tensor("w", Role.WEIGHT, (3,)),
-        tensor("c", Role.VALUE, (3,)),
+        tensor("w", Role.WEIGHT, (B, 3)),
+        tensor("c", Role.VALUE, (B, 3)),
         tensor("y", Role.VALUE, (B, 3)),
     )
     ops = (
-        copy(read(1, (3,), i(0)), 2, (3,), "constant"),
-        dot("y", 3, (B, 3), Term((), read(0, (B, 3), i(0), i(1)), read(2, (3,), i(1)))),
+        copy(read(1, (B, 3), i(0), i(1)), 2, (B, 3), "constant"),
+        copy(read(0, (B, 3), i(0), i(1)), 3, (B, 3), "items"),
     )
-    shared = Program("p", tensors, (), ops, (port("x", 0, 0),), (port("y", 3, 0), port("c", 2)))
-    both_accept(shared)
+    ports = (port("x", 0, 0),), (port("y", 3, 0), port("c", 2))
+    program = Program("p", tensors, (), ops, *ports)
+    both_accept(program)
+    both_refuse(replace(program, outputs=(port("y", 3, 0), port("c", 2, 0))), "has no slots")
 
 
 def test_a_program_with_state_has_no_batch() -> None:

@@ -2,8 +2,9 @@
 
 A tensor carries the batch with `inner` elements between neighbouring slots: element e belongs to
 slot (e div inner) mod B. An op is blind across slots if each of its gates reads tensors that carry
-the batch at its own slot only; then its output carries the batch, too. What is derived from shared
-tensors alone is shared. So every slot costs the same, and padding changes no output.
+the batch at its own slot only, and what is computed once for all slots alike in every slot; then
+its output carries the batch, too. What is derived from shared tensors alone is shared. So every
+slot costs the same, and padding changes no output.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 
 from ..errors import InvalidProgram
 from .operands import slots
-from .types import ABSENT, AxisMap, Op, Port, Program, Read
+from .types import ABSENT, AxisMap, Op, Port, Program, Read, Role
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def mixing(program: Program) -> list[Mixing]:
     }
     for number, op in enumerate(program.ops):
         try:
-            of_output = _inner_of_output(op, inner, batch)
+            of_output = _inner_of_output(program, op, inner, batch)
         except _Mixes as reason:
             found.append(Mixing(number, str(reason)))
             continue
@@ -72,28 +73,37 @@ def mixing(program: Program) -> list[Mixing]:
 
 
 def _of_port(program: Program, port: Port, inner: Mapping[int, int]) -> str | None:
-    """The reason against an output port; one without a batch axis shows what is shared."""
-    if port.tensor not in inner:
+    """The reason against an output port: slots on its batch axis, or no slots and no such axis."""
+    outermost = program.tensors[port.tensor].size // program.batch
+    expected = None if port.batch == ABSENT else outermost
+    if inner.get(port.tensor) == expected:
         return None
     if port.batch == ABSENT:
         return f"output port {port.name!r} has no batch axis, but its tensor has slots"
-    if inner[port.tensor] != program.tensors[port.tensor].size // program.batch:
-        return f"output port {port.name!r} has its slots on another axis than its batch"
-    return None
+    if port.tensor not in inner:
+        return f"output port {port.name!r} has a batch axis, but its tensor has no slots"
+    return f"output port {port.name!r} has its slots on another axis than its batch"
 
 
-def _inner_of_output(op: Op, inner: Mapping[int, int], batch: int) -> int | None:
+def _inner_of_output(program: Program, op: Op, inner: Mapping[int, int], batch: int) -> int | None:
     """`inner` of the op's output, or None where it is shared."""
-    result: int | None = None
-    for slot in slots(op):
-        read = slot.operand
-        if not isinstance(read, Read) or read.tensor not in inner:
-            continue
-        found = _carried(read, inner[read.tensor], batch, op.space, slot.window, slot.label)
-        if result not in (None, found):
-            raise _Mixes(f"its operands carry the slots on different axes ({slot.label})")
-        result = found
-    return result
+    reads = [(s, s.operand) for s in slots(op) if isinstance(s.operand, Read)]
+    found: tuple[int, int] | None = None
+    for slot, read in reads:
+        if read.tensor in inner:
+            carried = _carried(read, inner[read.tensor], batch, op.space, slot.window, slot.label)
+            if found not in (None, carried):
+                raise _Mixes(f"its operands carry the slots on different axes ({slot.label})")
+            found = carried
+    if found is None:
+        return None
+    i_axis, of_output = found
+    for slot, read in reads:
+        # No gate stands behind the others: rows of weights, inputs or noise by slot cost nothing.
+        shared = read.tensor not in inner and program.tensors[read.tensor].role is Role.VALUE
+        if shared and any(m.i_axis == i_axis and m.a for m in read.maps):
+            raise _Mixes(f"what a gate reads of {slot.label} depends on the number of its slot")
+    return of_output
 
 
 def _carried(
@@ -103,8 +113,8 @@ def _carried(
     space: Sequence[int],
     window: Sequence[int],
     label: str,
-) -> int:
-    """`inner` of the output, as far as this read goes: every gate reads at its own slot."""
+) -> tuple[int, int]:
+    """The space axis of the slots and `inner` of the output, as far as this read goes."""
     axis, per_slot = _axis_of_slots(read.view, inner, batch, label)
     m = read.maps[axis]
     if m.i_axis == ABSENT or m.a < 1:
@@ -118,7 +128,7 @@ def _carried(
     others = (other for number, other in enumerate(read.maps) if number != axis)
     if any(other.i_axis == m.i_axis and other.a for other in others):
         raise _Mixes(f"what a gate reads of {label} depends on the number of its slot")
-    return math.prod(space[m.i_axis + 1 :]) * gates_per_slot
+    return m.i_axis, math.prod(space[m.i_axis + 1 :]) * gates_per_slot
 
 
 def _axis_of_slots(view: Sequence[int], inner: int, batch: int, label: str) -> tuple[int, int]:

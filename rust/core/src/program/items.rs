@@ -2,7 +2,8 @@
 //! section 1, rule 9).
 //!
 //! A tensor carries the batch with `inner` elements between neighbouring slots: element `e` belongs
-//! to slot `e / inner % B`. A gate reads tensors that carry the batch at its own slot only.
+//! to slot `e / inner % B`. A gate reads tensors that carry the batch at its own slot only, and what is
+//! computed once for all slots alike in every slot.
 
 use super::invalid;
 use super::operands::OperandRef;
@@ -24,15 +25,13 @@ pub(super) fn judge(program: &Program) -> Result<()> {
         inner[port.tensor] = Some(program.tensors[port.tensor].size() / batch);
     }
     for op in &program.ops {
-        inner[op.out] = of_output(op, &inner, batch)
+        inner[op.out] = of_output(program, op, &inner, batch)
             .map_err(|reason| invalid(format!("op {:?}: item slots mix: {reason}", op.name)))?;
     }
     for port in &program.outputs {
         let outermost = program.tensors[port.tensor].size() / batch;
         // Slots lie on the batch axis of the port, which is the outermost; without one there are none.
-        let fits =
-            inner[port.tensor].is_none_or(|inner| port.batch.is_some() && inner == outermost);
-        if !fits {
+        if inner[port.tensor] != port.batch.map(|_| outermost) {
             let name = &port.name;
             return Err(invalid(format!(
                 "output port {name:?}: its slots are not on its batch axis"
@@ -44,6 +43,7 @@ pub(super) fn judge(program: &Program) -> Result<()> {
 
 /// `inner` of the op's output, `None` where it is shared.
 fn of_output(
+    program: &Program,
     op: &Op,
     inner: &[Option<usize>],
     batch: usize,
@@ -57,17 +57,27 @@ fn of_output(
             return Err("its operands carry the slots on different axes");
         }
     }
-    Ok(found)
+    let Some((i_axis, of_output)) = found else { return Ok(None) };
+    for used in op.operands() {
+        let OperandRef::Read(read) = used.operand else { continue };
+        let role = program.tensors[read.tensor].role;
+        let by_slot = read.maps.iter().any(|map| map.i_axis == Some(i_axis) && map.a != 0);
+        // No gate stands behind the others: rows of weights, inputs or noise by slot cost nothing.
+        if inner[read.tensor].is_none() && role == Role::Value && by_slot {
+            return Err("what a gate reads of a shared tensor depends on the number of its slot");
+        }
+    }
+    Ok(Some(of_output))
 }
 
-/// `inner` of the output, as far as this read goes: every gate reads at its own slot.
+/// The space axis of the slots and `inner` of the output, as far as this read goes.
 fn carried(
     read: &Read,
     inner: usize,
     batch: usize,
     space: &[usize],
     window: &[usize],
-) -> std::result::Result<usize, &'static str> {
+) -> std::result::Result<(usize, usize), &'static str> {
     let (axis, per_slot) = axis_of_slots(&read.view, inner, batch)
         .ok_or("a view has no axis that tells slots apart")?;
     let map = &read.maps[axis];
@@ -90,7 +100,7 @@ fn carried(
     if others.into_iter().any(|(_, other)| other.i_axis == Some(i_axis) && other.a != 0) {
         return Err("what a gate reads depends on the number of its slot");
     }
-    Ok(space[i_axis + 1..].iter().product::<usize>() * gates_per_slot)
+    Ok((i_axis, space[i_axis + 1..].iter().product::<usize>() * gates_per_slot))
 }
 
 /// The view axis on which slots are told apart, and how many of its indices a slot has.
