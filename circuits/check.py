@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from ..verifier.errors import BadModelFile, CalibrationMismatch, ProgramMismatch, UsageError
 from ..verifier.program.types import Role
+from ..verifier.quoting import listed, quoted
 from . import native
 from .calibrate import METHODS, Feeds, Range, calibrate, covered, feeds, samples
 from .compile import Built, Data, ModelLike, build, needed, prepare
@@ -95,7 +96,7 @@ class RangeCheck:
         recorded, yours = (f"[{low:.4g}, {high:.4g}]" for low, high in (self.recorded, self.yours))
         times = "" if self.ratio is None else f", {self.ratio:.3g} times as wide"
         return (
-            f"value {self.name!r}: recorded {recorded}, yours {yours}{times}; "
+            f"value {quoted(self.name)}: recorded {recorded}, yours {yours}{times}; "
             f"it holds {self.covered:.2%} of your values"
         )
 
@@ -195,8 +196,8 @@ class ModelCheck:
             self.sentence(),
             f"model id   {self.model_id} ({'public' if self.public else 'private'})",
             f"program id {self.program_id}",
-            f"recorded   by whoever compiled it: name {record.name!r}, batch {record.batch}, "
-            f"ranges by {record.method!r}{percentile}, exact {list(record.exact)}",
+            f"recorded   by whoever compiled it: name {quoted(record.name)}, batch {record.batch}, "
+            f"ranges by {quoted(record.method)}{percentile}, exact {listed(record.exact)}",
         ]
         if self.ranges:
             lines += [f"ranges     {line}" for line in self._extremes()]
@@ -327,7 +328,7 @@ def _refuse_other(built: Built, compiled: CompiledModel) -> None:
         if len(different):
             at = tuple(int(index) for index in different[0])
             raise ProgramMismatch(
-                f"the ONNX model has another weight {name}{list(at)}",
+                f"the ONNX model has another weight {quoted(name)} at {list(at)}",
                 code="verify.model-mismatch",
                 expected=ours[at],
                 received=theirs[at],
@@ -427,7 +428,7 @@ def _check_fidelity(
 
 def _fidelity_text(top1: float | None, worst: str | None, sqnr_db: float | None) -> str:
     parts = [] if top1 is None else [f"top-1 agrees in {top1:.2%}"]
-    named = "" if worst is None else f" {worst!r}"
+    named = "" if worst is None else f" {quoted(worst)}"
     parts.append(
         "no layer has noise" if sqnr_db is None else f"worst layer{named} with {sqnr_db:.1f} dB"
     )

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from ..verifier.errors import UsageError
+from ..verifier.quoting import quoted_path
 
 
 def write_atomically(
@@ -41,7 +42,8 @@ def write_atomically(
         raise _exists(target) from error
     except OSError as error:
         raise UsageError(
-            f"cannot write {target}: {error.strerror or error}", code="usage.unwritable"
+            f"cannot write {quoted_path(target)}: {error.strerror or error}",
+            code="usage.unwritable",
         ) from error
     finally:
         if temporary is not None:
@@ -60,18 +62,22 @@ def read_limited(path: str | Path, limit: int) -> bytes:
             data = file.read(limit + 1)
     except OSError as error:
         raise UsageError(
-            f"cannot read {path}: {error.strerror or error}", code="usage.unreadable"
+            f"cannot read {quoted_path(path)}: {error.strerror or error}", code="usage.unreadable"
         ) from error
     if len(data) > limit:
         raise UsageError(
-            f"{path} is too large", code="usage.unreadable", expected=f"at most {limit} bytes"
+            f"{quoted_path(path)} is too large",
+            code="usage.unreadable",
+            expected=f"at most {limit} bytes",
         )
     return data
 
 
 def _exists(target: Path) -> UsageError:
     return UsageError(
-        f"{target} exists already", code="usage.file-exists", hint="choose another name, or force"
+        f"{quoted_path(target)} exists already",
+        code="usage.file-exists",
+        hint="choose another name, or force",
     )
 
 

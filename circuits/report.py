@@ -12,6 +12,7 @@ from typing import Any
 from ..verifier.program.checked import Checked
 from ..verifier.program.operands import products
 from ..verifier.program.types import Dot, Role, gates
+from ..verifier.quoting import quoted
 from ..verifier.sampling import sample_count
 from .builder import Layer
 from .evaluate import Fidelity
@@ -76,11 +77,14 @@ class Report:
 
     def text(self) -> str:
         """The report for people, some 80 columns wide."""
-        before = ", ".join(f"{count} {name}" for name, count in sorted(self.operators.items()))
+        before = ", ".join(
+            f"{count} {_operator(name)}" for name, count in sorted(self.operators.items())
+        )
         ops = sum(layer.ops for layer in self.layers)
         activations, weights = _bytes(self.committed_bytes), _bytes(self.weight_bytes)
         lines = [
-            f"{self.name}: {self.parameters:,} parameters, {self.macs:,} MACs, batch {self.batch}",
+            f"program     {quoted(self.name)}: {self.parameters:,} parameters, {self.macs:,} MACs, "
+            f"batch {self.batch}",
             f"operators   {before}  →  {ops} ops in {len(self.layers)} layers",
             f"commitment  {activations} a step, {weights} of weights",
             f"samples     {self.samples_5:,} gates at δ = 5 %, {self.samples_1:,} at 1 %, 128 bits",
@@ -90,7 +94,7 @@ class Report:
         ]
         for layer in self.layers:
             noise = "exact" if layer.sqnr_db is None else f"{layer.sqnr_db:.1f} dB"
-            name, op = _short(layer.name, 28), _short(layer.op, 22)
+            name, op = quoted(layer.name, 25), _operator(layer.op)
             lines.append(f"{name:<28} {op:<22} {layer.gates:>9,} {layer.macs:>12,} {noise:>8}")
         return "\n".join(lines)
 
@@ -99,9 +103,9 @@ class Report:
         worst = noises.get(self.worst) if self.worst is not None else None
         parts = [f"on {self.evaluated} samples"]
         if worst is not None:
-            parts.insert(0, f"worst layer {self.worst} with {worst:.1f} dB")
+            parts.insert(0, f"worst layer {quoted(self.worst)} with {worst:.1f} dB")
         if self.top1 is not None:
-            parts.insert(0, f"top-1 agrees in {self.top1:.2%}")
+            parts.insert(0, f"top-1 agrees in {math.floor(1e4 * self.top1) / 1e4:.2%}")
         return ", ".join(parts)
 
     def __repr__(self) -> str:
@@ -176,5 +180,7 @@ def _bytes(count: int) -> str:
     return f"{count} bytes"
 
 
-def _short(text: str, width: int) -> str:
-    return text if len(text) <= width else f"{text[: width - 1]}…"
+def _operator(name: str) -> str:
+    """Operators that compile have plain names; anything else stands between quotes."""
+    plain = name.isascii() and name.replace("+", "").isalnum() and len(name) <= 22
+    return name if plain else quoted(name, 19)

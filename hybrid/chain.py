@@ -13,6 +13,7 @@ from ..verifier.inputs import quantise
 from ..verifier.journal import HYBRID
 from ..verifier.program.checked import Checked
 from ..verifier.program.types import Role
+from ..verifier.quoting import listed, quoted
 
 Inputs = np.ndarray | Mapping[str, np.ndarray]
 
@@ -37,23 +38,23 @@ def initial_state(checked: Checked, given: Mapping[str, np.ndarray] | None) -> l
         array = np.asarray(given.pop(tensor.name, rest))
         if array.shape != tensor.shape or not np.issubdtype(array.dtype, np.integer):
             raise UsageError(
-                f"state {tensor.name} does not fit",
+                f"state {quoted(tensor.name)} does not fit",
                 code="usage.input",
                 expected=f"integers of shape {tensor.shape}",
                 received=f"{array.dtype} of shape {array.shape}",
             )
         if array.size and not tensor.lo <= int(array.min()) <= int(array.max()) <= tensor.hi:
             raise UsageError(
-                f"state {tensor.name} is out of range",
+                f"state {quoted(tensor.name)} is out of range",
                 code="usage.input",
                 expected=f"[{tensor.lo}, {tensor.hi}]",
             )
         arrays.append(np.ascontiguousarray(array, _DTYPES[tensor.width]))
     if given:
         raise UsageError(
-            f"no such state: {', '.join(given)}",
+            f"no such state: {listed(given)}",
             code="usage.input",
-            expected=", ".join(program.tensors[n].name for n in program.of_role(Role.STATE)),
+            expected=listed(program.tensors[n].name for n in program.of_role(Role.STATE)),
         )
     return arrays
 

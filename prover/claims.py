@@ -11,6 +11,7 @@ from ..verifier.errors import UnsupportedReceipt, UsageError
 from ..verifier.journal import FAST, STRICT, ZERO_DIGEST, Journal
 from ..verifier.policy import parts_per_million
 from ..verifier.program.checked import Checked
+from ..verifier.quoting import listed, quoted
 from ..verifier.sampling import Counts
 
 InputVisibility = Literal["private", "checkable", "public"]
@@ -91,7 +92,9 @@ class Claims:
             )
         if self.audience is not None and not 1 <= len(self.audience.encode()) <= 256:
             raise UsageError(
-                "audience has a wrong length", expected="1 to 256 bytes", received=self.audience
+                "audience has a wrong length",
+                expected="1 to 256 bytes",
+                received=quoted(self.audience),
             )
         if self.nonce is not None and not 1 <= len(self.nonce) <= 64:
             raise UsageError(
@@ -145,8 +148,8 @@ class Claims:
         unknown = [name for name in names if name not in numbers]
         if unknown:
             raise UsageError(
-                f"no such op: {', '.join(unknown)}",
-                expected=f"one of {', '.join(numbers)}",
+                f"no such op: {listed(unknown)}",
+                expected=f"one of {listed(numbers)}",
                 hint="`zktally inspect model.zkt` lists the ops",
             )
         return tuple(sorted(numbers[n] for n in set(names) if not ops[numbers[n]].exact))

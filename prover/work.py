@@ -20,6 +20,7 @@ from pathlib import Path
 
 from ..circuits.files import read_limited, write_atomically
 from ..verifier.errors import UsageError, ZktallyError
+from ..verifier.quoting import quoted_path
 from ..verifier.receipt import MAX_RECEIPT, encode_receipt, split_receipt
 
 MAGIC = b"ZKTWORK\x01"
@@ -92,13 +93,14 @@ class Work:
             work.folder.chmod(OWNER_ONLY)
             if any(work.folder.iterdir()):
                 raise UsageError(
-                    f"{folder} is not empty",
+                    f"{quoted_path(folder)} is not empty",
                     code="usage.file-exists",
-                    hint=f"go on with what it holds (zktally resume {folder}), or choose another",
+                    hint="go on with what it holds (zktally resume DIR), or choose another",
                 )
         except OSError as error:
             raise UsageError(
-                f"cannot make {folder}: {error.strerror or error}", code="usage.unwritable"
+                f"cannot make {quoted_path(folder)}: {error.strerror or error}",
+                code="usage.unwritable",
             ) from error
         return work
 
@@ -114,7 +116,7 @@ class Work:
         """
         if not self._job.exists():
             raise UsageError(
-                f"there is no unfinished proof in {self.folder}",
+                f"there is no unfinished proof in {quoted_path(self.folder)}",
                 code="usage.unreadable",
                 hint="zktally prove or wrap with --work starts one",
             )
@@ -199,7 +201,7 @@ def _opened(path: Path) -> Iterator[int]:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise UsageError(
-            f"cannot write {path}: {error.strerror or error}", code="usage.unwritable"
+            f"cannot write {quoted_path(path)}: {error.strerror or error}", code="usage.unwritable"
         ) from error
     try:
         yield handle

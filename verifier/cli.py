@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 
 from .errors import UsageError, ZktallyError
+from .pins import Pins
 from .policy import Expectations, Inputs, Policy
+from .quoting import quoted, quoted_path
 from .receipt import DEFAULT_MAX_SIZE, read_receipt
 from .verified import Verified
 from .verify import verify
@@ -37,8 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         expectations = expectations_from(args)
-        facts, outputs = verify(read_argument(args), expectations)
-        print_verified(args, Verified.of(facts, outputs, "python"))
+        receipt = read_argument(args)
+        facts, outputs = verify(receipt, expectations)
+        print_verified(args, Verified.of(facts, outputs, "python", Pins.of(receipt, expectations)))
         sys.stdout.flush()
     except ZktallyError as error:
         print_error(error, as_json=args.json)
@@ -65,7 +68,7 @@ def add_verify_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.05,
         metavar="D",
-        help="largest acceptable wrong fraction of the chain's compute (default: 0.05)",
+        help="largest acceptable wrong part of the multiply-accumulates (default: 0.05)",
     )
     add(
         "--min-bits",
@@ -78,13 +81,19 @@ def add_verify_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-delta-step",
         type=float,
         metavar="D",
-        help="demand a bound on the wrong fraction of every single step, at most D",
+        help="demand a bound on the wrong part of every single step, at most D",
+    )
+    add(
+        "--max-delta-op",
+        type=float,
+        metavar="D",
+        help="demand a bound on the wrong part of every single op, at most D",
     )
     add(
         "--modes",
-        default="fast,hybrid",
+        default=",".join(Policy.modes),
         metavar="NAMES",
-        help="acceptable modes (default: fast,hybrid)",
+        help=f"acceptable modes (default: {','.join(Policy.modes)})",
     )
     add(
         "--allow-sampled-outputs",
@@ -117,6 +126,7 @@ def expectations_from(args: argparse.Namespace) -> Expectations:
         min_bits=args.min_bits,
         modes=tuple(args.modes.split(",")),
         max_delta_step=args.max_delta_step,
+        max_delta_op=args.max_delta_op,
         outputs_exact=not args.allow_sampled_outputs,
     )
     return Expectations.of(
@@ -152,7 +162,7 @@ def parse_nonce(text: str) -> bytes:
         raise UsageError(
             "the nonce is neither text nor hexadecimal",
             expected="UTF-8, or 0x and pairs of digits",
-            received=text,
+            received=quoted(text),
         ) from error
 
 
@@ -161,7 +171,7 @@ def print_verified(args: argparse.Namespace, verified: Verified) -> None:
     if args.json:
         print(_dumps({"format": FORMAT, "verified": True, **verified.to_json()}))
         return
-    print(printable(f"OK {args.receipt}: {verified.sentence()}"))
+    print(printable(f"OK {quoted_path(args.receipt)}: {verified.sentence()}"))
     print("\n".join(map(printable, verified.guarantee.text().split("\n"))))
 
 
@@ -198,7 +208,7 @@ def read_arrays(path: str) -> Inputs:
             return {name: loaded[name] for name in loaded.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UsageError(
-            f"cannot read arrays from {path}",
+            f"cannot read arrays from {quoted_path(path)}",
             code="usage.unreadable",
             expected="an .npz or .npy file of plain arrays, without pickles",
             received=error,

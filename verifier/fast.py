@@ -17,6 +17,7 @@ from .openings import OpenedValues, Proof, Trees
 from .policy import Expectations
 from .program.checked import Checked
 from .program.types import Program
+from .quoting import quoted
 from .roots import digest_bytes
 from .sampling import Plan, make_plan, sample_seed
 from .steps import (
@@ -137,7 +138,7 @@ def _recompute_gates(checked: Checked, plan: Plan, proof: Proof, values: OpenedV
             if len(wrong):
                 at = int(wrong[0])
                 raise InvalidProof(
-                    f"gate {numbers[at]} of op {op.name} in step {step} is wrong",
+                    f"gate {numbers[at]} of op {quoted(op.name)} in step {step} is wrong",
                     code="verify.gate",
                     expected=int(computed[at]),
                     received=int(committed[at]),
@@ -156,7 +157,7 @@ def _compare_outputs(
             opened = values.read(trees.number(port.tensor, step), every)
             if (opened != claimed[port.tensor][step].ravel()).any():
                 raise InvalidProof(
-                    f"output {port.name} of step {step} is not the opened one",
+                    f"output {quoted(port.name)} of step {step} is not the opened one",
                     code="verify.outputs",
                 )
     return to_caller(program, journal, claimed)

@@ -6,6 +6,7 @@ The prover and the verifiers share this, so that the same arrays always mean the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 
 from .errors import UsageError
 from .program.types import ABSENT, Port, PortKind, Program, Role, Tensor
+from .quoting import listed, quoted
+
+_NONE = "no inputs"
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Ints = NDArray[np.int64]
@@ -51,6 +55,54 @@ def quantise(
     return [[by_tensor[number][step] for number in order] for step in range(steps)], items
 
 
+@dataclass(frozen=True)
+class Saturated:
+    """How many values of an input a program cannot represent, and reads as the ends of its range.
+
+    Attributes:
+        name: of the input.
+        values: how many it has.
+        outside: how many of them lie outside of the range.
+        low, high: the range of real numbers that the port represents.
+    """
+
+    name: str
+    values: int
+    outside: int
+    low: float
+    high: float
+
+    @property
+    def share(self) -> float:
+        """The part of the values that lies outside."""
+        return self.outside / self.values if self.values else 0.0
+
+
+def saturation(program: Program, arrays: Mapping[str, Array] | Array) -> tuple[Saturated, ...]:
+    """Per input of real numbers, what `quantise` clamps; inputs of integers are never clamped.
+
+    Raises:
+        UsageError: `usage.input`, the arrays are not those of the program.
+    """
+    named = _by_name(program, arrays)
+    found = []
+    for port in program.inputs:
+        if port.kind is PortKind.INTEGER:
+            continue
+        tensor = program.tensors[port.tensor]
+        q = _rounded(port, named[port.name])
+        found.append(
+            Saturated(
+                name=port.name,
+                values=q.size,
+                outside=int(np.count_nonzero((q < tensor.lo) | (q > tensor.hi))),
+                low=_real(port, tensor.lo),
+                high=_real(port, tensor.hi),
+            )
+        )
+    return tuple(found)
+
+
 def dequantise(port: Port, values: Ints) -> Array:
     """What integers mean to the caller: float32 `(q − zero)·scale`, by way of float64; or int64."""
     if port.kind is PortKind.INTEGER:
@@ -80,12 +132,14 @@ def _by_name(program: Program, arrays: Mapping[str, Array] | Array) -> dict[str,
         if len(names) != 1:
             raise _refused(
                 "one array for a program with another number of inputs",
-                f"a mapping with {_listed(names)}",
+                f"a mapping with {listed(names, _NONE)}",
                 "one array",
             )
         arrays = {names[0]: arrays}
     if set(arrays) != set(names):
-        raise _refused("the names of the inputs do not fit", _listed(names), _listed(list(arrays)))
+        raise _refused(
+            "the names of the inputs do not fit", listed(names, _NONE), listed(arrays, _NONE)
+        )
     return {name: _array(name, arrays[name]) for name in names}
 
 
@@ -93,7 +147,9 @@ def _array(name: str, given: Array) -> Array:
     try:
         return np.asarray(given)
     except (TypeError, ValueError) as error:
-        raise _refused(f"input {name} is no array", "numbers in a rectangle", error) from None
+        raise _refused(
+            f"input {quoted(name)} is no array", "numbers in a rectangle", error
+        ) from None
 
 
 def _extent(program: Program, named: Mapping[str, Array], items: int | None) -> tuple[int, int]:
@@ -111,7 +167,9 @@ def _extent(program: Program, named: Mapping[str, Array], items: int | None) -> 
         else:
             leading[port.name] = _leading(port, array, shape, "steps")
     if len({*counts.values()}) > 1:
-        raise _refused("inputs have different numbers of items", "one number of items", counts)
+        raise _refused(
+            "inputs have different numbers of items", "one number of items", _counted(counts)
+        )
     if counts:
         found = next(iter(counts.values()))
         if items not in (None, found):
@@ -125,7 +183,9 @@ def _extent(program: Program, named: Mapping[str, Array], items: int | None) -> 
         raise _refused("there are no items", "at least 1 item", items)
     steps = -(-items // batch)
     if any(count != steps for count in leading.values()):
-        raise _refused("inputs have different numbers of steps", f"{steps} steps", leading)
+        raise _refused(
+            "inputs have different numbers of steps", f"{steps} steps", _counted(leading)
+        )
     return steps, items
 
 
@@ -133,37 +193,47 @@ def _leading(port: Port, array: Array, rest: Sequence[int], unit: str) -> int:
     if array.ndim != len(rest) + 1 or array.shape[1:] != tuple(rest):
         expected = ", ".join([unit, *map(str, rest)])
         raise _refused(
-            f"input {port.name} has a wrong shape", f"({expected})", f"shape {array.shape}"
+            f"input {quoted(port.name)} has a wrong shape", f"({expected})", f"shape {array.shape}"
         )
     return int(array.shape[0])
+
+
+def _real(port: Port, q: int) -> float:
+    """What an end of the range means, within what a caller's numbers can be."""
+    most = float(np.finfo(np.float64).max)
+    return min(max((q - port.zero) * port.scale, -most), most)
 
 
 def _integers(port: Port, tensor: Tensor, array: Array) -> Ints:
     """The port's rule, without padding."""
     if port.kind is PortKind.INTEGER:
         return _whole_numbers(port, tensor, array)
+    q: Ints = np.clip(_rounded(port, array), tensor.lo, tensor.hi).astype(np.int64)
+    return q
+
+
+def _rounded(port: Port, array: Array) -> NDArray[np.float64]:
+    """Real numbers in steps of the port, not clamped yet."""
     if array.dtype.kind not in "fiub":
-        raise _refused(f"input {port.name} has a wrong dtype", "real numbers", array.dtype)
+        raise _refused(f"input {quoted(port.name)} has a wrong dtype", "real numbers", array.dtype)
     x = array.astype(np.float64)
     if not np.isfinite(x).all():
         raise _refused(
-            f"input {port.name} has NaN or infinite values",
+            f"input {quoted(port.name)} has NaN or infinite values",
             "finite numbers",
             f"{np.count_nonzero(~np.isfinite(x))} others",
         )
     with np.errstate(over="ignore", under="ignore"):
-        q: Ints = np.clip(np.rint(x / port.scale) + port.zero, tensor.lo, tensor.hi).astype(
-            np.int64
-        )
-    return q
+        steps: NDArray[np.float64] = np.rint(x / port.scale) + port.zero
+    return steps
 
 
 def _whole_numbers(port: Port, tensor: Tensor, array: Array) -> Ints:
     if array.dtype.kind not in "iub":
-        raise _refused(f"input {port.name} has a wrong dtype", "integers", array.dtype)
+        raise _refused(f"input {quoted(port.name)} has a wrong dtype", "integers", array.dtype)
     if array.size and not (tensor.lo <= int(array.min()) and int(array.max()) <= tensor.hi):
         raise _refused(
-            f"input {port.name} is out of range",
+            f"input {quoted(port.name)} is out of range",
             f"integers in [{tensor.lo}, {tensor.hi}]",
             f"[{array.min()}, {array.max()}]",
         )
@@ -180,8 +250,8 @@ def _steps(port: Port, tensor: Tensor, values: Ints, steps: int) -> Array:
     return values.reshape(steps, *tensor.shape).astype(DTYPES[tensor.width])
 
 
-def _listed(names: Sequence[object]) -> str:
-    return ", ".join(map(str, names)) or "no inputs"
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{quoted(name)}: {count}" for name, count in counts.items())
 
 
 def _refused(message: str, expected: object, received: object) -> UsageError:

@@ -21,6 +21,7 @@ from .layout import leaf_count, leaf_lengths, locate, row_length
 from .merkle import Bytes, Ints, Openings, leaf_digests, opened_roots, plan_openings
 from .poseidon2 import DIGEST, Elements
 from .program.types import Layout, Op, Program, Role, StateLink, Tensor
+from .quoting import quoted
 from .reader import RECEIPT_CODES, P, Reader
 from .sampling import Plan, distinct
 
@@ -88,7 +89,7 @@ class Trees:
 
     def describe(self, tree: int) -> str:
         """The tree in words."""
-        name = self.tensor(tree).name
+        name = quoted(self.tensor(tree).name)
         if tree < len(self.weights):
             return f"weight {name}"
         if tree < len(self._once):

@@ -13,6 +13,7 @@ import numpy as np
 
 from .errors import UsageError
 from .journal import MAX_AUDIENCE, MAX_BITS, MAX_NONCE, MAX_PPM, MODES
+from .quoting import quoted
 
 MILLION = 10**6
 _ROUNDING = 1e-9
@@ -138,7 +139,7 @@ class Expectations:
             raise UsageError(
                 "audience has a wrong length",
                 expected=f"1 to {MAX_AUDIENCE} bytes of UTF-8",
-                received=self.audience,
+                received=quoted(self.audience),
             )
         if self.nonce is not None:
             object.__setattr__(self, "nonce", _bytes(self.nonce, "nonce"))
@@ -190,7 +191,9 @@ def as_digest(value: str | bytes, name: str) -> bytes:
             return bytes.fromhex(value)
         except ValueError as error:
             raise UsageError(
-                f"{name} is not hexadecimal", expected="64 hexadecimal digits", received=value
+                f"{name} is not hexadecimal",
+                expected="64 hexadecimal digits",
+                received=quoted(value),
             ) from error
     return _bytes(value, name)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import MalformedReceipt, ProveError, UnsupportedReceipt, UsageError
+from .quoting import quoted_path
 from .reader import RECEIPT_CODES, Reader, Writer
 
 MAGIC = b"ZKTALLY"
@@ -98,7 +99,7 @@ def read_receipt(path: str, max_size: int = DEFAULT_MAX_SIZE) -> bytes:
                 data = file.read(max_size + 1)
     except OSError as error:
         raise UsageError(
-            f"cannot read {path}: {error.strerror}", code="usage.unreadable"
+            f"cannot read {quoted_path(path)}: {error.strerror}", code="usage.unreadable"
         ) from error
     _limit("file", len(data), max_size)
     return data

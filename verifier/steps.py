@@ -35,6 +35,7 @@ from .poseidon2 import Elements
 from .program.checked import Checked, load
 from .program.codec import program_id
 from .program.types import ABSENT, Port, Program, Role
+from .quoting import listed, quoted
 from .receipt import Sections, split_receipt
 from .roots import (
     digest_bytes,
@@ -212,14 +213,15 @@ def _outputs_exact(counts: Counts) -> None:
             "outputs are only sampled",
             code="policy.exact",
             expected="every gate of the ops that define outputs",
-            received=f"samples of {', '.join(sampled)}",
+            received=f"samples of {listed(sampled)}",
             hint="prove with these ops exact, or pass --allow-sampled-outputs",
         )
 
 
 def _expected_statement(journal: Journal, expectations: Expectations) -> None:
-    nonce = [None if n is None else n.hex() for n in (expectations.nonce, journal.nonce)]
-    named = (("audience", expectations.audience, journal.audience), ("nonce", *nonce))
+    audience = [None if a is None else quoted(a) for a in (expectations.audience, journal.audience)]
+    nonce = [None if n is None else f"0x{n.hex()}" for n in (expectations.nonce, journal.nonce)]
+    named = (("audience", *audience), ("nonce", *nonce))
     for name, expected, received in named:
         if expected != received:
             raise JournalMismatch(
@@ -302,7 +304,9 @@ def compare_inputs(
         wrong = np.flatnonzero(committed.differ(number, array))
         if len(wrong):
             name = program.tensors[number].name
-            raise _other_input(f"your input {name} is not the committed one in step {wrong[0]}")
+            raise _other_input(
+                f"your input {quoted(name)} is not the committed one in step {wrong[0]}"
+            )
 
 
 def _compare_published(program: Program, journal: Journal, roots: _InputRoots) -> None:
@@ -321,9 +325,12 @@ def _compare_published(program: Program, journal: Journal, roots: _InputRoots) -
     name = program.inputs[place].name
     if is_outside:
         raise InvalidProof(
-            f"the published input {name} is out of its range in step {step}", code="verify.range"
+            f"the published input {quoted(name)} is out of its range in step {step}",
+            code="verify.range",
         )
-    raise _other_input(f"the published input {name} is not the committed one in step {step}")
+    raise _other_input(
+        f"the published input {quoted(name)} is not the committed one in step {step}"
+    )
 
 
 class _InputRoots:

@@ -3,15 +3,41 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from decimal import ROUND_UP, Context, Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from .facts import CERTIFIED, CONSISTENT, SAMPLED
+from .inputs import Saturated
 from .journal import FAST, MODES
+from .pins import AUDIENCE, INPUT_ROOT, INPUTS, ITEMS, MODEL, NOISE, NONCE, STATE, STEPS, Pins
+from .quoting import listed, quoted
+
+EVERYTHING = "every gate of every step was checked"
+INPUT_KEY = "key of the inputs"
+
+PINNED = {
+    MODEL: "the model",
+    INPUTS: "the inputs",
+    INPUT_ROOT: "the root of the inputs",
+    STATE: "the initial state",
+}
+CHOSEN = {
+    INPUTS: "the inputs",
+    STATE: "the initial state",
+    NOISE: "the seed of the noise",
+    ITEMS: "the number of items",
+    STEPS: "the number of steps",
+}
+"""What can be pinned, and what there is to choose, in words."""
+
+_FOUND = ("steps", "items", "batch", "itemised", "audience", "nonce")
+_LN2 = Fraction(6931471805599453095, 10**19)
+"""The natural logarithm of 2, rounded up."""
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -24,21 +50,23 @@ class OpBound:
         name: of the op.
         kind: dot, pick, gather or div.
         gates: number of its gates in a step.
+        live: how many of them lead to an output or a state.
         weight: of one gate.
         macs: of one gate, 0 unless it is a dot.
         draws: samples that it gets in expectation, rounded down.
         enumerated: whether all its gates are checked.
-        bound: fraction of its gates that can be wrong unseen; 0 if enumerated, 1 for no bound.
+        bound: fraction of its live gates (of the real items) that can be wrong unseen; 0 if
+            enumerated, 1 for no bound.
     """
 
     name: str
     kind: str
     gates: int
+    live: int
     weight: int
     macs: int
     draws: int
     enumerated: bool
-    live: int
     bound: float
 
 
@@ -47,71 +75,82 @@ class Guarantee:
     """What a receipt promises, in numbers and in words.
 
     Attributes:
-        bits: confidence per attempt of the prover: λ, at most the 124 that the hashes give, and of
-            a hybrid receipt at most what its proofs show.
-        delta: bound on the wrong fraction of the compute of the real items, by weight of live gates
-            (where item slots differ in cost, an item counts as the average slot).
-        delta_macs: what that is at most as a fraction of the multiply-accumulates.
+        bits: confidence per attempt of the prover, all ways to be deceived together: samples,
+            proofs, hashes.
+        complete: whether every gate of every step was checked; then nothing is left to the bounds,
+            and they are 0.
+        delta: bound on the wrong part of the live multiply-accumulates of the real items (of the
+            operations of all gates, in a program without multiply-accumulates).
         delta_step: the same bound for every single step, or None where none is claimed.
+        delta_op: bound on the wrong part of the live gates of every single op, or None.
         steps: length of the chain.
+        items: real items in it; its steps, where the program has no items.
+        batch: item slots of a step.
+        itemised: whether the program has items at all; otherwise its unit is the step.
         ops: what is shown for each op.
         outputs: per output "certified", "consistent" (with its operands) or "sampled".
-        prover_chosen: what the prover chose, except for what the caller pinned.
+        pins: what the caller pinned, and what that left for the prover to choose.
+        audience: who it was made for.
+        nonce: the challenge that it answers, hexadecimal.
         hides: whether opened values stand inside proofs, and not in the clear.
         published: what is in the statement in the clear.
     """
 
     bits: int
+    complete: bool
     delta: float
-    delta_macs: float
     delta_step: float | None
+    delta_op: float | None
     steps: int
+    items: int
+    batch: int
+    itemised: bool
     ops: tuple[OpBound, ...]
     outputs: Mapping[str, str]
-    prover_chosen: tuple[str, ...]
+    pins: Pins
+    audience: str | None = None
+    nonce: str | None = None
     hides: bool = False
     published: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, facts: Mapping[str, Any]) -> Guarantee:
+    def of(cls, facts: Mapping[str, Any], pins: Pins) -> Guarantee:
         """The guarantee that follows from the facts of a verified receipt."""
-        delta = facts["delta_ppm"] / 1e6
-        macs = facts["step_macs"]
+        complete = all(op["enumerated"] for op in facts["ops"])
+
+        def claimed(name: str) -> float | None:
+            return 0.0 if complete else facts[name] / 1e6 or None
+
         return cls(
             bits=facts["headline_bits"],
-            delta=delta,
-            delta_macs=min(1.0, delta * facts["step_weight"] / macs) if macs else 1.0,
-            delta_step=facts["delta_step_ppm"] / 1e6 or None,
-            steps=facts["steps"],
-            ops=tuple(OpBound(**op, bound=_op_bound(op, facts["lambda"])) for op in facts["ops"]),
+            complete=complete,
+            delta=claimed("delta_ppm") or 0.0,
+            delta_step=claimed("delta_step_ppm"),
+            delta_op=claimed("delta_op_ppm"),
+            **{name: facts[name] for name in _FOUND},
+            ops=tuple(OpBound(**op, bound=op_bound(op, facts)) for op in facts["ops"]),
             outputs={output["name"]: output["status"] for output in facts["outputs"]},
-            prover_chosen=_prover_chosen(facts),
+            pins=pins,
             hides=facts["mode"] != MODES[FAST],
-            published=_published(facts),
+            published=_published(facts, pins),
         )
 
     def sentence(self) -> str:
         """The guarantee in one line."""
-        bound = f"wrong compute ≤ {_percent(self.delta)} of that of all items"
-        if self.delta_step is not None:
-            bound += f" and ≤ {_percent(self.delta_step)} of each step"
-        shown = ", ".join([*self.published, "program", "roots", "samples", "shapes"])
+        samples = [] if self.complete else ["samples"]
+        shown = ", ".join([*self.published, "program", "roots", *samples, "shapes"])
         hidden = f"zero knowledge except {shown}" if self.hides else "nothing hidden"
-        return f"{bound} ({self.bits} bits), {self._outputs()}, {hidden}"
+        return f"{self._bounds()} ({_counted(self.bits, 'bit')}), {self._outputs()}, {hidden}"
 
     def text(self) -> str:
         """The guarantee in several lines: what is shown, and what is not promised."""
         return "\n".join(
             [
-                f"shown      wrong compute ≤ {_percent(self.delta)} of that of all items "
-                f"(at most {_percent(self.delta_macs)} of the MACs):",
-                "           were there more, the receipt would pass with probability at most "
-                f"2^-{self.bits}",
-                "           per attempt of the prover; items count alike, as in every compiled "
-                "program",
-                f"each step  {self._step()}",
+                *self._shown(),
+                *self._step_lines(),
                 *self._op_lines(),
                 *self._output_lines(),
+                *self._pin_lines(),
                 *self._not_shown(),
                 *self._hidden(),
             ]
@@ -119,19 +158,80 @@ class Guarantee:
 
     def to_json(self) -> dict[str, Any]:
         """The guarantee as one JSON-ready object."""
-        return {**asdict(self), "sentence": self.sentence()}
+        shown = asdict(self)
+        pins = shown.pop("pins")
+        pins["saturated"] = [{**asdict(s), "share": s.share} for s in self.pins.saturated]
+        return {**shown, **pins, "sentence": self.sentence()}
+
+    def _bounds(self) -> str:
+        if self.complete:
+            return EVERYTHING
+        bounds = [self._bound_of_all()]
+        if self.delta_step is not None:
+            bounds.append(f"≤ {_percent(self.delta_step)} of those of each step")
+        if self.delta_op is not None:
+            bounds.append(f"≤ {_percent(self.delta_op)} of the {self._gates()} of any single op")
+        said = _joined(bounds)
+        return said if self.delta_op is not None else f"{said}, no bound claimed for single ops"
+
+    def _bound_of_all(self) -> str:
+        return f"{self._wrong()} ≤ {_percent(self.delta)} of those of {self._all()}"
+
+    def _wrong(self) -> str:
+        counted = "multiply-accumulates" if self._multiplies() else "operations"
+        return f"wrong {counted}" if self._all_live() else f"wrong live {counted}"
+
+    def _multiplies(self) -> bool:
+        return any(op.kind == "dot" for op in self.ops)
+
+    def _gates(self) -> str:
+        return "gates" if self._all_live() else "live gates"
+
+    def _all(self) -> str:
+        """Everything that counts: padding does not."""
+        unit = "item" if self.itemised else "step"
+        return f"the {unit}" if self.items == 1 else f"all {unit}s"
+
+    def _all_live(self) -> bool:
+        return all(op.live == op.gates for op in self.ops)
+
+    def _shown(self) -> list[str]:
+        shown = f"{EVERYTHING}:" if self.complete else f"{self._bound_of_all()}:"
+        wrong = "one wrong" if self.complete else "there more"
+        lines = [
+            f"shown      {shown}",
+            f"           were {wrong}, the receipt would pass with probability at most "
+            f"2^-{self.bits}",
+            "           per attempt of the prover",
+        ]
+        if self.complete:
+            return lines
+        if not self._all_live():
+            lines.append("           live is what leads to an output or a state; no more counts")
+        if not self._multiplies():
+            lines.append(
+                "           the program has no multiply-accumulates: whatever a gate reads is one "
+                "operation"
+            )
+        return lines
+
+    def _step_lines(self) -> list[str]:
+        return [] if self.complete else [f"each step  {self._step()}"]
 
     def _step(self) -> str:
         if self.delta_step is not None:
-            return f"wrong compute ≤ {_percent(self.delta_step)} of every single step"
+            return f"{self._wrong()} ≤ {_percent(self.delta_step)} of those of every single step"
         if self.steps == 1:
             return "the chain is one step"
-        if self.delta * self.steps >= 1:
-            whole = int(self.delta * self.steps + 1e-9)
-            steps = "one whole step" if whole == 1 else f"{whole} whole steps"
-            return f"no bound: {steps} of {self.steps} may be wrong within the bound of all"
-        share = _percent(min(1.0, self.delta * self.steps))
-        return f"no bound of its own; within that of all {share} of one step may be wrong"
+        # The last step holds the fewest items, so it is the cheapest to get wrong as a whole.
+        last = self.items - (self.steps - 1) * self.batch
+        wrong = Fraction(round(self.delta * 1e6), 10**6) * self.items
+        if wrong < last:
+            share = _percent(float(wrong / last))
+            return f"no bound of its own; within that of all {share} of one step may be wrong"
+        whole = 1 + math.floor((wrong - last) / self.batch)
+        steps = "one whole step" if whole == 1 else f"{whole:,} whole steps"
+        return f"no bound: {steps} of {self.steps:,} may be wrong within the bound of all"
 
     def _outputs(self) -> str:
         if not self.outputs:
@@ -143,44 +243,70 @@ class Guarantee:
         shown = [status for status, names in by_status.items() if names]
         if len(shown) == 1:
             return f"outputs {shown[0]}{'' if shown == [CERTIFIED] else ', not certified'}"
-        return "outputs " + ", ".join(f"{', '.join(by_status[s])} {s}" for s in shown)
+        return "outputs " + ", ".join(f"{listed(by_status[s])} {s}" for s in shown)
 
     def _op_lines(self) -> list[str]:
-        lines = ["each op    gates that can be wrong unseen:"]
+        if self.complete:
+            return []
+        common = "no common bound is claimed"
+        if self.delta_op is not None:
+            common = f"at most {_percent(self.delta_op)} of the {self._gates()} of any single op"
+        lines = [f"each op    {common}; {self._gates()} of each that can be wrong unseen:"]
         for op in self.ops:
             bound = "no bound" if op.bound >= 1 else f"≤ {_percent(op.bound)}"
             bound = "none, all are checked" if op.enumerated else bound
+            live = f"{op.live:,}" if op.live == op.gates else f"{op.live:,} live of {op.gates:,}"
             draws = "" if op.enumerated else f", {op.draws:,} samples"
-            lines.append(f"           {op.name}: {bound} ({op.gates:,} a step{draws})")
+            lines.append(f"           {quoted(op.name)}: {bound} ({live} a step{draws})")
+        return lines
+
+    def _pin_lines(self) -> list[str]:
+        named = {
+            AUDIENCE: f"audience {quoted(self.audience)}",
+            NONCE: f"nonce 0x{self.nonce}",
+        }
+        pinned = [named.get(name) or PINNED[name] for name in self.pins.pinned]
+        chosen = [CHOSEN[name] for name in self.pins.prover_chosen]
+        lines = [f"pinned     by you: {', '.join(pinned)}"]
+        if self.pins.quantised:
+            lines += [
+                "           inputs are pinned as the program reads them: rounded to its steps, and "
+                "whatever",
+                "           lies outside of its range as the nearest end of that range",
+            ]
+        lines += self._saturated()
+        lines.append(f"chosen     by the prover: {', '.join(chosen) or 'nothing of what goes in'}")
+        return lines
+
+    def _saturated(self) -> list[str]:
+        lines = [f"           {saturation_words(s)}" for s in self.pins.saturated if s.outside]
+        if self.pins.saturated and not lines:
+            lines = ["           no value of your inputs lies outside of that range"]
         return lines
 
     def _not_shown(self) -> list[str]:
-        *most, last = self.prover_chosen
-        chosen = f"{', '.join(most)} and {last}" if most else last
-        lines = [f"not shown  where {chosen} come from: what you did not pin, the prover chose"]
-        if not all(op.enumerated for op in self.ops):
-            lines += [
-                "           that every value is right: one overwritten activation with everything "
-                "after it recomputed",
-                "           is one wrong gate, and sampling will not see it",
-            ]
-        return lines
+        if self.complete:
+            return []
+        return [
+            "not shown  that every value is right: one overwritten activation with everything "
+            "after it recomputed",
+            "           is one wrong gate, and samples need not hit it",
+        ]
 
     def _hidden(self) -> list[str]:
         if not self.hides:
-            return [
-                "hidden     nothing: the opened weights and activations stand in the receipt in "
-                "the clear"
-            ]
-        secret = "weights" if "inputs" in self.published else "weights, inputs"
+            return ["hidden     nothing: whatever was opened stands in the receipt in the clear"]
+        secret = "weights, inputs" if self.pins.has_inputs else "weights"
+        secret = "weights" if INPUTS in self.published else secret
         said = ", ".join(["the statement", *self.published])
+        checked = "that every gate was checked" if self.complete else "which gates were sampled"
         lines = [
             f"hidden     {secret} and activations, opened or not; not hidden are {said},",
             "           the program with its constants and tables, the salted roots of all trees,",
-            "           which gates were sampled, the number of proofs and their sizes;",
+            f"           {checked}, the number of proofs and their sizes;",
             "           the weights of a public model are known to whoever has the model",
         ]
-        if "key of the inputs" in self.published:
+        if INPUT_KEY in self.published:
             lines.append(
                 "           the key of the inputs tells whoever guesses them that it is so"
             )
@@ -189,10 +315,12 @@ class Guarantee:
     def _output_lines(self) -> list[str]:
         meaning = {
             CERTIFIED: "certified, every gate that leads to it was checked",
-            CONSISTENT: "consistent with the activations before it, not certified",
+            CONSISTENT: "consistent with the values it is computed from, not certified",
             SAMPLED: "sampled, single values of it may be wrong",
         }
-        return [f"output     {name}: {meaning[status]}" for name, status in self.outputs.items()]
+        return [
+            f"output     {quoted(name)}: {meaning[status]}" for name, status in self.outputs.items()
+        ]
 
 
 @dataclass(frozen=True)
@@ -201,24 +329,27 @@ class Verified:
 
     Attributes:
         backend: the verifier that judged it, "rust" or "python".
-        mode: "fast" or "hybrid".
+        mode: "fast", "hybrid" or "strict".
         model_id: of the model that the caller named.
         program_id: of its program.
         weights_root: the commitment to its weights.
         program_name: its name.
         steps: steps of the chain.
-        items: real items in it.
+        items: real items in it; its steps, where the program has no items.
         batch: item slots of a step.
-        delta: bound on the wrong fraction of the compute of the real items.
+        itemised: whether the program has items.
+        delta: bound on the wrong part of the multiply-accumulates of the real items; 0 where every
+            gate of every step was checked.
         delta_step: the same for every step, or None.
-        bits: λ as claimed.
+        delta_op: the same for the gates of every single op, or None.
+        bits: λ as claimed, 0 in a strict receipt.
+        headline_bits: confidence with everything taken together: samples, proofs, hashes.
         samples: draws by weight over the chain.
         samples_per_op: draws for each op.
         samples_per_step: draws for a full step, 0 if no bound per step is claimed.
-        itemised: whether a step is made of items; otherwise the unit is the step.
+        live_macs: multiply-accumulates of a step that lead to an output or a state.
         step_weight: weight of all gates of a step.
         step_macs: multiply-accumulates of a step.
-        live_macs: those that reach an output or a state.
         checked_gates: different gates that were recomputed.
         input_root: commitment to the inputs.
         initial_state: digest of the state that the chain starts from.
@@ -232,8 +363,7 @@ class Verified:
         receipt_bytes: its size.
         outputs: arrays by name, float32 or int64, [items, ...] or [steps, ...].
         guarantee: what is promised.
-        headline_bits: confidence of a hybrid receipt: the least of λ, its proofs, the hashes.
-        stark_bits: proven bits of each proof of a hybrid receipt, rounded down to tenths.
+        stark_bits: proven bits of each proof of a receipt that has some, rounded down to tenths.
         segments: how many proofs it has.
         profile: of its proofs, "standard" or "small".
     """
@@ -247,16 +377,18 @@ class Verified:
     steps: int
     items: int
     batch: int
+    itemised: bool
     delta: float
     delta_step: float | None
+    delta_op: float | None
     bits: int
+    headline_bits: int
     samples: int
     samples_per_op: int
     samples_per_step: int
-    itemised: bool
+    live_macs: int
     step_weight: int
     step_macs: int
-    live_macs: int
     checked_gates: int
     input_root: str
     initial_state: str
@@ -270,21 +402,23 @@ class Verified:
     receipt_bytes: int
     outputs: Mapping[str, Array]
     guarantee: Guarantee
-    headline_bits: int | None = None
     stark_bits: float | None = None
     segments: int | None = None
     profile: str | None = None
 
     @classmethod
-    def of(cls, facts: Mapping[str, Any], outputs: Mapping[str, Array], backend: str) -> Verified:
-        """From what a verifier returns."""
+    def of(
+        cls, facts: Mapping[str, Any], outputs: Mapping[str, Array], backend: str, pins: Pins
+    ) -> Verified:
+        """From what a verifier returns, and what its caller had pinned."""
         derived = {"delta_ppm", "delta_step_ppm", "delta_op_ppm", "lambda", "ops", "outputs"}
-        guarantee = Guarantee.of(facts)
+        guarantee = Guarantee.of(facts, pins)
         return cls(
             **{name: value for name, value in facts.items() if name not in derived},
             backend=backend,
             delta=guarantee.delta,
             delta_step=guarantee.delta_step,
+            delta_op=guarantee.delta_op,
             bits=facts["lambda"],
             outputs=outputs,
             guarantee=guarantee,
@@ -292,9 +426,10 @@ class Verified:
 
     def sentence(self) -> str:
         """The verdict in one line."""
-        steps = "1 step" if self.steps == 1 else f"{self.steps:,} steps"
+        counts = [_counted(self.steps, "step")]
+        counts += [_counted(self.items, "item")] if self.itemised else []
         said = self.guarantee.sentence()
-        return f"{steps}, {self.items:,} items, model {self.model_id[:8]}…, {self.mode}, {said}"
+        return f"{', '.join(counts)}, model {self.model_id[:8]}…, {self.mode}, {said}"
 
     def to_json(self) -> dict[str, Any]:
         """Everything as one JSON-ready object; values of outputs that are not finite are null."""
@@ -313,28 +448,51 @@ class Verified:
         return shown
 
     def __repr__(self) -> str:
-        arrays = ", ".join(f"{name} {list(a.shape)}" for name, a in self.outputs.items())
+        arrays = ", ".join(f"{quoted(name)} {list(a.shape)}" for name, a in self.outputs.items())
         return f"Verified({self.sentence()}; {arrays or 'no outputs'}; {self.backend})"
 
 
-def _op_bound(op: Mapping[str, Any], bits: int) -> float:
-    """min(1, λ·ln 2 / d): a wrong fraction f passes with probability at most e^(−f·d)."""
+def op_bound(op: Mapping[str, Any], facts: Mapping[str, Any]) -> float:
+    """The part of an op's live gates of real items that can be wrong unseen, never rounded down.
+
+    Of G gates in a slot L are live, and of n slots r hold items. Where a fraction f of the r·L
+    gates that count is wrong, d draws over all n·G miss them with probability at most
+    e^(−f·d·r·L/(n·G)), which is 2^−λ at f = λ·ln 2·n·G/(d·r·L).
+    """
     if op["enumerated"]:
         return 0.0
-    return min(1.0, bits * math.log(2) / op["draws"]) if op["draws"] else 1.0
+    hits = op["draws"] * facts["items"] * op["live"]
+    slots = facts["steps"] * facts["batch"] * op["gates"]
+    if not hits:
+        return 1.0
+    bound = facts["lambda"] * _LN2 * slots / hits
+    shown = float(bound)
+    return min(1.0, math.nextafter(shown, 2.0) if shown < bound else shown)
 
 
-def _prover_chosen(facts: Mapping[str, Any]) -> tuple[str, ...]:
-    """Only a program without states, or without prf tensors, has a zero digest in their place."""
-    optional = (("initial_state", "the initial state"), ("prf_seed", "the seed of the noise"))
-    return ("the inputs", *(name for field, name in optional if facts[field].strip("0")))
+def saturation_words(input: Saturated) -> str:
+    """How much of an input is clamped, in words."""
+    return (
+        f"input {quoted(input.name)}: {input.outside:,} of {input.values:,} values "
+        f"({_percent(input.share)}) lie outside the calibrated range "
+        f"[{input.low:.6g}, {input.high:.6g}]"
+    )
 
 
-def _published(facts: Mapping[str, Any]) -> tuple[str, ...]:
+def _published(facts: Mapping[str, Any], pins: Pins) -> tuple[str, ...]:
     """What of the values, or to confirm them, a statement has in the clear."""
-    inputs = "inputs" if facts["inputs_public"] else "key of the inputs"
-    found = [inputs] if facts["input_key"] is not None else []
+    inputs = INPUTS if facts["inputs_public"] else INPUT_KEY
+    found = [inputs] if facts["input_key"] is not None and pins.has_inputs else []
     return (*found, "outputs") if facts["outputs"] else tuple(found)
+
+
+def _joined(parts: Sequence[str]) -> str:
+    *most, last = parts
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _counted(count: int, unit: str) -> str:
+    return f"1 {unit}" if count == 1 else f"{count:,} {unit}s"
 
 
 def _finite_or_null(array: Array) -> list[Any]:

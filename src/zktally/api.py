@@ -30,6 +30,7 @@ from .prover import (
 )
 from .verifier.errors import ProveError, UsageError
 from .verifier.journal import MODES, Journal, model_id
+from .verifier.pins import Pins
 from .verifier.policy import Expectations, Policy
 from .verifier.receipt import read_receipt, split_receipt
 from .verifier.verified import Verified
@@ -184,7 +185,7 @@ def prove(
         UnsupportedReceipt: a mode that this release does not make, or a program that hybrid
             receipts do not cover.
     """
-    claims = _claims(
+    claims = claims_of(
         mode,
         delta=delta,
         delta_step=delta_step,
@@ -233,7 +234,7 @@ def prove(
     )
 
 
-def _claims(
+def claims_of(
     mode: str, *, delta: float | None, bits: int | None, exact: Any, **others: Any
 ) -> Claims:
     """The claims of a receipt; a strict one makes none about samples.
@@ -376,4 +377,4 @@ def verify(
         facts, outputs = verify_natively(receipt, expectations, threads)
     else:
         raise UsageError("unknown backend", expected="rust or python", received=backend)
-    return Verified.of(facts, outputs, backend)
+    return Verified.of(facts, outputs, backend, Pins.of(receipt, expectations))

@@ -21,7 +21,7 @@ def test_verify_says_what_it_means(zktally: Zktally, files: Files, backend: str)
     )  # fmt: skip
     assert done.code == 0, done.err
     assert done.out.startswith("OK ")
-    for words in ("3 steps", files.model_id[:4], "fast", "5 %", "124 bits", "not certified"):
+    for words in ("3 steps", files.model_id[:4], "fast", "5 %", "123 bits", "not certified"):
         assert words in done.out, done.out
 
 

@@ -25,6 +25,7 @@ import pytest
 import zktally as api
 from zktally.cli import inspect
 from zktally.prover import Work, prove_in, prove_job, wrapping_job
+from zktally.verifier.pins import Pins
 from zktally.verifier.policy import Expectations
 from zktally.verifier.reader import P
 from zktally.verifier.verified import Verified
@@ -266,17 +267,21 @@ SAID = {
 def test_the_list_of_leaks_is_that_of_the_documents():
     assert leaks() == list(SAID)
     receipt, expectations = hybrids.hybrid_of("dense"), forger.victim("dense")
-    verified = Verified.of(*verify_plainly(receipt, expectations), "python")
+    pins = Pins.of(receipt, expectations)
+    verified = Verified.of(*verify_plainly(receipt, expectations), "python", pins)
+    assert verified.guarantee.complete
     guarantee = " ".join(verified.guarantee.text().split())
     assert guarantee.count("not hidden are") == 1
     said = guarantee[guarantee.index("not hidden are") :]
     described = inspect.describe_receipt(receipt)[1]
     public = next(line for line in described.splitlines() if line.startswith("public "))
     for words in SAID.values():
-        assert words in said
         assert words in public
+    everything = SAID | {"which gates were sampled": "that every gate was checked"}
+    for words in everything.values():
+        assert words in said
     assert verified.sentence().endswith(
-        "zero knowledge except inputs, outputs, program, roots, samples, shapes"
+        "zero knowledge except inputs, outputs, program, roots, shapes"
     )
 
 

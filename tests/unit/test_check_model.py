@@ -69,7 +69,7 @@ def test_ranges_that_silence_the_input_are_refused(honest: CompiledModel) -> Non
     evil = with_ranges(honest, WIDE, top1=1.0)
     error = refused("check.ranges", evil, calibration=TEST)
     assert "1 of 10 recorded ranges" in error.message
-    assert "'image': recorded [0, 520]" in error.message
+    assert '"image": recorded [0, 520]' in error.message
     error = refused("check.fidelity", evil, evaluation=TEST)
     assert "top-1 agrees in" in str(error.received)
     assert "claims top-1 agrees in 100.00%" in str(error.expected)
@@ -137,7 +137,7 @@ def test_ranges_may_be_off_by_the_factor_and_must_cover(
     if holds:
         assert check_model(data.MODEL_PATH, model, calibration=TEST).ranges
     else:
-        assert f"{next(iter(ranges))!r}" in refused("check.ranges", model, calibration=TEST).message
+        assert f'"{next(iter(ranges))}"' in refused("check.ranges", model, calibration=TEST).message
         wide = Tolerances(factor=1000.0, covered=0.0)
         assert check_model(data.MODEL_PATH, model, calibration=TEST, tolerances=wide).ranges
 

@@ -15,6 +15,7 @@ from zktally.verifier.fast import verify_fast
 from zktally.verifier.hybrid import segments
 from zktally.verifier.hybrid.verify import tables_file, verify_hybrid
 from zktally.verifier.journal import HYBRID
+from zktally.verifier.pins import Pins
 from zktally.verifier.policy import Policy
 from zktally.verifier.program.checked import load
 from zktally.verifier.receipt import encode_receipt, split_receipt
@@ -67,7 +68,7 @@ def test_facts_and_outputs(name, judged):
     hybrid = Hybrid(name)
     facts, outputs = verify_hybrid(hybrid.receipt(), hybrid.prover.expectations())
     expected, same = verify_fast(hybrid.fast, hybrid.prover.change(mode=0).expectations())
-    added = {"profile": "standard", "segments": 1, "headline_bits": 100}
+    added = {"profile": "standard", "segments": 1, "headline_bits": 101}
     assert facts.pop("stark_bits") >= 100
     assert facts == {**expected, **added, "mode": "hybrid", "receipt_bytes": len(hybrid.receipt())}
     assert all(np.array_equal(outputs[port], same[port]) for port in same)
@@ -156,16 +157,17 @@ def test_the_entry_judges_both_modes(judged):
 
 def test_the_words_of_the_guarantee(judged):
     public, private = Hybrid(), Hybrid(public=False)
-    verified = [
-        Verified.of(*verify(h.receipt(), h.prover.expectations()), "python")
-        for h in (public, private)
-    ]
+    verified = []
+    for hybrid in (public, private):
+        receipt, expectations = hybrid.receipt(), hybrid.prover.expectations()
+        pins = Pins.of(receipt, expectations)
+        verified.append(Verified.of(*verify(receipt, expectations), "python", pins))
     assert (
         verified[0]
         .sentence()
         .endswith(
-            "hybrid, wrong compute ≤ 5 % of that of all items (100 bits), outputs certified, "
-            "zero knowledge except inputs, outputs, program, roots, samples, shapes"
+            f"hybrid, every gate of every step was checked ({verified[0].headline_bits} bits), "
+            "outputs certified, zero knowledge except inputs, outputs, program, roots, shapes"
         )
     )
     assert "zero knowledge except key of the inputs, outputs" in verified[1].sentence()

@@ -8,6 +8,7 @@ from ..errors import UnsupportedReceipt
 from ..program.checked import Checked
 from ..program.ranges import P_HALF, abs_max, operand_range
 from ..program.types import Const, Div, Dot, Op, Operand, Pick, PickMode, Program, Read, Table
+from ..quoting import quoted
 from .accumulator import bound, is_direct
 from .factors import integer_limbs
 
@@ -152,5 +153,6 @@ def _judge_limbs(program: Program, op: Dot, operand: Operand) -> None:
 
 def _unsupported(op: Op, message: str) -> UnsupportedReceipt:
     return UnsupportedReceipt(
-        f"op {op.name} is not covered by hybrid receipts: {message}", code="hybrid.unsupported"
+        f"op {quoted(op.name)} is not covered by hybrid receipts: {message}",
+        code="hybrid.unsupported",
     )

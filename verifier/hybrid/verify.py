@@ -27,6 +27,7 @@ from ..policy import Expectations
 from ..poseidon2 import DIGEST, Elements
 from ..program.checked import Checked
 from ..program.types import Program
+from ..quoting import quoted
 from ..reader import RECEIPT_CODES, P, Reader
 from ..roots import digest_elements
 from ..sampling import Plan, make_plan, sample_seed
@@ -169,7 +170,7 @@ def _judge_outputs(program: Program, outputs: Mapping[int, Ints]) -> None:
         port = program.outputs[place]
         tensor = program.tensors[port.tensor]
         raise InvalidProof(
-            f"output {port.name} is out of its range in step {step}",
+            f"output {quoted(port.name)} is out of its range in step {step}",
             code="verify.range",
             expected=f"[{tensor.lo}, {tensor.hi}]",
         )

@@ -11,6 +11,7 @@ from ..circuits.check import ModelCheck, Tolerances
 from ..circuits.compile import Data
 from ..circuits.model import CompiledModel
 from ..verifier.cli import printable, read_arrays
+from ..verifier.quoting import quoted_path
 
 FORMAT = "zktally.check-model/2"
 LABELS = "labels"
@@ -96,7 +97,7 @@ def _data(path: str | None, compiled: CompiledModel) -> tuple[Data | None, Any]:
 def text(found: ModelCheck, args: argparse.Namespace) -> str:
     """The verdict for people: OK only where data of theirs was looked at."""
     unchecked = found.ranges is None and found.fidelity is None
-    head = f"{'FOLLOWS' if unchecked else 'OK'} {args.compiled}: {found.text()}"
+    head = f"{'FOLLOWS' if unchecked else 'OK'} {quoted_path(args.compiled)}: {found.text()}"
     if not unchecked:
         return head
     return head + "\ncheck it   with data of yours: --calibrate NPZ, --evaluate NPZ"

@@ -10,6 +10,7 @@ from typing import Any
 from ..api import compile as compile_model
 from ..verifier.cli import read_arrays
 from ..verifier.errors import UsageError
+from ..verifier.quoting import quoted_path
 from .console import note
 
 
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("batch is out of range", expected="1 or more", received=args.batch)
     if Path(args.output).exists() and not args.force:
         raise UsageError(
-            f"{args.output} exists",
+            f"{quoted_path(args.output)} exists",
             code="usage.file-exists",
             hint="choose another name, or pass --force",
         )
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         print(model.report.text())
         print(f"model id   {model.model_id.hex()} ({'public' if model.public else 'private'})")
         print(f"program id {model.checked.id.hex()}")
-        note(f"wrote {args.output}", args.quiet)
+        note(f"wrote {quoted_path(args.output)}", args.quiet)
     return 0
 
 

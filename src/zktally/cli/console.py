@@ -55,6 +55,11 @@ def note(text: str, quiet: bool = False) -> None:
         print(text, file=sys.stderr)
 
 
+def warn(text: str) -> None:
+    """A warning on stderr: what a person must know before the work is done, however quiet."""
+    print(f"warning: {text}", file=sys.stderr)
+
+
 def size(count: float) -> str:
     """Bytes for people."""
     for unit in ("B", "KB", "MB"):

@@ -16,7 +16,10 @@ from ..verifier.journal import FAST, MODES, Journal, model_id
 from ..verifier.program.checked import Checked
 from ..verifier.program.checked import load as load_program
 from ..verifier.program.types import Role
+from ..verifier.quoting import listed, quoted
 from ..verifier.receipt import Sections, split_receipt
+from ..verifier.sampling import Counts
+from ..verifier.verified import EVERYTHING
 from .console import size
 
 PROFILE_AT = 32
@@ -85,18 +88,22 @@ def describe_program(checked: Checked) -> dict[str, Any]:
 def program_text(described: dict[str, Any]) -> str:
     """The program in a table."""
     lines = [
-        f"program {described['name']}: batch {described['batch']}, {described['step_macs']:,} MACs "
-        f"a step, {described['parameters']:,} weight values",
-        f"inputs {described['inputs']}, outputs {described['outputs']}, "
-        f"states {described['states']}",
+        f"program {quoted(described['name'])}: batch {described['batch']}, "
+        f"{described['step_macs']:,} MACs a step, {described['parameters']:,} weight values",
+        f"inputs {_shapes(described['inputs'])}; outputs {_shapes(described['outputs'])}; "
+        f"states {listed(described['states'])}",
         f"{'op':32} {'kind':7} {'shape':20} {'MACs/gate':>10} {'weight':>8}  exact",
     ]
     for op in described["ops"]:
         lines.append(
-            f"{op['name'][:32]:32} {op['kind']:7} {op['shape']!s:20} {op['macs']:>10,} "
+            f"{quoted(op['name'], 29):32} {op['kind']:7} {op['shape']!s:20} {op['macs']:>10,} "
             f"{op['weight']:>8,}  {'yes' if op['exact'] else 'no'}"
         )
     return "\n".join(lines)
+
+
+def _shapes(ports: dict[str, list[int]]) -> str:
+    return ", ".join(f"{quoted(name)} {shape}" for name, shape in ports.items()) or "none"
 
 
 def describe_model(model: CompiledModel) -> tuple[dict[str, Any], str]:
@@ -139,6 +146,8 @@ def describe_receipt(data: bytes) -> tuple[dict[str, Any], str]:
         "items": journal.items,
         "delta": journal.delta_ppm / 1e6,
         "delta_step": journal.delta_step_ppm / 1e6 or None,
+        "delta_op": journal.delta_op_ppm / 1e6 or None,
+        "complete": all(Counts(checked, journal).enumerated),
         "bits": journal.bits,
         "exact": [checked.program.ops[number].name for number in journal.exact],
         "chain_root": journal.chain_root.hex(),
@@ -197,9 +206,22 @@ def stark_text(stark: dict[str, Any]) -> str:
     return f"{segments} ({stark['profile']} profile)"
 
 
+def claims_text(described: dict[str, Any]) -> str:
+    """What a receipt claims about its gates, in words."""
+    if described["complete"]:
+        return EVERYTHING
+    bounds = [f"wrong multiply-accumulates at most {described['delta']:.4%} of all"]
+    for field, of in (("delta_step", "of each step"), ("delta_op", "of the gates of each op")):
+        if described[field]:
+            bounds.append(f"{described[field]:.4%} {of}")
+    return f"{', '.join(bounds)} ({described['bits']} bits)"
+
+
 def receipt_text(described: dict[str, Any]) -> str:
     """A receipt's claims in words."""
-    sizes, stark = described["bytes"], described["stark"]
+    sizes, stark, exact = described["bytes"], described["stark"], described["exact"]
+    audience = "none" if described["audience"] is None else quoted(described["audience"])
+    nonce = "none" if described["nonce"] is None else f"0x{described['nonce']}"
     proof, hidden, shown = (
         ("openings", FAST_HIDES, FAST_SHOWS)
         if stark is None
@@ -210,14 +232,12 @@ def receipt_text(described: dict[str, Any]) -> str:
         f"mode       {described['mode']}",
         f"model id   {described['model_id']}",
         f"program id {described['program_id']}",
-        f"chain      {described['steps']} steps, {described['items']} items",
-        f"claims     wrong compute at most {described['delta']:.4%} of the chain"
-        + (f", {described['delta_step']:.4%} of each step" if described["delta_step"] else "")
-        + f" ({described['bits']} bits)",
-        f"exact      program's own{''.join(', ' + name for name in described['exact'])}",
+        f"chain      steps: {described['steps']}, items: {described['items']}",
+        f"claims     {claims_text(described)}",
+        f"exact      {', '.join(['the ops flagged in the program', *map(quoted, exact)])}",
         f"inputs     {described['inputs']}, root {described['input_root']}",
         f"states     {described['initial_state']} -> {described['final_state']}",
-        f"for        audience {described['audience']!r}, nonce {described['nonce']}",
+        f"for        audience {audience}, nonce {nonce}",
         f"size       program {size(sizes['program'])}, statement {size(sizes['journal'])}, "
         f"{proof} {size(sizes['proof'])}",
         f"hidden     {hidden}",

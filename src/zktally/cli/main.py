@@ -16,6 +16,7 @@ from .. import __version__
 from ..verifier.cli import print_error, printable
 from ..verifier.errors import ZktallyError
 from . import bench, check_model, compile, inspect, prove, resume, verify, wrap
+from .acceptance import shell_word
 
 INTERNAL, INTERRUPTED = 70, 130
 VERBS = (compile, prove, resume, wrap, verify, inspect, check_model, bench)
@@ -70,4 +71,5 @@ def _left_behind(args: argparse.Namespace) -> str:
     work = getattr(args, "work", None)
     if work is None or not (Path(work) / "job").exists():
         return "nothing was written"
-    return f"what is finished is kept, with secrets: zktally resume {work} -o RECEIPT goes on"
+    again = f"zktally resume {shell_word(work)} -o RECEIPT"
+    return f"what is finished is kept, with secrets: {again} goes on"

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import Any, Literal
 
-from ..api import load
+from ..api import claims_of, load
 from ..api import prove as make_receipt
 from ..circuits.model import CompiledModel
 from ..hybrid.estimate import estimate, estimate_stark
-from ..prover import Claims, usual_bits
+from ..prover import Claims
 from ..verifier.cli import parse_nonce, read_arrays
-from ..verifier.inputs import quantise
+from ..verifier.inputs import quantise, saturation
+from ..verifier.journal import MODES, Journal
+from ..verifier.sampling import Counts
+from ..verifier.verified import saturation_words
+from .acceptance import demands, shell_word
 from .compile import names
-from .console import note, size
+from .console import note, size, warn
 from .proving import add_output_arguments, add_stark_arguments, check_output, make, stark_text
 
 
@@ -30,11 +34,24 @@ def add_to(verbs: Any) -> None:
     verb.add_argument(
         "--mode",
         default="hybrid",
-        choices=("fast", "hybrid"),
-        help="prove the samples in zero knowledge (hybrid, the default), or show them (fast)",
+        choices=MODES,
+        help="prove the samples in zero knowledge (hybrid, the default), or every gate (strict), "
+        "or show the samples (fast)",
     )
-    verb.add_argument("--delta", type=float, default=0.05, help="wrong compute at most (0.05)")
-    verb.add_argument("--delta-step", type=float, help="the same for every single step")
+    verb.add_argument(
+        "--delta", type=float, metavar="D", help="wrong multiply-accumulates at most (0.05)"
+    )
+    verb.add_argument(
+        "--delta-step", type=float, metavar="D", help="the same for every single step"
+    )
+    verb.add_argument(
+        "--delta-op",
+        type=_delta_op,
+        default="usual",
+        metavar="D",
+        help="wrong gates of any single op at most, or none to claim no such bound (the strongest "
+        "of 0.01, 0.02, 0.05, 0.1, 0.2, 0.5 that at most doubles the checks)",
+    )
     verb.add_argument(
         "--bits", type=int, help="confidence of the sampling (100 if hybrid, 128 if fast)"
     )
@@ -64,10 +81,21 @@ def run(args: argparse.Namespace) -> int:
     inputs: Any = {} if args.input is None else read_arrays(args.input)
     state: Any = None if args.state is None else read_arrays(args.state)
     nonce = None if args.nonce is None else parse_nonce(args.nonce)
-    bits = usual_bits(args.mode) if args.bits is None else args.bits
-    claims = Claims(args.delta, args.delta_step, bits, names(args.exact))
+    claims = claims_of(
+        args.mode,
+        delta=args.delta,
+        delta_step=args.delta_step,
+        delta_op=args.delta_op,
+        bits=args.bits,
+        exact=names(args.exact),
+        audience=args.audience,
+        nonce=nonce,
+    )
     _, items = quantise(model.checked.program, inputs, args.items)
-    announce(args, model, items, claims)
+    warn_of_inputs(model, inputs)
+    statement = claims.draft(model.checked, items, MODES.index(args.mode))
+    warn_of_claims(statement, model)
+    announce(args, model, statement, claims)
     return make(
         args,
         lambda show: make_receipt(
@@ -76,7 +104,8 @@ def run(args: argparse.Namespace) -> int:
             args.mode,
             delta=args.delta,
             delta_step=args.delta_step,
-            bits=bits,
+            delta_op=args.delta_op,
+            bits=args.bits,
             exact=names(args.exact),
             small=args.small,
             work=args.work,
@@ -91,11 +120,39 @@ def run(args: argparse.Namespace) -> int:
     )
 
 
-def announce(args: argparse.Namespace, model: CompiledModel, items: int, claims: Claims) -> None:
+def warn_of_inputs(model: CompiledModel, inputs: Any) -> None:
+    """Say on stderr what of the inputs the program cannot represent; it stands in no receipt."""
+    for found in saturation(model.checked.program, inputs):
+        if found.outside:
+            warn(f"{saturation_words(found)}; each counts as the nearest end of it")
+
+
+def warn_of_claims(statement: Journal, model: CompiledModel) -> None:
+    """Say on stderr what verifiers will have to pass, before the work is done for nobody."""
+    for demand in demands(statement, model.checked):
+        arguments = shell_word("=".join(demand.arguments))
+        warn(f"verifiers refuse this receipt unless they pass {arguments}: {demand.why}")
+
+
+def _delta_op(text: str) -> float | Literal["usual"] | None:
+    if text == "usual":
+        return "usual"
+    return None if text == "none" else float(text)
+
+
+_delta_op.__name__ = "bound"  # what argparse calls it where it refuses a text
+
+
+def announce(
+    args: argparse.Namespace, model: CompiledModel, statement: Journal, claims: Claims
+) -> None:
     """What the job will take, before it is begun."""
+    items = statement.items
     plan = estimate(model.checked, items, claims)
     steps = "1 step" if plan.steps == 1 else f"{plan.steps:,} steps"
-    run = f"{steps}, {plan.macs:,} MACs, {plan.samples:,} samples; about {size(plan.trace_bytes)}"
+    complete = all(Counts(model.checked, statement).enumerated)
+    checks = "every gate checked" if complete else f"{plan.samples:,} samples"
+    run = f"{steps}, {plan.macs:,} MACs, {checks}; about {size(plan.trace_bytes)}"
     if args.mode == "fast":
         ends = f"of memory and at most {size(plan.proof_bytes)} of receipt"
         note(f"{run} {ends}", args.quiet)

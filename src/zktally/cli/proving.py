@@ -14,19 +14,21 @@ from ..hybrid.estimate import StarkEstimate
 from ..prover import Progress
 from ..verifier.errors import UsageError
 from ..verifier.journal import MODES, model_id
+from ..verifier.quoting import quoted_path
+from .acceptance import command, shell_word
 from .console import note, progress, size
 from .files import write_output
 
 
 def add_stark_arguments(verb: Any) -> None:
-    """Add the options of a hybrid proof."""
+    """Add the options of a zero-knowledge proof."""
     verb.add_argument(
-        "--small", action="store_true", help="hybrid: a smaller receipt for more time and memory"
+        "--small", action="store_true", help="not fast: a smaller receipt for more time and memory"
     )
     verb.add_argument(
         "--work",
         metavar="DIR",
-        help="hybrid: a new folder to prove in; `zktally resume DIR` goes on there if this is "
+        help="not fast: a new folder to prove in; `zktally resume DIR` goes on there if this is "
         "interrupted, and helps if it is not",
     )
 
@@ -47,7 +49,7 @@ def check_output(args: argparse.Namespace) -> None:
     """
     if args.output != "-" and Path(args.output).exists() and not args.force:
         raise UsageError(
-            f"{args.output} exists",
+            f"{quoted_path(args.output)} exists",
             code="usage.file-exists",
             hint="choose another name, or pass --force",
         )
@@ -98,10 +100,8 @@ def _report(args: argparse.Namespace, receipt: Receipt, seconds: float) -> None:
         print(json.dumps(fields, sort_keys=True))
     elif args.output != "-":
         steps = "1 step" if journal.steps == 1 else f"{journal.steps:,} steps"
-        print(
-            f"{args.output}: {MODES[journal.mode]}, {steps}, {size(len(receipt.data))}, "
-            f"{seconds:.2f} s"
-        )
-        print(f"check it with: zktally verify {args.output} --model-id {model}")
+        made = f"{MODES[journal.mode]}, {steps}, {size(len(receipt.data))}, {seconds:.2f} s"
+        print(f"{quoted_path(args.output)}: {made}")
+        print(f"check it with: {command(receipt, args.output)}")
     if args.work is not None:
-        note(f"{args.work} holds no secrets any more and can be removed", args.quiet)
+        note(f"{shell_word(args.work)} holds no secrets any more and can be removed", args.quiet)

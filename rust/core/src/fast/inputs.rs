@@ -49,7 +49,7 @@ impl CallerInputs {
             Self::ByName(_) | Self::Misnamed => None,
         };
         found.ok_or_else(|| {
-            let names: Vec<_> = ports.iter().map(|port| port.name.as_str()).collect();
+            let names: Vec<_> = ports.iter().map(|port| format!("{:?}", port.name)).collect();
             refused("the names of the inputs do not fit").expected(names.join(", "))
         })
     }
@@ -72,7 +72,7 @@ fn extent(program: &Program, arrays: &[&CallerArray], claimed: usize) -> Result<
         match array.shape.split_first() {
             Some((&count, found)) if found == rest => counts.push(count),
             _ => {
-                return Err(refused(format!("input {} has a wrong shape", port.name))
+                return Err(refused(format!("input {:?} has a wrong shape", port.name))
                     .expected(format!("a leading axis, then {rest:?}"))
                     .received(format!("{:?}", array.shape)));
             }
@@ -114,7 +114,7 @@ fn padding(port: &Port, tensor: &Tensor) -> i32 {
 
 /// Integers by the port's rule, without padding.
 fn integers(port: &Port, tensor: &Tensor, array: &CallerArray) -> Result<Vec<i32>> {
-    let refused = |what: &str| refused(format!("input {} {what}", port.name));
+    let refused = |what: &str| refused(format!("input {:?} {what}", port.name));
     match (port.kind, &array.values) {
         (PortKind::Float, CallerValues::Floats(x)) => {
             if !x.iter().all(|x| x.is_finite()) {
@@ -165,7 +165,8 @@ impl InputCheck<'_> {
                 let (packed, after) = rest.split_at(tensor.size() * tensor.width);
                 rest = after;
                 if let Some(value) = first_outside(packed, tensor) {
-                    let message = format!("a published input leaves the range of {}", tensor.name);
+                    let message =
+                        format!("a published input leaves the range of {:?}", tensor.name);
                     return Err(Error::new("verify.range", message)
                         .expected(format!("{} to {}", tensor.lo, tensor.hi))
                         .received(value));
@@ -215,7 +216,7 @@ impl InputCheck<'_> {
         if found == root {
             return Ok(());
         }
-        Err(mismatch(format!("input {} of step {step} is not the committed one", tensor.name))
+        Err(mismatch(format!("input {:?} of step {step} is not the committed one", tensor.name))
             .expected(root.hex())
             .received(found.hex()))
     }

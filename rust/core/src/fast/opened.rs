@@ -195,7 +195,7 @@ impl<'a> OpenedTree<'a> {
     }
 
     fn failure(&self, code: &'static str, what: &str, tensor: &Tensor) -> Error {
-        Error::new(code, format!("{what}: tensor {}, {}", tensor.name, self.place))
+        Error::new(code, format!("{what}: tensor {:?}, {}", tensor.name, self.place))
     }
 
     /// All values in row-major order as packed bytes; `None` if not all leaves are opened.
@@ -283,7 +283,7 @@ impl<'a> StepValues<'a> {
 
     fn not_opened(&self, tensor: usize) -> Error {
         let name = &self.prepared.checked.program.tensors[tensor].name;
-        Error::new("verify.opening", format!("{name} in step {} is not opened", self.step))
+        Error::new("verify.opening", format!("{name:?} in step {} is not opened", self.step))
     }
 
     fn prf(&self, tensor: usize, domain: u32, lo: i32, hi: i32, offset: usize) -> Option<i64> {

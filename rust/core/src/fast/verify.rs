@@ -312,7 +312,7 @@ fn check_outputs_exact(checked: &Checked, journal: &Journal) -> Result<()> {
     sampled.map_or(Ok(()), |(op, _)| {
         Err(Error::new(
             "policy.exact",
-            format!("op {} defines an output and is only sampled", op.name),
+            format!("op {:?} defines an output and is only sampled", op.name),
         )
         .expected("every gate of every op that defines an output checked")
         .received("a sample"))
@@ -446,7 +446,7 @@ fn check_gate(
         (computed.to_string(), committed.to_string())
     })
     .map_err(|error| Error {
-        message: format!("gate {gate} of op {} in step {step} is wrong", op.name),
+        message: format!("gate {gate} of op {:?} in step {step} is wrong", op.name),
         ..error
     })
 }
@@ -463,7 +463,7 @@ fn check_outputs(prepared: &Prepared, journal: &Journal, proof: &Proof) -> Resul
         (found.as_deref() != Some(*claimed)).then(|| {
             Error::new(
                 "verify.outputs",
-                format!("output {} of step {step} is not the committed one", port.name),
+                format!("output {:?} of step {step} is not the committed one", port.name),
             )
         })
     });

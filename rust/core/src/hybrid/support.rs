@@ -94,5 +94,8 @@ fn of_div(program: &Program, div: &Div) -> Option<&'static str> {
 }
 
 fn unsupported(op: &Op, what: &str) -> Error {
-    Error::new("hybrid.unsupported", format!("op {}: hybrid receipts do not cover {what}", op.name))
+    Error::new(
+        "hybrid.unsupported",
+        format!("op {:?}: hybrid receipts do not cover {what}", op.name),
+    )
 }

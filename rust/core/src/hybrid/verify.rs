@@ -132,7 +132,7 @@ fn check_outputs(accepted: &Accepted) -> Result<()> {
         .find_map(|(port, values)| Some((port, first_outside(values, &tensors[port.tensor])?)));
     outside.map_or(Ok(()), |(port, value)| {
         let tensor = &tensors[port.tensor];
-        Err(Error::new("verify.range", format!("output {} leaves its range", port.name))
+        Err(Error::new("verify.range", format!("output {:?} leaves its range", port.name))
             .expected(format!("{} to {}", tensor.lo, tensor.hi))
             .received(value))
     })

@@ -1,0 +1,81 @@
+"""What the caller of a verification pinned, and what was left for the prover to choose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .inputs import Saturated, saturation
+from .policy import Expectations
+from .program.codec import decode
+from .program.types import ABSENT, PortKind, Program, Role
+from .receipt import split_receipt
+
+MODEL, INPUTS, INPUT_ROOT = "model", "inputs", "input_root"
+STATE, AUDIENCE, NONCE = "initial_state", "audience", "nonce"
+NOISE, ITEMS, STEPS = "noise_seed", "items", "steps"
+
+
+@dataclass(frozen=True)
+class Pins:
+    """What of a receipt the caller knew beforehand.
+
+    Attributes:
+        pinned: what the caller named and the receipt had to match: "model", and maybe "inputs",
+            "input_root", "initial_state", "audience", "nonce".
+        prover_chosen: what the program has and the caller did not pin: "inputs", "initial_state",
+            "noise_seed", and "items" (or "steps", where the program has no items).
+        has_inputs: whether the program has inputs at all.
+        quantised: whether pinned inputs hold real numbers, which the program reads rounded to its
+            steps and clamped to its range.
+        saturated: of the inputs that the caller gave, how many values are clamped; empty where
+            none were given, or all are integers.
+    """
+
+    pinned: tuple[str, ...] = (MODEL,)
+    prover_chosen: tuple[str, ...] = ()
+    has_inputs: bool = True
+    quantised: bool = False
+    saturated: tuple[Saturated, ...] = ()
+
+    @classmethod
+    def of(cls, receipt: bytes | bytearray | memoryview, expectations: Expectations) -> Pins:
+        """The pins of a receipt that was judged and found good against these expectations."""
+        program = decode(split_receipt(bytes(receipt)).program)
+        given = {
+            MODEL: expectations.model_id,
+            INPUTS: expectations.inputs if program.inputs else None,
+            INPUT_ROOT: expectations.input_root,
+            STATE: expectations.initial_state if program.states else None,
+            AUDIENCE: expectations.audience,
+            NONCE: expectations.nonce,
+        }
+        pinned = tuple(name for name, value in given.items() if value is not None)
+        floats = any(port.kind is PortKind.FLOAT for port in program.inputs)
+        values = expectations.inputs if INPUTS in pinned else None
+        return cls(
+            pinned=pinned,
+            prover_chosen=_left_open(program, pinned),
+            has_inputs=bool(program.inputs),
+            quantised=floats and not {INPUTS, INPUT_ROOT}.isdisjoint(pinned),
+            saturated=() if values is None else saturation(program, values),
+        )
+
+
+def _left_open(program: Program, pinned: tuple[str, ...]) -> tuple[str, ...]:
+    """What the program has and nothing pins.
+
+    Inputs fix the number of their items, or of their steps; a root fixes only the steps, since the
+    padding of the last one is committed like items.
+    """
+    by_value = INPUTS in pinned
+    inputs = by_value or (INPUT_ROOT in pinned and bool(program.inputs))
+    batched = any(port.batch != ABSENT for port in program.inputs)
+    itemised = batched or any(port.batch != ABSENT for port in program.outputs)
+    counted = (by_value and batched) or (inputs and not (itemised and program.batch > 1))
+    open_ = {
+        INPUTS: bool(program.inputs) and not inputs,
+        STATE: bool(program.states) and STATE not in pinned,
+        NOISE: bool(program.of_role(Role.PRF)),
+        ITEMS if itemised else STEPS: not counted,
+    }
+    return tuple(name for name, is_open in open_.items() if is_open)
