@@ -25,7 +25,7 @@ from zktally.verifier.receipt import encode_receipt, split_receipt
 
 BATCH = 60
 DELTA = 0.05
-HYBRID = Claims(DELTA, bits=100)
+HYBRID = Claims(DELTA, bits=102)
 FOLDER = Path("build/demo")
 BACKENDS: tuple[Literal["rust", "python"], ...] = ("rust", "python")
 
