@@ -409,7 +409,7 @@ def test_another_statement(first: Made) -> None:
         "input_root": (other, "verify.input-root"),
         "chain_root": (other, "verify.chain-root"),
         "input_key": (None, "verify.stark"),
-        "bits": (101, "verify.stark"),
+        "bits": (103, "verify.stark"),
         "delta_ppm": (49_999, "verify.stark"),
         "items": (3, "verify.stark"),
     }
