@@ -228,7 +228,7 @@ def _long_job(seed: int) -> tuple[Job, Expectations]:
     rng = np.random.default_rng(1)
     model = api.assemble(program, {1: programs.random_array(program.tensors[1], rng)})
     inputs = np.random.default_rng(seed).integers(-128, 128, (1, 64, 2048))
-    fast = api.prove(model, inputs, "fast", bits=100, visibility="private", reveal=True)
+    fast = api.prove(model, inputs, "fast", bits=102, visibility="private", reveal=True)
     return wrapping_job(fast.data, STANDARD), Expectations.of(
         model_id=model.model_id, policy=Policy()
     )
