@@ -36,6 +36,7 @@ python: $(READY)
 nightly: $(READY)
 	$(CARGO) test --release --workspace --locked -- --include-ignored --skip write_tables
 	$(BIN)/python -m pytest
+	$(BIN)/zktally bench agree --trials 3000 --output build
 	$(MAKE) numpys
 
 # The verifier's tests on the oldest numpy that pyproject.toml allows and on the newest one, which
