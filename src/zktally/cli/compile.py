@@ -12,6 +12,7 @@ from ..verifier.cli import read_arrays
 from ..verifier.errors import UsageError
 from ..verifier.quoting import quoted_path
 from .console import note
+from .proving import strict_text
 
 
 def add_to(verbs: Any) -> None:
@@ -65,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
         print(model.report.text())
         print(f"model id   {model.model_id.hex()} ({'public' if model.public else 'private'})")
         print(f"program id {model.checked.id.hex()}")
+        note(strict_text(model), args.quiet)
         note(f"wrote {quoted_path(args.output)}", args.quiet)
     return 0
 

@@ -21,6 +21,7 @@ from ..verifier.receipt import Sections, split_receipt
 from ..verifier.sampling import Counts
 from ..verifier.verified import EVERYTHING
 from .console import size
+from .proving import strict_text
 
 PROFILE_AT = 32
 """Offset of the profile in the proof of a hybrid receipt, behind the digest of its journal."""
@@ -119,12 +120,13 @@ def describe_model(model: CompiledModel) -> tuple[dict[str, Any], str]:
         "program": program,
     }
     hidden = (
-        "the model id is public: anyone recomputes it from the ONNX file (zktally check-model)"
+        "the model id is public: anyone recomputes it from the ONNX file and the ranges recorded "
+        "here (zktally check-model)"
         if model.public
         else "weights are committed under a secret salt in this file: keep the file to yourself"
     )
     heads = f"model id   {described['model_id']}\nprogram id {described['program_id']}\n{hidden}\n"
-    return described, heads + program_text(program)
+    return described, f"{heads}{strict_text(model)}\n{program_text(program)}"
 
 
 def describe_receipt(data: bytes) -> tuple[dict[str, Any], str]:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import Any, Literal
 
 from ..api import claims_of, load
 from ..api import prove as make_receipt
 from ..circuits.model import CompiledModel
-from ..hybrid.estimate import estimate, estimate_stark
+from ..hybrid.estimate import estimate_of
 from ..prover import Claims
 from ..verifier.cli import parse_nonce, read_arrays
 from ..verifier.inputs import quantise, saturation
-from ..verifier.journal import MODES, Journal
+from ..verifier.journal import MAX_PPM, MODES, Journal
 from ..verifier.sampling import Counts
 from ..verifier.verified import saturation_words
 from .acceptance import demands, shell_word
 from .compile import names
-from .console import note, size, warn
-from .proving import add_output_arguments, add_stark_arguments, check_output, make, stark_text
+from .console import note, warn
+from .proving import add_output_arguments, add_stark_arguments, check_output, job_text, make
 
 
 def add_to(verbs: Any) -> None:
@@ -147,15 +148,20 @@ def announce(
     args: argparse.Namespace, model: CompiledModel, statement: Journal, claims: Claims
 ) -> None:
     """What the job will take, before it is begun."""
-    items = statement.items
-    plan = estimate(model.checked, items, claims)
-    steps = "1 step" if plan.steps == 1 else f"{plan.steps:,} steps"
-    complete = all(Counts(model.checked, statement).enumerated)
-    checks = "every gate checked" if complete else f"{plan.samples:,} samples"
-    run = f"{steps}, {plan.macs:,} MACs, {checks}; about {size(plan.trace_bytes)}"
-    if args.mode == "fast":
-        ends = f"of memory and at most {size(plan.proof_bytes)} of receipt"
-        note(f"{run} {ends}", args.quiet)
-        return
-    note(f"{run} of traces", args.quiet)
-    note(stark_text(estimate_stark(model.checked, items, claims, int(args.small))), args.quiet)
+    counts = Counts(model.checked, statement)
+    job = estimate_of(model.checked, statement.items, claims, args.mode, int(args.small))
+    steps = "1 step" if job.run.steps == 1 else f"{job.run.steps:,} steps"
+    checks = "every gate checked" if all(counts.enumerated) else f"{job.run.samples:,} samples"
+    note(f"{steps}, {job.run.macs:,} MACs, {checks}{_single_ops(counts)}", args.quiet)
+    note(job_text(job), args.quiet)
+
+
+def _single_ops(counts: Counts) -> str:
+    """What is claimed about single ops, and what the weakest bound would take where nothing is."""
+    if all(counts.enumerated):
+        return ""
+    if counts.claim.delta_op_ppm:
+        return f", at most {counts.claim.delta_op_ppm / 1e4:g} % of any op wrong"
+    half = Counts(counts.checked, replace(counts.claim, delta_op_ppm=MAX_PPM))
+    more = half.expected_checks / counts.expected_checks
+    return f", no bound on single ops (--delta-op 0.5 would take {more:.1f} times the checks)"

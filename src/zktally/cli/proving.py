@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ..api import Receipt
-from ..hybrid.estimate import StarkEstimate
-from ..prover import Progress
-from ..verifier.errors import UsageError
+from ..circuits.model import CompiledModel
+from ..hybrid.estimate import JobEstimate, estimate_of
+from ..prover import Claims, Progress
+from ..verifier.errors import UnsupportedReceipt, UsageError
 from ..verifier.journal import MODES, model_id
 from ..verifier.quoting import quoted_path
 from .acceptance import command, shell_word
@@ -57,13 +58,26 @@ def check_output(args: argparse.Namespace) -> None:
         raise UsageError("--json and a receipt cannot both go to stdout")
 
 
-def stark_text(plan: StarkEstimate) -> str:
-    """The estimate of a STARK in words."""
-    segments = "1 segment" if plan.segments == 1 else f"{plan.segments:,} segments"
+def job_text(job: JobEstimate) -> str:
+    """The estimate of a job in words."""
+    segments = ""
+    if job.stark is not None:
+        count = job.stark.segments
+        segments = "1 segment to prove: " if count == 1 else f"{count:,} segments to prove: "
     return (
-        f"{segments} to prove: very roughly {duration(plan.seconds)} on two cores and "
-        f"{size(plan.memory_bytes)} of memory"
+        f"{segments}about {duration(job.seconds)} on two cores, {size(job.memory_bytes)} of memory "
+        f"and {size(job.proof_bytes)} of receipt, within a factor of 2"
     )
+
+
+def strict_text(model: CompiledModel) -> str:
+    """What a strict receipt of one step would take, in words."""
+    checked = model.checked
+    try:
+        job = estimate_of(checked, checked.program.batch, Claims(), "strict")
+    except UnsupportedReceipt as error:
+        return f"no strict receipt: {error.message}"
+    return f"every gate of one step, strict: {job_text(job)}"
 
 
 def duration(seconds: float) -> str:
