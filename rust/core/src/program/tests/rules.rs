@@ -189,13 +189,21 @@ fn weights_follow_what_a_gate_feeds() {
 
 #[test]
 fn weights_cross_a_state_link_once() {
-    let mut program = stateful();
-    // Two more terms read the state: own 6, and each of the 6 state elements feeds all of the first row.
-    let term = Term { window: vec![6], a: read(3, &[6], &[by_k(0)]), b: FULL };
-    dot_of(&mut program).terms.push(term);
+    // 6 gates of 6 products that read nothing but 3 values of the state: 12 each, carried to `next`.
+    let mut b = Builder::default();
+    let x = b.tensor(Role::Input, 1, &[3]);
+    let state = b.tensor(Role::State, 1, &[3]);
+    let next = b.tensor(Role::Value, 1, &[3]);
+    let y = b.tensor(Role::Value, 1, &[6]);
+    let term = |window: Vec<usize>, a| Term { window, a, b: FULL };
+    b.op(next, &[3], OpKind::Dot(dot(vec![term(vec![], read(x, &[3], &[by_i(0)]))], 1)));
+    let uses = term(vec![2, 3], read(state, &[3], &[by_k(1)]));
+    b.op(y, &[6], OpKind::Dot(dot(vec![uses], 8)));
+    let mut program = b.finish();
+    program.outputs.remove(0);
+    program.states.push(StateLink { state, value: next });
     let checked = load(&encode(&program)).unwrap();
-    // feed(state) = ceil((6·10·6/10 + 6·10·10/10)/6) = 16 in the first pass; own is 10.
-    assert_eq!((checked.own, checked.gate_weight), (vec![10], vec![16]));
+    assert_eq!((checked.own, checked.gate_weight), (vec![1, 6], vec![12, 6]));
 }
 
 #[test]
@@ -325,4 +333,79 @@ fn a_program_without_dead_gates_is_live_in_full_and_a_dead_op_is_refused() {
     assert_eq!((checked.live, checked.live_macs), (vec![1, 4], 5));
     program.ops[1].kind = copy(y, 4);
     refused(&program, "no gate reaches an output");
+}
+
+/// `y[4, 3] = x[4, 3]·c` over 4 slots, where `c` is a copy of 3 weights that all slots share.
+fn itemised() -> Program {
+    let mut b = Builder::default();
+    let x = b.tensor(Role::Input, 1, &[4, 3]);
+    let w = b.tensor(Role::Weight, 1, &[3]);
+    let c = b.tensor(Role::Value, 1, &[3]);
+    let y = b.tensor(Role::Value, 1, &[4, 3]);
+    let operands = vec![read(w, &[3], &[by_i(0)])];
+    b.op(c, &[3], OpKind::Pick(Pick { mode: PickMode::Copy, window: vec![], operands }));
+    let term = Term {
+        window: vec![],
+        a: read(x, &[4, 3], &[by_i(0), by_i(1)]),
+        b: read(c, &[3], &[by_i(1)]),
+    };
+    b.op(y, &[4, 3], OpKind::Dot(dot(vec![term], 8)));
+    let mut program = b.finish();
+    program.inputs[0].batch = Some(0);
+    program.outputs.remove(0);
+    program.outputs[0].batch = Some(0);
+    program
+}
+
+#[test]
+fn item_slots_do_not_mix() {
+    fn operands(program: &mut Program) -> [&mut Read; 2] {
+        let OpKind::Dot(Dot { terms, .. }) = &mut program.ops[1].kind else { panic!() };
+        let Term { a: Operand::Read(a), b: Operand::Read(b), .. } = &mut terms[0] else { panic!() };
+        [a, b]
+    }
+    assert_eq!(load(&encode(&itemised())).unwrap().live, [3, 12]);
+    let cases: [(&str, fn(&mut Program)); 9] = [
+        ("at other slots", |p| {
+            let [a, _] = operands(p);
+            (a.maps[0].c, a.pad) = (1, Some(0));
+        }),
+        ("gates of all slots", |p| operands(p)[0].maps[0] = map(None, 0, None, 0, 2)),
+        ("gates of all slots", |p| operands(p)[0].maps[0] = map(Some(0), -1, None, 0, 3)),
+        ("another number of slots", |p| {
+            let [a, _] = operands(p);
+            (a.maps, a.pad) = (vec![by_i(1), by_i(0)], Some(0));
+        }),
+        ("no axis that tells slots", |p| {
+            let [a, _] = operands(p);
+            (a.view, a.pad) = (vec![2, 6], Some(0));
+        }),
+        ("depends on the number of its slot", |p| {
+            let [a, _] = operands(p);
+            (a.maps[1], a.pad) = (by_i(0), Some(0));
+        }),
+        ("of a shared tensor depends", |p| {
+            let [_, b] = operands(p);
+            (b.maps, b.pad) = (vec![by_i(0)], Some(0));
+        }),
+        ("slots are not on its batch axis", |p| p.outputs[0].batch = None),
+        ("with state has a port", |p| {
+            let state = Tensor { name: "s".into(), role: Role::State, ..p.tensors[2].clone() };
+            p.tensors.push(state);
+            p.states.push(StateLink { state: 4, value: 2 });
+            let [_, b] = operands(p);
+            b.tensor = 4;
+        }),
+    ];
+    for (message, change) in cases {
+        let mut program = itemised();
+        change(&mut program);
+        refused(&program, message);
+    }
+    // One entry for all slots, shown as if there were one for each.
+    let mut program = itemised();
+    program
+        .outputs
+        .insert(0, Port { name: "c".into(), tensor: 2, batch: None, ..program.outputs[0].clone() });
+    load(&encode(&program)).unwrap();
 }
