@@ -37,14 +37,18 @@ def falsify(program: Program, op: int, values: np.ndarray, wrong: np.ndarray) ->
 
 
 def false_trace(
-    model: CompiledModel, inputs: Sequence[np.ndarray], wrong: Wrong
+    model: CompiledModel,
+    inputs: Sequence[np.ndarray],
+    wrong: Wrong,
+    state: Sequence[np.ndarray] = (),
 ) -> list[np.ndarray]:
     """All value tensors, in tensor order, of a step in which exactly the `wrong` gates are wrong.
 
-    For programs without state and prf tensors.
+    `state` holds one array per state tensor, in tensor order. For programs without prf tensors.
     """
     program = model.checked.program
     arrays = dict(zip(program.of_role(Role.INPUT), inputs, strict=True))
+    arrays |= dict(zip(program.of_role(Role.STATE), state, strict=True))
     arrays |= dict(zip(program.of_role(Role.WEIGHT), model.weights, strict=True))
     for number, op in enumerate(program.ops):
         out = program.tensors[op.out]
@@ -54,3 +58,21 @@ def false_trace(
             values = falsify(program, number, values, wrong[number])
         arrays[op.out] = values
     return [arrays[number] for number in program.of_role(Role.VALUE)]
+
+
+def false_chain(
+    model: CompiledModel,
+    batches: Sequence[Sequence[np.ndarray]],
+    wrong: Mapping[int, Wrong],
+    state: Sequence[np.ndarray] = (),
+) -> list[tuple[Sequence[np.ndarray], list[np.ndarray]]]:
+    """Inputs and values of a chain of steps, of which those in `wrong` have wrong gates."""
+    program = model.checked.program
+    place = {number: at for at, number in enumerate(program.of_role(Role.VALUE))}
+    links = {link.state: link.value for link in program.states}
+    chain = []
+    for step, batch in enumerate(batches):
+        values = false_trace(model, batch, wrong.get(step, {}), state)
+        state = [values[place[links[number]]] for number in program.of_role(Role.STATE)]
+        chain.append((batch, values))
+    return chain

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
+
+from ..verifier.errors import UsageError
+from .timing import timed
+
+LINE = 120
+"""Characters of a line of the documentation, rows of tables included."""
 
 Row = dict[str, Any]
 Column = tuple[str, Callable[[Row], str]]
@@ -23,6 +33,72 @@ def in_fresh_process(module: str, cell: Row) -> Row:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
+def measure_all(
+    module: str,
+    cells: Sequence[tuple[str, Row]],
+    args: argparse.Namespace,
+    say: Callable[[Row], str],
+) -> tuple[list[Row], int]:
+    """The rows of all cells, each written as soon as it is there; how many cells failed.
+
+    Args:
+        module: whose `__main__` measures a cell.
+        cells: what they are called, and what the module is asked.
+        args: of the command line: where the JSON lines go.
+        say: what is said of a row at once.
+    """
+    rows = []
+    with _lines(args) as lines:
+        for number, (name, asked) in enumerate(cells, start=1):
+            print(f"[{number}/{len(cells)}] {name} ...", end=" ", file=sys.stderr, flush=True)
+            try:
+                row, seconds = timed(partial(in_fresh_process, module, asked))
+            except RuntimeError as error:
+                print(error, file=sys.stderr)
+                continue
+            print(f"{say(row)}, cell {seconds:.0f} s", file=sys.stderr)
+            rows.append(row)
+            if lines is not None:
+                print(json.dumps(row, sort_keys=True), file=lines, flush=True)
+    return rows, len(cells) - len(rows)
+
+
+def read_rows(path: str) -> list[Row]:
+    """Rows that were written before.
+
+    Raises:
+        UsageError: the file is no JSON lines.
+    """
+    try:
+        return [json.loads(line) for line in Path(path).read_text().splitlines()]
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read as JSON lines: {error}") from error
+
+
+@contextmanager
+def _lines(args: argparse.Namespace) -> Iterator[TextIO | None]:
+    """Where the JSON lines go: the output, else stdout unless Markdown goes there."""
+    if args.output:
+        with Path(args.output).open("w") as file:
+            yield file
+    else:
+        yield None if args.markdown else sys.stdout
+
+
+def machine_text(row: Row) -> str:
+    """The machine in words."""
+    machine = row["machine"]
+    return (
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, "
+        f"Python {machine['python']}"
+    )
+
+
+def machines_text(rows: Sequence[Row]) -> str:
+    """All machines in words."""
+    return "; ".join(dict.fromkeys(machine_text(row) for row in rows))
+
+
 def formats(*columns: tuple[str, str, str]) -> list[Column]:
     """Columns that print one key each, from (key, format, head)."""
     return [(head, partial(_format, key, form)) for key, form, head in columns]
@@ -30,6 +106,35 @@ def formats(*columns: tuple[str, str, str]) -> list[Column]:
 
 def _format(key: str, form: str, row: Row) -> str:
     return form.format(row[key])
+
+
+CPU = ("CPU s", "cpu", 1.0, ",.2f")
+CPU_MILLISECONDS = ("CPU ms", "cpu", 1.0, ",.1f")
+
+
+def beside_estimates(time: tuple[str, str, float, str], size: str) -> list[Column]:
+    """Columns of time, memory and bytes (under this key): estimate, measured, their ratio."""
+    head, key, unit, form = time
+    return [
+        *_beside(head, key, key, unit, form),
+        *_beside("peak MB", "peak_bytes", "peak_bytes", 1e6, ",.0f"),
+        *_beside("KB", "bytes", size, 1e3, ",.0f"),
+    ]
+
+
+def _beside(head: str, key: str, measured: str, unit: float, form: str) -> list[Column]:
+    def both(row: Row) -> str:
+        return "/".join(f"{each / unit:{form}}" for each in (row["estimate"][key], row[measured]))
+
+    def ratio(row: Row) -> str:
+        return f"{row['estimate'][key] / row[measured]:.2f}"
+
+    return [(f"{head} est./real", both), ("ratio", ratio)]
+
+
+def paragraph(text: str) -> str:
+    """Prose of the documentation, in lines that it allows."""
+    return textwrap.fill(text, LINE, break_long_words=False, break_on_hyphens=False)
 
 
 def text_table(columns: Sequence[Column], rows: Sequence[Row]) -> str:

@@ -8,10 +8,10 @@ ratios within a row.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,60 +19,76 @@ import onnxruntime
 
 from ..circuits.compile import compile
 from ..circuits.model import CompiledModel
+from ..hybrid import estimate
 from ..hybrid.chain import initial_state
 from ..prover import Claims, FastRun
 from ..verifier.inputs import quantise
-from .cells import Row, formats, in_fresh_process, text_table
-from .machine import describe, peak_memory
-from .models import BENCH_MODELS, calibration
-from .timing import timed
-
-COLUMNS = formats(
-    ("model", "{}", "model"),
-    ("batch", "{}", "batch"),
-    ("steps", "{}", "steps"),
-    ("float", "{:.2f}", "float ms"),
-    ("integer", "{:.2f}", "integer ms"),
-    ("commit", "{:.2f}", "commit ms"),
-    ("open", "{:.2f}", "open ms"),
-    ("verify_rust", "{:.1f}", "verify ms"),
-    ("verify_python", "{:.0f}", "python ms"),
-    ("receipt_bytes", "{:,}", "receipt B"),
-    ("peak_bytes", "{:,}", "peak B"),
-    ("integer_per_float", "{:.2f}", "int/float"),
-    ("overhead", "{:.0%}", "(commit+open)/int"),
+from .cells import (
+    CPU_MILLISECONDS,
+    Column,
+    Row,
+    beside_estimates,
+    formats,
+    machines_text,
+    markdown_table,
+    measure_all,
+    paragraph,
+    read_rows,
+    text_table,
 )
+from .machine import describe, forget_peak, peak_memory
+from .models import BENCH_MODELS, calibration
+from .timing import cpu_seconds, timed
+
+CELL = formats(("model", "{}", "model"), ("batch", "{}", "batch"), ("steps", "{}", "steps"))
+TIME_COLUMNS: list[Column] = [
+    *CELL,
+    *formats(
+        ("float", "{:.2f}", "float ms"),
+        ("integer", "{:.2f}", "integer ms"),
+        ("commit", "{:.2f}", "commit ms"),
+        ("open", "{:.2f}", "open ms"),
+        ("integer_per_float", "{:.2f}", "integer/float"),
+        ("overhead", "{:.0%}", "(commit+open)/integer"),
+    ),
+]
+SIZE_COLUMNS: list[Column] = [
+    *CELL,
+    *formats(
+        ("verify_rust", "{:.1f}", "verify ms (Rust)"),
+        ("verify_python", "{:,.0f}", "(Python)"),
+    ),
+    ("receipt KB", lambda row: f"{row['receipt_bytes'] / 1e3:,.0f}"),
+    ("peak MB", lambda row: f"{row['peak_bytes'] / 1e6:,.0f}"),
+]
+ESTIMATE_COLUMNS: list[Column] = [*CELL, *beside_estimates(CPU_MILLISECONDS, "receipt_bytes")]
 
 
 def main(args: argparse.Namespace) -> int:
-    """Run all cells; JSON lines to the output, a table to stderr."""
-    rows = []
-    for model in args.models.split(","):
-        for batch in map(int, args.batches.split(",")):
-            for steps in map(int, args.steps.split(",")):
-                row = run_cell(model, batch, steps, args)
-                rows.append(row)
-                print(table([row]).splitlines()[-1], file=sys.stderr)
-    lines = "".join(json.dumps(row, sort_keys=True) + "\n" for row in rows)
-    if args.output:
-        Path(args.output).write_text(lines)
-    else:
-        sys.stdout.write(lines)
-    print(table(rows), file=sys.stderr)
+    """Run all cells, or read rows; lines or Markdown to the output, tables to stderr."""
+    rows, failed = (read_rows(args.rows), 0) if args.rows else _measure_all(args)
+    if rows:
+        if args.markdown:
+            print(markdown(rows))
+        print(table(rows), file=sys.stderr)
+    if failed:
+        raise RuntimeError(f"{failed} of {failed + len(rows)} cells failed")
     return 0
 
 
-def run_cell(model: str, batch: int, steps: int, args: argparse.Namespace) -> Row:
-    """Measure one cell in a fresh process."""
-    cell = {
-        "model": model,
-        "batch": batch,
-        "steps": steps,
-        "delta": args.delta,
-        "repeat": args.repeat,
-        "threads": args.threads,
-    }
-    return in_fresh_process("zktally.bench.fast", cell)
+def _measure_all(args: argparse.Namespace) -> tuple[list[Row], int]:
+    models, batches, steps = (words.split(",") for words in (args.models, args.batches, args.steps))
+    options = {"delta": args.delta, "repeat": args.repeat, "threads": args.threads}
+    cells = [
+        (f"{model}, batch {b}, steps {n}", {"model": model, "batch": int(b), "steps": int(n)})
+        for model, b, n in itertools.product(models, batches, steps)
+    ]
+    return measure_all(
+        "zktally.bench.fast",
+        [(name, cell | options) for name, cell in cells],
+        args,
+        lambda row: f"{row['integer'] + row['commit'] + row['open']:.1f} ms",
+    )
 
 
 def measure(cell: Row) -> Row:
@@ -89,19 +105,29 @@ def measure(cell: Row) -> Row:
     quantised, items = quantise(program.checked.program, data)
     claims = Claims(delta=cell["delta"])
 
-    times: dict[str, list[float]] = {k: [] for k in ("float", "integer", "commit", "open")}
+    plan = estimate(program.checked, items, claims)
+    del graph
+    forget_peak()
+    times: dict[str, list[float]] = {k: [] for k in ("float", "integer", "commit", "open", "cpu")}
     receipt = b""
     for _ in range(repeat + 1):
         times["float"].append(timed(lambda: [session.run(None, {name: x}) for x in batches])[1])
+        before = cpu_seconds()
         receipt, phases = prove_once(program, quantised, items, claims)
+        times["cpu"].append(cpu_seconds() - before)
         for phase, seconds in phases.items():
             times[phase].append(seconds)
+    peak = peak_memory()
     row: Row = {k: 1e3 * statistics.median(v[1:]) for k, v in times.items()}
     row |= verify_times(receipt, program, repeat)
     row["integer_per_float"] = row["integer"] / row["float"]
     row["overhead"] = (row["commit"] + row["open"]) / row["integer"]
-    row["receipt_bytes"] = len(receipt)
-    row["peak_bytes"] = peak_memory()
+    row |= {"receipt_bytes": len(receipt), "peak_bytes": peak}
+    row["estimate"] = {
+        "cpu": 1e3 * plan.cpu_seconds,
+        "bytes": plan.proof_bytes,
+        "peak_bytes": plan.memory_bytes,
+    }
     weights = program.checked.weights
     row["macs"] = weights.step_macs * steps
     row["weight_per_mac"] = weights.step_weight / weights.step_macs
@@ -145,7 +171,36 @@ def verify_times(receipt: bytes, program: CompiledModel, repeat: int) -> Row:
 
 def table(rows: list[Row]) -> str:
     """The rows for people."""
-    return text_table(COLUMNS, rows)
+    columns = (TIME_COLUMNS, SIZE_COLUMNS, ESTIMATE_COLUMNS)
+    return "\n\n".join(text_table(each, rows) for each in columns)
+
+
+def markdown(rows: list[Row]) -> str:
+    """The section of docs/figures.md."""
+    delta = 100 * rows[0]["delta"]
+    return "\n\n".join(
+        [
+            f"## Fast mode: `zktally bench fast` (δ = {delta:g} %, λ = 128)",
+            paragraph(f"{machines_text(rows)}. {_PREFACE}"),
+            markdown_table(TIME_COLUMNS, rows),
+            paragraph(_LEGEND),
+            markdown_table(SIZE_COLUMNS, rows),
+            paragraph(_ESTIMATES),
+            markdown_table(ESTIMATE_COLUMNS, rows),
+        ]
+    )
+
+
+_PREFACE = "Medians of 5 runs after a warm-up (Python verifier: one run)."
+_LEGEND = (
+    "`float` is onnxruntime on the same batches; `integer` executes all steps of the chain; "
+    "`commit` builds all trees; `open` draws the samples and opens them. What is opened does not "
+    "grow with the chain except for roots, exact outputs and rows that samples no longer share."
+)
+_ESTIMATES = (
+    "Estimates before the job beside what was measured (CPU time of all threads to execute, commit "
+    "and open); ratios are estimate over measured."
+)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,9 @@ import itertools
 import json
 import statistics
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
 import numpy as np
 import onnx
@@ -24,6 +21,7 @@ import onnx
 from .. import _core
 from ..circuits.compile import compile
 from ..circuits.model import CompiledModel
+from ..hybrid import StarkEstimate, estimate_stark
 from ..prover import PROFILES, Claims, Job, usual_bits, wrapping_job
 from ..verifier import stark
 from ..verifier.errors import UsageError
@@ -31,12 +29,12 @@ from ..verifier.inputs import quantise
 from ..verifier.policy import Policy
 from ..verifier.receipt import encode_receipt
 from ..verifier.stark.tables import Table, read_tables
-from .cells import Row, in_fresh_process
+from .cells import Row, measure_all, read_rows
 from .fast import prove_once
 from .hybrid_report import FAST_PHASES, PHASES, fits_text, markdown, table
 from .machine import describe, forget_peak, peak_memory
 from .models import BENCH_MODELS, calibration, dense
-from .timing import timed
+from .timing import cpu_seconds, timed
 
 DENSE_DEPTH = 4
 WIDTHS = "dense256,dense512,dense1024,dense2048,dense4096"
@@ -96,7 +94,12 @@ def main(args: argparse.Namespace) -> int:
         from .plots import new_figure, plot_all
 
         new_figure(1, 1)  # refused before the work, not after
-    rows, failed = (_read(args.rows), 0) if args.rows else _measure_all(chosen(args), args)
+    if args.rows:
+        rows, failed = read_rows(args.rows), 0
+    else:
+        options = {"repeat": args.repeat, "threads": args.threads}
+        cells = [(str(cell), cell._asdict() | options) for cell in chosen(args)]
+        rows, failed = measure_all(__name__, cells, args, lambda row: f"{row['hybrid']:.1f} s")
     if rows:
         if args.markdown:
             print(markdown(rows))
@@ -149,42 +152,6 @@ def network(name: str) -> onnx.ModelProto:
     return BENCH_MODELS[name]() if shape is None else dense(*shape)
 
 
-def _read(path: str) -> list[Row]:
-    try:
-        return [json.loads(line) for line in Path(path).read_text().splitlines()]
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read as JSON lines: {error}") from error
-
-
-def _measure_all(cells: list[Cell], args: argparse.Namespace) -> tuple[list[Row], int]:
-    """The rows of all cells, each written as soon as it is there; how many cells failed."""
-    rows = []
-    with _lines(args) as lines:
-        for number, cell in enumerate(cells, start=1):
-            print(f"[{number}/{len(cells)}] {cell} ...", end=" ", file=sys.stderr, flush=True)
-            asked = cell._asdict() | {"repeat": args.repeat, "threads": args.threads}
-            try:
-                row, seconds = timed(partial(in_fresh_process, __name__, asked))
-            except RuntimeError as error:
-                print(error, file=sys.stderr)
-                continue
-            print(f"hybrid {row['hybrid']:.1f} s, cell {seconds:.0f} s", file=sys.stderr)
-            rows.append(row)
-            if lines is not None:
-                print(json.dumps(row, sort_keys=True), file=lines, flush=True)
-    return rows, len(cells) - len(rows)
-
-
-@contextmanager
-def _lines(args: argparse.Namespace) -> Iterator[TextIO | None]:
-    """Where the JSON lines go: the output, else stdout unless Markdown goes there."""
-    if args.output:
-        with Path(args.output).open("w") as file:
-            yield file
-    else:
-        yield None if args.markdown else sys.stdout
-
-
 def measure(cell: Cell, repeat: int, threads: int) -> Row:
     """One row: times in seconds, medians over repeats."""
     graph = network(cell.model)
@@ -192,14 +159,29 @@ def measure(cell: Cell, repeat: int, threads: int) -> Row:
     data = calibration(graph, cell.batch * cell.steps, 1)
     program = compile(graph, calibration(graph, 64, 0), batch=cell.batch)
     del graph
-    receipt, fast = prove_fast(program, data, Claims(cell.delta, bits=usual_bits("hybrid")), repeat)
-    job = wrapping_job(receipt, PROFILES.index(cell.profile))
+    claims, profile = Claims(cell.delta, bits=usual_bits("hybrid")), PROFILES.index(cell.profile)
+    plan = estimate_stark(program.checked, cell.batch * cell.steps, claims, profile)
+    receipt, fast = prove_fast(program, data, claims, repeat)
+    job = wrapping_job(receipt, profile)
     forget_peak()
     wrapped, hybrid = prove_hybrid(program, job, repeat, threads)
     row = fast | hybrid | {"peak_bytes": peak_memory(), "parameters": parameters}
     row |= {"fast_bytes": len(receipt), "hybrid_bytes": len(wrapped)}
+    row |= {"estimate": stark_row(plan)}
     row |= verify_times(wrapped, program, cell.delta)
     return cell._asdict() | row | {"machine": describe()}
+
+
+def stark_row(plan: StarkEstimate) -> Row:
+    """An estimate as a part of a row."""
+    return {
+        "cpu": plan.cpu_seconds,
+        "seconds": plan.seconds,
+        "bytes": plan.proof_bytes,
+        "peak_bytes": plan.memory_bytes,
+        "segments": plan.segments,
+        "rows": sum(plan.rows.values()),
+    }
 
 
 def prove_fast(
@@ -233,7 +215,9 @@ def prove_hybrid_once(program: CompiledModel, job: Job, threads: int) -> tuple[b
         prover = _core.HybridProver(program.core, job.journal, job.openings, job.profile, threads)
         return prover, [prover.prove_segment(number) for number in range(prover.segments)]
 
+    before = cpu_seconds()
     (prover, segments), total = timed(prove)
+    used = cpu_seconds() - before
     proofs, found = zip(*segments, strict=True)
     split = {phase: sum(timings[phase] for timings in found) for phase in PHASES[:-1]}
     split[PHASES[-1]] = total - sum(split.values())
@@ -241,6 +225,7 @@ def prove_hybrid_once(program: CompiledModel, job: Job, threads: int) -> tuple[b
     receipt = encode_receipt(job.program, job.journal, prover.head() + b"".join(proofs))
     return receipt, {
         "hybrid": total,
+        "cpu": used,
         "split": split,
         "segments": prover.segments,
         "tables": tables,

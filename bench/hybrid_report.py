@@ -7,7 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .cells import Column, Row, formats, markdown_table, text_table
+from .cells import (
+    CPU,
+    Column,
+    Row,
+    beside_estimates,
+    formats,
+    machines_text,
+    markdown_table,
+    paragraph,
+    text_table,
+)
 
 FAST_PHASES = ("execute", "commit", "open")
 PHASES = ("schedule", "witness", "commit", "lookups", "quotient", "opening", "rest")
@@ -116,29 +126,29 @@ def _rows_used(row: Row) -> str:
 
 
 CELL = (
-    *formats(("model", "{}", "model"), ("parameters", "{:,}", "parameters")),
-    *formats(("batch", "{}", "batch"), ("steps", "{}", "steps")),
+    *formats(("model", "{}", "model"), ("batch", "{}", "batch"), ("steps", "{}", "steps")),
     ("δ", percent),
     *formats(("profile", "{}", "profile")),
 )
-COLUMNS: tuple[Column, ...] = (
-    *CELL,
+COST_COLUMNS: tuple[Column, ...] = (
+    *formats(("model", "{}", "model"), ("parameters", "{:,}", "parameters")),
+    *CELL[1:],
     ("fast ms", lambda row: f"{1e3 * row['fast']:.1f}"),
     *formats(("hybrid", "{:.2f}", "hybrid s"), ("segments", "{}", "segments")),
+    ("peak MB", lambda row: f"{row['peak_bytes'] / 1e6:,.0f}"),
+    ("Rust ms", lambda row: f"{1e3 * row['verify_rust']:.0f}"),
+    ("Python ms", lambda row: f"{1e3 * row['verify_python']:,.0f}"),
+)
+SIZE_COLUMNS: tuple[Column, ...] = (
+    *CELL,
     ("krows used/height", _rows_used),
     ("Mcells", lambda row: f"{row['cells'] / 1e6:,.1f}"),
-    ("peak MB", lambda row: f"{row['peak_bytes'] / 1e6:,.0f}"),
     ("fast KB", lambda row: f"{row['fast_bytes'] / 1e3:,.0f}"),
     ("hybrid KB", lambda row: f"{row['hybrid_bytes'] / 1e3:,.0f}"),
-    ("verify ms (Rust)", lambda row: f"{1e3 * row['verify_rust']:.0f}"),
-    ("(Python)", lambda row: f"{1e3 * row['verify_python']:,.0f}"),
     *formats(("stark_bits", "{:.1f}", "proven bits")),
 )
-SPLIT_COLUMNS: tuple[Column, ...] = (
-    *CELL,
-    (f"fast ms: {'/'.join(FAST_PHASES)}", _fast_split),
-    (f"hybrid %: {'/'.join(PHASES)}", _split),
-)
+SPLIT_COLUMNS: tuple[Column, ...] = (*CELL, ("fast ms", _fast_split), ("hybrid %", _split))
+ESTIMATE_COLUMNS: tuple[Column, ...] = (*CELL, *beside_estimates(CPU, "hybrid_bytes"))
 FIT_COLUMNS = formats(
     ("label", "{}", "series"),
     ("axis", "{}", "against"),
@@ -150,7 +160,11 @@ FIT_COLUMNS = formats(
 
 def table(rows: Sequence[Row]) -> str:
     """The rows for people."""
-    return f"{text_table(COLUMNS, rows)}\n\n{text_table(SPLIT_COLUMNS, rows)}"
+    columns = [COST_COLUMNS, SIZE_COLUMNS, SPLIT_COLUMNS]
+    found = [text_table(each, rows) for each in columns]
+    if estimated := [row for row in rows if "estimate" in row]:
+        found.append(text_table(ESTIMATE_COLUMNS, estimated))
+    return "\n\n".join(found)
 
 
 def fits(rows: Sequence[Row]) -> list[Row]:
@@ -170,46 +184,46 @@ def fits_text(rows: Sequence[Row]) -> str:
     return f"seconds ~ x^exponent:\n{text_table(FIT_COLUMNS, found)}"
 
 
-def machine_text(row: Row) -> str:
-    """The machine in words."""
-    machine = row["machine"]
-    return (
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, "
-        f"Python {machine['python']}"
-    )
-
-
 def markdown(rows: Sequence[Row]) -> str:
     """The section of docs/figures.md."""
-    return "\n\n".join(
-        [
-            "## Hybrid mode: `zktally bench hybrid` (λ = 100, private weights)\n" + _preface(rows),
-            markdown_table(COLUMNS, rows),
-            _LEGEND,
-            markdown_table(SPLIT_COLUMNS, rows),
-            _FITS,
-            markdown_table(FIT_COLUMNS, fits(rows)),
-        ]
-    )
+    estimated = [row for row in rows if "estimate" in row]
+    parts = [
+        "## Hybrid mode: `zktally bench hybrid` (λ = 100, private weights)",
+        paragraph(_preface(rows)),
+        markdown_table(COST_COLUMNS, rows),
+        paragraph(_LEGEND),
+        markdown_table(SIZE_COLUMNS, rows),
+        paragraph(_SPLIT),
+        markdown_table(SPLIT_COLUMNS, rows),
+        *([paragraph(_ESTIMATES), markdown_table(ESTIMATE_COLUMNS, estimated)] * bool(estimated)),
+        paragraph(_FITS),
+        markdown_table(FIT_COLUMNS, fits(rows)),
+    ]
+    return "\n\n".join(parts)
 
 
 def _preface(rows: Sequence[Row]) -> str:
-    machines = dict.fromkeys(machine_text(row) for row in rows)
     return (
-        f"{'; '.join(machines)}. Medians of up to 3 runs (of the STARK one where it takes 10 s or "
-        "more;\nPython verifier: one run). `dense1024` is `dense4m` of the table above; all dense "
+        f"{machines_text(rows)}. Medians of up to 3 runs (of the STARK one where it takes 10 s or "
+        "more; Python verifier: one run). `dense1024` is `dense4m` of the table above; all dense "
         "networks have four square layers."
     )
 
 
 _LEGEND = (
     "`fast` executes, commits and opens under the same claims; `hybrid` is the STARK on top: all "
-    "segments, each verified as it is made. krows: rows of all tables and segments,\nin use and as "
-    "padded; Mcells: committed field elements of main and lookup columns; peak: while the STARK is "
-    "made, the model in memory. Rust verifies on two threads."
+    "segments, each verified as it is made; peak: while the STARK is made, the model in memory. "
+    "Rust ms, Python ms: to verify, Rust on two threads. Below, krows: rows of all tables and "
+    "segments, in use and as padded; Mcells: committed field elements of main and lookup columns."
+)
+_SPLIT = f"Where the time goes. fast ms: {'/'.join(FAST_PHASES)}; hybrid %: {'/'.join(PHASES)}."
+_ESTIMATES = (
+    "Estimates before the job beside what was measured: CPU seconds of all threads (they do not "
+    "depend on what else the machine does), memory at the peak, bytes; ratios are estimate over "
+    "measured."
 )
 _FITS = (
     "Exponents by least squares in logarithms: seconds ~ parameters^e over the dense networks, and "
-    "seconds ~ steps^e. The small ends\nare held up by what every proof costs: the grinding, the "
+    "seconds ~ steps^e. The small ends are held up by what every proof costs: the grinding, the "
     "range table, heights that are powers of two."
 )

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from ..verifier.errors import UsageError
-from .cells import Row
+from .cells import Row, machine_text
 from .hybrid_report import (
     PHASES,
     Series,
     by_size,
     by_steps,
-    machine_text,
     percent,
     shares,
 )

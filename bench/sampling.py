@@ -28,7 +28,8 @@ from ..verifier.policy import Policy
 from ..verifier.program.types import gates
 from ..verifier.reader import P
 from ..verifier.sampling import Counts, draw, sample_count
-from .adversary import Wrong, false_trace
+from . import learner
+from .adversary import Wrong, false_chain
 from .machine import describe
 
 BATCH = 4
@@ -46,6 +47,27 @@ class Cell:
     delta: float
     bits: int
     wrong: Steps
+    delta_op: float | None = None
+
+    @property
+    def claims(self) -> Claims:
+        """What the receipt claims."""
+        return Claims(self.delta, bits=self.bits, delta_op=self.delta_op)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model, its inputs step by step, the state that it starts from, and its adversaries."""
+
+    model: CompiledModel
+    batches: Sequence[Sequence[np.ndarray]]
+    cells: Sequence[Cell]
+    state: Sequence[np.ndarray] = ()
+
+    @property
+    def items(self) -> int:
+        """Items of the chain: no padding."""
+        return len(self.batches) * self.model.checked.program.batch
 
 
 @dataclass(frozen=True)
@@ -70,6 +92,7 @@ class Outcome:
             "cell": self.cell.name,
             "delta": self.cell.delta,
             "bits": self.cell.bits,
+            "delta_op": self.cell.delta_op,
             "trials": self.trials,
             "caught": self.caught,
             "expected": self.expected,
@@ -143,6 +166,30 @@ def cells(model: CompiledModel) -> list[Cell]:
     return found
 
 
+def cells_of_learner() -> list[Cell]:
+    """Adversaries that forge what heavy ops lean on, and one op of many where that is bounded."""
+    program = learner.program()
+    rng = np.random.default_rng(7)
+
+    def everywhere(op: int, share: float) -> Steps:
+        count = gates(program.ops[op])
+        some = rng.choice(count, max(1, round(share * count)), replace=False)
+        return {step: {op: some} for step in range(STEPS)}
+
+    found = []
+    for delta, bits, share in ((0.1, 2, 0.04), (0.3, 4, 0.08)):
+        placements = {
+            "the one gate of a scale": everywhere(learner.SCALE, 1.0),
+            "part of a gating op": everywhere(learner.GATE, share),
+            "part of a gated product": everywhere(learner.GATED, share),
+            "part of a transposed copy": everywhere(learner.COPIED, share),
+            "part of a weight update": everywhere(learner.UPDATE, share),
+        }
+        found += [Cell(name, delta, bits, wrong) for name, wrong in placements.items()]
+    half = everywhere(learner.UPDATE, 0.5)
+    return [*found, *(Cell("half of an op, bounded", 0.5, bits, half, 0.5) for bits in (1, 2, 3))]
+
+
 def catch_probability(counts: Counts, cell: Cell) -> float:
     """Exact probability that at least one wrong gate is drawn or enumerated."""
     program, weights = counts.checked.program, counts.checked.weights
@@ -154,32 +201,32 @@ def catch_probability(counts: Counts, cell: Cell) -> float:
         return 1.0
     share = float(totals @ np.array(weights.weight)) / (STEPS * weights.step_weight)
     missed = (1 - share) ** counts.samples
-    for total, size in zip(totals, map(gates, program.ops), strict=True):
-        missed *= (1 - total / (STEPS * size)) ** counts.samples_per_op
+    for total, size, even in zip(totals, map(gates, program.ops), counts.even, strict=True):
+        missed *= (1 - total / (STEPS * size)) ** even
     return float(1 - missed)
 
 
-def run_of(model: CompiledModel, traces: Sequence[Trace], trial: int) -> FastRun:
+def run_of(subject: Subject, traces: Sequence[Trace], trial: int) -> FastRun:
     """A committed run of given traces; the salts depend on the trial alone, so figures repeat."""
     words = np.random.default_rng(trial).integers(0, P, 8, np.uint32)
-    run = FastRun(model.core, model.checked, run_key=words.astype("<u4").tobytes())
+    model, key = subject.model, words.astype("<u4").tobytes()
+    run = FastRun(model.core, model.checked, subject.state, run_key=key)
     for inputs, values in traces:
         run.push(inputs, values)
     run.commit()
     return run
 
 
-def attack(model: CompiledModel, cell: Cell, trials: int, traces: Sequence[Trace]) -> int:
+def attack(subject: Subject, cell: Cell, trials: int, traces: Sequence[Trace]) -> int:
     """Number of trials in which the liar was caught."""
     from ..api import verify
 
     policy = Policy(max_delta=0.5, min_bits=1)
-    claims = Claims(cell.delta, bits=cell.bits)
     caught = 0
     for trial in range(trials):
-        receipt = run_of(model, traces, trial).prove(claims, STEPS * BATCH)
+        receipt = run_of(subject, traces, trial).prove(cell.claims, subject.items)
         try:
-            verified = verify(receipt, model.model_id, policy)
+            verified = verify(receipt, subject.model.model_id, policy)
         except VerificationFailed as error:
             if error.code != "verify.gate":
                 raise
@@ -203,22 +250,29 @@ def binomial_interval(trials: int, probability: float, confidence: float) -> tup
     return low, min(high, trials)
 
 
-def outcomes(trials: int) -> list[Outcome]:
-    """Run every cell."""
+def subjects() -> list[Subject]:
+    """The networks and their adversaries."""
     model = compile(tiny_cnn(), _images(64, 0), batch=BATCH, public=True)
-    batches, items = quantise(model.checked.program, _images(STEPS * BATCH, 1))
-    found = []
-    for cell in cells(model):
-        traces = [
-            (batch, false_trace(model, batch, cell.wrong.get(step, {})))
-            for step, batch in enumerate(batches)
-        ]
-        journal = run_of(model, traces, 0).journal(Claims(cell.delta, bits=cell.bits), items)
-        expected = catch_probability(Counts(model.checked, journal), cell)
-        low, high = binomial_interval(trials, expected, CONFIDENCE)
-        caught = attack(model, cell, trials, traces)
-        found.append(Outcome(cell, trials, caught, expected, low, high))
-    return found
+    batches, _ = quantise(model.checked.program, _images(STEPS * BATCH, 1))
+    learning = learner.model(), learner.inputs(STEPS, 1), cells_of_learner()
+    return [
+        Subject(model, batches, cells(model)),
+        Subject(*learning, state=learner.first_state(2)),
+    ]
+
+
+def outcomes(trials: int) -> list[Outcome]:
+    """Run every cell of every network."""
+    return [outcome(subject, cell, trials) for subject in subjects() for cell in subject.cells]
+
+
+def outcome(subject: Subject, cell: Cell, trials: int) -> Outcome:
+    """Run one adversary."""
+    traces = false_chain(subject.model, subject.batches, cell.wrong, subject.state)
+    journal = run_of(subject, traces, 0).journal(cell.claims, subject.items)
+    expected = catch_probability(Counts(subject.model.checked, journal), cell)
+    low, high = binomial_interval(trials, expected, CONFIDENCE)
+    return Outcome(cell, trials, attack(subject, cell, trials, traces), expected, low, high)
 
 
 def _images(count: int, seed: int) -> np.ndarray:

@@ -14,3 +14,8 @@ def timed(work: Callable[[], T]) -> tuple[T, float]:
     start = time.perf_counter()
     result = work()
     return result, time.perf_counter() - start
+
+
+def cpu_seconds() -> float:
+    """What all threads of this process have computed so far: what other work leaves alone."""
+    return time.process_time()

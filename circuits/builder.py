@@ -54,6 +54,9 @@ SPATIAL = {"Conv", "MaxPool", "AveragePool", "GlobalAveragePool"}
 SATURATION = {"Sigmoid": 8.0, "Tanh": 5.0}
 """Beyond ± this the function is constant to within half an int8 step."""
 
+REACH_MIN, REACH_MAX = 1e-60, 1e60
+"""Magnitude of calibrated values: far beyond any float32, and no arithmetic on scales overflows."""
+
 ONE = Const(1)
 
 Range = tuple[float, float]
@@ -92,7 +95,7 @@ class Builder:
     """The program under construction.
 
     `ranges` gives the calibrated range of every float value that needs one; `exact` names nodes
-    whose ops are all flagged exact (ops that define outputs are in any case).
+    whose ops are all flagged exact (ops that decide outputs are in any case).
     """
 
     def __init__(
@@ -109,6 +112,7 @@ class Builder:
         self._ranges = ranges
         self._operators = operators
         self._exact = exact
+        self._shown = shown(graph, operators)
         self._tensors: list[Tensor] = []
         self._tables: list[Table] = []
         self._ops: list[Op] = []
@@ -122,13 +126,7 @@ class Builder:
 
     def code(self, name: str) -> Affine:
         """The int8 code of a float value, from its calibrated range."""
-        if name not in self._ranges:
-            raise CompileError(
-                f"value {name!r} has no calibrated range",
-                code="compile.calibration",
-                hint="calibrate again: the model has changed since these ranges were recorded",
-            )
-        return affine(*self._ranges[name])
+        return affine(*self._range(name))
 
     def shape(self, node: Node) -> tuple[int, ...]:
         """Shape of a node's output."""
@@ -145,7 +143,7 @@ class Builder:
             clamped = clamp(post, *operator.bounds(activation, self.graph))
             return Target(clamped, clamped)
         assert operator.function is not None
-        low, high = self._ranges[activation.inputs[0]]
+        low, high = self._range(activation.inputs[0])
         limit = SATURATION.get(activation.op, math.inf)
         pre = affine(max(low, -limit), min(high, limit), PRE_MIN, PRE_MAX)
         function = operator.function(activation, self.graph)
@@ -207,10 +205,15 @@ class Builder:
         self.values[node.output] = replace(of, shape=self.shape(node))
 
     def define(self, node: Node, code: Affine, *, integer: bool = False, width: int = 1) -> Value:
-        """The tensor of a node's output."""
+        """The tensor of a node's output.
+
+        It has the shape of the output that only views it, if there is one: no copy is needed then.
+        """
         name, shape = node.output, self.shape(node)
-        layout = self._value_layout(name, shape or (1,), width)
-        tensor = self._tensor(Role.VALUE, name, shape or (1,), code, width, layout)
+        output = self._shown.get(name)
+        held = (shape if output is None else self.graph.shapes[output]) or (1,)
+        layout = layouts.flat(held) if output is not None else self._value_layout(name, held, width)
+        tensor = self._tensor(Role.VALUE, name, held, code, width, layout)
         value = Value(tensor, shape, code, integer)
         self.values[name] = value
         return value
@@ -239,7 +242,7 @@ class Builder:
             Dot(
                 name=self._op_name(suffix),
                 out=out.tensor,
-                exact=self._is_exact(out),
+                exact=self._prefix() in self._exact,
                 space=tuple(space),
                 terms=tuple(terms),
                 bias=bias,
@@ -308,14 +311,14 @@ class Builder:
         suffix: str = "",
     ) -> None:
         """Append a pick op with one operand that defines `out`."""
-        name, exact = self._op_name(suffix), self._is_exact(out)
+        name, exact = self._op_name(suffix), self._prefix() in self._exact
         self._append(Pick(name, out.tensor, exact, tuple(space), mode, tuple(window), (operand,)))
 
     def quotient(
         self, out: Value, space: Sequence[int], scale: int, num: Read, den: Read, suffix: str = ""
     ) -> None:
         """Append a div op that defines `out` = round(scale·num/den) + zero."""
-        name, exact = self._op_name(suffix), self._is_exact(out)
+        name, exact = self._op_name(suffix), self._prefix() in self._exact
         mode, zero = DivMode.QUOTIENT, out.code.zero
         self._append(Div(name, out.tensor, exact, tuple(space), mode, scale, num, den, zero))
 
@@ -346,6 +349,7 @@ class Builder:
                 self.layers.append(Layer(node.name, op, node.output, made))
         self._node = None
         outputs = self._outputs()
+        self._flag({port.tensor for port in outputs})
         return Program(
             name=printable(self.graph.name) or "model",
             tensors=tuple(self._tensors),
@@ -367,7 +371,7 @@ class Builder:
         return tuple(ports)
 
     def _copied(self, name: str, value: Value) -> Value:
-        """An output that is only a view needs a tensor of its own."""
+        """A view of an input, or of another output, needs a tensor of its own."""
         shape = value.shape or (1,)
         width = self._tensors[value.tensor].width
         tensor = self._tensor(
@@ -375,10 +379,25 @@ class Builder:
         )
         source = self.read(value, rows(len(shape)), raw=True)
         op_name = self._unique(f"output {name}", "op")
-        self._append(Pick(op_name, tensor, True, shape, PickMode.COPY, (), (source,)))
+        self._append(Pick(op_name, tensor, False, shape, PickMode.COPY, (), (source,)))
         self.layers.append(Layer(op_name, "copy", name, (len(self._ops) - 1,)))
         self.values[name] = replace(value, tensor=tensor)
         return self.values[name]
+
+    def _flag(self, tensors: set[int]) -> None:
+        """Flag the ops that decide these tensors exact: those that define one, and what these copy.
+
+        An op that only puts values in another order decides none of them, so the op behind it is
+        flagged too; one that takes a part of them leaves it sampled, which may be far larger.
+        """
+        for number, op in reversed(list(enumerate(self._ops))):
+            if op.out in tensors:
+                self._ops[number] = replace(op, exact=True)
+                if isinstance(op, Pick) and op.mode is PickMode.COPY:
+                    (source,) = op.operands
+                    assert isinstance(source, Read)
+                    if self._tensors[source.tensor].size == self._tensors[op.out].size:
+                        tensors.add(source.tensor)
 
     def _port(self, name: str, value: Value) -> Port:
         batch = 0 if name in self.graph.batched else ABSENT
@@ -393,9 +412,21 @@ class Builder:
         tensor = self._tensor(Role.INPUT, name, shape or (1,), code, 1, layout)
         self.values[name] = Value(tensor, shape, code)
 
+    def _range(self, name: str) -> Range:
+        """The recorded range of a value; a stranger may have recorded anything."""
+        low, high = self._ranges.get(name, (math.inf, -math.inf))
+        reach = max(abs(low), abs(high))
+        if not low <= high or not (reach == 0.0 or REACH_MIN <= reach <= REACH_MAX):
+            raise CompileError(
+                f"value {name!r} has no usable calibrated range",
+                code="compile.calibration",
+                expected=f"low ≤ high, the larger of both 0 or {REACH_MIN:g} to {REACH_MAX:g}",
+                received=self._ranges.get(name),
+                hint="calibrate again; has the model changed since these ranges were recorded?",
+            )
+        return low, high
+
     def _value_layout(self, name: str, shape: tuple[int, ...], width: int) -> Layout:
-        if name in self.graph.outputs:
-            return layouts.flat(shape)
         batched = shape[0] == self.graph.batch
         if self._is_image(name, shape):
             return layouts.image(shape, width, batched=batched)
@@ -429,15 +460,6 @@ class Builder:
         name = f"{self._prefix()}/{suffix}" if suffix else self._prefix()
         return self._unique(name, "op")
 
-    def _is_exact(self, out: Value) -> bool:
-        name = self._prefix()
-        defines_output = any(
-            self.values[output].tensor == out.tensor
-            for output in self.graph.outputs
-            if output in self.values
-        )
-        return defines_output or name in self._exact
-
     def _unique(self, name: str, kind: str = "") -> str:
         """A printable name that no other tensor or table (or op) has."""
         base = printable(name)[:120] or "unnamed"
@@ -447,6 +469,22 @@ class Builder:
             unique = f"{base}#{count}"
         self._names.add(f"{kind}:{unique}")
         return unique
+
+
+def shown(graph: Graph, operators: Mapping[str, Operator]) -> dict[str, str]:
+    """The values that are outputs, or that one only views: each with that output's name."""
+    producers = {node.output: node for node in graph.nodes}
+    found = {
+        name: name
+        for name in graph.outputs
+        if name in producers and not operators[producers[name].op].is_view
+    }
+    for output in graph.outputs:
+        name = output
+        while name in producers and operators[producers[name].op].is_view:
+            name = producers[name].inputs[0]
+        found.setdefault(name, output)
+    return found
 
 
 def clamp(code: Affine, low: float, high: float) -> Affine:

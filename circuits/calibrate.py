@@ -169,6 +169,22 @@ def _percentiles(
     return {name: _cut(counts[name], extremes[name], percentile) for name in extremes}
 
 
+def covered(graph: Graph, ranges: Mapping[str, Range], data: Feeds) -> dict[str, float]:
+    """The share of each value's elements that lies inside a range, 0.0 being inside of every one.
+
+    Half a step of an int8 code beyond an end still rounds to that end, and counts as inside.
+    """
+    inside, total = dict.fromkeys(ranges, 0), dict.fromkeys(ranges, 0)
+    for values in run_float(graph, ranges, data):
+        for name, (low, high) in ranges.items():
+            slack = (max(high, 0.0) - min(low, 0.0)) / 510
+            array = values[name].astype(np.float64)
+            within = (array >= min(low, 0.0) - slack) & (array <= max(high, 0.0) + slack)
+            inside[name] += int(np.count_nonzero(within))
+            total[name] += array.size
+    return {name: inside[name] / total[name] for name in ranges}
+
+
 def _cut(counts: npt.NDArray[Any], span: Range, percentile: float) -> Range:
     edges = np.linspace(*span, BINS + 1)
     share = np.cumsum(counts) / counts.sum()

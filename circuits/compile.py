@@ -12,17 +12,20 @@ import onnx
 
 from ..verifier.errors import CompileError, InvalidProgram, RangeOverflow, UnsupportedOp, UsageError
 from ..verifier.program.checked import Checked, check
+from ..verifier.program.liveness import count_live
 from ..verifier.program.operands import products
 from ..verifier.program.ranges import ACC_MAX, abs_max, bounds, operand_range
 from ..verifier.program.types import Dot, Program, Role
 from ..verifier.program.validate import validate
+from ..verifier.program.weights import gate_weights
 from . import calibrate as calibration_
 from . import graph as graphs
 from . import native, reference
-from .builder import Builder
+from .builder import Builder, Range
 from .evaluate import Executor, compare
 from .fuse import fuse
 from .graph import Array, Graph, Node
+from .items import refuse_mixing
 from .model import CompiledModel, Record, checked_key
 from .operator import Operator
 from .ops import OPERATORS
@@ -70,7 +73,8 @@ def compile(
     Raises:
         UsageError: files, arguments, shapes of data.
         CompileError: what of the model cannot be compiled; UnsupportedOp lists all such nodes,
-            RangeOverflow names the op whose bound does not fit.
+            RangeOverflow names the op whose bound does not fit, MixesItems the nodes that mix the
+            items of a batch.
     """
     key = checked_key(weights_key, public)
     source, fused = prepare(model, batch, name)
@@ -78,6 +82,7 @@ def compile(
         raise calibration_.missing("there is no calibration data")
     data = calibration_.feeds(source, calibration)
     ranges = calibration_.calibrate(source, needed(fused), data, method, percentile)
+    _refuse_mixing(model, fused, ranges)
     chosen = exact_nodes(fused, exact)
     record = Record(source.name, batch, method, float(percentile), chosen, ranges)
     built = build(fused, record)
@@ -120,6 +125,16 @@ def build(graph: Graph, record: Record) -> Built:
     dtypes = [reference.DTYPES[program.tensors[t].width] for t in program.of_role(Role.WEIGHT)]
     weights = tuple(a.astype(t) for a, t in zip(builder.weights, dtypes, strict=True))
     return Built(_judge(program), weights, builder)
+
+
+def _refuse_mixing(model: ModelLike, graph: Graph, ranges: Mapping[str, Range]) -> None:
+    """Items must not mix at this batch, nor at another: a fixed Reshape can be harmless at one."""
+    if not graph.batched:
+        return
+    # A batch of one cannot show whether items mix.
+    batch = max(graph.batch, 2)
+    refuse_mixing(graph if graph.batch == batch else prepare(model, batch)[1], ranges)
+    refuse_mixing(prepare(model, batch + 1)[1], ranges)
 
 
 def needed(graph: Graph) -> set[str]:
@@ -183,30 +198,60 @@ def exact_nodes(graph: Graph, names: Iterable[str] | Literal["all"]) -> tuple[st
 
 
 def _judge(program: Program) -> Checked:
-    """The reader's own judgement, in terms of the model."""
+    """The reader's own judgement, in terms of the model; each cause has its own words."""
     try:
         return check(program)
     except InvalidProgram as error:
         _refuse_limits(program)
         _refuse_wide(program)
         _refuse_bounds(program)
-        raise CompileError(
-            f"a part of the model has no influence on its outputs: {error.message}",
-            code="compile.bad-model",
-            hint="remove this layer, or check its padding and strides",
-        ) from error
+        _refuse_weight(program)
+        _refuse_dead(program)
+        raise _does_not_fit(error) from error
+
+
+def _does_not_fit(error: InvalidProgram, hint: str | None = None) -> CompileError:
+    return CompileError(
+        f"the model does not fit into a program: {error.message}",
+        code="compile.bad-model",
+        expected=error.expected,
+        received=error.received,
+        hint=hint,
+    )
 
 
 def _refuse_limits(program: Program) -> None:
     try:
         validate(program)
     except InvalidProgram as error:
-        raise CompileError(
-            f"the model does not fit into a program: {error.message}",
-            code="compile.bad-model",
-            expected=error.expected,
-            received=error.received,
+        raise _does_not_fit(error) from error
+
+
+def _refuse_weight(program: Program) -> None:
+    try:
+        gate_weights(program)
+    except InvalidProgram as error:
+        raise _does_not_fit(
+            error, hint="use a smaller batch, or compile the model in parts"
         ) from error
+
+
+def _refuse_dead(program: Program) -> None:
+    """Ops without a live gate, by name; the work of finding them has a limit of its own."""
+    try:
+        counts = count_live(program)
+    except InvalidProgram as error:
+        raise _does_not_fit(
+            error, hint="use a smaller batch, or compile the model in parts"
+        ) from error
+    dead = [op.name for op, count in zip(program.ops, counts, strict=True) if count == 0]
+    if dead:
+        raise CompileError(
+            f"a part of the model has no influence on its outputs: op {dead[0]!r}"
+            + (f" and {len(dead) - 1} more" if dead[1:] else ""),
+            code="compile.bad-model",
+            hint="remove this layer, or check its padding and strides",
+        )
 
 
 def _refuse_bounds(program: Program) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..verifier.errors import UsageError
 from ..verifier.program.types import Port, PortKind, Program, Role
 from . import reference
 from .builder import Layer, Value
@@ -51,11 +52,13 @@ class Fidelity:
 
     `sqnr` is the signal-to-quantisation-noise ratio in dB of each layer's output; `top1` the share
     of equal argmax where the first output is a vector of at least two classes, else None.
+    `accuracy` is the share of right classes, of floats and of integers, where labels were given.
     """
 
     samples: int
     sqnr: Mapping[str, float]
     top1: float | None
+    accuracy: tuple[float, float] | None = None
 
 
 class Evaluation:
@@ -66,12 +69,24 @@ class Evaluation:
         self.noise: dict[str, float] = {}
         self.agree = 0
         self.compared = 0
+        self.right = [0, 0]
 
     def add(self, name: str, real: Array, found: Array) -> None:
         """One step of one layer: the float values and the reals that the integers stand for."""
         exact = real.astype(np.float64)
         self.signal[name] = self.signal.get(name, 0.0) + float(np.sum(exact**2))
         self.noise[name] = self.noise.get(name, 0.0) + float(np.sum((exact - found) ** 2))
+
+    def classify(self, real: Array, found: Array, labels: Array | None) -> None:
+        """One step of the classes [n, classes] of floats and integers, and the right ones."""
+        best = [np.argmax(array, axis=-1) for array in (real, found)]
+        self.compared += best[0].size
+        self.agree += int(np.sum(best[0] == best[1]))
+        if labels is not None:
+            self.right = [
+                so_far + int(np.sum(classes == labels))
+                for so_far, classes in zip(self.right, best, strict=True)
+            ]
 
     def sqnr(self, name: str) -> float:
         """10·log10(signal/noise); infinite without noise."""
@@ -90,15 +105,23 @@ def compare(
     data: Feeds,
     limit: int,
     executor: Executor = reference.run,
+    labels: Array | None = None,
 ) -> Fidelity:
-    """Compare all layers on the first `limit` samples of checked data."""
+    """Compare all layers on the first `limit` samples of checked data.
+
+    Raises:
+        UsageError: labels for a model whose first output is not a row of classes per label.
+    """
     evaluation = Evaluation()
     shown = [layer for layer in layers if not values[layer.value].integer]
     head = graph.outputs[0]
     count = min(limit, samples(graph, data))
     whole = _whole_steps(graph, data, count)
     names = {*(layer.value for layer in shown), head}
-    for inputs, real in zip(steps(graph, whole), run_float(graph, names, whole), strict=True):
+    right = None if labels is None else _by_step(graph, values[head], labels, count)
+    for step, (inputs, real) in enumerate(
+        zip(steps(graph, whole), run_float(graph, names, whole), strict=True)
+    ):
         ports = zip(program.inputs, graph.inputs, strict=True)
         found = integer_run(
             program, weights, {port.name: inputs[name] for port, name in ports}, executor
@@ -107,14 +130,29 @@ def compare(
         for layer in shown:
             evaluation.add(layer.name, real[layer.value], reals[layer.value])
         if _is_classes(values[head]):
-            best = np.argmax(real[head], axis=-1) == np.argmax(reals[head], axis=-1)
-            evaluation.compared += best.size
-            evaluation.agree += int(np.sum(best))
+            evaluation.classify(real[head], reals[head], None if right is None else right[step])
     return Fidelity(
         samples=count,
         sqnr={layer.name: evaluation.sqnr(layer.name) for layer in shown},
         top1=evaluation.agree / evaluation.compared if evaluation.compared else None,
+        accuracy=None
+        if labels is None
+        else (evaluation.right[0] / evaluation.compared, evaluation.right[1] / evaluation.compared),
     )
+
+
+def _by_step(graph: Graph, head: Value, labels: Array, count: int) -> Array:
+    """The labels of the first `count` samples, [steps, rows]; filled up like the data."""
+    rows = head.shape[0] // graph.batch if _is_classes(head) else 0
+    if labels.ndim != 1 or labels.dtype.kind not in "iu" or len(labels) < count * rows or not rows:
+        raise UsageError(
+            "the labels do not fit the model's first output",
+            code="usage.input",
+            expected=f"an integer for each of {count * rows} rows of classes",
+            received=f"{labels.dtype} of shape {list(labels.shape)}, output {list(head.shape)}",
+        )
+    filled = -(-count // graph.batch) * graph.batch * rows
+    return labels[np.arange(filled) % (count * rows)].reshape(-1, head.shape[0])
 
 
 def _whole_steps(graph: Graph, data: Feeds, count: int) -> Feeds:

@@ -414,17 +414,18 @@ def _refuse_not_finite(graph: Graph) -> None:
 
 
 def _skip_identities(graph: Graph) -> Graph:
-    """Drop Identity and Dropout: their readers read what they read.
+    """Drop Identity, Dropout and casts between floats: their readers read what they read.
 
-    One that stands directly before an output stays: the output keeps its name, and its lowering
-    is a view.
+    So nothing stands between an operator and the activation that is fused into it. One that stands
+    directly before an output stays: the output keeps its name, and its lowering is a view.
     """
     alias: dict[str, str] = {}
     nodes = []
     for node in graph.nodes:
         inputs = tuple(alias.get(name, name) for name in node.inputs)
         node = replace(node, inputs=inputs)
-        if is_identity(node, graph) and not set(node.outputs) & set(graph.outputs):
+        passes = is_identity(node, graph) or _is_float_cast(node, graph)
+        if passes and not set(node.outputs) & set(graph.outputs):
             alias[node.output] = inputs[0]
         else:
             nodes.append(node)
@@ -437,6 +438,10 @@ def is_identity(node: Node, graph: Graph) -> bool:
     if node.op == "Dropout" and node.input(2) and training is None:
         return False
     return node.op in ("Identity", "Dropout") and not (training is not None and training.any())
+
+
+def _is_float_cast(node: Node, graph: Graph) -> bool:
+    return node.op == "Cast" and all(map(graph.is_float, (node.inputs[0], node.output)))
 
 
 def size(shape: tuple[int, ...]) -> int:

@@ -130,7 +130,10 @@ class CompiledModel:
 
     def __repr__(self) -> str:
         kind = "public" if self.public else "secret"
-        return f"<CompiledModel {self.record.name!r}, {kind} weights\n{self.report.text()}>"
+        claimed = "report, in the words of whoever compiled it:"
+        return (
+            f"<CompiledModel {self.record.name!r}, {kind} weights\n{claimed}\n{self.report.text()}>"
+        )
 
 
 def is_model_file(path: str | Path) -> bool:
@@ -266,12 +269,22 @@ def _read_record(data: bytes) -> tuple[Record, Report]:
             str(name): (float(low), float(high)) for name, (low, high) in fields["ranges"].items()
         }
         record, report = Record(**fields), Report.from_json(found["report"])
+        _refuse_kinds(record)
         canonical = _json(found) == data
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise BadModelFile(f"bad model file: its record cannot be read: {error}") from error
     if not canonical:
         _bad("its record is not in canonical form")
     return record, report
+
+
+def _refuse_kinds(record: Record) -> None:
+    """Raise TypeError where a field of the record is not what it should be."""
+    texts = all(isinstance(text, str) for text in (record.name, record.method))
+    if not texts or type(record.batch) is not int or record.batch < 1:
+        raise TypeError("a name, method or batch that is none")
+    if type(record.percentile) is not float:
+        raise TypeError("a percentile that is no number")
 
 
 def _bad(why: str, expected: object = None, received: object = None) -> NoReturn:

@@ -23,7 +23,8 @@ class Operator:
 
     `support` says why a node cannot be compiled, or None. `takes_activation` marks operators that
     lower to one dot, into which a following activation can be fused. An activation has either
-    `bounds` (it is a clamp to these reals) or a `function` (then it becomes a table).
+    `bounds` (it is a clamp to these reals) or a `function` (then it becomes a table). `is_view`
+    marks those whose output is their first input, seen in another shape.
     """
 
     names: tuple[str, ...]
@@ -32,6 +33,7 @@ class Operator:
     takes_activation: bool = False
     bounds: Callable[[Node, Graph], tuple[float, float]] | None = None
     function: Callable[[Node, Graph], Callable[[Floats], Floats]] | None = None
+    is_view: bool = False
 
     @property
     def is_activation(self) -> bool:

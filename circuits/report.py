@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from types import NoneType
 from typing import Any
 
 from ..verifier.program.checked import Checked
-from ..verifier.program.liveness import SCALE
 from ..verifier.program.operands import products
 from ..verifier.program.types import Dot, Role, gates
 from ..verifier.sampling import sample_count
@@ -66,7 +66,13 @@ class Report:
     def from_json(data: Mapping[str, Any]) -> Report:
         """The inverse of `to_json`; raises TypeError or KeyError for other data."""
         layers = tuple(LayerReport(**layer) for layer in data["layers"])
-        return Report(**{**data, "layers": layers})
+        report = Report(**{**data, "layers": layers})
+        _refuse_kinds(report)
+        for layer in layers:
+            _refuse_kinds(layer)
+        if not all(type(count) is int for count in report.operators.values()):
+            raise TypeError("an operator's count is no integer")
+        return report
 
     def text(self) -> str:
         """The report for people, some 80 columns wide."""
@@ -102,6 +108,22 @@ class Report:
         return self.text()
 
 
+def _refuse_kinds(part: Report | LayerReport) -> None:
+    """Raise TypeError where a field is not of its type: whoever wrote the file chose its values."""
+    for field in fields(part):
+        value, kinds = getattr(part, field.name), _KINDS.get(str(field.type), (object,))
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            raise TypeError(f"{field.name} is a {type(value).__name__}")
+
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "str": (str,),
+    "str | None": (str, NoneType),
+    "float | None": (int, float, NoneType),
+}
+
+
 def report(source: Graph, checked: Checked, layers: Sequence[Layer], fidelity: Fidelity) -> Report:
     """Assemble the report of a compiled graph (`source`: as read, before anything was fused)."""
     program = checked.program
@@ -121,17 +143,17 @@ def report(source: Graph, checked: Checked, layers: Sequence[Layer], fidelity: F
             tensors[t].size * tensors[t].width for t in program.of_role(Role.INPUT, Role.VALUE)
         ),
         weight_bytes=sum(tensors[t].size * tensors[t].width for t in program.of_role(Role.WEIGHT)),
-        samples_5=samples_at(50_000, checked.live),
-        samples_1=samples_at(10_000, checked.live),
+        samples_5=samples_at(50_000, checked),
+        samples_1=samples_at(10_000, checked),
         evaluated=fidelity.samples,
         worst=None if worst is None else worst.name,
         top1=fidelity.top1,
     )
 
 
-def samples_at(ppm: int, live: int) -> int:
-    """The samples at a bound δ, in parts per million, for a program whose live share is `live`."""
-    return sample_count(ppm, live, SCALE, BITS)
+def samples_at(ppm: int, checked: Checked) -> int:
+    """Gates drawn by weight at a bound δ, in parts per million, for a step without padding."""
+    return sample_count(ppm, checked.live_macs, checked.weights.step_weight, BITS)
 
 
 def _layer(checked: Checked, layer: Layer, fidelity: Fidelity) -> LayerReport:

@@ -10,6 +10,7 @@ from .. import _core
 from ..prover import Claims, FastRun, Progress, Work, prove_job, silent
 from ..verifier.errors import UsageError
 from ..verifier.inputs import quantise
+from ..verifier.journal import HYBRID
 from ..verifier.program.checked import Checked
 from ..verifier.program.types import Role
 
@@ -130,22 +131,24 @@ def prove_hybrid_chain(
     claims: Claims,
     *,
     profile: int = 0,
+    mode: int = HYBRID,
     work: Work | None = None,
     state: Mapping[str, np.ndarray] | None = None,
     prf_seed: bytes | None = None,
     items: int | None = None,
     progress: Progress = silent,
 ) -> bytes:
-    """Run a chain and prove the claims in zero knowledge: a hybrid receipt.
+    """Run a chain and prove the claims in zero knowledge: a hybrid or a strict receipt.
 
-    Arguments as of `run_chain`; `profile` of the STARK is 0 (standard) or 1 (small), and `work` the
-    folder to prove in, so that the proof can be resumed, or None for memory.
+    Arguments as of `run_chain`; `profile` of the STARK is 0 (standard) or 1 (small), `mode` 1
+    (hybrid) or 2 (strict), and `work` the folder to prove in, so that the proof can be resumed, or
+    None for memory.
     """
     run, count = run_chain(
         model, checked, inputs, state=state, prf_seed=prf_seed, items=items, progress=progress
     )
     progress("open", 0, 1)
-    job = run.job(claims, count, profile)
+    job = run.job(claims, count, profile, mode)
     del run  # its traces are needed no longer, and proving wants the memory
     progress("open", 1, 1)
     return prove_job(job, work, model, progress)

@@ -1,45 +1,97 @@
 """What a proof will take, estimated from the program and the claims before any work is done.
 
-The STARK of a hybrid receipt costs time and memory by the block of 16 field elements (48 bytes)
-that it absorbs. An op whose gates are drawn g times (all of them, where it is enumerated) opens, in
-a tensor of which a gate reads n values, about g·ceil(n / piece) leaves, and never more than there
-are; besides, all leaves of the outputs are opened. A leaf of b bytes takes ceil((ceil(b/3) + 5)/16)
-blocks. Segments hold at most 98,304 blocks (docs/hybrid.md section 1).
+Rows of tables, opened leaves and segments are counted (`rows.Schedule`), so they are close: what
+is left open is which gates are drawn. Seconds and memory are linear in what is counted, with
+constants that were measured once (docs/figures.md has estimates and measurements beside each
+other); on another machine seconds differ by the ratio of the machines.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from ..prover import PROFILES, Claims
-from ..verifier.hybrid.segments import SEGMENT_BLOCKS, SEGMENT_COST, gate_cost
-from ..verifier.journal import FAST, ZERO_DIGEST, Journal
-from ..verifier.layout import leaf_count
+from ..prover import Claims
+from ..verifier import stark
+from ..verifier.hybrid.requantise import judge_covered
+from ..verifier.hybrid.schedule import MIN_LOG_ROWS, Table
+from ..verifier.hybrid.segments import MAX_SEGMENTS
+from ..verifier.hybrid.verify import REFERENCE, tables_file
+from ..verifier.journal import FAST, MODES
 from ..verifier.program.checked import Checked
-from ..verifier.program.operands import slots
-from ..verifier.program.types import Gather, Op, Read, Role, Tensor, gates
-from ..verifier.sampling import Counts, sample_count
+from ..verifier.program.types import Role, gates
+from ..verifier.sampling import Counts
+from ..verifier.stark.params import Parameters
+from .rows import Schedule
 
-LEAST_ROWS = 2**11
+CORES_GAIN = 1.75
+"""How much faster two cores prove than one."""
 
-BLOCK_SECONDS = {"standard": 150e-6, "small": 300e-6}
-BLOCK_BYTES = {"standard": 25_000, "small": 40_000}
-"""By profile: seconds and bytes of memory of a block, everything around it included; from the
-digits CNN of `make demo` on two cores (2^14 rows)."""
+BASE_BYTES = 100e6
+"""Of the process, with all that it has loaded."""
+
+
+@dataclass(frozen=True)
+class StarkCosts:
+    """Of a profile, by committed and by public field element: CPU seconds, bytes at the peak."""
+
+    cell_seconds: float
+    public_seconds: float
+    cell_bytes: float
+    public_bytes: float
+
+
+COSTS = {
+    0: StarkCosts(0.070e-6, 0.134e-6, 19.4, 23.7),
+    1: StarkCosts(0.116e-6, 0.154e-6, 41.2, 30.1),
+}
+SEGMENT_SECONDS = 0.02
+"""CPU seconds of a segment of no size: grinding, mostly."""
+
+MAC_SECONDS = 10e-12
+WEIGHT_SECONDS = 0.13e-9
+"""Of a byte of the weights, in each step."""
+
+GATE_SECONDS = 3.1e-9
+OP_SECONDS = 12e-6
+HASHED_SECONDS = 2.4e-9
+"""Of a byte of the trace."""
+
+TREE_SECONDS = 20e-6
+"""Of a tree: building it, and finding what is opened of it."""
+
+DRAWN_SECONDS = 0.15e-6
+SCATTERED_SECONDS = 0.35e-6
+"""Of sixteen products whose operands do not lie side by side, in a drawn gate."""
+
+OPENED_SECONDS = 0.8e-9
+"""Of a byte that is opened."""
+
+TRACE_COPIES = 3.0
+WEIGHT_COPIES = 8.0
+
+_DIGEST = 32
+_SALT = 20
+_STARK_SALT = 16
+_ELEMENT = 4
+_EXTENSION = 5
+_QUOTIENT = 4 * _EXTENSION
+_TREES = 3
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a fast proof will take, from the program alone.
+    """What a fast proof will take: a run with its commitments, and the openings.
 
     Attributes:
         steps: steps of the chain.
         macs: multiply-accumulates of the whole chain.
         samples: gates drawn by weight; a quarter as many again are spread over the ops.
         trace_bytes: bytes of committed tensors, all steps together.
-        proof_bytes: upper estimate of the receipt: every draw opening rows of its own.
+        proof_bytes: of the fast receipt.
+        seconds: to execute, commit and open, on two cores.
+        memory_bytes: at the peak.
     """
 
     steps: int
@@ -47,135 +99,237 @@ class Estimate:
     samples: int
     trace_bytes: int
     proof_bytes: int
+    seconds: float
+    memory_bytes: int
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Of all threads together."""
+        return self.seconds * CORES_GAIN
 
 
 @dataclass(frozen=True)
 class StarkEstimate:
-    """What the STARK of a hybrid receipt adds to that.
+    """What the STARK of a hybrid or strict receipt adds to that.
 
     Attributes:
         blocks: sponge blocks of all opened leaves.
         segments: parts that are proven one after the other.
-        seconds: roughly, on two cores.
-        memory_bytes: roughly, at the peak.
+        seconds: on two cores.
+        memory_bytes: at the peak.
+        proof_bytes: of the receipt.
+        rows: rows in use of each table, all segments together.
     """
 
     blocks: int
     segments: int
     seconds: float
     memory_bytes: int
+    proof_bytes: int
+    rows: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Of all threads together."""
+        return self.seconds * CORES_GAIN
+
+    @property
+    def is_checkable(self) -> bool:
+        """Whether a verifier accepts so many segments (docs/hybrid.md section 7)."""
+        return self.segments <= MAX_SEGMENTS
+
+
+@dataclass(frozen=True)
+class JobEstimate:
+    """What a whole job will take; `stark` is None in mode fast."""
+
+    run: Estimate
+    stark: StarkEstimate | None
+
+    @property
+    def seconds(self) -> float:
+        """Run and proof, on two cores."""
+        return self.run.seconds + (self.stark.seconds if self.stark else 0.0)
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Of all threads together."""
+        return self.seconds * CORES_GAIN
+
+    @property
+    def memory_bytes(self) -> int:
+        """At the peak."""
+        return max(self.run.memory_bytes, self.stark.memory_bytes if self.stark else 0)
+
+    @property
+    def proof_bytes(self) -> int:
+        """Of the receipt."""
+        return self.stark.proof_bytes if self.stark else self.run.proof_bytes
+
+
+def estimate_of(
+    checked: Checked, items: int, claims: Claims, mode: str, profile: int = 0
+) -> JobEstimate:
+    """Estimate a job.
+
+    Args:
+        checked: the program.
+        items: that are run.
+        claims: of the receipt; in mode strict, what they say of samples does not count.
+        mode: fast, hybrid or strict.
+        profile: of the STARK, 0 standard or 1 small.
+
+    Raises:
+        UnsupportedReceipt: `hybrid.unsupported`, unless the mode is fast.
+    """
+    schedule = _schedule(checked, items, claims, MODES.index(mode))
+    if mode == "fast":
+        return JobEstimate(_estimate(schedule), None)
+    return JobEstimate(_estimate(schedule), _estimate_stark(schedule, profile))
 
 
 def estimate(checked: Checked, items: int, claims: Claims) -> Estimate:
     """Estimate the run of `items` items and its openings."""
-    program, weights = checked.program, checked.weights
-    steps = math.ceil(items / program.batch)
-    slots = steps * program.batch * 1024
-    samples = sample_count(claims.delta_ppm, items * checked.live, slots, claims.bits)
+    return _estimate(_schedule(checked, items, claims))
+
+
+def estimate_stark(checked: Checked, items: int, claims: Claims, profile: int) -> StarkEstimate:
+    """Estimate the STARK around the openings of `items` items.
+
+    Raises:
+        UnsupportedReceipt: `hybrid.unsupported`.
+    """
+    return _estimate_stark(_schedule(checked, items, claims), profile)
+
+
+def _schedule(checked: Checked, items: int, claims: Claims, mode: int = FAST) -> Schedule:
+    return Schedule(Counts(checked, claims.draft(checked, items, mode)))
+
+
+def _estimate(schedule: Schedule) -> Estimate:
+    program, weights, steps = schedule.program, schedule.checked.weights, schedule.steps
     per_step = {
         number: program.tensors[number].size * program.tensors[number].width
         for number in program.of_role(Role.INPUT, Role.VALUE)
     }
-    everything = sum(per_step.values()) * steps + sum(
-        program.tensors[number].size * program.tensors[number].width
-        for number in program.of_role(Role.WEIGHT)
+    trace = sum(per_step.values()) * steps
+    fixed = _fixed_bytes(schedule)
+    opened = schedule.opened.values()
+    leaves = sum(each.leaves for each in opened)
+    siblings = sum(each.nodes - each.leaves + each.trees for each in opened)
+    opened_bytes = sum(each.bytes for each in opened)
+    run = steps * (
+        weights.step_macs * MAC_SECONDS
+        + fixed * WEIGHT_SECONDS
+        + sum(gates(op) for op in program.ops) * GATE_SECONDS
+        + len(program.ops) * OP_SECONDS
+        + len(per_step) * TREE_SECONDS
     )
-    heaviest = max(weights.own)
-    opened = (samples + samples // 4) * (2 * heaviest + 512)
+    opening = _drawing_seconds(schedule) + opened_bytes * OPENED_SECONDS
     return Estimate(
         steps=steps,
         macs=weights.step_macs * steps,
-        samples=samples,
-        trace_bytes=sum(per_step.values()) * steps,
-        proof_bytes=min(everything * 2, opened) + 32 * len(per_step) * steps,
+        samples=schedule.counts.samples,
+        trace_bytes=trace,
+        proof_bytes=round(
+            _statement_bytes(schedule) + opened_bytes + _SALT * leaves + _DIGEST * siblings
+        ),
+        seconds=run + trace * HASHED_SECONDS + opening,
+        memory_bytes=round(BASE_BYTES + TRACE_COPIES * trace + WEIGHT_COPIES * fixed),
     )
 
 
-def estimate_stark(checked: Checked, items: int, claims: Claims, profile: int) -> StarkEstimate:
-    """Estimate the STARK around the openings of `items` items."""
-    counts = Counts(checked, _claimed(checked, items, claims))
-    blocks = _blocks(checked, counts)
-    ops = range(len(checked.program.ops))
-    cost = sum(_drawn(counts, c) * gate_cost(checked, c) for c in ops)
-    segments = max(1, math.ceil(blocks / SEGMENT_BLOCKS), math.ceil(cost / SEGMENT_COST))
-    rows = max(LEAST_ROWS, 1 << (math.ceil(blocks / segments) - 1).bit_length())
-    name = PROFILES[profile]
+def _drawing_seconds(schedule: Schedule) -> float:
+    """What it takes to find the elements that the checked gates read."""
+    seconds = 0.0
+    for c, (drawn, shape) in enumerate(zip(schedule.checked_gates, schedule.shapes, strict=True)):
+        scattered = 0.0 if schedule.counts.enumerated[c] else shape.rows.get(Table.READ_DOT, 0.0)
+        seconds += drawn * (DRAWN_SECONDS + scattered * SCATTERED_SECONDS)
+    return seconds
+
+
+def _fixed_bytes(schedule: Schedule) -> int:
+    """Bytes of weights and initial states."""
+    tensors = schedule.program.tensors
+    fixed = schedule.program.of_role(Role.WEIGHT, Role.STATE)
+    return sum(tensors[number].size * tensors[number].width for number in fixed)
+
+
+def _statement_bytes(schedule: Schedule) -> int:
+    """Of a receipt: the program, the statement with its outputs, the roots of all trees."""
+    program = schedule.program
+    outputs = schedule.steps * sum(schedule.cuts[port.tensor].bytes for port in program.outputs)
+    once = len(program.of_role(Role.WEIGHT, Role.STATE))
+    trees = once + schedule.steps * len(program.of_role(Role.INPUT, Role.VALUE))
+    return len(schedule.checked.data) + outputs + _DIGEST * trees
+
+
+def _estimate_stark(schedule: Schedule, profile: int) -> StarkEstimate:
+    judge_covered(schedule.checked)
+    segments, costs = schedule.segments, COSTS[profile]
+    parameters = stark.choose(profile, REFERENCE, segments)
+    each = [_heights(rows, parameters.hiding_rows) for rows in schedule.rows]
+    times = segments / len(each)
+    seconds, peak, proof, rows = 0.0, 0.0, 0.0, dict.fromkeys((t.name.lower() for t in Table), 0.0)
+    for used, heights in zip(schedule.rows, each, strict=True):
+        cells, publics = _elements(heights)
+        cpu = SEGMENT_SECONDS + cells * costs.cell_seconds + publics * costs.public_seconds
+        seconds += cpu / CORES_GAIN
+        peak = max(peak, cells * costs.cell_bytes + publics * costs.public_bytes)
+        proof += _stark_bytes(heights, parameters)
+        for table, count in used.items():
+            rows[table.name.lower()] += times * count
     return StarkEstimate(
-        blocks=blocks,
+        blocks=round(schedule.blocks),
         segments=segments,
-        seconds=segments * rows * BLOCK_SECONDS[name],
-        memory_bytes=rows * BLOCK_BYTES[name],
+        seconds=times * seconds,
+        memory_bytes=round(BASE_BYTES + peak + _fixed_bytes(schedule)),
+        proof_bytes=round(times * proof + _statement_bytes(schedule)),
+        rows={name: count for name, count in rows.items() if count},
     )
 
 
-def _claimed(checked: Checked, items: int, claims: Claims) -> Journal:
-    """The claims without commitments: as much of a statement as determines the sample counts."""
-    return Journal(
-        mode=FAST,
-        program_id=checked.id,
-        weights_root=ZERO_DIGEST,
-        steps=math.ceil(items / checked.program.batch),
-        items=items,
-        delta_ppm=claims.delta_ppm,
-        delta_step_ppm=claims.delta_step_ppm,
-        bits=claims.bits,
-        exact=claims.exact_ops(checked),
-        chain_root=ZERO_DIGEST,
-        input_root=ZERO_DIGEST,
-        initial_state=ZERO_DIGEST,
-        final_state=ZERO_DIGEST,
-        prf_seed=ZERO_DIGEST,
-        input_key=None,
-        inputs=None,
-        outputs=b"",
-        audience=None,
-        nonce=None,
-    )
+def _heights(rows: Mapping[Table, float], hiding: int) -> dict[Table, int]:
+    """Log of the rows of each table as padded."""
+    return {
+        table: max(MIN_LOG_ROWS, (math.ceil(used) + hiding - 1).bit_length())
+        for table, used in rows.items()
+    }
 
 
-def _drawn(counts: Counts, op: int) -> int:
-    """Gates of an op that are checked, all steps together: at most."""
-    steps, weights = counts.claim.steps, counts.checked.weights
-    everything = steps * gates(counts.checked.program.ops[op])
-    if counts.enumerated[op]:
-        return everything
-    share = gates(counts.checked.program.ops[op]) * weights.weight[op]
-    in_steps = steps * counts.samples_per_step * share // weights.step_weight
-    return min(everything, counts.draws(op) + in_steps)
+def _elements(heights: Mapping[Table, int]) -> tuple[int, int]:
+    """Field elements of the committed columns, and of the public ones."""
+    cells = publics = 0
+    for number, log in heights.items():
+        table = tables_file().tables[number]
+        cells += (table.mains + _EXTENSION * (len(table.groups) + 1)) << log
+        publics += table.publics << log
+    return cells, publics
 
 
-def _blocks(checked: Checked, counts: Counts) -> int:
-    """Sponge blocks of all leaves that are opened: about."""
-    program, steps = checked.program, counts.claim.steps
-    opened: Counter[int] = Counter()
-    for c, op in enumerate(program.ops):
-        opened[op.out] += _drawn(counts, c)
-        for slot in slots(op):
-            if isinstance(slot.operand, Read):
-                number = slot.operand.tensor
-                values = _values_read(op, slot.operand, math.prod(slot.window))
-                opened[number] += _drawn(counts, c) * _leaves(program.tensors[number], values)
-    whole = {port.tensor for port in program.outputs}
-    total = 0
-    for number, leaves in opened.items():
-        tensor = program.tensors[number]
-        if tensor.layout is not None:
-            times = 1 if tensor.role is Role.WEIGHT else steps
-            every = times * leaf_count(tensor.layout, tensor.shape)
-            total += (every if number in whole else min(leaves, every)) * _leaf_blocks(tensor)
-    return total
+def _stark_bytes(heights: Mapping[Table, int], parameters: Parameters) -> float:
+    """Of one proof (docs/stark.md section 7): what is opened at one point, and at the queries."""
+    tables = [tables_file().tables[number] for number in heights]
+    mains = sum(table.mains for table in tables)
+    fractions = sum(len(table.groups) + 1 for table in tables)
+    levels = len(set(heights.values()))
+    nexts = sum(len(table.next_columns) + 1 for table in tables)
+    at_point = _EXTENSION * _ELEMENT * (mains + nexts + fractions + 4 * levels)
+    row = mains + _EXTENSION * (fractions + 1) + _QUOTIENT * levels
+    salts = _STARK_SALT * _TREES * levels
+    each = parameters.queries * (_ELEMENT * row + salts)
+    log = max(heights.values()) + parameters.profile.log_blowup
+    paths = _TREES * _path_hashes(log, parameters.queries)
+    folding = parameters.profile.log_folding
+    final = parameters.profile.log_blowup + parameters.profile.log_final
+    folded = 0
+    while log > final:
+        log = max(final, log - folding)
+        folded += _EXTENSION * _ELEMENT << folding
+        paths += _path_hashes(log, parameters.queries)
+    return at_point + each + parameters.queries * folded + _DIGEST * paths
 
 
-def _values_read(op: Op, operand: Read, window: int) -> int:
-    if isinstance(op, Gather) and operand is op.source:
-        return operand.view[op.axis]
-    return window
-
-
-def _leaves(tensor: Tensor, values: int) -> int:
-    return 1 if tensor.layout is None else math.ceil(values / tensor.layout.piece)
-
-
-def _leaf_blocks(tensor: Tensor) -> int:
-    piece = 1 if tensor.layout is None else tensor.layout.piece
-    return math.ceil((math.ceil(piece * tensor.width / 3) + 5) / 16)
+def _path_hashes(log: int, queries: int) -> float:
+    """Siblings of so many random leaves of a tree, shared ones once."""
+    return queries * max(0.0, log - math.log2(queries))

@@ -1,6 +1,6 @@
 """Execute, commit, prove: from a compiled model and inputs to the bytes of a receipt."""
 
-from .claims import Claims, InputVisibility, usual_bits, usual_visibility
+from .claims import USUAL_DELTA, Claims, InputVisibility, usual_bits, usual_visibility
 from .hybrid import prove_in, prove_job, wrapping_job
 from .progress import Progress, silent
 from .run import FastRun
@@ -8,6 +8,7 @@ from .work import PROFILES, Job, Work
 
 __all__ = [
     "PROFILES",
+    "USUAL_DELTA",
     "Claims",
     "FastRun",
     "InputVisibility",

@@ -1,4 +1,4 @@
-"""Hybrid receipts: the openings of a fast receipt, proven segment by segment instead of shown.
+"""Hybrid and strict receipts: openings as of a fast one, proven segment by segment, not shown.
 
 A job holds all that the proof follows from. Proven in a `Work` folder it can be interrupted, and
 shared by several processes; the masks of every segment are fresh whoever proves it, and when.
@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from .. import _core
 from ..verifier.errors import UsageError
-from ..verifier.journal import FAST, HYBRID, Journal
+from ..verifier.journal import FAST, HYBRID, MODES, Journal
 from ..verifier.receipt import encode_receipt, split_receipt
 from .progress import Progress, silent
 from .work import Job, Work
@@ -28,7 +28,8 @@ def wrapping_job(receipt: bytes, profile: int) -> Job:
     sections = split_receipt(receipt)
     journal = Journal.decode(sections.journal)
     if journal.mode != FAST:
-        raise UsageError("only a fast receipt can be wrapped", expected="fast", received="hybrid")
+        received = MODES[journal.mode]
+        raise UsageError("only a fast receipt can be wrapped", expected="fast", received=received)
     statement = replace(journal, mode=HYBRID).encode()
     return Job(bytes(sections.program), statement, bytes(sections.proof), profile)
 

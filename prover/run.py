@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -79,16 +80,10 @@ class FastRun:
     def journal(self, claims: Claims, items: int, mode: int = FAST) -> Journal:
         """The statement about all steps so far, `items` of whose item slots are real."""
         statement = self._run.statement()
-        return Journal(
-            mode=mode,
-            program_id=self._checked.id,
-            weights_root=self._model.weights_root,
+        return replace(
+            claims.draft(self._checked, items, mode),
             steps=self._steps,
-            items=items,
-            delta_ppm=claims.delta_ppm,
-            delta_step_ppm=claims.delta_step_ppm,
-            bits=claims.bits,
-            exact=claims.exact_ops(self._checked),
+            weights_root=self._model.weights_root,
             chain_root=statement["chain_root"],
             input_root=statement["input_root"],
             initial_state=statement["initial_state"],
@@ -97,8 +92,6 @@ class FastRun:
             input_key=None if claims.inputs == "private" else statement["input_key"],
             inputs=statement["inputs"] if claims.inputs == "public" else None,
             outputs=statement["outputs"],
-            audience=claims.audience,
-            nonce=claims.nonce,
         )
 
     def prove(self, claims: Claims, items: int) -> bytes:
@@ -106,7 +99,7 @@ class FastRun:
         journal = self.journal(claims, items).encode()
         return encode_receipt(self._checked.data, journal, self._run.open(journal))
 
-    def job(self, claims: Claims, items: int, profile: int) -> Job:
-        """What a hybrid receipt of these claims is made from: the same openings, to be proven."""
-        journal = self.journal(claims, items, HYBRID).encode()
+    def job(self, claims: Claims, items: int, profile: int, mode: int = HYBRID) -> Job:
+        """What a hybrid or strict receipt is made from: openings as of a fast one, to be proven."""
+        journal = self.journal(claims, items, mode).encode()
         return Job(self._checked.data, journal, self._run.open(journal), profile)

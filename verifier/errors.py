@@ -78,6 +78,12 @@ class CompileError(ZktallyError):
     )
 
 
+class MixesItems(CompileError):
+    """The model mixes the items of a batch; the message lists all nodes that do."""
+
+    codes: ClassVar[tuple[str, ...]] = ("compile.mixes-items",)
+
+
 class UnsupportedOp(CompileError):
     """The model has operators that zktally does not compile; the message lists all of them."""
 
@@ -157,6 +163,12 @@ class ProgramMismatch(VerificationFailed):
     codes: ClassVar[tuple[str, ...]] = ("verify.program-mismatch", "verify.model-mismatch")
 
 
+class CalibrationMismatch(VerificationFailed):
+    """A compiled model does not do on the checker's data what its maker recorded and claims."""
+
+    codes: ClassVar[tuple[str, ...]] = ("check.ranges", "check.fidelity")
+
+
 class JournalMismatch(VerificationFailed):
     """The statement is not the one that the caller expects."""
 
@@ -178,7 +190,7 @@ class ParametersMismatch(VerificationFailed):
 class ErrorBoundExceeded(VerificationFailed):
     """The claimed δ is larger than the policy allows."""
 
-    codes: ClassVar[tuple[str, ...]] = ("policy.delta", "policy.delta-step")
+    codes: ClassVar[tuple[str, ...]] = ("policy.delta", "policy.delta-step", "policy.delta-op")
 
 
 class InsufficientSecurity(VerificationFailed):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .confidence import headline
 from .journal import MODES, model_id
 from .program.operands import slots
 from .program.types import Op, Program, Read, gates
@@ -23,6 +24,7 @@ def facts_of(plan: Plan, receipt_bytes: int) -> dict[str, Any]:
             "name": op.name,
             "kind": type(op).__name__.lower(),
             "gates": gates(op),
+            "live": checked.live[c],
             "weight": weights.weight[c],
             "macs": weights.macs[c],
             "draws": counts.draws(c),
@@ -32,6 +34,7 @@ def facts_of(plan: Plan, receipt_bytes: int) -> dict[str, Any]:
     ]
     return {
         "mode": MODES[journal.mode],
+        "headline_bits": headline(journal.bits),
         "model_id": model_id(journal.program_id, journal.weights_root).hex(),
         "program_id": journal.program_id.hex(),
         "weights_root": journal.weights_root.hex(),
@@ -39,15 +42,17 @@ def facts_of(plan: Plan, receipt_bytes: int) -> dict[str, Any]:
         "steps": journal.steps,
         "items": journal.items,
         "batch": program.batch,
+        "itemised": program.itemised,
         "delta_ppm": journal.delta_ppm,
         "delta_step_ppm": journal.delta_step_ppm,
+        "delta_op_ppm": journal.delta_op_ppm,
         "lambda": journal.bits,
         "samples": counts.samples,
         "samples_per_op": counts.samples_per_op,
         "samples_per_step": counts.samples_per_step,
-        "live": checked.live,
         "step_weight": weights.step_weight,
         "step_macs": weights.step_macs,
+        "live_macs": checked.live_macs,
         "checked_gates": plan.checked_gates,
         "ops": ops,
         "outputs": [

@@ -12,8 +12,8 @@ from itertools import pairwise
 from .errors import UnsupportedReceipt, ZktallyError
 from .reader import RECEIPT_CODES, Reader, Writer
 
-VERSION = 1
-FAST, HYBRID = 0, 1
+VERSION = 2
+FAST, HYBRID, STRICT = 0, 1, 2
 MODES = ("fast", "hybrid", "strict")
 
 MAX_STEPS = 2**20
@@ -35,12 +35,13 @@ class Journal:
     """What a receipt claims.
 
     Attributes:
-        mode: 0 fast, 1 hybrid.
+        mode: 0 fast, 1 hybrid, 2 strict. A strict one checks everything: δ, λ and `exact` are void.
         program_id: 32 bytes of SHA-256.
         weights_root, chain_root, input_root, initial_state, final_state: digests of 32 bytes.
         prf_seed: commitment to the seed of the prf tensors, a digest.
         steps, items: steps of the chain, real items in it.
-        delta_ppm: δ in parts per million. delta_step_ppm: the same per step, 0 for none.
+        delta_ppm: δ in parts per million.
+        delta_step_ppm, delta_op_ppm: the same for every step, for every op; 0 for none.
         bits: λ.
         exact: numbers of ops checked gate by gate beyond those that the program flags, ascending.
         input_key: key of the salts of the inputs, 32 bytes, where published.
@@ -55,6 +56,7 @@ class Journal:
     items: int
     delta_ppm: int
     delta_step_ppm: int
+    delta_op_ppm: int
     bits: int
     exact: tuple[int, ...]
     chain_root: bytes
@@ -79,6 +81,7 @@ class Journal:
         w.u32(self.items)
         w.u32(self.delta_ppm)
         w.u32(self.delta_step_ppm)
+        w.u32(self.delta_op_ppm)
         w.u16(self.bits)
         w.u16(len(self.exact))
         for op in self.exact:
@@ -110,16 +113,20 @@ class Journal:
         r = Reader(data, RECEIPT_CODES)
         _expect(r.u16(), VERSION, "version", "receipt.unsupported-version")
         mode = r.u8()
-        if mode != HYBRID:
+        if mode not in (HYBRID, STRICT):
             _expect(mode, FAST, "mode", "receipt.unsupported-mode")
+        sampled = int(mode != STRICT)
         program_id = bytes(r.take(32))
         weights_root = _digest(r)
         steps = _within(r, "steps", r.u32(), 1, MAX_STEPS)
         items = _within(r, "items", r.u32(), 1, 2**32 - 1)
-        delta_ppm = _within(r, "δ in parts per million", r.u32(), 1, MAX_PPM)
-        delta_step_ppm = _within(r, "δ per step in parts per million", r.u32(), 0, MAX_PPM)
-        bits = _within(r, "λ", r.u16(), 1, MAX_BITS)
+        delta_ppm = _within(r, "δ in parts per million", r.u32(), sampled, sampled * MAX_PPM)
+        delta_step_ppm = _within(r, "δ of each step", r.u32(), 0, sampled * MAX_PPM)
+        delta_op_ppm = _within(r, "δ of each op", r.u32(), 0, sampled * MAX_PPM)
+        bits = _within(r, "λ", r.u16(), sampled, sampled * MAX_BITS)
         exact = _ascending(r)
+        if exact and not sampled:
+            raise r.bad("a strict statement lists exact ops", received=exact)
         chain_root, input_root = _digest(r), _digest(r)
         initial_state, final_state, prf_seed = _digest(r), _digest(r), _digest(r)
         input_key = _digest(r) if r.flag() else None
@@ -138,6 +145,7 @@ class Journal:
             items=items,
             delta_ppm=delta_ppm,
             delta_step_ppm=delta_step_ppm,
+            delta_op_ppm=delta_op_ppm,
             bits=bits,
             exact=exact,
             chain_root=chain_root,

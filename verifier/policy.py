@@ -46,9 +46,9 @@ class Policy:
     Args:
         max_delta: largest acceptable bound on the wrong fraction of the chain's compute, (0, 0.5].
         min_bits: smallest acceptable confidence in bits, 1 to 256.
-        modes: acceptable modes, out of "fast", "hybrid", "strict" (of which this release judges the
-            first two).
+        modes: acceptable modes, out of "fast", "hybrid", "strict".
         max_delta_step: largest acceptable bound per step, or None where none is demanded.
+        max_delta_op: largest acceptable bound on the wrong gates of any single op, likewise.
         outputs_exact: whether every gate of every op that defines an output must be checked.
 
     Raises:
@@ -57,14 +57,15 @@ class Policy:
 
     max_delta: float = 0.05
     min_bits: int = 100
-    modes: tuple[str, ...] = MODES[:2]
+    modes: tuple[str, ...] = MODES
     max_delta_step: float | None = None
+    max_delta_op: float | None = None
     outputs_exact: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("max_delta", "max_delta_step"):
+        for name in ("max_delta", "max_delta_step", "max_delta_op"):
             value = getattr(self, name)
-            if value is None and name == "max_delta_step":
+            if value is None and name != "max_delta":
                 continue
             if not 1 <= parts_per_million(value, name) <= MAX_PPM:
                 raise UsageError(f"{name} is out of range", expected="1e-6 to 0.5", received=value)
@@ -87,9 +88,16 @@ class Policy:
     @property
     def max_delta_step_ppm(self) -> int | None:
         """`max_delta_step` in parts per million, or None."""
-        if self.max_delta_step is None:
-            return None
-        return parts_per_million(self.max_delta_step, "max_delta_step")
+        return _optional_ppm(self.max_delta_step, "max_delta_step")
+
+    @property
+    def max_delta_op_ppm(self) -> int | None:
+        """`max_delta_op` in parts per million, or None."""
+        return _optional_ppm(self.max_delta_op, "max_delta_op")
+
+
+def _optional_ppm(value: float | None, name: str) -> int | None:
+    return None if value is None else parts_per_million(value, name)
 
 
 @dataclass(frozen=True)

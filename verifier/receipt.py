@@ -10,7 +10,7 @@ from .errors import MalformedReceipt, ProveError, UnsupportedReceipt, UsageError
 from .reader import RECEIPT_CODES, Reader, Writer
 
 MAGIC = b"ZKTALLY"
-VERSION = 1
+VERSION = 2
 MAX_PROGRAM = 16 << 20
 MAX_JOURNAL = 256 << 20
 MAX_PROOF = 1 << 30

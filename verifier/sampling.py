@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from .arrays import run_starts
 from .errors import UnsupportedReceipt
-from .journal import Journal
+from .journal import STRICT, Journal
 from .program.checked import Checked
-from .program.liveness import SCALE
 from .program.types import Gather, Op, gates
 
 Ints = NDArray[np.int64]
@@ -24,6 +23,9 @@ MAX_SAMPLES = 2**24
 MAX_DRAWS = 2**26
 MAX_CHAIN_WEIGHT = 2**63
 MAX_READS = 2**40
+
+LN2 = 693_147_181
+"""The natural logarithm of 2 in parts per 10^9, rounded up."""
 
 _FRACTION = 48
 _MODE = 2
@@ -113,13 +115,14 @@ class Counts:
 
     @cached_property
     def samples(self) -> int:
-        """`s`: draws by weight over the whole chain."""
-        slots = self.claim.steps * self.checked.program.batch
-        return self._count(self.claim.delta_ppm, self.claim.items, slots)
+        """`s`: draws by weight over the whole chain; 0 in a strict receipt."""
+        if self.is_strict:
+            return 0
+        return self._count(self.claim.delta_ppm, self.claim.items, self.slots)
 
     @cached_property
     def samples_per_op(self) -> int:
-        """`e`: draws for each op."""
+        """`e`: draws that each op gets at least."""
         return _ceil(_ceil(self.samples, 4), len(self.checked.program.ops))
 
     @cached_property
@@ -133,11 +136,13 @@ class Counts:
         full = (self.claim.steps - 1) * self.checked.program.batch
         return self._in_step(self.claim.items - full)
 
-    def draws(self, op: int) -> int:
-        """Draws that an op gets in expectation, rounded down: floor(e + s·G·w / W)."""
-        weights = self.checked.weights
-        share = gates(self.checked.program.ops[op]) * weights.weight[op]
-        return self.samples_per_op + self.samples * share // weights.step_weight
+    @cached_property
+    def even(self) -> tuple[int, ...]:
+        """`e_c`: per op, the draws that are spread equally over its gates."""
+        return tuple(
+            max(self.samples_per_op, self._needed(c) - self._by_weight(c))
+            for c in range(len(self.checked.program.ops))
+        )
 
     @cached_property
     def enumerated(self) -> tuple[bool, ...]:
@@ -145,7 +150,7 @@ class Counts:
 
         More draws than the limit enumerate everything, until the plan is refused.
         """
-        everything = self.samples > MAX_SAMPLES
+        everything = self.is_strict or self.samples > MAX_SAMPLES
         return tuple(
             everything
             or op.exact
@@ -154,13 +159,49 @@ class Counts:
             for c, op in enumerate(self.checked.program.ops)
         )
 
+    @property
+    def is_strict(self) -> bool:
+        """Whether nothing is sampled because everything is checked."""
+        return self.claim.mode == STRICT
+
+    @property
+    def slots(self) -> int:
+        """`n`: item slots of the chain."""
+        return self.claim.steps * self.checked.program.batch
+
+    @property
+    def expected_checks(self) -> int:
+        """Gates that are checked, all ops together, if no draw falls on a gate twice."""
+        ops = enumerate(self.checked.program.ops)
+        return sum(min(self.claim.steps * gates(op), self.draws(c)) for c, op in ops)
+
+    def draws(self, op: int) -> int:
+        """`d_c`: draws that an op gets in expectation, rounded down."""
+        return self.even[op] + self._by_weight(op)
+
+    def _by_weight(self, op: int) -> int:
+        """Of the draws by weight, those that an op gets in expectation, rounded down."""
+        weights = self.checked.weights
+        share = gates(self.checked.program.ops[op]) * weights.weight[op]
+        return self.samples * share // weights.step_weight
+
+    def _needed(self, op: int) -> int:
+        """Draws that an op needs for the claimed bound on single ops, 0 if none is claimed."""
+        if not self.claim.delta_op_ppm:
+            return 0
+        every = self.claim.bits * LN2 * self.slots * gates(self.checked.program.ops[op])
+        right = 1000 * self.claim.delta_op_ppm * self.claim.items * self.checked.live[op]
+        return _ceil(every, right)
+
     def _in_step(self, items: int) -> int:
         if not self.claim.delta_step_ppm:
             return 0
         return self._count(self.claim.delta_step_ppm, items, self.checked.program.batch)
 
     def _count(self, ppm: int, items: int, slots: int) -> int:
-        return sample_count(ppm, items * self.checked.live, slots * SCALE, self.claim.bits)
+        """Draws by weight for a share of the MACs of the live gates of these items."""
+        wrong = items * self.checked.live_macs
+        return sample_count(ppm, wrong, slots * self.checked.weights.step_weight, self.claim.bits)
 
 
 @dataclass(frozen=True)
@@ -213,7 +254,7 @@ def make_plan(counts: Counts, seed: bytes) -> Plan:
         if counts.enumerated[c]:
             sampled.append(None)
             continue
-        even = draw(seed, 1 + c, steps * gates(op), counts.samples_per_op).view(np.int64)
+        even = draw(seed, 1 + c, steps * gates(op), counts.even[c]).view(np.int64)
         sampled.append(distinct(np.concatenate([*weighted[c], even])))
         weighted[c].clear()
     plan = Plan(counts, tuple(sampled))
@@ -225,11 +266,11 @@ def make_plan(counts: Counts, seed: bytes) -> Plan:
 def _limit_work(counts: Counts) -> None:
     """Refuse what would take too long, before any draw."""
     steps, last = counts.claim.steps, counts.samples_of_last_step
-    for count in (counts.samples, counts.samples_per_step, last):
+    even = [e for e, every in zip(counts.even, counts.enumerated, strict=True) if not every]
+    for count in (counts.samples, counts.samples_per_step, last, *even):
         _limit("samples", count, MAX_SAMPLES)
     _limit("units of weight", steps * counts.checked.weights.step_weight, MAX_CHAIN_WEIGHT - 1)
-    even = counts.samples_per_op * len(counts.checked.program.ops)
-    draws = counts.samples + even + counts.samples_per_step * (steps - 1) + last
+    draws = counts.samples + sum(even) + counts.samples_per_step * (steps - 1) + last
     _limit("samples", draws, MAX_DRAWS)
     per_gate = _reads_per_gate(counts.checked)
     ops = zip(counts.checked.program.ops, per_gate, counts.enumerated, strict=True)

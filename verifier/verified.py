@@ -13,9 +13,6 @@ import numpy as np
 from .facts import CERTIFIED, CONSISTENT, SAMPLED
 from .journal import FAST, MODES
 
-HASH_BITS = 124
-"""Collision resistance of a digest of 8 KoalaBear elements: no confidence goes beyond it."""
-
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -41,6 +38,7 @@ class OpBound:
     macs: int
     draws: int
     enumerated: bool
+    live: int
     bound: float
 
 
@@ -80,7 +78,7 @@ class Guarantee:
         delta = facts["delta_ppm"] / 1e6
         macs = facts["step_macs"]
         return cls(
-            bits=facts.get("headline_bits", min(facts["lambda"], HASH_BITS)),
+            bits=facts["headline_bits"],
             delta=delta,
             delta_macs=min(1.0, delta * facts["step_weight"] / macs) if macs else 1.0,
             delta_step=facts["delta_step_ppm"] / 1e6 or None,
@@ -217,9 +215,10 @@ class Verified:
         samples: draws by weight over the chain.
         samples_per_op: draws for each op.
         samples_per_step: draws for a full step, 0 if no bound per step is claimed.
-        live: share of the step weight that reaches an output or a state, of 1024.
+        itemised: whether a step is made of items; otherwise the unit is the step.
         step_weight: weight of all gates of a step.
         step_macs: multiply-accumulates of a step.
+        live_macs: those that reach an output or a state.
         checked_gates: different gates that were recomputed.
         input_root: commitment to the inputs.
         initial_state: digest of the state that the chain starts from.
@@ -254,9 +253,10 @@ class Verified:
     samples: int
     samples_per_op: int
     samples_per_step: int
-    live: int
+    itemised: bool
     step_weight: int
     step_macs: int
+    live_macs: int
     checked_gates: int
     input_root: str
     initial_state: str
@@ -278,7 +278,7 @@ class Verified:
     @classmethod
     def of(cls, facts: Mapping[str, Any], outputs: Mapping[str, Array], backend: str) -> Verified:
         """From what a verifier returns."""
-        derived = {"delta_ppm", "delta_step_ppm", "lambda", "ops", "outputs"}
+        derived = {"delta_ppm", "delta_step_ppm", "delta_op_ppm", "lambda", "ops", "outputs"}
         guarantee = Guarantee.of(facts)
         return cls(
             **{name: value for name, value in facts.items() if name not in derived},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .fast import check_fast
 from .hybrid.verify import check_hybrid
-from .journal import FAST, HYBRID
+from .journal import FAST, HYBRID, STRICT
 from .policy import Expectations
 from .steps import Facts, Outputs, judge_statement
 
@@ -16,6 +16,6 @@ def verify(
 
     Args, results and errors: see `fast.verify_fast`, `hybrid.verify.verify_hybrid`.
     """
-    statement = judge_statement(receipt, expectations, (FAST, HYBRID))
-    check = check_hybrid if statement.journal.mode == HYBRID else check_fast
+    statement = judge_statement(receipt, expectations, (FAST, HYBRID, STRICT))
+    check = check_fast if statement.journal.mode == FAST else check_hybrid
     return check(statement, expectations)

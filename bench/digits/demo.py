@@ -18,14 +18,14 @@ import numpy as np
 import zktally
 from zktally.bench.digits.data import MODEL_PATH, load
 from zktally.bench.timing import timed
-from zktally.prover import Claims, FastRun, prove_job
+from zktally.prover import Claims, FastRun, prove_job, usual_bits
 from zktally.verifier.inputs import quantise
 from zktally.verifier.program.types import Role
 from zktally.verifier.receipt import encode_receipt, split_receipt
 
 BATCH = 60
 DELTA = 0.05
-HYBRID = Claims(DELTA, bits=100)
+HYBRID = Claims(DELTA, bits=usual_bits("hybrid"))
 FOLDER = Path("build/demo")
 BACKENDS: tuple[Literal["rust", "python"], ...] = ("rust", "python")
 

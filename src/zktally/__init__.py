@@ -9,6 +9,7 @@ verified.outputs, verified.guarantee
 from __future__ import annotations
 
 from .api import Receipt, assemble, check_model, compile, load, prove, resume, verify, wrap
+from .circuits.check import ModelCheck, Tolerances
 from .circuits.model import CompiledModel
 from .verifier.errors import ZktallyError
 from .verifier.policy import Policy
@@ -19,8 +20,10 @@ __version__ = "0.1.0"
 __all__ = [
     "CompiledModel",
     "Guarantee",
+    "ModelCheck",
     "Policy",
     "Receipt",
+    "Tolerances",
     "Verified",
     "ZktallyError",
     "__version__",

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from .circuits.assemble import assemble
-from .circuits.check import check_model
+from .circuits.check import ModelCheck, Tolerances, check_model
 from .circuits.compile import compile
 from .circuits.files import write_atomically
 from .circuits.model import CompiledModel
 from .hybrid.chain import prove_chain, prove_hybrid_chain
 from .prover import (
+    USUAL_DELTA,
     Claims,
     InputVisibility,
     Progress,
@@ -28,14 +29,16 @@ from .prover import (
     wrapping_job,
 )
 from .verifier.errors import ProveError, UsageError
-from .verifier.journal import Journal, model_id
+from .verifier.journal import MODES, Journal, model_id
 from .verifier.policy import Expectations, Policy
 from .verifier.receipt import read_receipt, split_receipt
 from .verifier.verified import Verified
 
 __all__ = [
     "CompiledModel",
+    "ModelCheck",
     "Receipt",
+    "Tolerances",
     "assemble",
     "check_model",
     "compile",
@@ -129,8 +132,9 @@ def prove(
     inputs: Inputs,
     mode: str = "hybrid",
     *,
-    delta: float = 0.05,
+    delta: float | None = None,
     delta_step: float | None = None,
+    delta_op: float | Literal["usual"] | None = "usual",
     bits: int | None = None,
     exact: Sequence[str] | Literal["all"] = (),
     small: bool = False,
@@ -150,14 +154,18 @@ def prove(
         inputs: float32/float64 (or integer) arrays by input name, or one array; items along the
             batch axis. N batches make a chain of N steps; the last one is padded.
         mode: "hybrid" proves the sampled checks in zero knowledge; "fast" shows them, which is far
-            quicker, but opens sampled weights, inputs and activations in the clear.
-        delta: at most this fraction of the chain's compute is wrong, 1e-6 to 0.5.
+            quicker, but opens sampled weights, inputs and activations in the clear; "strict" proves
+            every gate of every step in zero knowledge, and samples nothing.
+        delta: at most this fraction of the chain's multiply-accumulates is wrong, 1e-6 to 0.5;
+            without one, 5 %.
         delta_step: the same for every step, or None.
+        delta_op: the same for the gates of every single op, or None; "usual" is the strongest of 1,
+            2, 5, 10, 20 and 50 % that at most doubles the checks, if there is one.
         bits: λ: a prover beyond the bound passes with probability 2^-bits per attempt. Without
             one, 100 in a hybrid receipt and 128 in a fast one.
         exact: names of ops to check in full, or "all".
-        small: hybrid only: a smaller receipt for more time and memory.
-        work: hybrid only: a new folder to prove in, so that `resume` can go on if this is
+        small: not in fast mode: a smaller receipt for more time and memory.
+        work: not in fast mode: a new folder to prove in, so that `resume` can go on if this is
             interrupted, and other processes can help. It holds secrets until the receipt is made.
         reveal: agree that a fast receipt opens weights in the clear; needed there unless the model
             is public.
@@ -176,12 +184,19 @@ def prove(
         UnsupportedReceipt: a mode that this release does not make, or a program that hybrid
             receipts do not cover.
     """
-    usual = usual_bits(mode)
-    bits = usual if bits is None else bits
-    visibility = visibility or usual_visibility(mode)
-    claims = Claims(delta, delta_step, bits, exact, visibility, audience, nonce)
+    claims = _claims(
+        mode,
+        delta=delta,
+        delta_step=delta_step,
+        delta_op=delta_op,
+        bits=bits,
+        exact=exact,
+        inputs=visibility or usual_visibility(mode),
+        audience=audience,
+        nonce=nonce,
+    )
     progress = progress or silent
-    if mode == "hybrid":
+    if mode != "fast":
         return Receipt(
             prove_hybrid_chain(
                 program.core,
@@ -189,6 +204,7 @@ def prove(
                 inputs,
                 claims,
                 profile=int(small),
+                mode=MODES.index(mode),
                 work=None if work is None else Work.create(work),
                 state=state,
                 items=items,
@@ -196,13 +212,13 @@ def prove(
             )
         )
     if small or work is not None:
-        raise UsageError("small and work are about hybrid receipts", received=f"mode {mode}")
+        raise UsageError("small and work are not about fast receipts", received=f"mode {mode}")
     if not (program.public or reveal):
         raise ProveError(
             "a fast receipt opens weights in the clear, and this model's weights are private",
             code="prove.needs-reveal",
-            hint="make a hybrid receipt, which hides them; or pass --reveal (reveal=True) to "
-            "publish the sampled rows for good, or compile with --public",
+            hint="make a hybrid or strict receipt, which hides them; or pass --reveal "
+            "(reveal=True) to publish the sampled rows for good, or compile with --public",
         )
     return Receipt(
         prove_chain(
@@ -214,6 +230,36 @@ def prove(
             items=items,
             progress=progress,
         )
+    )
+
+
+def _claims(
+    mode: str, *, delta: float | None, bits: int | None, exact: Any, **others: Any
+) -> Claims:
+    """The claims of a receipt; a strict one makes none about samples.
+
+    Raises:
+        UsageError: it is asked to, or a value is out of its range.
+        UnsupportedReceipt: an unknown mode.
+    """
+    usual = usual_bits(mode)
+    if mode == "strict":
+        sampled = {"delta": delta, "delta_step": others["delta_step"], "bits": bits}
+        given = [name for name, value in sampled.items() if value is not None]
+        given += ["exact"] if exact else []
+        given += ["delta_op"] if others["delta_op"] not in (None, "usual") else []
+        if given:
+            raise UsageError(
+                "a strict receipt checks every gate: there is nothing to sample or to choose",
+                expected="none of delta, delta_step, delta_op, bits, exact",
+                received=", ".join(given),
+            )
+        return Claims(exact="all", **others)
+    return Claims(
+        USUAL_DELTA if delta is None else delta,
+        bits=usual if bits is None else bits,
+        exact=exact,
+        **others,
     )
 
 

@@ -24,6 +24,7 @@ def verify(
         "min_bits": int(policy.min_bits),
         "max_delta_ppm": policy.max_delta_ppm,
         "max_delta_step_ppm": policy.max_delta_step_ppm,
+        "max_delta_op_ppm": policy.max_delta_op_ppm,
         "outputs_exact": policy.outputs_exact,
         "audience": expectations.audience,
         "nonce": _hex(expectations.nonce),

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from support import Files, Zktally
 
+from zktally.bench.digits.data import load
+
 BACKENDS = ("rust", "python")
 
 
@@ -96,6 +98,39 @@ def test_check_model(zktally: Zktally, files: Files) -> None:
     done = zktally("check-model", files.onnx, files.model)
     assert done.code == 0, done.err
     assert files.model_id in done.out
+    assert done.out.startswith("FOLLOWS ")
+    assert "OK" not in done.out
+    assert "whether the ranges fit your data was not checked" in done.out
+    shown = json.loads(zktally("check-model", files.onnx, files.model, "--json").out)
+    assert shown["format"] == "zktally.check-model/2"
+    assert shown["follows"] is True
+    assert shown["ranges_fit"] is shown["fidelity_holds"] is None
+
+
+def test_check_model_on_data_of_the_checker(zktally: Zktally, files: Files) -> None:
+    own = files.folder / "labelled.npz"
+    digits = load()
+    np.savez(own, image=digits.test_x, labels=digits.test_y)
+    check = ("check-model", files.onnx, files.model)
+    done = zktally(*check, "--calibrate", own, "--evaluate", own)
+    assert done.code == 0, done.err
+    assert done.out.startswith("OK ")
+    assert "accuracy 98.33% in floats" in done.out
+    shown = json.loads(zktally(*check, "--evaluate", own, "--json").out)
+    assert shown["fidelity_holds"] is True
+    assert shown["ranges_fit"] is None
+    dark = files.folder / "dark.npz"
+    np.savez(dark, image=digits.test_x / 100)
+    zktally(*check, "--calibrate", dark).refused(1, "check.ranges")
+    refused = zktally(*check, "--calibrate", dark, "--json")
+    assert refused.code == 1
+    described = json.loads(refused.out)
+    assert described["format"] == "zktally.check-model/2"
+    assert described["code"] == "check.ranges"
+    zktally(*check, "--calibrate", own, "--range-factor", 1.001).refused(1, "check.ranges")
+    zktally(*check, "--evaluate", own, "--min-sqnr", 60).refused(1, "check.fidelity")
+    zktally(*check, "--evaluate", own, "--min-top1", 2).refused(2, "usage")
+    zktally(*check, "--evaluate", files.onnx).refused(2, "usage.unreadable")
 
 
 def test_private_weights_need_reveal(zktally: Zktally, files: Files) -> None:

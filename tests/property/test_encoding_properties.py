@@ -31,6 +31,7 @@ def journals(draw: st.DrawFn) -> Journal:
         items=draw(st.integers(1, 2**32 - 1)),
         delta_ppm=draw(st.integers(1, 500_000)),
         delta_step_ppm=draw(st.integers(0, 500_000)),
+        delta_op_ppm=draw(st.integers(0, 500_000)),
         bits=draw(st.integers(1, 256)),
         exact=tuple(sorted(draw(st.sets(st.integers(0, 65_535), max_size=9)))),
         chain_root=draw(keys()),
@@ -144,7 +145,7 @@ def agree_on_facts(encoded: bytes) -> None:
     assert facts["program_id"] == plain.id.hex()
     assert facts["name"] == program.name
     assert facts["batch"] == program.batch
-    assert facts["live"] == plain.live
+    assert facts["live_macs"] == plain.live_macs
     assert facts["step_weight"] == weights.step_weight
     assert facts["step_macs"] == weights.step_macs
     for key, expected in (("own", weights.own), ("weight", weights.weight), ("macs", weights.macs)):

@@ -16,7 +16,7 @@ from zktally.verifier.program.checked import load
 from zktally.verifier.receipt import split_receipt
 from zktally.verifier.sampling import Counts, make_plan, sample_seed
 
-MAGIC = b"ZKTALLY\x01"
+MAGIC = b"ZKTALLY\x02"
 
 FIELDS = {
     "version": (0, 2),
@@ -27,17 +27,18 @@ FIELDS = {
     "items": (71, 4),
     "delta": (75, 4),
     "delta per step": (79, 4),
-    "lambda": (83, 2),
-    "exact": (85, 2),
-    "chain root": (87, 32),
-    "input root": (119, 32),
-    "initial state": (151, 32),
-    "final state": (183, 32),
-    "prf seed": (215, 32),
-    "input key flag": (247, 1),
-    "input key": (248, 32),
-    "inputs flag": (280, 1),
-    "inputs length": (281, 4),
+    "delta per op": (83, 4),
+    "lambda": (87, 2),
+    "exact": (89, 2),
+    "chain root": (91, 32),
+    "input root": (123, 32),
+    "initial state": (155, 32),
+    "final state": (187, 32),
+    "prf seed": (219, 32),
+    "input key flag": (251, 1),
+    "input key": (252, 32),
+    "inputs flag": (284, 1),
+    "inputs length": (285, 4),
 }
 """Offset and length of the fields of a journal without exact ops, and with published inputs."""
 

@@ -41,6 +41,7 @@ FUNCTIONS = (
     steps._identify,
     steps._fit,
     steps._obey,
+    steps._sampled_enough,
     steps._outputs_exact,
     steps._expected_statement,
     sampling._limit,
@@ -82,7 +83,7 @@ ENGINE = (
 
 HELPERS = {
     "_same", "_judge_elements", "end", "_limit", "_outputs_exact", "_expected_statement", "demand",
-    "_judge_limbs",
+    "_judge_limbs", "_sampled_enough",
 }  # fmt: skip
 
 

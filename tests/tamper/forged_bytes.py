@@ -109,7 +109,7 @@ for _name, (_code, _lengths) in LENGTHS.items():
 ENVELOPE = {
     "another magic": ("receipt.bad-magic", b"ZKTALLX" + WHOLE[7:]),
     "a compiled model": ("receipt.bad-magic", b"ZKTMODEL" + WHOLE[8:]),
-    "a version of the future": ("receipt.unsupported-version", b"ZKTALLY\x02" + WHOLE[8:]),
+    "a version of the future": ("receipt.unsupported-version", b"ZKTALLY\x03" + WHOLE[8:]),
     "version 0": ("receipt.unsupported-version", b"ZKTALLY\x00" + WHOLE[8:]),
 }
 ENVELOPE["larger than any receipt"] = ("receipt.too-large", bytes(MAX_RECEIPT + 1))
@@ -117,7 +117,7 @@ for _name, (_code, _data) in ENVELOPE.items():
     tampering(f"envelope: {_name}", _code, "dense")(lambda data=_data: data)
 
 OVERWRITTEN = {
-    "version": ("receipt.unsupported-version", b"\x02\x00"),
+    "version": ("receipt.unsupported-version", b"\x01\x00"),
     "mode": ("verify.journal-mismatch", b"\x01"),
     "input key flag": ("receipt.non-canonical", b"\x02"),
     "inputs flag": ("receipt.non-canonical", b"\x02"),
@@ -131,7 +131,7 @@ for _name, (_code, _data) in OVERWRITTEN.items():
         return dissect(WHOLE).overwrite(name, data)
 
 
-for _mode in (2, 3, 255):
+for _mode in (3, 4, 255):
 
     @tampering(f"journal: mode {_mode}", "receipt.unsupported-mode", "dense")
     def _(mode=_mode):

@@ -43,6 +43,7 @@ STATED = {
     "items": ("receipt.non-canonical", 4),
     "delta_ppm": ("verify.stark", 50_001),
     "delta_step_ppm": ("verify.stark", 50_000),
+    "delta_op_ppm": ("verify.stark", 500_000),
     "bits": ("verify.stark", 101),
     "exact": ("verify.stark", (0,)),
     "inputs": ("verify.input-mismatch", None),

@@ -11,7 +11,7 @@ from forger import committed, receipt_of, reopened, run, victim
 from receipts import Prover, Tree
 from registry import tampering
 
-from zktally.verifier.journal import ZERO_DIGEST
+from zktally.verifier.journal import STRICT, ZERO_DIGEST
 from zktally.verifier.policy import Policy
 from zktally.verifier.program.types import Role
 
@@ -44,6 +44,15 @@ def restated(base: str, **fields: object) -> bytes:
     return dissect(receipt_of(base)).restated(journal)
 
 
+STRICT_CLAIMS: dict[str, object] = {
+    "mode": STRICT, "delta_ppm": 0, "delta_step_ppm": 0, "delta_op_ppm": 0, "bits": 0, "exact": (),
+}  # fmt: skip
+SAMPLED_CLAIMS: dict[str, object] = {
+    "delta_ppm": 50_000, "delta_step_ppm": 50_000, "delta_op_ppm": 50_000, "bits": 100,
+    "exact": (0,),
+}  # fmt: skip
+"""Of which each is too much in a strict statement."""
+
 UNFIT = {
     "one step more": ("dense", {"steps": 3}),
     "one step less": ("dense", {"steps": 1}),
@@ -63,6 +72,12 @@ UNFIT = {
     "too many steps": ("dense", {"steps": 2**20 + 1}),
     "no delta": ("dense", {"delta_ppm": 0}),
     "delta above one half": ("dense", {"delta_ppm": 500_001}),
+    "delta per op above one half": ("dense", {"delta_op_ppm": 500_001}),
+    "called strict": ("dense", {"mode": STRICT}),
+    **{
+        f"strict, and {name} claimed": ("dense", {**STRICT_CLAIMS, name: value})
+        for name, value in SAMPLED_CLAIMS.items()
+    },
     "delta per step above one half": ("dense", {"delta_step_ppm": 500_001}),
     "no bits": ("dense", {"bits": 0}),
     "too many bits": ("dense", {"bits": 257}),
@@ -192,6 +207,8 @@ POLICY = {
     "a larger delta": ("policy.delta", "sampled", {"delta_ppm": 400_001}),
     "a larger delta per step": ("policy.delta-step", "demanding", {"delta_step_ppm": 500_000}),
     "no delta per step": ("policy.delta-step", "sampled", {"delta_step_ppm": 0}),
+    "a larger delta per op": ("policy.delta-op", "demanding", {"delta_op_ppm": 450_001}),
+    "no delta per op": ("policy.delta-op", "demanding", {"delta_op_ppm": 0}),
     "no exact ops": ("policy.exact", "exact", {"exact": ()}),
     "another audience": ("verify.audience-mismatch", "dense", {"audience": "the auditors"}),
     "no audience": ("verify.audience-mismatch", "dense", {"audience": None}),
@@ -238,6 +255,7 @@ def _():
 STALE = {
     "more bits": ("receipt.truncated", {"bits": 9}),
     "a smaller delta": ("receipt.truncated", {"delta_ppm": 300_000}),
+    "a smaller delta per op": ("receipt.truncated", {"delta_op_ppm": 100_000}),
     "a smaller delta per step": ("receipt.truncated", {"delta_step_ppm": 300_000}),
     "an exact op": ("receipt.truncated", {"exact": (0,)}),
     "a fresh nonce": ("receipt.truncated", {"nonce": b"\0"}),

@@ -31,7 +31,10 @@ RUNS = {
     "kinds": ("every_kind", {"steps": 2}),
     "sampled": ("conv", {"steps": 4, "delta_step_ppm": 500_000, **SPARSE}),
     "checkable": ("every_kind", {"steps": 2, "public": False}),
-    "demanding": ("conv", {"steps": 4, "delta_step_ppm": 400_000, **SPARSE}),
+    "demanding": (
+        "conv",
+        {"steps": 4, "delta_step_ppm": 400_000, "delta_op_ppm": 450_000, **SPARSE},
+    ),
     "exact": ("conv", {"steps": 4, "exact": (1,), **SPARSE}),
 }
 
@@ -70,6 +73,7 @@ def victim(name: str, **changes: object) -> Expectations:
     policy = Policy(
         max_delta=journal.delta_ppm / 1e6,
         max_delta_step=journal.delta_step_ppm / 1e6 or None,
+        max_delta_op=journal.delta_op_ppm / 1e6 or None,
         min_bits=journal.bits,
         outputs_exact=name not in ("sampled", "demanding"),
     )

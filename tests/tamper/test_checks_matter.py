@@ -17,6 +17,7 @@ import forged_models  # noqa: F401
 import forged_openings  # noqa: F401
 import forged_proofs
 import forged_statements  # noqa: F401
+import forged_strict  # noqa: F401
 import forger
 import judges
 import numpy as np
@@ -75,11 +76,12 @@ TABLE: dict[str, dict[str, str]] = {
     "journal._audience 0": {
         "text: an audience that is no text, where none is expected": ACCEPTED,
     },
-    "journal.Journal.decode 0": {
+    "journal.Journal.decode 0": {"journal: strict, and exact claimed": "verify.journal-mismatch"},
+    "journal.Journal.decode 1": {
         "published inputs under a key of zero, left out": ACCEPTED,
         "journal: inputs without the key of their salts": "verify.input-mismatch",
     },
-    "journal.Journal.decode 1": {"sections: a byte after the journal, counted": ACCEPTED},
+    "journal.Journal.decode 2": {"sections: a byte after the journal, counted": ACCEPTED},
     # 3. Program id, model id.
     "steps._identify 0": {
         "program: one constant, the statement names the victim's": ACCEPTED,
@@ -107,14 +109,21 @@ TABLE: dict[str, dict[str, str]] = {
     },
     # 6. Policy and expectations.
     "steps._obey 0": {"claims: a mode that the caller refuses": ACCEPTED},
-    "steps._obey 1": {"claims: fewer bits": ACCEPTED},
-    "steps._obey 2": {"claims: a larger delta": ACCEPTED},
-    "steps._obey 3": {
+    "steps._obey 1": {
+        "claims: fewer bits": ACCEPTED,
+        "claims: a larger delta": ACCEPTED,
+        "claims: no delta per op": ACCEPTED,
+    },
+    "steps._sampled_enough 0": {"claims: fewer bits": ACCEPTED},
+    "steps._sampled_enough 1": {
+        "claims: a larger delta": ACCEPTED,
         "claims: a larger delta per step": ACCEPTED,
         "claims: no delta per step": ACCEPTED,
+        "claims: a larger delta per op": ACCEPTED,
+        "claims: no delta per op": ACCEPTED,
     },
-    "steps._obey 4": {"claims: no exact ops": ACCEPTED},
-    "steps._obey 5": {
+    "steps._obey 2": {"claims: no exact ops": ACCEPTED},
+    "steps._obey 3": {
         "claims: another audience": ACCEPTED,
         "claims: another nonce": ACCEPTED,
         "inputs with another root": ACCEPTED,
@@ -244,8 +253,8 @@ ALSO = {
         "hybrid: a caller who wants openings": ACCEPTED,
         "hybrid: a caller who wants zero knowledge": ACCEPTED,
     },
-    "steps._obey 1": {"hybrid: fewer bits than demanded": "policy.bits"},
-    "steps._obey 2": {"hybrid: a larger delta than demanded": ACCEPTED},
+    "steps._sampled_enough 0": {"hybrid: fewer bits than demanded": "policy.bits"},
+    "steps._sampled_enough 1": {"hybrid: a larger delta than demanded": ACCEPTED},
     "steps._expected_statement 0": {"hybrid: replay to another audience": ACCEPTED},
     "steps._expected_statement 1": {
         "hybrid: chain: another first state, honestly proven": ACCEPTED,
@@ -311,7 +320,7 @@ ELSEWHERE = {
 """Checks that no receipt of a size that a test proves can meet, and where they are tested."""
 
 SLOW = {"sampling._limit 0"}
-EARLIER = {"openings._expect_room 0", "segments.judge_count 0", "steps._obey 1"}
+EARLIER = {"openings._expect_room 0", "segments.judge_count 0", "steps._sampled_enough 0"}
 """Checks that only refuse earlier what the next one refuses with the same code."""
 
 
@@ -367,6 +376,7 @@ CHANGES = {
     "items": 7,
     "delta_ppm": 400_001,
     "delta_step_ppm": 499_999,
+    "delta_op_ppm": 499_999,
     "bits": 9,
     "exact": (0,),
     "input_key": None,

@@ -73,8 +73,8 @@ def invented(program: Program, steps: int, **claims: object) -> Invented:
     sizes = [program.tensors[port.tensor] for port in program.outputs]
     outputs = b"".join((bytes(t.width - 1) + b"\x80") * t.size for t in sizes) * steps
     stated = {
-        "delta_ppm": 500_000, "delta_step_ppm": 0, "bits": 1, "exact": (), "audience": None,
-        "nonce": None, **claims,
+        "delta_ppm": 500_000, "delta_step_ppm": 0, "delta_op_ppm": 0, "bits": 1, "exact": (),
+        "audience": None, "nonce": None, **claims,
     }  # fmt: skip
     journal = Journal(
         mode=HYBRID,

@@ -8,6 +8,7 @@ import forged_hybrids
 import forged_models
 import forged_openings
 import forged_statements
+import forged_strict
 import forger
 import hybrids
 import judges
@@ -15,10 +16,14 @@ import pytest
 from anatomy import dissect
 from registry import ALL
 
+from zktally.prover import prove_job
 from zktally.verifier import errors
+from zktally.verifier.errors import ZktallyError
+from zktally.verifier.policy import Policy
 
 MODULES = (
     forged_bytes, forged_chains, forged_hybrids, forged_models, forged_openings, forged_statements,
+    forged_strict,
 )  # fmt: skip
 JUDGED = (
     errors.MalformedReceipt, errors.UnsupportedReceipt, errors.MalformedProgram,
@@ -79,6 +84,24 @@ LIES = [
 def test_what_openings_would_betray_cannot_be_proven(name):
     receipt, _ = ALL[name].case
     assert hybrids.refusal(receipt) == "prove.witness"
+
+
+@pytest.mark.parametrize("name", COVERED)
+def test_the_strict_receipts_that_are_tampered_with_are_good(name):
+    receipt = forged_strict.strict_of(name)
+    policy = Policy(modes=("strict",))
+    expectations = forger.victim(name, policy=policy)
+    assert judges.both(receipt, expectations) == (judges.ACCEPTED, judges.ACCEPTED)
+
+
+@pytest.mark.parametrize("name", ["dense", "sampled"])
+@pytest.mark.parametrize("step", [0, 1])
+def test_one_wrong_gate_cannot_be_proven_strictly(name, step):
+    """Where sampling would not see it: the last gate of an op, all after it recomputed."""
+    liar = forger.execute(forger.run(name), step, wrong_op=0).commit()
+    with pytest.raises(ZktallyError) as refused:
+        prove_job(forged_strict.strict_job(liar))
+    assert refused.value.code == "prove.witness"
 
 
 UNREACHED = {"security.insufficient"}

@@ -259,7 +259,7 @@ class _Builder:
 
 
 def every_kind() -> tuple[Program, Weights]:
-    """Every kind, mode and option of an op, over batches of 2."""
+    """Every kind, mode and option of an op, over two rows; with state, so without items."""
     b = _Builder()
     x = b.add(tensor("x", Role.INPUT, (2, 8)))
     word = b.add(tensor("word", Role.INPUT, (2, 3), lo=0, hi=6))
@@ -382,9 +382,9 @@ def every_kind() -> tuple[Program, Weights]:
         tensors=tuple(b.tensors),
         tables=(Table("clipped ramp", -20, tuple(range(-10, 91))),),
         ops=tuple(b.ops),
-        inputs=(Port("x", x, 0, PortKind.FLOAT, 0.125, 5), port("word", word, 0)),
+        inputs=(Port("x", x, ABSENT, PortKind.FLOAT, 0.125, 5), port("word", word)),
         outputs=(
-            *(port(name, names[name], 0) for name in outputs),
+            *(port(name, names[name]) for name in outputs),
             port("flipped", names["flipped"]),
         ),
         states=(StateLink(momentum, momentum_next),),

@@ -86,7 +86,7 @@ class Prover:
         self.items = steps * program.batch if items is None else items
         self.public = public
         self.claims = {
-            "delta_ppm": 50_000, "delta_step_ppm": 0, "bits": 100, "exact": (),
+            "delta_ppm": 50_000, "delta_step_ppm": 0, "delta_op_ppm": 0, "bits": 100, "exact": (),
             "audience": None, "nonce": None, **claims,
         }  # fmt: skip
         self.has_prf = bool(program.of_role(Role.PRF))

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from zktally.bench import hybrid, hybrid_report, plots
-from zktally.bench.cells import Row
+from zktally.bench import cells, hybrid, hybrid_report, plots
+from zktally.bench.cells import LINE, Row
 from zktally.bench.hybrid_report import PHASES, Fit
 from zktally.cli.main import parser
 from zktally.verifier.errors import UsageError
@@ -34,6 +34,15 @@ def made_up(model: str, parameters: int, steps: int = 1) -> Row:
         "open": fast / 4,
         "hybrid": stark,
         "split": dict.fromkeys(PHASES, stark / len(PHASES)),
+        "cpu": 1.5 * stark,
+        "estimate": {
+            "cpu": 1.6 * stark,
+            "seconds": stark,
+            "bytes": 560_000,
+            "peak_bytes": 1_900_000_000,
+            "segments": 1,
+            "rows": 1400.0,
+        },
         "segments": 1,
         "tables": {"sponge": (1500, 2048)},
         "rows_used": 1500,
@@ -88,10 +97,21 @@ def test_other_claims_are_other_series(rows: list[Row]) -> None:
 
 
 def test_the_table_has_a_line_a_row(rows: list[Row]) -> None:
-    cost, split = hybrid_report.table(rows).split("\n\n")
-    assert len(cost.splitlines()) == len(split.splitlines()) == 1 + len(rows)
-    assert "1.2" in cost.splitlines()[1]  # Mcells
+    tables = hybrid_report.table(rows).split("\n\n")
+    assert {len(table.splitlines()) for table in tables} == {1 + len(rows)}
+    _, size, split, estimate = tables
+    assert " 1.2 " in size.splitlines()[1]  # Mcells
     assert split.splitlines()[1].endswith("14/14/14/14/14/14/14")
+    assert estimate.splitlines()[1].split()[-2:] == ["560/550", "1.02"]
+
+
+def test_rows_without_an_estimate_are_shown(rows: list[Row]) -> None:
+    del rows[0]["estimate"]
+    *_, estimate = hybrid_report.table(rows).split("\n\n")
+    assert len(estimate.splitlines()) == len(rows)
+    for row in rows[1:]:
+        del row["estimate"]
+    assert "est./real" not in hybrid_report.markdown(rows)
 
 
 def test_markdown_tables_are_rectangular(rows: list[Row]) -> None:
@@ -101,7 +121,8 @@ def test_markdown_tables_are_rectangular(rows: list[Row]) -> None:
     for block in text.split("\n\n"):
         if block.startswith("|"):
             assert len({line.count("|") for line in block.splitlines()}) == 1
-    assert sum(line.startswith("| lenet5 |") for line in text.splitlines()) == 2 * 3
+    assert sum(line.startswith("| lenet5 |") for line in text.splitlines()) == 4 * 3
+    assert max(map(len, text.splitlines())) <= LINE
 
 
 def test_too_few_points_give_no_fit(rows: list[Row]) -> None:
@@ -127,7 +148,7 @@ def test_a_cell_that_fails_does_not_stop_the_others(
             raise RuntimeError("no")
         return made_up("lenet5", 61_706)
 
-    monkeypatch.setattr(hybrid, "in_fresh_process", measured)
+    monkeypatch.setattr(cells, "in_fresh_process", measured)
     file = tmp_path / "rows.jsonl"
     with pytest.raises(RuntimeError, match="1 of 2 cells"):
         hybrid.main(options("--models", "mlp,lenet5", "-o", str(file)))

@@ -128,6 +128,31 @@ def test_a_layer_that_only_reads_padding_is_refused() -> None:
     with pytest.raises(CompileError, match="my_Conv") as caught:
         compile(model, ones(2, 1, 1, 1))
     assert caught.value.code == "compile.bad-model"
+    assert "no influence on its outputs" in caught.value.message
+
+
+def refused_program(monkeypatch: pytest.MonkeyPatch, limit: str, value: int) -> CompileError:
+    """The refusal of an ordinary model under a reader's limit that it exceeds."""
+    monkeypatch.setattr(f"zktally.verifier.program.{limit}", value)
+    with pytest.raises(CompileError) as caught:
+        compile(network([node("Gemm", "x w", "y")], constants={"w": ones(4, 3)}), ones(2, 4))
+    assert caught.value.code == "compile.bad-model"
+    assert "no influence" not in caught.value.message
+    assert "does not fit into a program" in caught.value.message
+    return caught.value
+
+
+def test_the_weight_of_a_step_is_named_as_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = refused_program(monkeypatch, "weights.MAX_STEP_WEIGHT", 2)
+    assert "the weight of a step exceeds the limit" in error.message
+    assert error.expected == "below 2"
+    assert error.received == 12
+    assert error.hint
+
+
+def test_too_much_marking_is_named_as_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = refused_program(monkeypatch, "liveness.MAX_MARKING", -1)
+    assert "too much work" in error.message
 
 
 def test_a_layer_that_amplifies_beyond_the_bounds_overflows() -> None:

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from zktally import _core
 from zktally.verifier.errors import ZktallyError
-from zktally.verifier.journal import FAST, HYBRID, Journal
+from zktally.verifier.journal import FAST, HYBRID, STRICT, Journal
 from zktally.verifier.receipt import encode_receipt, read_receipt, split_receipt
 
 
@@ -24,6 +25,7 @@ JOURNAL = Journal(
     items=3,
     delta_ppm=50_000,
     delta_step_ppm=0,
+    delta_op_ppm=0,
     bits=128,
     exact=(1, 4),
     chain_root=digest(2),
@@ -81,6 +83,7 @@ def test_any_changed_bit_is_refused_or_another_journal():
         {"delta_ppm": 0},
         {"delta_ppm": 500_001},
         {"delta_step_ppm": 500_001},
+        {"delta_op_ppm": 500_001},
         {"bits": 0},
         {"bits": 257},
         {"exact": (4, 4)},
@@ -99,6 +102,26 @@ def test_every_rule_is_checked(fields):
     assert code_of(Journal.decode, data) == "receipt.non-canonical"
 
 
+STRICT_JOURNAL = replace(JOURNAL, mode=STRICT, delta_ppm=0, bits=0, exact=())
+
+
+def test_a_strict_statement_says_nothing_of_samples():
+    assert Journal.decode(STRICT_JOURNAL.encode()) == STRICT_JOURNAL
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"delta_ppm": 1}, {"delta_step_ppm": 1}, {"delta_op_ppm": 1}, {"bits": 1}, {"exact": (0,)}],
+    ids=str,
+)
+def test_a_strict_statement_about_samples_is_refused(fields):
+    data = replace(STRICT_JOURNAL, **fields).encode()
+    assert code_of(Journal.decode, data) == "receipt.non-canonical"
+    with pytest.raises(ZktallyError) as refused:
+        _core.journal_decode(data)
+    assert refused.value.code == "receipt.non-canonical"
+
+
 def test_an_audience_that_is_not_utf8_is_refused():
     data = JOURNAL.encode().replace("bänk".encode(), b"b\xff\xffnk")
     assert code_of(Journal.decode, data) == "receipt.non-canonical"
@@ -106,8 +129,8 @@ def test_an_audience_that_is_not_utf8_is_refused():
 
 def test_other_versions_and_modes_are_unsupported():
     data = JOURNAL.encode()
-    assert code_of(Journal.decode, b"\2" + data[1:]) == "receipt.unsupported-version"
-    for mode in (2, 3, 255):
+    assert code_of(Journal.decode, b"\1" + data[1:]) == "receipt.unsupported-version"
+    for mode in (3, 4, 255):
         data = replace(JOURNAL, mode=mode).encode()
         assert code_of(Journal.decode, data) == "receipt.unsupported-mode"
     for mode in (FAST, HYBRID):
@@ -123,7 +146,7 @@ def test_the_envelope():
     assert code_of(split_receipt, data + b"x") == "receipt.trailing-bytes"
     assert code_of(split_receipt, b"z" + data[1:]) == "receipt.bad-magic"
     assert code_of(split_receipt, b"PK") == "receipt.bad-magic"
-    assert code_of(split_receipt, data[:7] + b"\2" + data[8:]) == "receipt.unsupported-version"
+    assert code_of(split_receipt, data[:7] + b"\1" + data[8:]) == "receipt.unsupported-version"
 
 
 @pytest.mark.parametrize(("at", "limit"), [(8, 16 << 20), (14, 256 << 20), (19, 1 << 30)])

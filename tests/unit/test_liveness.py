@@ -99,7 +99,7 @@ def test_marks_are_what_gates_read_and_stay_in_blocks(name, block, monkeypatch):
         return index(axis_map, dim, a, b)
 
     monkeypatch.setattr(liveness, "_index", watched)
-    assert live_gates(CASES[name]) == marked_by_reads(CASES[name])
+    assert list(live_gates(CASES[name])) == marked_by_reads(CASES[name])
     assert max(sizes, default=0) <= block
 
 

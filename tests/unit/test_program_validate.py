@@ -91,7 +91,7 @@ def chain(length: int) -> Program:
     """`dense` and so many relays behind it."""
     values = [tensor(f"v{n}", Role.VALUE, (2, 4)) for n in range(length)]
     ops = [relay(f"r{n}", Y + n, Y + n + 1) for n in range(length)]
-    last = port("last", Y + length)
+    last = port("last", Y + length, 0)
     program = replace(DENSE, outputs=(last,), ops=(*DENSE.ops, *ops))
     return replace(program, tensors=(*DENSE.tensors, *values))
 
@@ -108,7 +108,7 @@ VALID = {
     "pieces of 2^16": copy((2**16 + 1,), layout=Layout((0,), 1, 2**16)),
     "4,096 tensors": chain(4091),
     "a second output": more(
-        replace(DENSE, outputs=(*DENSE.outputs, port("z", 5))),
+        replace(DENSE, outputs=(*DENSE.outputs, port("z", 5, 0))),
         tensor("z", Role.VALUE, (2, 4)),
         relay("relay", Y, 5),
     ),

@@ -13,7 +13,7 @@ import pytest
 from programs import i, port, read, tensor
 
 from zktally.verifier.errors import ZktallyError
-from zktally.verifier.journal import ZERO_DIGEST, Journal
+from zktally.verifier.journal import STRICT, ZERO_DIGEST, Journal
 from zktally.verifier.program.checked import check
 from zktally.verifier.program.types import AxisMap, Gather, Program, Role, gates
 from zktally.verifier.sampling import Counts, draw, log2_inverse, make_plan, sample_count
@@ -24,7 +24,7 @@ SEED = bytes(range(32))
 def journal(**fields):
     base = {
         "mode": 0, "program_id": ZERO_DIGEST, "weights_root": ZERO_DIGEST, "steps": 1, "items": 2,
-        "delta_ppm": 50_000, "delta_step_ppm": 0, "bits": 128, "exact": (),
+        "delta_ppm": 50_000, "delta_step_ppm": 0, "delta_op_ppm": 0, "bits": 128, "exact": (),
         "chain_root": ZERO_DIGEST, "input_root": ZERO_DIGEST, "initial_state": ZERO_DIGEST,
         "final_state": ZERO_DIGEST, "prf_seed": ZERO_DIGEST, "input_key": None, "inputs": None,
         "outputs": b"", "audience": None, "nonce": None,
@@ -132,6 +132,60 @@ def test_ops_are_enumerated_by_flag_list_or_count(conv):
     assert Counts(flagged, sparse).enumerated == (True, False)
 
 
+@pytest.mark.parametrize("items", [1, 37, 40])
+@pytest.mark.parametrize("ppm", [10_000, 123_457, 500_000])
+def test_a_bound_per_op_draws_until_it_holds(conv, ppm, items):
+    """The draws of an op are the fewest with λ·ln 2·n·G / (d·r·L) ≤ δ_op, or all its gates."""
+    claim = journal(steps=20, items=items, bits=40, delta_ppm=500_000, delta_op_ppm=ppm)
+    counts, without = Counts(conv, claim), Counts(conv, replace(claim, delta_op_ppm=0))
+    assert without.even == (without.samples_per_op,) * 2
+    for c, op in enumerate(conv.program.ops):
+
+        def bound(draws, c=c, op=op):
+            return 40 * math.log(2) * 40 * gates(op) / (draws * items * conv.live[c])
+
+        assert bound(counts.draws(c)) <= ppm / 1e6
+        assert counts.enumerated[c] == (20 * gates(op) <= counts.draws(c))
+        fewest = counts.even[c] == without.even[c] or bound(counts.draws(c) - 1) > 0.999 * ppm / 1e6
+        assert fewest
+
+
+def test_dead_gates_and_padding_raise_the_draws_of_an_op(conv):
+    """64 of 80 gates of the first op are live; one of two slots is real."""
+    claim = journal(steps=1, items=1, bits=10, delta_ppm=500_000, delta_op_ppm=100_000)
+    ln2 = 693_147_181
+    assert Counts(conv, claim).draws(0) == -(-10 * ln2 * 2 * 80 // (1000 * 100_000 * 64))
+    assert Counts(conv, claim).draws(1) == -(-10 * ln2 * 2 * 16 // (1000 * 100_000 * 16))
+
+
+def test_a_plan_draws_what_each_op_needs(conv):
+    claim = journal(steps=400, items=800, bits=20, delta_ppm=500_000, delta_op_ppm=50_000)
+    counts = Counts(conv, claim)
+    assert counts.even[0] != counts.even[1] > counts.samples_per_op
+    assert not any(counts.enumerated)
+    plan = make_plan(counts, SEED)
+    for c, op in enumerate(conv.program.ops):
+        even = set(draw(SEED, 1 + c, 400 * gates(op), counts.even[c]).tolist())
+        assert even <= set(plan.sampled[c].tolist())
+
+
+def test_a_strict_claim_draws_nothing_and_enumerates_everything(conv, monkeypatch):
+    strict = journal(mode=STRICT, steps=30, items=60, delta_ppm=0, bits=0)
+    counts = Counts(conv, strict)
+    assert (counts.samples, counts.even, counts.enumerated) == (0, (0, 0), (True, True))
+    plan = make_plan(counts, SEED)
+    assert plan.checked_gates == 30 * (80 + 16)
+    assert plan.sampled == (None, None)
+
+
+def test_claims_are_about_macs_of_live_gates(conv):
+    """The share is δ·r·M / (n·W), whatever the weights are."""
+    claim = journal(steps=3, items=5, bits=30, delta_ppm=70_000)
+    weight, macs = conv.weights.step_weight, 64 * 27
+    share = 0.07 * 5 * macs / (6 * weight)
+    assert Counts(conv, claim).samples == math.ceil(30 / -math.log2(1 - share))
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -139,6 +193,7 @@ def test_ops_are_enumerated_by_flag_list_or_count(conv):
         {"delta_step_ppm": 1, "bits": 256},
         {"delta_ppm": 500_000, "delta_step_ppm": 100, "steps": 2**10, "items": 2**11},
         {"steps": 2**20, "items": 2**21, "delta_ppm": 500_000, "delta_step_ppm": 500_000},
+        {"steps": 2**20, "items": 2**21, "delta_ppm": 500_000, "delta_op_ppm": 3},
     ],
 )
 def test_too_much_work_is_refused_before_any_draw(conv, fields, monkeypatch):

@@ -63,6 +63,12 @@ def cube(t):
     return t.product(square(t), t.main(2))
 
 
+def shorter(t):
+    """Its tuples on bus 2 without their last element: with a zero behind, they would be equal."""
+    t.groups = [[(b, m, items[: -1 if b == 2 else None]) for b, m, items in g] for g in t.groups]
+    return t
+
+
 MALFORMED = {
     "magic": b"ZKTAIR02" + TABLES_BYTES[8:],
     "no tables": encode_tables([]),
@@ -78,8 +84,10 @@ MALFORMED = {
     "operand not earlier": swapped(Kind.SUM, 0, len(walk().nodes)),
     "no such constraint": broken(lambda t: t.constraints.append(len(t.nodes))),
     "degree of a constraint": broken(wide_degree),
-    "degree of a multiplicity": set_lookup(1, cube, lambda t: []),
-    "degree of a tuple": set_lookup(1, one, lambda t: [square(t)]),
+    "degree of a multiplicity": set_lookup(9, cube, lambda t: []),
+    "degree of a tuple": set_lookup(9, one, lambda t: [square(t)]),
+    "tuples of two lengths in a table": set_lookup(2, one, lambda t: [t.main(1), t.main(1)]),
+    "tuples of two lengths in two tables": encode_tables([walk(), shorter(ranges())]),
     "empty group": broken(lambda t: t.groups.append([])),
     "group of four": broken(lambda t: t.groups.append([t.mask] * 4)),
     "no lookups": broken(lambda t: t.groups.clear()),

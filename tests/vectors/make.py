@@ -22,10 +22,9 @@ import numpy as np
 from zktally import _core
 from zktally.circuits.reference import DTYPES
 from zktally.native import verify
-from zktally.prover import Claims, FastRun, Job, prove_job
+from zktally.prover import Claims, FastRun, Job, prove_job, usual_bits
 from zktally.verifier.errors import ZktallyError
-from zktally.verifier.journal import HYBRID as HYBRID_MODE
-from zktally.verifier.journal import Journal, model_id
+from zktally.verifier.journal import FAST, HYBRID, STRICT, Journal, model_id
 from zktally.verifier.openings import Trees
 from zktally.verifier.policy import Expectations, Policy
 from zktally.verifier.program.checked import Checked, load
@@ -49,15 +48,20 @@ AVERAGE = Claims(inputs="checkable")
 GOLDEN = {
     "dense": (2, 3, Claims(inputs="public", audience="the auditor", nonce=b"\x01\x02")),
     "average": (3, 3, AVERAGE),
-    "kinds": (2, 4, Claims(delta=0.04, delta_step=0.5, inputs="private")),
+    "kinds": (2, 2, Claims(delta=0.04, delta_step=0.5, inputs="private")),
 }
 """Steps, items and claims of each golden receipt."""
 
-HYBRID = {
-    "hybrid-dense": ("dense", 0, replace(GOLDEN["dense"][2], bits=100)),
-    "hybrid-average": ("average", 1, Claims(inputs="private", bits=100)),
+_HYBRID_BITS = usual_bits("hybrid")
+PROVEN = {
+    "hybrid-dense": ("dense", 0, HYBRID, replace(GOLDEN["dense"][2], bits=_HYBRID_BITS)),
+    "hybrid-average": ("average", 1, HYBRID, Claims(inputs="private", bits=_HYBRID_BITS)),
+    "strict-dense": ("dense", 0, STRICT, Claims(inputs="private", nonce=b"\x03")),
 }
-"""Run, profile and claims of each golden hybrid receipt."""
+"""Run, profile, mode and claims of each golden receipt whose openings are proven."""
+
+OF_VERSION_1 = ("version-1",)
+"""Golden receipts of the first format, accepted then: refused by their version, not misread."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,8 @@ def expected(model: _core.Model, claims: Claims) -> dict[str, Any]:
         "model_id": bytes(model.model_id).hex(),
         "max_delta": claims.delta,
         "max_delta_step": claims.delta_step,
-        "min_bits": claims.bits,
+        "max_delta_op": None,
+        "min_bits": 100,
         "outputs_exact": True,
         "audience": claims.audience,
         "nonce": None if claims.nonce is None else claims.nonce.hex(),
@@ -139,9 +144,9 @@ def golden(name: str) -> Golden:
 
 def hybrid_job(name: str) -> tuple[_core.Model, Checked, Job]:
     """What a golden hybrid receipt is made from."""
-    base, profile, claims = HYBRID[name]
+    base, profile, mode, claims = PROVEN[name]
     model, checked, run = executed(base)
-    return model, checked, run.job(claims, GOLDEN[base][1], profile)
+    return model, checked, run.job(claims, GOLDEN[base][1], profile, mode)
 
 
 def before_the_proofs(receipt: bytes, job: Job, trees: int) -> bool:
@@ -162,7 +167,7 @@ def tree_count(job: Job, checked: Checked) -> int:
 def hybrid(name: str) -> Golden:
     """The hybrid receipt that is there, or a new one where there is no good one of that job."""
     model, checked, job = hybrid_job(name)
-    expect = expected(model, HYBRID[name][2])
+    expect = expected(model, PROVEN[name][3])
     path = FOLDER / f"{name}.receipt"
     receipt = path.read_bytes() if path.exists() else b""
     if not is_good(receipt, job, checked, expect):
@@ -182,8 +187,8 @@ def is_good(receipt: bytes, job: Job, checked: Checked, expect: dict[str, Any]) 
 
 def answering(journal: bytes) -> bytes:
     """What a proof begins with that names this statement."""
-    is_hybrid = journal[MODE] == HYBRID_MODE
-    return hashlib.sha256(journal).digest() if is_hybrid else sample_seed(journal)
+    is_fast = journal[MODE] == FAST
+    return sample_seed(journal) if is_fast else hashlib.sha256(journal).digest()
 
 
 def wrong_gate(name: str) -> bytes:
@@ -213,22 +218,22 @@ def over_p(digest: bytes) -> bytes:
 
 def refused_hybrids() -> list[tuple[str, str, Golden, bytes, dict[str, Any]]]:
     """The refused ones of hybrid receipts."""
-    dense, average = (hybrid(name) for name in HYBRID)
+    dense, average = hybrid("hybrid-dense"), hybrid("hybrid-average")
     fast, kinds = golden("dense"), golden("kinds")
-    journal = replace(kinds.journal, mode=HYBRID_MODE).encode()
+    journal = replace(kinds.journal, mode=HYBRID).encode()
     trees = len(Trees(kinds.checked.program, kinds.journal.steps))
     roots = bytes(split_receipt(kinds.receipt).proof[SEED : SEED + ROOT * trees])
     uncovered = encode_receipt(
         kinds.checked.data, journal, answering(journal) + b"\0" + roots + bytes(1 << 16)
     )
-    called_hybrid = replace(fast.journal, mode=HYBRID_MODE).encode()
+    called_hybrid = replace(fast.journal, mode=HYBRID).encode()
     parts = split_receipt(fast.receipt)
     called = encode_receipt(bytes(parts.program), called_hybrid, bytes(parts.proof))
     head = SEED + 1 + ROOT * len(Trees(dense.checked.program, dense.journal.steps))
     cut = bytes(split_receipt(dense.receipt).proof[:head])
     profile = cut[:SEED] + b"\2" + cut[SEED + 1 :]
     return [
-        ("hybrid-other-claims", "verify.stark", average, average.restated(bits=101), {}),
+        ("hybrid-other-claims", "verify.stark", average, average.restated(bits=103), {}),
         ("hybrid-no-segments", "receipt.truncated", dense, dense.joined(proof=cut), {}),
         ("hybrid-profile-2", "receipt.non-canonical", dense, dense.joined(proof=profile), {}),
         ("hybrid-not-covered", "hybrid.unsupported", kinds, uncovered, {}),
@@ -255,10 +260,11 @@ def refused() -> list[tuple[str, str, bytes, dict[str, Any]]]:
     rows = [
         ("empty", "receipt.truncated", dense, b"", {}),
         ("bad-magic", "receipt.bad-magic", dense, flip(dense.receipt, 0), {}),
-        ("version-0", "receipt.unsupported-version", dense, flip(dense.receipt, 7), {}),
+        ("version-3", "receipt.unsupported-version", dense, flip(dense.receipt, 7), {}),
+        *((name, "receipt.unsupported-version", dense, kept(name), {}) for name in OF_VERSION_1),
         ("cut-short", "receipt.truncated", dense, dense.receipt[:-1], {}),
         ("one-byte-more", "receipt.trailing-bytes", dense, dense.receipt + b"\0", {}),
-        ("mode-2", "receipt.unsupported-mode", dense, dense.restated(mode=2), {}),
+        ("mode-3", "receipt.unsupported-mode", dense, dense.restated(mode=3), {}),
         ("root-plus-p", "receipt.non-canonical", dense,
          dense.restated(chain_root=over_p(dense.journal.chain_root)), {}),
         ("journal-byte-more", "receipt.trailing-bytes", dense,
@@ -273,6 +279,8 @@ def refused() -> list[tuple[str, str, bytes, dict[str, Any]]]:
         ("stricter-delta", "policy.delta", dense, dense.receipt, {"max_delta": 0.049999}),
         ("stricter-delta-step", "policy.delta-step", average, average.receipt,
          {"max_delta_step": 0.5}),
+        ("stricter-delta-op", "policy.delta-op", average, average.receipt,
+         {"max_delta_op": 0.009999}),
         ("other-audience", "verify.audience-mismatch", dense, dense.receipt, {"audience": "me"}),
         ("other-nonce", "verify.nonce-mismatch", dense, dense.receipt, {"nonce": "0103"}),
         ("other-initial-state", "verify.state-mismatch", average, average.receipt,
@@ -303,7 +311,7 @@ def refused() -> list[tuple[str, str, bytes, dict[str, Any]]]:
 
 def expectations(expect: dict[str, Any]) -> Expectations:
     """From the JSON of a vector."""
-    names = ("max_delta", "max_delta_step", "min_bits", "outputs_exact")
+    names = ("max_delta", "max_delta_step", "max_delta_op", "min_bits", "outputs_exact")
     nonce = expect["nonce"]
     return Expectations.of(
         model_id=expect["model_id"],
@@ -315,11 +323,16 @@ def expectations(expect: dict[str, Any]) -> Expectations:
     )
 
 
+def kept(name: str) -> bytes:
+    """The bytes of a receipt that this release does not make any more."""
+    return (FOLDER / f"refused-{name}.receipt").read_bytes()
+
+
 def build() -> dict[str, bytes]:
     """All files that belong here, by name."""
     files: dict[str, bytes] = {}
     vectors = []
-    for name in (*GOLDEN, *HYBRID):
+    for name in (*GOLDEN, *PROVEN):
         made = golden(name) if name in GOLDEN else hybrid(name)
         facts, outputs = verify(made.receipt, expectations(made.expect))
         files[f"{name}.receipt"] = made.receipt
@@ -336,7 +349,7 @@ def build() -> dict[str, bytes]:
         file = by_bytes.setdefault(data, f"refused-{name}.receipt")
         files[file] = data
         vectors.append({"name": name, "receipt": file, "expect": expect, "verdict": code})
-    listed = {"format": "zktally.vectors/1", "receipt_version": 1, "vectors": vectors}
+    listed = {"format": "zktally.vectors/1", "receipt_version": 2, "vectors": vectors}
     files["vectors.json"] = (json.dumps(listed, indent=1) + "\n").encode()
     return files
 

@@ -40,8 +40,8 @@ def test_making_them_again_gives_the_same_bytes():
         assert made[name] == kept[name], name
 
 
-@pytest.mark.parametrize("name", make.HYBRID)
-def test_making_a_hybrid_one_again_gives_the_same_but_for_its_proofs(name):
+@pytest.mark.parametrize("name", make.PROVEN)
+def test_making_a_proven_one_again_gives_the_same_but_for_its_proofs(name):
     """They are random; whatever they are, the verdict is the recorded one."""
     _, checked, job = make.hybrid_job(name)
     kept = (make.FOLDER / f"{name}.receipt").read_bytes()
@@ -59,6 +59,6 @@ def test_making_a_hybrid_one_again_gives_the_same_but_for_its_proofs(name):
 def test_they_are_small():
     sizes = {path.name: path.stat().st_size for path in make.FOLDER.iterdir() if path.is_file()}
     proofs = [name for name, size in sizes.items() if size > 100_000]
-    assert len(proofs) <= 3
-    assert sum(sizes.pop(name) for name in proofs) < 1_200_000
+    assert len(proofs) <= 4
+    assert sum(sizes.pop(name) for name in proofs) < 1_600_000
     assert sum(sizes.values()) < 300_000

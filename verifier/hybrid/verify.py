@@ -17,10 +17,11 @@ from itertools import pairwise
 import numpy as np
 
 from .. import stark
+from ..confidence import headline
 from ..errors import InsufficientSecurity, InvalidProof, JournalMismatch, UnsupportedReceipt
 from ..facts import facts_of
 from ..gates import Ints
-from ..journal import HYBRID
+from ..journal import HYBRID, STRICT
 from ..openings import Trees
 from ..policy import Expectations
 from ..poseidon2 import DIGEST, Elements
@@ -40,7 +41,6 @@ from ..steps import (
     judge_statement,
     to_caller,
 )
-from ..verified import HASH_BITS
 from .blocks import count_blocks
 from .requantise import judge_covered
 from .schedule import Claims, Schedule, derive
@@ -77,7 +77,7 @@ def verify_hybrid(
         VerificationFailed: it was judged and refused.
         UsageError: the expected inputs do not fit the program, or the receipt is no bytes.
     """
-    statement = judge_statement(receipt, expectations, (HYBRID,))  # 1. to 6.
+    statement = judge_statement(receipt, expectations, (HYBRID, STRICT))  # 1. to 6.
     return check_hybrid(statement, expectations)
 
 
@@ -116,7 +116,7 @@ def check_hybrid(statement: Statement, expectations: Expectations) -> tuple[Fact
         "profile": PROFILE_NAMES[head.profile],
         "segments": len(segments),
         "stark_bits": math.floor(10 * proven_bits) / 10,
-        "headline_bits": _headline(journal.bits, proven_bits, len(segments)),
+        "headline_bits": headline(journal.bits, proven_bits, len(segments)),
     }
     return facts, to_caller(program, journal, outputs)
 
@@ -208,20 +208,15 @@ def _target(segments: int) -> int:
     return params.TARGET + (segments - 1).bit_length()
 
 
-def _headline(bits: int, proven_bits: float, segments: int) -> int:
-    """What is left of λ with the STARK of all segments and the hashes."""
-    return math.floor(min(bits, proven_bits - math.log2(segments), HASH_BITS))
-
-
 def _judge_bits(bits: int, segments: int, expectations: Expectations) -> None:
-    """10. What the parameters warrant, whatever the size of a segment."""
-    headline = _headline(bits, _target(segments), segments)
-    if headline < expectations.policy.min_bits:
+    """10. What λ (0: nothing is sampled) and the parameters warrant, whatever a segment's size."""
+    warranted = headline(bits, _target(segments), segments)
+    if warranted < expectations.policy.min_bits:
         raise InsufficientSecurity(
             "fewer bits than the policy demands",
             code="policy.bits",
             expected=f"at least {expectations.policy.min_bits}",
-            received=headline,
+            received=warranted,
         )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .codec import decode, encode, program_id
-from .liveness import live_share
+from .items import judge_items
+from .liveness import live_gates
 from .ranges import Bound, bounds
 from .types import Program
 from .validate import validate
@@ -16,7 +17,8 @@ from .weights import GateWeights, gate_weights
 class Checked:
     """A valid program: its canonical bytes, its id (32 bytes), its bounds and weights.
 
-    `live` is 1024 times the share of the step weight that reaches an output or a state.
+    `live` counts the gates of each op that reach an output or a state; `live_macs` what all of them
+    count of the compute that δ is about, per step.
     """
 
     program: Program
@@ -24,7 +26,12 @@ class Checked:
     id: bytes
     bounds: tuple[Bound, ...]
     weights: GateWeights
-    live: int
+    live: tuple[int, ...]
+
+    @property
+    def live_macs(self) -> int:
+        """`M`: the MACs of the live gates of one step."""
+        return sum(n * macs for n, macs in zip(self.live, self.weights.macs, strict=True))
 
 
 def load(data: bytes) -> Checked:
@@ -37,9 +44,9 @@ def load(data: bytes) -> Checked:
     program = decode(data)
     validate(program)
     found = tuple(bounds(program))
+    judge_items(program)
     weights = gate_weights(program)
-    live = live_share(program, weights)
-    return Checked(program, bytes(data), program_id(data), found, weights, live)
+    return Checked(program, bytes(data), program_id(data), found, weights, live_gates(program))
 
 
 def check(program: Program) -> Checked:

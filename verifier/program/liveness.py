@@ -1,7 +1,7 @@
 """Live gates: those whose element reaches an output or a state (protocol section 3).
 
 Dead gates occur in ordinary networks, but errors hidden in them harm nobody and samples spent on
-them see nothing; the sample counts are raised by the share that this module derives.
+them see nothing; the sample counts are about live gates only.
 """
 
 from __future__ import annotations
@@ -16,10 +16,6 @@ from numpy.typing import NDArray
 from ..errors import InvalidProgram
 from .operands import slots
 from .types import ABSENT, AxisMap, Gather, Op, Program, Read, Role, gates
-from .weights import GateWeights
-
-SCALE = 1024
-"""The live share is a whole number of 1/1024."""
 
 MAX_MARKING = 2**32
 """Units of work, about one for each element that marking may touch."""
@@ -31,26 +27,21 @@ Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 
-def live_share(program: Program, weights: GateWeights) -> int:
-    """`live`: 1024 times the live share of the step weight, rounded down; 1 to 1024.
+def live_gates(program: Program) -> tuple[int, ...]:
+    """`L_c`: the number of live gates of each op, at least 1; call after `validate`.
 
     Raises:
-        InvalidProgram: marking is too much work, an op has no live gate, or the share is below
-            1/1024.
+        InvalidProgram: marking is too much work, or an op has no live gate.
     """
-    counts = live_gates(program)
+    counts = count_live(program)
     for op, count in zip(program.ops, counts, strict=True):
         if count == 0:
-            raise InvalidProgram(f"op {op.name}: no gate reaches an output or a state")
-    alive = sum(count * weight for count, weight in zip(counts, weights.weight, strict=True))
-    share = SCALE * alive // weights.step_weight
-    if share < 1:
-        raise InvalidProgram("less than 1/1024 of the step weight reaches an output or a state")
-    return share
+            raise InvalidProgram(f"op {op.name!r}: no gate reaches an output or a state")
+    return tuple(counts)
 
 
-def live_gates(program: Program) -> list[int]:
-    """`L_c`: the number of live gates of each op; call after `validate`.
+def count_live(program: Program) -> list[int]:
+    """`L_c` of each op, 0 where none reaches an output or a state.
 
     Raises:
         InvalidProgram: marking is too much work.

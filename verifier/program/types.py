@@ -237,6 +237,11 @@ class Program:
         return [t for t, tensor in enumerate(self.tensors) if tensor.role in roles]
 
     @property
+    def itemised(self) -> bool:
+        """Whether a port has a batch axis; otherwise the unit is the step."""
+        return any(port.batch != ABSENT for port in (*self.inputs, *self.outputs))
+
+    @property
     def batch(self) -> int:
         """Item slots of one step (1 if no port has a batch axis)."""
         for port in (*self.inputs, *self.outputs):

@@ -1,7 +1,9 @@
 """Weights of gates: how likely the sampling is to look at them (protocol section 3).
 
-A gate weighs at least its own products, and at least what it carries of the gates that it
-feeds, so that a cheap op in front of expensive ones is not cheap to forge.
+A gate weighs at least its own products, and at least its share of the gates that it feeds, so that
+a cheap op in front of expensive ones is not cheap to forge. What flows up is divided among the
+tensors that a gate reads, never handed to each of them whole: otherwise weights would double at
+every residual sum and every x·g(x).
 """
 
 from __future__ import annotations
@@ -19,7 +21,11 @@ MAX_STEP_WEIGHT = 2**55
 
 @dataclass(frozen=True)
 class GateWeights:
-    """Per op, for one gate: `own` products, `weight`, `macs`; and the totals of a step."""
+    """Per op, for one gate: `own` products, `weight`, `macs`; and the totals of a step.
+
+    `macs` is what a gate counts of the compute that δ is about: its own products, of dots alone
+    where the program has one.
+    """
 
     own: tuple[int, ...]
     weight: tuple[int, ...]
@@ -38,7 +44,9 @@ def gate_weights(program: Program) -> GateWeights:
     _, feed = _pass(program, own, {})
     carried = {link.value: feed[link.state] for link in program.states}
     weight, _ = _pass(program, own, carried)
-    macs = [n if isinstance(op, Dot) else 0 for op, n in zip(program.ops, own, strict=True)]
+    dots = any(isinstance(op, Dot) for op in program.ops)
+    counted = [isinstance(op, Dot) or not dots for op in program.ops]
+    macs = [n if counts else 0 for n, counts in zip(own, counted, strict=True)]
     counts = [gates(op) for op in program.ops]
     step_weight = sum(g * w for g, w in zip(counts, weight, strict=True))
     if step_weight >= MAX_STEP_WEIGHT:
@@ -63,10 +71,10 @@ def _pass(
     weight = [0] * len(program.ops)
     for c, op in reversed(list(enumerate(program.ops))):
         weight[c] = max(own[c], feed(op.out))
-        for slot in slots(op):
-            if isinstance(slot.operand, Read):
-                carries = gates(op) * weight[c] * slot.count
-                total[slot.operand.tensor] += _ceil(carries, own[c])
+        reads = [(s.operand.tensor, s.count) for s in slots(op) if isinstance(s.operand, Read)]
+        whole = sum(count for _, count in reads)
+        for tensor, count in reads:
+            total[tensor] += _ceil(gates(op) * weight[c] * count, whole)
     return weight, {t: feed(t) for t in range(len(program.tensors))}
 
 

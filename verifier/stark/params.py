@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from ..errors import InsufficientSecurity
 from ..reader import P
 
-TARGET = 100
+TARGET = 101
+"""Of the segments of a receipt together: λ = 102 beside it leaves more than 100 bits."""
 MAX_QUERIES = 196
 """With more, the hiding rows of a table of 2^11 rows would not leave the quotient in its chunks."""
 
@@ -79,7 +80,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Terms:
-    """Bits by term of the soundness error."""
+    """Bits by term of the soundness error; that of batching counts all heights."""
 
     query: float
     batching: float
@@ -91,9 +92,8 @@ class Terms:
 
     @property
     def proven_bits(self) -> float:
-        """The least, less a union over the terms."""
-        terms = asdict(self).values()
-        return float(min(terms) - math.log2(len(terms)))
+        """Of all terms together: their errors are added."""
+        return -math.log2(math.fsum(2.0**-bits for bits in asdict(self).values()))
 
 
 def proven(parameters: Parameters, counts: Counts) -> Terms:
@@ -130,25 +130,36 @@ def choose(profile: int, counts: Counts, segments: int = 1) -> Parameters:
 
 
 def _terms(m: int, parameters: Parameters, counts: Counts) -> Terms:
-    """The terms at one proximity parameter (ePrint 2025/2055, theorem 4.2)."""
+    """The terms at one proximity parameter (ePrint 2025/2055, theorems 1.5 and 4.6)."""
     profile = parameters.profile
     rho = 2.0**-profile.log_blowup
     alpha = (1 + 1 / (2 * m)) * math.sqrt(rho)
     near = m + 0.5
-    lists = near / math.sqrt(rho)
     domain = 2.0 ** (counts.log_rows + profile.log_blowup)
-    fold = (2 * near**5 + 3 * near * (1 - alpha) * rho) / (3 * rho**1.5) * domain + lists
+    large = (2 * near**5 + 3 * near * (1 - alpha) * rho) / (3 * rho**1.5) * domain
+    exceptions = large + near / math.sqrt(rho)
+    lists = _list_size(alpha, rho, counts.log_rows)
     zeros = 5 * 2.0**counts.log_rows + 2 * counts.openings
     sums = (counts.lookups + counts.public_terms) * (counts.longest_tuple + 1)
     return Terms(
         query=-parameters.queries * math.log2(alpha) + profile.query_bits,
-        batching=_bits(fold * counts.openings) + profile.batch_bits,
-        folding=_bits(fold * 2**profile.log_folding) + profile.commit_bits,
+        batching=_bits(2 * exceptions * counts.openings) + profile.batch_bits,
+        folding=_bits(exceptions * 2**profile.log_folding) + profile.commit_bits,
         constraints=_bits(lists * counts.constraints),
         out_of_domain=_bits(lists**2 * zeros),
         logup=_bits(lists * sums),
         hashes=_HASH_BITS,
     )
+
+
+def _list_size(alpha: float, rho: float, log_rows: int) -> float:
+    """How many tuples of columns agree with the committed ones in a share α of all positions.
+
+    An opening is a quotient by x − z, so what is bound is a column of degree 2^k, not below it: one
+    more than the rate ρ allows. The bound of Guruswami and Sudan has an integer for multiplicity.
+    """
+    root = math.sqrt(rho * (1 + 2.0**-log_rows))
+    return (math.ceil(1 / (2 * (alpha / root - 1))) + 0.5) / root
 
 
 def _bits(bad: float) -> float:

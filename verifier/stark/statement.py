@@ -170,6 +170,16 @@ class Statement:
         """The tables of that height, in order."""
         return [one for one in self.tables if one.log_rows == log_rows]
 
+    def judge_terms(self, terms: PublicTerms) -> None:
+        """Demand of public terms the length that the tables' tuples have on their bus.
+
+        Raises:
+            ValueError: a group's tuples are of another length, or no table uses its bus.
+        """
+        for group in terms.groups:
+            if group.tuples.shape[1] != self.file.tuple_lengths.get(group.bus):
+                raise ValueError(f"public terms of another length than tuples on bus {group.bus}")
+
     def counts(self, terms: PublicTerms) -> Counts:
         """What the proven security depends on."""
         lookups = [lookup for one in self.tables for lookup in one.table.lookups]

@@ -93,6 +93,11 @@ class TablesFile:
     tables: tuple[Table, ...]
     digest: bytes
 
+    @cached_property
+    def tuple_lengths(self) -> Mapping[int, int]:
+        """Elements of the tuples of each bus that a table uses."""
+        return {one.bus: len(one.items) for table in self.tables for one in table.lookups}
+
 
 class Ring(Protocol):
     """What an expression can be evaluated in."""
@@ -199,6 +204,7 @@ def read_tables(data: bytes) -> TablesFile:
         raise reader.bad("there are no tables")
     if len({table.name for table in tables}) < len(tables):
         raise reader.bad("two tables have one name")
+    _judge_lengths(reader, tables)
     return TablesFile(tables, hashlib.sha256(b"zktally tables v1\0" + data).digest())
 
 
@@ -289,6 +295,17 @@ def _judge_mask(reader: Reader, table: Table) -> None:
         raise reader.bad("the first lookup of a table is not the mask", received=table.name)
     if table.nodes[first.items[0]] != Node(Kind.PUBLIC, 1):
         raise reader.bad("the tuple of the mask is not its tag", received=table.name)
+
+
+def _judge_lengths(reader: Reader, tables: Iterable[Table]) -> None:
+    """Tuples on one bus are of one length: else one that ends in zeros equals a shorter one."""
+    lengths: dict[int, int] = {}
+    for table in tables:
+        for one in table.lookups:
+            length = lengths.setdefault(one.bus, len(one.items))
+            if length != len(one.items):
+                message = f"tuples of two lengths on bus {one.bus}"
+                raise reader.bad(message, expected=length, received=len(one.items))
 
 
 def _below(reader: Reader, value: int, bound: int) -> int:

@@ -59,6 +59,7 @@ def verify_stark(
         ValueError: what the caller gives is not a statement.
     """
     statement = Statement(tables, present, parameters)
+    statement.judge_terms(public_terms)
     profile = parameters.profile
     domains = [log_rows + profile.log_blowup for log_rows in statement.log_heights]
     final = profile.log_blowup + profile.log_final

@@ -9,7 +9,7 @@ use zktally_core::fast::facts::kind_name;
 use zktally_core::fast::openings::Prepared;
 use zktally_core::fast::prove;
 use zktally_core::hash::hex;
-use zktally_core::program::{self, Checked, OpKind, PortKind, Role, Source};
+use zktally_core::program::{self, Checked, PortKind, Role, Source};
 
 use super::arrays::{arrays, numpy_of};
 use super::errors::{key, raise, usage};
@@ -71,7 +71,7 @@ fn facts(checked: &Checked) -> Value {
         json!({
             "name": op.name, "kind": kind_name(&op.kind), "out": op.out, "exact": op.exact,
             "gates": op.gates(), "own": checked.own[c], "weight": checked.gate_weight[c],
-            "macs": if matches!(op.kind, OpKind::Dot(_)) { checked.own[c] } else { 0 },
+            "macs": checked.gate_macs[c], "live": checked.live[c],
         })
     });
     let bounds = checked.bounds.iter().map(|bound| {
@@ -96,7 +96,7 @@ fn facts(checked: &Checked) -> Value {
         "batch": program.batch(),
         "step_weight": checked.step_weight,
         "step_macs": checked.step_macs,
-        "live": checked.live,
+        "live_macs": checked.live_macs,
         "tensors": tensors.collect::<Vec<_>>(),
         "tables": program.tables.iter().map(|table| &table.name).collect::<Vec<_>>(),
         "ops": ops.collect::<Vec<_>>(),

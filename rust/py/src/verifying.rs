@@ -52,6 +52,7 @@ fn expectations(text: &str) -> PyResult<Expectations> {
         min_bits: fields.number("min_bits")?,
         max_delta_ppm: fields.number("max_delta_ppm")?,
         max_delta_step_ppm: fields.optional_number("max_delta_step_ppm")?.filter(|&ppm| ppm > 0),
+        max_delta_op_ppm: fields.optional_number("max_delta_op_ppm")?.filter(|&ppm| ppm > 0),
         outputs_exact: fields.flag("outputs_exact")?,
         audience: fields.text("audience")?,
         nonce: fields.bytes("nonce")?,
@@ -83,15 +84,17 @@ fn facts_json(facts: &Facts) -> Value {
         steps,
         items,
         batch,
+        itemised,
         delta_ppm,
         delta_step_ppm,
+        delta_op_ppm,
         lambda,
         samples,
         samples_per_op,
         samples_per_step,
-        live,
         step_weight,
         step_macs,
+        live_macs,
         checked_gates,
         ops,
         outputs,
@@ -110,7 +113,7 @@ fn facts_json(facts: &Facts) -> Value {
         .iter()
         .map(|op| {
             json!({
-                "name": op.name, "kind": op.kind, "gates": op.gates, "weight": op.weight,
+                "name": op.name, "kind": op.kind, "gates": op.gates, "live": op.live, "weight": op.weight,
                 "macs": op.macs, "draws": op.draws, "enumerated": op.enumerated,
             })
         })
@@ -121,6 +124,7 @@ fn facts_json(facts: &Facts) -> Value {
         .collect();
     let mut facts = json!({
         "mode": mode,
+        "headline_bits": headline_bits,
         "model_id": model_id,
         "program_id": program_id,
         "weights_root": weights_root,
@@ -128,15 +132,17 @@ fn facts_json(facts: &Facts) -> Value {
         "steps": steps,
         "items": items,
         "batch": batch,
+        "itemised": itemised,
         "delta_ppm": delta_ppm,
         "delta_step_ppm": delta_step_ppm,
+        "delta_op_ppm": delta_op_ppm,
         "lambda": lambda,
         "samples": samples,
         "samples_per_op": samples_per_op,
         "samples_per_step": samples_per_step,
-        "live": live,
         "step_weight": step_weight,
         "step_macs": step_macs,
+        "live_macs": live_macs,
         "checked_gates": checked_gates,
         "ops": ops,
         "outputs": outputs,
@@ -155,7 +161,6 @@ fn facts_json(facts: &Facts) -> Value {
         facts["profile"] = json!(profile_name(stark.profile));
         facts["segments"] = json!(stark.segments);
         facts["stark_bits"] = json!(stark.shown_bits());
-        facts["headline_bits"] = json!(headline_bits);
     }
     facts
 }

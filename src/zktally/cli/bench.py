@@ -26,15 +26,24 @@ def add_to(verbs: Any) -> None:
         "--repeat", type=int, default=5, help="runs of each timing; the median counts"
     )
     fast.add_argument("--threads", type=int, default=0, help="0: all cores")
-    fast.add_argument("-o", "--output", help="file for the JSON lines")
+    _add_rows_arguments(fast)
     fast.set_defaults(run=run_fast)
     _add_hybrid(suites)
+    _add_strict(suites)
     sampling = suites.add_parser(
         "sampling", help="adversaries with known wrong gates: caught at the formula's rates?"
     )
     sampling.add_argument("--trials", type=int, default=400, help="runs of each adversary")
     sampling.add_argument("--tries", type=int, default=1 << 16, help="seeds that a grinder tries")
     sampling.set_defaults(run=run_sampling)
+    weights = suites.add_parser(
+        "weights",
+        help="weights of gates against their MACs, over networks of many shapes and depths",
+        description="JSON lines on stdout or in a file, a table on stderr; fails above the limit.",
+    )
+    weights.add_argument("--large", action="store_true", help="training steps of full width, too")
+    _add_rows_arguments(weights)
+    weights.set_defaults(run=run_weights)
     hashing = suites.add_parser("hash", help="tree building in MB/s, SHA-256 beside it")
     hashing.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="thread counts")
     hashing.set_defaults(run=run_hash)
@@ -72,13 +81,39 @@ def _add_hybrid(suites: Any) -> None:
         "--repeat", type=int, default=3, help="runs of each timing; the median counts"
     )
     hybrid.add_argument("--threads", type=int, default=0, help="of the STARK; 0: all cores")
-    hybrid.add_argument("--rows", metavar="FILE", help="measure nothing: read these JSON lines")
     hybrid.add_argument("--plot", metavar="DIR", help="plots as PNG (extra: plots)")
-    hybrid.add_argument(
+    _add_rows_arguments(hybrid)
+    hybrid.set_defaults(run=run_hybrid)
+
+
+def _add_strict(suites: Any) -> None:
+    strict = suites.add_parser(
+        "strict",
+        help="every gate proven: seconds, memory, bytes, both verifiers, the estimate, the peers",
+        description="JSON lines on stdout or in a file, tables on stderr.",
+    )
+    strict.add_argument(
+        "--models",
+        type=_listed(str),
+        default=["mlp", "lenet5", "cnn264k", "dense4m"],
+        help="comma-separated: mlp, lenet5, cnn264k, dense4m, dense<width>",
+    )
+    strict.add_argument("--batches", type=_listed(int), default=[1, 16], help="comma-separated")
+    strict.add_argument("--small", action="store_true", help="the small profile of the STARK")
+    strict.add_argument(
+        "--repeat", type=int, default=3, help="runs of each timing; the median counts"
+    )
+    _add_rows_arguments(strict)
+    strict.set_defaults(run=run_strict)
+
+
+def _add_rows_arguments(suite: Any) -> None:
+    """Where rows come from and go to."""
+    suite.add_argument("--rows", metavar="FILE", help="measure nothing: read these JSON lines")
+    suite.add_argument(
         "--markdown", action="store_true", help="the section of docs/figures.md on stdout"
     )
-    hybrid.add_argument("-o", "--output", help="file for the JSON lines")
-    hybrid.set_defaults(run=run_hybrid)
+    suite.add_argument("-o", "--output", help="file for the JSON lines")
 
 
 def _listed(of: Callable[[str], T]) -> Callable[[str], list[T]]:
@@ -96,6 +131,20 @@ def run_fast(args: argparse.Namespace) -> int:
 def run_hybrid(args: argparse.Namespace) -> int:
     """Run the sweep, or read its rows."""
     from ..bench.hybrid import main
+
+    return main(args)
+
+
+def run_strict(args: argparse.Namespace) -> int:
+    """Measure proofs of every gate, or read the rows."""
+    from ..bench.strict import main
+
+    return main(args)
+
+
+def run_weights(args: argparse.Namespace) -> int:
+    """Weigh the networks."""
+    from ..bench.weights import main
 
     return main(args)
 

@@ -42,7 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except ZktallyError as error:
-        print_error(error, as_json=getattr(args, "json", False), format=f"zktally.{args.verb}/1")
+        format = getattr(args, "format", f"zktally.{args.verb}/1")
+        print_error(error, as_json=getattr(args, "json", False), format=format)
         return error.exit_code
     except KeyboardInterrupt:
         print(f"interrupted; {_left_behind(args)}", file=sys.stderr)

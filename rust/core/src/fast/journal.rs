@@ -4,12 +4,14 @@ use crate::bytes::{Codes, Reader};
 use crate::error::{Error, Result};
 use crate::hash::Digest;
 
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 pub const FAST: u8 = 0;
 pub const HYBRID: u8 = 1;
+pub const STRICT: u8 = 2;
 /// Offset of the mode byte.
 pub const MODE_AT: usize = 2;
 pub const MAX_STEPS: u32 = 1 << 20;
+const MAX_PPM: u32 = 500_000;
 
 const CODES: Codes = Codes {
     short: "receipt.truncated",
@@ -29,6 +31,8 @@ pub struct Journal<'a> {
     pub delta: u32,
     /// Parts per million; 0: none claimed.
     pub delta_step: u32,
+    /// Parts per million; 0: none claimed.
+    pub delta_op: u32,
     pub lambda: u16,
     pub exact: Vec<u16>,
     pub chain_root: Digest,
@@ -61,19 +65,22 @@ impl<'a> Journal<'a> {
         let mode = r.u8()?;
         if mode_name(mode).is_none() {
             return Err(Error::new("receipt.unsupported-mode", "unknown mode")
-                .expected("0 (fast) or 1 (hybrid)")
+                .expected("0 (fast), 1 (hybrid) or 2 (strict)")
                 .received(mode));
         }
+        // A strict statement samples nothing: what is about samples is void.
+        let (least, most) = if mode == STRICT { (0, 0) } else { (1, MAX_PPM) };
         let journal = Self {
             mode,
             program_id: r.array()?,
             weights_root: digest(r)?,
             steps: in_range(r, "steps", 1, MAX_STEPS)?,
             items: in_range(r, "items", 1, u32::MAX)?,
-            delta: in_range(r, "delta", 1, 500_000)?,
-            delta_step: in_range(r, "delta per step", 0, 500_000)?,
-            lambda: lambda(r)?,
-            exact: ascending(r)?,
+            delta: in_range(r, "delta", least, most)?,
+            delta_step: in_range(r, "delta per step", 0, most)?,
+            delta_op: in_range(r, "delta per op", 0, most)?,
+            lambda: lambda(r, mode)?,
+            exact: exact(r, mode)?,
             chain_root: digest(r)?,
             input_root: digest(r)?,
             initial_state: digest(r)?,
@@ -101,7 +108,7 @@ impl<'a> Journal<'a> {
         out.push(self.mode);
         out.extend(self.program_id);
         out.extend(self.weights_root.to_bytes());
-        for number in [self.steps, self.items, self.delta, self.delta_step] {
+        for number in [self.steps, self.items, self.delta, self.delta_step, self.delta_op] {
             out.extend(number.to_le_bytes());
         }
         out.extend(self.lambda.to_le_bytes());
@@ -127,6 +134,7 @@ pub fn mode_name(mode: u8) -> Option<&'static str> {
     match mode {
         FAST => Some("fast"),
         HYBRID => Some("hybrid"),
+        STRICT => Some("strict"),
         _ => None,
     }
 }
@@ -144,11 +152,23 @@ fn in_range(r: &mut Reader, what: &str, lo: u32, hi: u32) -> Result<u32> {
     Err(r.bad(format!("{what} is out of range")).expected(format!("{lo} to {hi}")).received(value))
 }
 
-fn lambda(r: &mut Reader) -> Result<u16> {
+fn lambda(r: &mut Reader, mode: u8) -> Result<u16> {
     match r.u16()? {
-        bits @ 1..=256 => Ok(bits),
-        other => Err(r.bad("lambda is out of range").expected("1 to 256").received(other)),
+        0 if mode == STRICT => Ok(0),
+        bits @ 1..=256 if mode != STRICT => Ok(bits),
+        other => Err(r
+            .bad("lambda is out of range")
+            .expected("1 to 256, in strict mode 0")
+            .received(other)),
     }
+}
+
+fn exact(r: &mut Reader, mode: u8) -> Result<Vec<u16>> {
+    let ops = ascending(r)?;
+    if mode == STRICT && !ops.is_empty() {
+        return Err(r.bad("a strict statement lists exact ops"));
+    }
+    Ok(ops)
 }
 
 fn ascending(r: &mut Reader) -> Result<Vec<u16>> {
@@ -207,6 +227,7 @@ pub(super) mod tests {
             items: 3,
             delta: 50_000,
             delta_step: 0,
+            delta_op: 0,
             lambda: 128,
             exact: vec![1, 4],
             chain_root: Digest::default(),
@@ -255,18 +276,41 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_strict_statement_says_nothing_of_samples() {
+        let strict = |change: fn(&mut Journal)| {
+            let mut journal = sample();
+            (journal.mode, journal.delta, journal.lambda) = (STRICT, 0, 0);
+            journal.exact.clear();
+            change(&mut journal);
+            Journal::decode(&journal.encode()).map(|_| ()).map_err(|error| error.code)
+        };
+        assert_eq!(strict(|_| ()), Ok(()));
+        let breaches: [fn(&mut Journal); 5] = [
+            |j| j.delta = 1,
+            |j| j.delta_step = 1,
+            |j| j.delta_op = 1,
+            |j| j.lambda = 1,
+            |j| j.exact = vec![0],
+        ];
+        for change in breaches {
+            assert_eq!(strict(change), Err("receipt.non-canonical"));
+        }
+    }
+
+    #[test]
     fn every_rule_has_a_breach() {
-        for mode in [2, 3, 255] {
+        for mode in [3, 4, 255] {
             assert_eq!(refused(|j| j.mode = mode), "receipt.unsupported-mode");
         }
         type Change = fn(&mut Journal);
-        let breaches: [Change; 12] = [
+        let breaches: [Change; 13] = [
             |j| j.steps = 0,
             |j| j.steps = MAX_STEPS + 1,
             |j| j.items = 0,
             |j| j.delta = 0,
             |j| j.delta = 500_001,
             |j| j.delta_step = 500_001,
+            |j| j.delta_op = 500_001,
             |j| j.lambda = 0,
             |j| j.lambda = 257,
             |j| j.exact = vec![4, 4],
@@ -278,7 +322,7 @@ pub(super) mod tests {
             assert_eq!(refused(change), "receipt.non-canonical");
         }
         let mut version = sample().encode();
-        version[0] = 2;
+        version[0] = 1;
         assert_eq!(Journal::decode(&version).unwrap_err().code, "receipt.unsupported-version");
     }
 }

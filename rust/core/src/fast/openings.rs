@@ -349,8 +349,14 @@ mod tests {
 
     fn every_gate(ops: usize) -> Plan {
         let enumerated = vec![true; ops];
-        let counts =
-            Counts { samples: None, per_op: 0, per_step: None, last_step: None, enumerated };
+        let counts = Counts {
+            samples: None,
+            per_op: 0,
+            even: vec![0; ops],
+            per_step: None,
+            last_step: None,
+            enumerated,
+        };
         Plan { counts, draws: vec![] }
     }
 

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::journal::{FAST, Journal, MODE_AT};
+use super::journal::{FAST, Journal, MODE_AT, STRICT};
 use crate::error::{Error, Result};
 use crate::program::{Checked, Op, OpKind};
 
@@ -10,9 +10,10 @@ const SEED_TAG: &[u8] = b"zktally seed v1\0";
 pub const SEED_BYTES: usize = 32;
 const STREAM_TAG: &[u8] = b"zktally sample v1\0";
 const FIRST_STEP_STREAM: u32 = 1 << 31;
-/// One part of a share in parts per million; one part of `Checked::live`.
+/// One part of a share in parts per million.
 const MILLION: u128 = 1_000_000;
-const LIVE_PARTS: u128 = 1024;
+/// The natural logarithm of 2 in parts per 10^9, rounded up.
+const LN2: u128 = 693_147_181;
 
 const MAX_SAMPLES: u64 = 1 << 24;
 const MAX_READS: u128 = 1 << 40;
@@ -134,10 +135,12 @@ pub fn seed(journal_bytes: &[u8]) -> [u8; SEED_BYTES] {
 /// How much is checked: what follows from the claims alone, before the seed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counts {
-    /// Draws by weight over the whole chain (`s`).
+    /// Draws by weight over the whole chain (`s`); 0 in a strict receipt.
     pub samples: Option<u64>,
-    /// Draws in each op (`e`).
+    /// Draws that each op gets at least (`e`).
     pub per_op: u64,
+    /// Draws that are spread equally over the gates of each op (`e_c`).
+    pub even: Vec<u128>,
     /// Draws in a full step and in the last one; 0 where no bound per step is claimed.
     pub per_step: Option<u64>,
     pub last_step: Option<u64>,
@@ -148,38 +151,68 @@ pub struct Counts {
 impl Counts {
     pub fn new(checked: &Checked, journal: &Journal) -> Self {
         let (batch, steps) = (checked.program.batch() as u128, u128::from(journal.steps));
-        let (items, live) = (u128::from(journal.items), u128::from(checked.live));
-        let samples =
-            sample_count(journal.delta, items * live, steps * batch * LIVE_PARTS, journal.lambda);
-        let in_step = |items: u128| match journal.delta_step {
+        let (items, weight) = (u128::from(journal.items), u128::from(checked.step_weight));
+        let strict = journal.mode == STRICT;
+        // For a share of the MACs of the live gates of so many items in so many slots.
+        let count = |delta: u32, items: u128, slots: u128| match delta {
             0 => Some(0),
-            delta => sample_count(delta, items * live, batch * LIVE_PARTS, journal.lambda),
+            _ => {
+                let wrong = items * u128::from(checked.live_macs);
+                sample_count(delta, wrong, slots * weight, journal.lambda)
+            }
         };
+        let samples = count(journal.delta, items, steps * batch);
         // More draws than the limit are refused with the plan; until then they enumerate all.
         let s = samples.unwrap_or(u64::MAX);
         let ops = &checked.program.ops;
         let per_op = s.div_ceil(4).div_ceil(ops.len() as u64);
+        let even: Vec<u128> = (0..ops.len())
+            .map(|c| {
+                let missing = needed(checked, journal, c);
+                missing.saturating_sub(draws_by_weight(checked, s, c)).max(per_op.into())
+            })
+            .collect();
         let mut enumerated: Vec<bool> = (0..ops.len())
             .map(|c| {
-                let gates = ops[c].gates() as u128;
-                ops[c].exact || steps * gates <= draws_by_weight(checked, s, c) + u128::from(per_op)
+                let gates = steps * ops[c].gates() as u128;
+                let draws = draws_by_weight(checked, s, c) + even[c];
+                strict || samples.is_none() || ops[c].exact || gates <= draws
             })
             .collect();
         journal.exact.iter().for_each(|&op| enumerated[usize::from(op)] = true);
         Self {
             samples,
             per_op,
-            per_step: in_step(batch),
-            last_step: in_step(items - (steps - 1) * batch),
+            even,
+            per_step: count(journal.delta_step, batch, batch),
+            last_step: count(journal.delta_step, items - (steps - 1) * batch, batch),
             enumerated,
         }
     }
 
-    /// `floor(e + s·G·w / W)`: draws that an op can expect.
+    /// `d_c = floor(e_c + s·G·w / W)`: draws that an op can expect.
     pub fn draws(&self, checked: &Checked, op: usize) -> u64 {
         let by_weight = draws_by_weight(checked, self.samples.unwrap_or(u64::MAX), op);
-        u64::try_from(by_weight + u128::from(self.per_op)).unwrap_or(u64::MAX)
+        u64::try_from(by_weight + self.even[op]).unwrap_or(u64::MAX)
     }
+
+    /// Draws of the ops that are not enumerated, spread equally over their gates.
+    fn sampled(&self) -> impl Iterator<Item = (usize, u128)> {
+        let ops = self.even.iter().copied().enumerate();
+        ops.filter(|(c, _)| !self.enumerated[*c])
+    }
+}
+
+/// Draws that an op needs for the claimed bound on single ops; 0 where none is claimed.
+fn needed(checked: &Checked, journal: &Journal, op: usize) -> u128 {
+    if journal.delta_op == 0 {
+        return 0;
+    }
+    let slots = u128::from(journal.steps) * checked.program.batch() as u128;
+    // Below 2^(9 + 30 + 51 + 30); the right side below 2^(10 + 19 + 32 + 30).
+    let every = u128::from(journal.lambda) * LN2 * slots * checked.program.ops[op].gates() as u128;
+    let right = 1000 * u128::from(journal.delta_op) * u128::from(journal.items);
+    every.div_ceil(right * u128::from(checked.live[op]))
 }
 
 fn draws_by_weight(checked: &Checked, samples: u64, op: usize) -> u128 {
@@ -211,8 +244,11 @@ impl Plan {
         if chain_weight >= 1 << 63 {
             return Err(too_large("weight of the chain", "2^63"));
         }
-        let ops = checked.program.ops.len();
-        let total = samples + counts.per_op * ops as u64 + per_step * (steps - 1) + last_step;
+        if counts.sampled().any(|(_, even)| even > MAX_SAMPLES.into()) {
+            return Err(too_large("draws in an op", 1u64 << 24));
+        }
+        let even: u64 = counts.sampled().map(|(_, even)| even as u64).sum();
+        let total = samples + even + per_step * (steps - 1) + last_step;
         if total > MAX_DRAWS || checked_reads(checked, &counts, steps, &[]) > MAX_READS {
             return Err(too_large("checks", "2^26 draws, 2^40 reads"));
         }
@@ -232,11 +268,10 @@ impl Plan {
             keep(picker.pick(r / checked.step_weight, r % checked.step_weight));
         }
         // 2. In each op.
-        for (c, op) in
-            checked.program.ops.iter().enumerate().filter(|(c, _)| !counts.enumerated[*c])
-        {
-            let (mut stream, gates) = (Stream::new(&seed, 1 + c as u32), op.gates() as u64);
-            for _ in 0..counts.per_op {
+        for (c, even) in counts.sampled() {
+            let gates = checked.program.ops[c].gates() as u64;
+            let mut stream = Stream::new(&seed, 1 + c as u32);
+            for _ in 0..even {
                 let r = stream.below(steps * gates);
                 keep(Draw::new(c, r / gates, r % gates));
             }
@@ -386,6 +421,7 @@ mod tests {
         let counts = |all| Counts {
             samples: None,
             per_op: 0,
+            even: vec![0],
             per_step: None,
             last_step: None,
             enumerated: vec![all],

@@ -1,22 +1,22 @@
 //! Live gates: those whose element reaches an output or a state (docs/protocol.md section 3).
 //!
 //! Dead gates occur in ordinary networks, but errors hidden in them harm nobody and samples spent on
-//! them see nothing; the sample counts are raised by the share that this module derives.
+//! them see nothing; the sample counts are about live gates only.
 
 use super::invalid;
 use super::operands::OperandRef;
 use super::types::*;
 use super::walk::{Segment, Walk};
-use super::weights::Weights;
 use crate::error::Result;
 
-/// The live share is a whole number of 1/1024.
-pub const LIVE_SCALE: u64 = 1024;
 /// Steps that marking may take.
 const MAX_WORK: u128 = 1 << 32;
 
-/// `live`: 1024 times the share of the step weight that live gates carry, rounded down; 1 to 1024.
-pub(super) fn live_share(program: &Program, weights: &Weights) -> Result<u64> {
+/// `L_c`: the number of live gates of each op, at least 1.
+///
+/// # Errors
+/// `program.invalid` where marking is too much work, or an op has no live gate.
+pub(super) fn derive(program: &Program) -> Result<Vec<u64>> {
     let work = marking_work(program);
     if work > MAX_WORK {
         return Err(invalid("marking its live gates is too much work")
@@ -24,19 +24,12 @@ pub(super) fn live_share(program: &Program, weights: &Weights) -> Result<u64> {
             .received(work));
     }
     let counts = live_gates(program);
-    let mut alive = 0u128;
-    for (c, &count) in counts.iter().enumerate() {
-        if count == 0 {
-            let name = &program.ops[c].name;
-            return Err(invalid(format!("op {name}: no gate reaches an output or a state")));
+    match program.ops.iter().zip(&counts).find(|(_, count)| **count == 0) {
+        Some((op, _)) => {
+            Err(invalid(format!("op {:?}: no gate reaches an output or a state", op.name)))
         }
-        alive += u128::from(count) * u128::from(weights.gate[c]);
+        None => Ok(counts),
     }
-    let share = u128::from(LIVE_SCALE) * alive / u128::from(weights.step.max(1));
-    if share < 1 {
-        return Err(invalid("less than 1/1024 of the step weight reaches an output or a state"));
-    }
-    Ok(share as u64)
 }
 
 /// What marking takes, derived from sizes alone: for each tensor operand of a value tensor, the

@@ -3,6 +3,7 @@
 mod decode;
 mod encode;
 mod gates;
+mod items;
 mod layout;
 mod liveness;
 mod operands;
@@ -20,7 +21,6 @@ pub use decode::decode;
 pub use encode::encode;
 pub use gates::{GatePlan, Scratch, Values, evaluate, reads};
 pub use layout::LayoutMap;
-pub use liveness::LIVE_SCALE;
 pub use operands::{OperandRef, OperandUse};
 pub use ranges::{Bound, Range, operand_range, requantise, rounding_bits};
 pub use types::*;
@@ -41,10 +41,14 @@ pub struct Checked {
     pub gate_weight: Vec<u64>,
     /// `W = Σ G_c·w_c`.
     pub step_weight: u64,
-    /// Products of the dot gates of one step.
+    /// MACs of one gate, per op: of dots alone where the program has one.
+    pub gate_macs: Vec<u64>,
+    /// MACs of one step.
     pub step_macs: u64,
-    /// Share of the step weight that live gates carry, in 1/1024 ([`LIVE_SCALE`]): 1 to 1024.
-    pub live: u64,
+    /// Gates that reach an output or a state, per op: at least 1.
+    pub live: Vec<u64>,
+    /// MACs of the live gates of one step.
+    pub live_macs: u64,
 }
 
 /// Decodes and judges program bytes.
@@ -55,8 +59,10 @@ pub fn load(bytes: &[u8]) -> Result<Checked> {
     let program = decode(bytes)?;
     validate::validate(&program)?;
     let bounds = ranges::derive(&program)?;
+    items::judge(&program)?;
     let weights = weights::derive(&program)?;
-    let live = liveness::live_share(&program, &weights)?;
+    let live = liveness::derive(&program)?;
+    let live_macs = live.iter().zip(&weights.macs).map(|(count, macs)| count * macs).sum();
     let id =
         Sha256::new().chain_update(b"zktally program v1\0").chain_update(bytes).finalize().into();
     Ok(Checked {
@@ -66,8 +72,10 @@ pub fn load(bytes: &[u8]) -> Result<Checked> {
         own: weights.own,
         gate_weight: weights.gate,
         step_weight: weights.step,
-        step_macs: weights.macs,
+        gate_macs: weights.macs,
+        step_macs: weights.step_macs,
         live,
+        live_macs,
     })
 }
 

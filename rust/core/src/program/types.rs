@@ -197,6 +197,11 @@ pub struct Program {
 }
 
 impl Program {
+    /// Whether a port has a batch axis; otherwise the unit is the step.
+    pub fn itemised(&self) -> bool {
+        self.inputs.iter().chain(&self.outputs).any(|port| port.batch.is_some())
+    }
+
     /// Item slots of one step (1 if no port has a batch axis).
     pub fn batch(&self) -> usize {
         self.inputs

@@ -203,13 +203,29 @@ pub struct Tables {
 }
 
 impl Tables {
+    /// Tables of these definitions.
+    ///
+    /// # Panics
+    /// Where tuples on one bus differ in length: with zeros behind the shorter they would be equal
+    /// (tables are code, not input).
     pub fn new(airs: Vec<Air>) -> Self {
+        let mut lengths = HashMap::new();
+        for (air, lookup) in airs.iter().flat_map(|air| air.lookups().map(move |l| (air, l))) {
+            let length = *lengths.entry(lookup.bus).or_insert(lookup.tuple.len());
+            assert_eq!(length, lookup.tuple.len(), "{}: tuple on bus {}", air.name, lookup.bus);
+        }
         let digest = Sha256::new()
             .chain_update(DIGEST_TAG)
             .chain_update(Self::bytes_of(&airs))
             .finalize()
             .into();
         Self { airs, digest }
+    }
+
+    /// Elements of the tuples of a bus; `None` where no table uses it.
+    pub fn tuple_length(&self, bus: u32) -> Option<usize> {
+        let mut lookups = self.airs.iter().flat_map(Air::lookups);
+        lookups.find(|lookup| lookup.bus == bus).map(|lookup| lookup.tuple.len())
     }
 
     /// The canonical bytes of the tables file.

@@ -96,7 +96,8 @@ impl<'a> Statement<'a> {
         self.parameters.judge(&shape)
     }
 
-    /// Whether tables, heights and columns are those that the engine expects of its caller.
+    /// Whether tables, heights, columns and public terms are those that the engine expects of its
+    /// caller.
     pub fn is_well_formed(&self) -> bool {
         let ascending = self.publics.is_sorted_by(|a, b| a.index < b.index);
         let last = self.publics.last().is_some_and(|t| t.index + 1 == self.tables.airs.len());
@@ -106,7 +107,10 @@ impl<'a> Statement<'a> {
             public.log_rows >= MIN_LOG_ROWS && public.publics.width == air.publics && used <= active
         };
         let enough = 5 * self.parameters.hiding_rows <= 1 << MIN_LOG_ROWS;
-        ascending && last && enough && self.airs().all(fits)
+        let of_bus =
+            |terms: &PublicTerms| self.tables.tuple_length(terms.bus) == Some(terms.tuples.width);
+        let terms = self.terms.iter().all(of_bus);
+        ascending && last && enough && terms && self.airs().all(fits)
     }
 
     /// A transcript that has absorbed everything before the first commitment.

@@ -148,6 +148,40 @@ fn another_statement_is_refused() {
     assert_eq!(verify(&good.statement(8), &mut reader).unwrap_err().code, "verify.stark");
 }
 
+/// Two tables with a lookup of each length on one bus.
+fn of_lengths(lengths: [usize; 2]) -> Tables {
+    let table = |(name, length): (&'static str, usize)| {
+        let mut b = Builder::new(name, name == "last");
+        let column = b.main();
+        let times = b.constant(1);
+        b.lookup(RANGE, times, vec![column; length]);
+        b.build()
+    };
+    Tables::new([("first", lengths[0]), ("last", lengths[1])].map(table).into())
+}
+
+#[test]
+fn tuples_of_a_bus_are_of_one_length() {
+    assert_eq!(of_lengths([2, 2]).tuple_length(RANGE), Some(2));
+    assert_eq!(of_lengths([2, 2]).tuple_length(SUM), None);
+}
+
+#[test]
+#[should_panic(expected = "last: tuple on bus 7")]
+fn tables_with_tuples_of_two_lengths_are_not_built() {
+    of_lengths([2, 3]);
+}
+
+#[test]
+fn public_terms_have_the_length_of_their_bus() {
+    for (bus, width) in [(SUM, 2), (9, 1)] {
+        let mut other = toy(&values(300), [11, 11]);
+        other.terms[0] = PublicTerms { bus, tuples: Grid::zeros(width, 1) };
+        assert!(!other.statement(7).is_well_formed());
+    }
+    assert!(toy(&values(300), [11, 11]).statement(7).is_well_formed());
+}
+
 #[test]
 fn a_wrong_witness_is_not_proven() {
     let mut wrong = toy(&values(300), [11, 11]);

@@ -77,6 +77,7 @@ impl Case {
             items: (steps * program.batch()) as u32,
             delta,
             delta_step: 0,
+            delta_op: 0,
             lambda: 128,
             exact: vec![],
             chain_root: statement.digests.chain_root,

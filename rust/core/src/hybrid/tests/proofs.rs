@@ -53,6 +53,7 @@ pub fn judge(receipt: &[u8]) -> Result<Verified> {
         min_bits: 1,
         max_delta_ppm: 500_000,
         max_delta_step_ppm: None,
+        max_delta_op_ppm: None,
         outputs_exact: false,
         modes: vec!["fast".into(), "hybrid".into()],
         audience: journal.audience.map(str::to_string),

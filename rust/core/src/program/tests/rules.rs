@@ -168,7 +168,7 @@ fn limits_of_counts() {
 
 #[test]
 fn weights_follow_what_a_gate_feeds() {
-    // x -> pool (own 1, 2 gates) -> dense (own 2, 3 gates): a pool gate carries half of 3·2·2/2.
+    // x -> pool (own 1, 2 gates) -> dense (own 2, 3 gates): 3·2 of dense, half of it the weights'.
     let mut b = Builder::default();
     let x = b.tensor(Role::Input, 1, &[2]);
     let w = b.tensor(Role::Weight, 1, &[3, 2]);
@@ -183,8 +183,8 @@ fn weights_follow_what_a_gate_feeds() {
     };
     b.op(y, &[3], OpKind::Dot(dot(vec![term], 8)));
     let checked = b.load();
-    assert_eq!((checked.own, checked.gate_weight), (vec![1, 2], vec![3, 2]));
-    assert_eq!((checked.step_weight, checked.step_macs), (2 * 3 + 3 * 2, 2 + 6));
+    assert_eq!((checked.own, checked.gate_weight), (vec![1, 2], vec![2, 2]));
+    assert_eq!((checked.step_weight, checked.step_macs), (2 * 2 + 3 * 2, 2 + 6));
 }
 
 #[test]
@@ -200,25 +200,26 @@ fn weights_cross_a_state_link_once() {
 
 #[test]
 fn a_step_that_is_too_heavy_is_refused() {
-    // Each op squares what it reads, so each weighs twice as much as the next.
-    let squares = |ops: usize| {
+    // Copies of one value in front of 2^47 products: all that they feed rests on each of them.
+    let copies = |count: usize| {
         let mut b = Builder::default();
-        let mut previous = b.tensor(Role::Input, 1, &[1]);
-        for _ in 0..ops {
-            let next = b.tensor(Role::Value, 1, &[1]);
-            let x = read(previous, &[1], &[by_i(0)]);
-            b.op(
-                next,
-                &[1],
-                OpKind::Dot(dot(vec![Term { window: vec![], a: x.clone(), b: x }], 7)),
-            );
-            previous = next;
+        let mut value = b.tensor(Role::Input, 1, &[1]);
+        for _ in 0..count {
+            let copy = b.tensor(Role::Value, 1, &[1]);
+            let operands = vec![read(value, &[1], &[by_i(0)])];
+            let kind = Pick { mode: PickMode::Copy, window: vec![], operands };
+            b.op(copy, &[1], OpKind::Pick(kind));
+            value = copy;
         }
+        let sums = b.tensor(Role::Value, 1, &[1 << 11, 1 << 16]);
+        let a = read(value, &[1], &[map(None, 0, None, 0, 0)]);
+        let term = Term { window: vec![1 << 20], a, b: FULL };
+        b.op(sums, &[1 << 11, 1 << 16], OpKind::Dot(dot(vec![term], 30)));
         b.finish()
     };
-    assert_eq!(load(&encode(&squares(55))).unwrap().step_weight, (1 << 55) - 1);
-    refused(&squares(56), "the weight of a step is too large");
-    refused(&squares(300), "the weight of a step is too large");
+    assert_eq!(weights::derive(&copies(254)).map(|found| found.step).unwrap(), 255 << 47);
+    let error = weights::derive(&copies(255)).map(|_| ()).unwrap_err();
+    assert_eq!(error.message, "the weight of a step is too large");
 }
 
 #[test]
@@ -301,7 +302,7 @@ fn a_gathered_axis_counts_as_a_window_in_marking_work() {
 
 #[test]
 fn a_program_without_dead_gates_is_live_in_full_and_a_dead_op_is_refused() {
-    assert_eq!(load(&encode(&linear())).unwrap().live, LIVE_SCALE);
+    assert_eq!(load(&encode(&linear())).unwrap().live, [6]);
     // The second op reads the pad only.
     let mut b = Builder::default();
     let x = b.tensor(Role::Input, 1, &[4]);
@@ -319,8 +320,9 @@ fn a_program_without_dead_gates_is_live_in_full_and_a_dead_op_is_refused() {
     b.op(z, &[4], copy(y, 3));
     b.program().outputs.remove(0);
     let mut program = b.finish();
-    // 1 of 4 gates of the first op is live, at equal weights: 5/8.
-    assert_eq!(load(&encode(&program)).unwrap().live, 640);
+    // 1 of 4 gates of the first op is live. Without a dot, every product counts as a MAC.
+    let checked = load(&encode(&program)).unwrap();
+    assert_eq!((checked.live, checked.live_macs), (vec![1, 4], 5));
     program.ops[1].kind = copy(y, 4);
     refused(&program, "no gate reaches an output");
 }

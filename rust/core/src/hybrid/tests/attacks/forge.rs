@@ -15,6 +15,7 @@ use p3_field::{Field, PrimeCharacteristicRing, PrimeField32};
 use rayon::prelude::*;
 
 use super::judge::{Edited, Table, key};
+use super::rows;
 use super::subjects::{SUBJECTS, Subject};
 use super::wraps::lies;
 use crate::hash::{Elem, P};
@@ -46,7 +47,7 @@ impl Removed {
 }
 
 /// Column of the output in tables that put none on a bus.
-fn output(index: usize) -> Option<u32> {
+pub fn output(index: usize) -> Option<u32> {
     match index {
         index::GATE => Some(43),
         index::PICK => Some(13),
@@ -625,7 +626,7 @@ fn refusals(told: &Edited, known: &HashSet<(u32, Vec<u32>)>) -> (BTreeSet<Remove
 
 /// What is all that refuses some lie of those that are told by hand.
 fn by_hand() -> BTreeSet<(usize, Removed)> {
-    let mut found = BTreeSet::new();
+    let mut found: BTreeSet<(usize, Removed)> = rows::needed().collect();
     for (subject, told) in lies() {
         let (refusals, changed) = refusals(&told, &known(subject));
         let index = told.table.public.index;
@@ -665,12 +666,29 @@ const DOMAIN: &str = "refuses values, not results: a leaf with a value outside i
     shown by wraps::wide_values_outside_their_range_are_refused";
 const FEW_WORDS: &str = "a lie takes a word of which there are few (below 2^24 − 1, or 2^24·k − 1); \
     shown by wraps::words_have_one_decomposition";
-const WRAP: &str = "keeps an identity one over the integers: without it some limb, carry or scaled \
-    limb may leave its range, but a lie takes a wrap around p that fits all other digits. None is \
-    constructed here for this one alone; wraps::the_second_quotient_is_refused is one that all \
-    carries together refuse";
-const FRACTION: &str = "a limb that is also looked up scaled: without this it may be a fraction, \
-    k/σ; no lie that uses one is constructed here";
+const ONE_SUM: &str = "redundant: bytes of this pair stand in digits 1 and 2 only. Those two added, \
+    the second times 2^24, say its sum, which the acc bus gives modulo p: however it is cut, u2 and u3 \
+    are the same";
+const NO_FRACTION: &str = "redundant: this carry could be k/64 − 32, k below 4096; the next one is \
+    what the third digit makes it, so the second digit may move by less than 2^24, and no k that 64 \
+    does not divide has k/64 modulo p so near to an integer of its range (all k were tried)";
+const HIGH_LIMB: &str = "redundant: 64 times the high limb is below 4096, so it is k/64 and the carry \
+    low + 64·k: still an integer, below 2^17 + 4032, for which the bounds of the identity have room";
+const TOP_CARRIES: &str = "redundant: shifts end at 44, so digit 5 is public and digit 4 public but \
+    for 2^(s−36)·t1: both carries are what a ranged t1 makes them, at most 2^(κ+s−48) ≤ 2^15";
+const QUOTIENT: &str = "redundant: t0 and t1 are limbs without it, so the identity holds over the \
+    integers, and its quotient is the only one: t' < 2^(κ+1) follows";
+const HIGH_QUOTIENT: &str = "redundant: t1 may be k/σ, and 4096·t1 is an integer. Where 2^b'·t1 is one, \
+    too, the same t' is written otherwise; else it is a multiple of p/σ away, at least 2^(κ+8) and \
+    more than the quotient has room for (searched over shifts, multipliers and all k: no lie)";
+const ROUNDING: &str = "redundant: p0 + 4096·p1 is the value that was read, which is below 2^b where it \
+    comes from; two limbs write it in one way. (p0 alone: with b < 12, p1 is zero; else σ is 1)";
+const DIV_CARRIES: &str = "redundant: digit 4 is d2, a bit or zero, and makes the last carry; digit 3 \
+    is d1 − two·q1·d2 and makes the third, below 2^14: integers in their range by themselves";
+const MIDDLE_DENOMINATOR: &str = "redundant: digit 3 says that d1 is an integer below 2^18, and then \
+    d0 + 4096·d1 + 2^24·d2 is the denominator over the integers, not only modulo p; a root's is q1";
+const LAST_DIFFERENCE: &str = "redundant: 1024 times w2 is a limb, so 2^24·w2 = 2^14·k, an integer below \
+    2^26 and not negative: w ≥ 0 all the same";
 
 /// Without these the search finds no lie: table, first and last that is removed, why.
 const NOT_FORGEABLE: &[(usize, Removed, Removed, &str)] = {
@@ -683,36 +701,29 @@ const NOT_FORGEABLE: &[(usize, Removed, Removed, &str)] = {
         (index::WIDE, Lookup(1), Lookup(4), DOMAIN),
         (index::WIDE, Bus(bus::RANGE), Bus(bus::RANGE), DOMAIN),
         (index::LIMBS, Constraint(2), Constraint(2), TWICE),
-        // Bytes of the pairs (0, 0), (1, 2), (2, 1), (2, 2), but for the top one of the first.
-        (index::LIMBS, Lookup(2), Lookup(4), WRAP),
-        (index::LIMBS, Lookup(27), Lookup(30), WRAP),
-        (index::LIMBS, Lookup(37), Lookup(40), WRAP),
-        (index::LIMBS, Lookup(42), Lookup(45), WRAP),
+        // Bytes of the pairs (1, 2), (2, 1), (2, 2).
+        (index::LIMBS, Lookup(27), Lookup(30), ONE_SUM),
+        (index::LIMBS, Lookup(37), Lookup(40), ONE_SUM),
+        (index::LIMBS, Lookup(42), Lookup(45), ONE_SUM),
         // Carries.
-        (index::LIMBS, Lookup(50), Lookup(50), FRACTION),
+        (index::LIMBS, Lookup(50), Lookup(50), NO_FRACTION),
         (index::LIMBS, Lookup(52), Lookup(53), TWICE),
-        // The bound of the quotient; the limbs of the rounding.
-        (index::GATE, Constraint(10), Constraint(11), WRAP),
-        (index::GATE, Constraint(16), Constraint(17), WRAP),
-        (index::GATE, Lookup(1), Lookup(1), WRAP),
-        (index::GATE, Lookup(4), Lookup(4), FRACTION),
-        // Carries, high limbs.
-        (index::GATE, Lookup(8), Lookup(8), FRACTION),
-        (index::GATE, Lookup(11), Lookup(11), FRACTION),
-        (index::GATE, Lookup(14), Lookup(14), FRACTION),
-        // The last two carries.
-        (index::GATE, Lookup(16), Lookup(21), WRAP),
-        (index::GATE, Lookup(22), Lookup(25), WRAP),
-        (index::GATE, Lookup(28), Lookup(28), FRACTION),
-        (index::GATE, Lookup(30), Lookup(30), FRACTION),
-        (index::GATE, Lookup(32), Lookup(32), FRACTION),
-        (index::GATE, Lookup(34), Lookup(37), WRAP),
-        (index::DIV, Constraint(6), Constraint(6), WRAP),
-        (index::DIV, Constraint(11), Constraint(11), WRAP),
-        // Carries; n and d.
-        (index::DIV, Lookup(1), Lookup(16), WRAP),
-        (index::DIV, Lookup(23), Lookup(23), FRACTION),
-        (index::DIV, Lookup(25), Lookup(25), FRACTION),
+        (index::GATE, Constraint(10), Constraint(11), QUOTIENT),
+        (index::GATE, Constraint(16), Constraint(17), ROUNDING),
+        (index::GATE, Lookup(8), Lookup(8), HIGH_LIMB),
+        (index::GATE, Lookup(11), Lookup(11), HIGH_LIMB),
+        (index::GATE, Lookup(14), Lookup(14), HIGH_LIMB),
+        (index::GATE, Lookup(16), Lookup(21), TOP_CARRIES),
+        (index::GATE, Lookup(23), Lookup(23), QUOTIENT),
+        (index::GATE, Lookup(24), Lookup(24), HIGH_QUOTIENT),
+        (index::GATE, Lookup(25), Lookup(25), QUOTIENT),
+        (index::GATE, Lookup(34), Lookup(35), ROUNDING),
+        (index::GATE, Lookup(37), Lookup(37), ROUNDING),
+        (index::DIV, Lookup(2), Lookup(2), HIGH_LIMB),
+        (index::DIV, Lookup(5), Lookup(5), HIGH_LIMB),
+        (index::DIV, Lookup(7), Lookup(12), DIV_CARRIES),
+        (index::DIV, Lookup(16), Lookup(16), MIDDLE_DENOMINATOR),
+        (index::DIV, Lookup(25), Lookup(25), LAST_DIFFERENCE),
         (index::BITS, Constraint(2), Constraint(3), FEW_WORDS),
     ]
 };

@@ -4,6 +4,7 @@ mod cells;
 mod forge;
 mod judge;
 mod padding;
+mod rows;
 mod smart;
 mod subjects;
 mod wraps;

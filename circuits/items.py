@@ -1,0 +1,41 @@
+"""Which nodes of a network mix the items of a batch (docs/protocol.md section 1, rule 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..verifier.errors import MixesItems
+from ..verifier.program.items import mixing
+from .builder import Builder
+from .graph import Graph
+from .ops import OPERATORS
+
+
+def refuse_mixing(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> None:
+    """Refuse a network with a dynamic batch in which an item's result depends on other items.
+
+    Args:
+        graph: what is to be lowered, at a batch of at least 2: one item has no others to mix with.
+        ranges: calibrated, by value.
+
+    Raises:
+        MixesItems: it lists all nodes that mix.
+    """
+    builder = Builder(graph, ranges, OPERATORS)
+    program = builder.lower()
+    node_of = {op: layer for layer in builder.layers for op in layer.ops}
+    reasons: dict[str, str] = {}
+    for found in mixing(program):
+        if found.op is None:
+            reasons.setdefault(found.reason, found.reason)
+        else:
+            layer = node_of[found.op]
+            said = f"node {layer.name!r} ({layer.op}) reads across the batch: {found.reason}"
+            reasons.setdefault(layer.name, said)
+    if reasons:
+        raise MixesItems(
+            "the model mixes the items of its batch:\n  " + "\n  ".join(reasons.values()),
+            expected="every item's result follows from that item alone",
+            hint="export the model with a fixed batch: the whole batch is then one item, and "
+            "nothing is padded",
+        )

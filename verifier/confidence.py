@@ -1,0 +1,38 @@
+"""The headline of a receipt: what its errors, added, leave (docs/stark.md section 8).
+
+Errors are counted in whole units of 2^-127, each rounded up: no rounding can flatter a receipt, and
+the other verifier finds the same.
+"""
+
+from __future__ import annotations
+
+import math
+
+HASH_BITS = 124
+"""Collision resistance of a digest of 8 elements."""
+
+_LOG_UNIT = 127
+TENTHS = (65536, 70240, 75282, 80685, 86476, 92682, 99335, 106464, 114105, 122295)
+"""2^(j/10) in units of 2^-16, rounded up."""
+
+
+def headline(sampled_bits: int, stark_bits: float = math.inf, segments: int = 0) -> int:
+    """`floor(-log2(2^-λ + segments·2^-stark_bits + 2^-124))`, at least 0.
+
+    Args:
+        sampled_bits: λ, or 0 where nothing is sampled: every gate is checked.
+        stark_bits: proven bits of each segment of a receipt with a STARK; tenths count.
+        segments: how many there are; 0 of a fast receipt, which has no STARK.
+    """
+    error = _units(1, 10 * HASH_BITS)
+    if sampled_bits:
+        error += _units(1, 10 * sampled_bits)
+    if segments:
+        error += _units(segments, max(0, math.floor(10 * stark_bits)))
+    return max(0, _LOG_UNIT - (error - 1).bit_length())
+
+
+def _units(times: int, tenths: int) -> int:
+    """`times·2^(-tenths/10)` in units, rounded up."""
+    whole, missing = -(-tenths // 10), -tenths % 10
+    return -(-(times * TENTHS[missing] << _LOG_UNIT) // (1 << 16 + whole))
