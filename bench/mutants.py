@@ -594,7 +594,7 @@ def _other_inputs(rng: Random, subject: Subject) -> Any:
     if kind == 3:
         return {**{n: a for n, a in given.items() if n != name}, name + "x": array}
     if kind == 4 and array.dtype.kind == "f":
-        array.reshape(-1)[0] = float(rng.choice([np.nan, np.inf, 1e300]))
+        array.reshape(-1)[0] = float(rng.choice([np.nan, np.inf, 1e30]))
         return {**given, name: array}
     return {**given, name: np.concatenate([array, array])}
 
