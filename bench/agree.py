@@ -31,7 +31,7 @@ from .mutants import NotProvableError, Subject, Trial, draw_mutant, draw_subject
 
 ACCEPTED = "accepted"
 
-MUTANTS = {"fast": 24, "hybrid": 36}
+MUTANTS = {"fast": 24, "hybrid": 36, "strict": 30}
 """Modes that are tried, and how many mutants follow each honest receipt: a proof takes longer."""
 
 LARGE_EVERY = 10

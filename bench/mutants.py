@@ -19,7 +19,7 @@ from .. import _core
 from ..prover import Claims, FastRun, Job, prove_job
 from ..verifier.errors import ZktallyError
 from ..verifier.inputs import pack_values, quantise
-from ..verifier.journal import FAST, HYBRID, MODES, Journal, model_id
+from ..verifier.journal import FAST, HYBRID, MODES, STRICT, Journal, model_id
 from ..verifier.merkle import leaf_digests, opened_roots
 from ..verifier.openings import Proof, Trees
 from ..verifier.policy import Expectations, Policy
@@ -32,7 +32,7 @@ from ..verifier.roots import digest_bytes, input_root, state_digests, step_root,
 from ..verifier.sampling import Counts, make_plan, sample_seed
 from .drawn import Random, draw_array
 
-PROVEN: dict[str, int] = {"hybrid": HYBRID}
+PROVEN: dict[str, int] = {"hybrid": HYBRID, "strict": STRICT}
 """Modes whose receipts hold a proof, by the mode of their journal; all others show openings."""
 
 LAX = Policy(max_delta=0.5, min_bits=1, modes=MODES, outputs_exact=False)
@@ -146,7 +146,8 @@ def _claims(rng: Random, checked: Checked) -> Claims:
     return Claims(
         delta=float(rng.choice([0.5, 0.499999, 0.25, 0.05, 0.01])),
         delta_step=None if rng.random() < 0.7 else float(rng.choice([0.5, 0.4, 0.1])),
-        bits=int(rng.choice([1, 3, 20, 64, 100])),
+        delta_op=None if rng.random() < 0.5 else float(rng.choice([0.5, 0.45])),
+        bits=int(rng.choice([2, 3, 20, 64, 100])),
         exact=exact,
         inputs=str(rng.choice(["private", "checkable", "public"])),  # type: ignore[arg-type]
         audience=None if rng.random() < 0.7 else str(rng.choice(["a", "ß 東", "x" * 256])),
@@ -569,6 +570,7 @@ def _policy(rng: Random) -> Policy:
         min_bits=int(rng.choice([1, 64, 100, 128, 200])),
         modes=MODES if rng.random() < 0.7 else (str(rng.choice(MODES)),),
         max_delta_step=None if rng.random() < 0.7 else float(rng.choice([0.5, 0.1])),
+        max_delta_op=None if rng.random() < 0.7 else float(rng.choice([0.5, 0.1])),
         outputs_exact=bool(rng.random() < 0.5),
     )
 
@@ -592,7 +594,7 @@ def _other_inputs(rng: Random, subject: Subject) -> Any:
     if kind == 3:
         return {**{n: a for n, a in given.items() if n != name}, name + "x": array}
     if kind == 4 and array.dtype.kind == "f":
-        array.reshape(-1)[0] = float(rng.choice([np.nan, np.inf, 1e300]))
+        array.reshape(-1)[0] = float(rng.choice([np.nan, np.inf, 1e30]))
         return {**given, name: array}
     return {**given, name: np.concatenate([array, array])}
 
