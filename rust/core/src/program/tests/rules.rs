@@ -365,7 +365,8 @@ fn item_slots_do_not_mix() {
         [a, b]
     }
     assert_eq!(load(&encode(&itemised())).unwrap().live, [3, 12]);
-    let cases: [(&str, fn(&mut Program)); 9] = [
+    type Case = (&'static str, fn(&mut Program));
+    let cases: [Case; 9] = [
         ("at other slots", |p| {
             let [a, _] = operands(p);
             (a.maps[0].c, a.pad) = (1, Some(0));
