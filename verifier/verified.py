@@ -79,8 +79,9 @@ class Guarantee:
             proofs, hashes.
         complete: whether every gate of every step was checked; then nothing is left to the bounds,
             and they are 0.
-        delta: bound on the wrong part of the live multiply-accumulates of the real items (of the
-            operations of all gates, in a program without multiply-accumulates).
+        delta: bound on the wrong part of the live multiply-accumulates of the real items and of
+            what is computed once for all items of a step (of the operations of all gates, in a
+            program without multiply-accumulates).
         delta_step: the same bound for every single step, or None where none is claimed.
         delta_op: bound on the wrong part of the live gates of every single op, or None.
         steps: length of the chain.
@@ -188,9 +189,12 @@ class Guarantee:
         return "gates" if self._all_live() else "live gates"
 
     def _all(self) -> str:
-        """Everything that counts: padding does not."""
+        """Everything that counts: not padding, but what a step computes once for its slots."""
         unit = "item" if self.itemised else "step"
-        return f"the {unit}" if self.items == 1 else f"all {unit}s"
+        all_units = f"the {unit}" if self.items == 1 else f"all {unit}s"
+        if self.batch == 1:
+            return all_units
+        return f"{all_units} and what {'it shares' if self.items == 1 else 'they share'}"
 
     def _all_live(self) -> bool:
         return all(op.live == op.gates for op in self.ops)
@@ -281,7 +285,7 @@ class Guarantee:
     def _saturated(self) -> list[str]:
         lines = [f"           {saturation_words(s)}" for s in self.pins.saturated if s.outside]
         if self.pins.saturated and not lines:
-            lines = ["           no value of your inputs lies outside of that range"]
+            lines = ["           no value of your inputs lies outside of it after rounding"]
         return lines
 
     def _not_shown(self) -> list[str]:
@@ -316,7 +320,7 @@ class Guarantee:
         meaning = {
             CERTIFIED: "certified, every gate that leads to it was checked",
             CONSISTENT: "consistent with the values it is computed from, not certified",
-            SAMPLED: "sampled, single values of it may be wrong",
+            SAMPLED: "only sampled, up to the bound of the op that gives it may be wrong",
         }
         return [
             f"output     {quoted(name)}: {meaning[status]}" for name, status in self.outputs.items()
@@ -474,8 +478,8 @@ def saturation_words(input: Saturated) -> str:
     """How much of an input is clamped, in words."""
     return (
         f"input {quoted(input.name)}: {input.outside:,} of {input.values:,} values "
-        f"({_percent(input.share)}) lie outside the calibrated range "
-        f"[{input.low:.6g}, {input.high:.6g}]"
+        f"({_percent(input.share)}) lie outside the range [{input.low:.6g}, {input.high:.6g}] "
+        "after rounding"
     )
 
 

@@ -341,7 +341,7 @@ def verify(
     Args:
         receipt: its bytes.
         model_id: the model that the caller means, 32 bytes or hex.
-        policy: what is demanded; safe defaults (fast or hybrid, δ ≤ 5 %, 100 bits, outputs exact).
+        policy: what is demanded; safe defaults (any mode, δ ≤ 5 %, 100 bits, outputs exact).
         inputs: the inputs that the caller means, to compare with the committed ones.
         input_root: the digest of all inputs that the caller means, 32 bytes or hex.
         initial_state: the digest of the first state that the caller means, 32 bytes or hex.

@@ -135,7 +135,7 @@ def test_what_saturates_is_told_to_prover_and_verifier_and_stands_in_no_receipt(
         )  # fmt: skip
         assert done.code == 0, done.err
         receipts.append(receipt)
-        warned = 'warning: input "x": 120 of 480 values (25 %) lie outside the calibrated range'
+        warned = 'warning: input "x": 120 of 480 values (25 %) lie outside the range'
         assert (warned in done.err[: done.err.index("execute")]) == (name == "x")
     model_id = json.loads(zktally("inspect", sampled / "model.zkt", "--json").out)["model_id"]
     for backend in BACKENDS:

@@ -297,8 +297,8 @@ def test_the_words_of_the_guarantee():
     prover = Prover("conv", steps=4, exact=(1,), delta_ppm=500_000, bits=2).commit()
     guarantee = verified_of(prover).guarantee
     assert guarantee.sentence() == (
-        "wrong live multiply-accumulates ≤ 50 % of those of all items, no bound claimed for "
-        "single ops (1 bit), outputs consistent, not certified, nothing hidden"
+        "wrong live multiply-accumulates ≤ 50 % of those of all items and what they share, "
+        "no bound claimed for single ops (1 bit), outputs consistent, not certified, nothing hidden"
     )
     assert "2 whole steps of 4 may be wrong" in guarantee.text()
     assert "samples need not hit it" in guarantee.text()

@@ -89,19 +89,21 @@ def test_whatever_checks_everything_says_the_same(mode):
 
 def test_bounds_are_of_multiply_accumulates_items_steps_and_ops():
     assert words(facts())[0] == (
-        "wrong multiply-accumulates ≤ 5 % of those of all items, no bound claimed for single ops "
-        "(100 bits), outputs consistent, not certified, nothing hidden"
+        "wrong multiply-accumulates ≤ 5 % of those of all items and what they share, "
+        "no bound claimed for single ops (100 bits), outputs consistent, not certified, nothing hidden"
     )
     sentence, text = words(facts(delta_step_ppm=100_000, delta_op_ppm=500_000))
     assert sentence.startswith(
-        "wrong multiply-accumulates ≤ 5 % of those of all items, ≤ 10 % of those of each step and "
-        "≤ 50 % of the gates of any single op (100 bits)"
+        "wrong multiply-accumulates ≤ 5 % of those of all items and what they share, ≤ 10 % of "
+        "those of each step and ≤ 50 % of the gates of any single op (100 bits)"
     )
     assert "each step  wrong multiply-accumulates ≤ 10 % of those of every single step" in text
     assert "each op    at most 50 % of the gates of any single op" in text
     assert "each op    no common bound is claimed" in words(facts())[1]
     one = words(facts(items=1, steps=1, batch=1))[0]
     assert "of those of the item," in one
+    padded = words(facts(items=1, steps=1, batch=8))[0]
+    assert "of those of the item and what it shares," in padded
 
 
 def test_without_items_the_unit_is_the_step():

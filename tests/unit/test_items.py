@@ -267,24 +267,44 @@ def with_shared(role: Role, shape: tuple[int, ...], *maps: AxisMap) -> Program:
     return Program("p", tensors, (), ops, inputs, (port("y", 2, 0),))
 
 
-def test_what_is_computed_once_for_all_slots_they_read_alike() -> None:
-    """A row of its own for each slot could cost unequal."""
-    both_accept(with_shared(Role.VALUE, (4,), i(1)))
-    both_refuse(with_shared(Role.VALUE, (B, 4), i(0), i(1)), "number of its slot")
-    both_refuse(with_shared(Role.VALUE, (B,), i(0)), "number of its slot")
-    late = replace(read(1, (4,), i(0, c=-(B - 1))), pad=0)
-    program = with_shared(Role.VALUE, (4,), i(1))
-    dot_op = program.ops[1]
+@pytest.mark.parametrize("role", [Role.VALUE, Role.WEIGHT, Role.INPUT, Role.PRF])
+def test_what_all_slots_share_they_read_alike(role: Role) -> None:
+    """A row of its own for each slot could cost unequal, or mask what does."""
+    both_accept(with_shared(role, (4,), i(1)))
+    both_refuse(with_shared(role, (B, 4), i(0), i(1)), "number of its slot")
+    both_refuse(with_shared(role, (B,), i(0)), "number of its slot")
+    program = with_shared(role, (4,), i(1))
+    dot_op = program.ops[-1]
     assert isinstance(dot_op, Dot)
-    terms = (replace(dot_op.terms[0], b=late),)
-    hidden = replace(program, ops=(program.ops[0], replace(dot_op, terms=terms)))
-    both_refuse(hidden, "number of its slot")
+    late = replace(read(1, (4,), i(0, c=-(B - 1))), pad=0)
+    hidden = replace(dot_op, terms=(replace(dot_op.terms[0], b=late),))
+    both_refuse(replace(program, ops=(*program.ops[:-1], hidden)), "number of its slot")
 
 
-@pytest.mark.parametrize("role", [Role.WEIGHT, Role.INPUT, Role.PRF])
-def test_what_no_gate_computes_may_differ_by_slot(role: Role) -> None:
-    both_accept(with_shared(role, (B, 4), i(0), i(1)))
-    both_accept(with_shared(role, (B,), i(0)))
+@pytest.mark.parametrize("role", [Role.VALUE, Role.WEIGHT, Role.INPUT])
+def test_no_slot_chooses_among_what_is_computed_for_all(role: Role) -> None:
+    """An embedding is chosen from; rows that gates compute could cost unequal."""
+    tensors = (
+        tensor("by", Role.INPUT, (B,), lo=0, hi=2),
+        tensor("w", Role.WEIGHT, (3,)),
+        tensor("c", role, (3,)),
+        tensor("y", Role.VALUE, (B,)),
+    )
+    gather = Gather("y", 3, False, (B,), 0, read(2, (3,), AxisMap()), read(0, (B,), i(0)))
+    ops: tuple[Op, ...] = (gather,)
+    inputs = (port("by", 0, 0),)
+    if role is Role.VALUE:
+        ops = (copy(read(1, (3,), i(0)), 2, (3,), "computed"), gather)
+    else:
+        tensors = (tensors[0], tensors[2], tensors[3])
+        source = read(1, (3,), AxisMap())
+        ops = (replace(gather, out=2, source=source),)
+        inputs = (*inputs, *((port("c", 1),) if role is Role.INPUT else ()))
+    program = Program("p", tensors, (), ops, inputs, (port("y", len(tensors) - 1, 0),))
+    if role is Role.VALUE:
+        both_refuse(program, "each slot chooses")
+    else:
+        both_accept(program)
 
 
 @pytest.mark.parametrize("where", ["inputs", "outputs"])

@@ -2,9 +2,9 @@
 
 A tensor carries the batch with `inner` elements between neighbouring slots: element e belongs to
 slot (e div inner) mod B. An op is blind across slots if each of its gates reads tensors that carry
-the batch at its own slot only, and what is computed once for all slots alike in every slot; then
-its output carries the batch, too. What is derived from shared tensors alone is shared. So every
-slot costs the same, and padding changes no output.
+the batch at its own slot only, and shared tensors alike in every slot; then its output carries the
+batch, too. What is derived from shared tensors alone is shared. So every slot does and costs the
+same, and padding changes no output.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from ..errors import InvalidProgram
 from .operands import slots
-from .types import ABSENT, AxisMap, Op, Port, Program, Read, Role
+from .types import ABSENT, AxisMap, Gather, Op, Port, Program, Read, Role
 
 
 @dataclass(frozen=True)
@@ -99,11 +99,17 @@ def _inner_of_output(program: Program, op: Op, inner: Mapping[int, int], batch: 
         return None
     i_axis, of_output = found
     for slot, read in reads:
-        # No gate stands behind the others: rows of weights, inputs or noise by slot cost nothing.
-        shared = read.tensor not in inner and program.tensors[read.tensor].role is Role.VALUE
-        if shared and any(m.i_axis == i_axis and m.a for m in read.maps):
+        if read.tensor not in inner and any(m.i_axis == i_axis and m.a for m in read.maps):
             raise _Mixes(f"what a gate reads of {slot.label} depends on the number of its slot")
+    if isinstance(op, Gather) and op.source.tensor not in inner:
+        _not_computed(program, op.source)
     return of_output
+
+
+def _not_computed(program: Program, source: Read) -> None:
+    """Rows that are computed once for all slots cost what they like: none of them is chosen."""
+    if program.tensors[source.tensor].role is Role.VALUE:
+        raise _Mixes("each slot chooses what it needs of a computation that all slots share")
 
 
 def _carried(

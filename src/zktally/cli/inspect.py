@@ -198,7 +198,7 @@ HYBRID_HIDES = (
 FAST_SHOWS = "the program with its constants and shapes, all outputs, the roots"
 HYBRID_SHOWS = (
     "the statement, the program with its constants and tables, the salted roots of all trees, "
-    "which gates were sampled, the number of proofs and their sizes"
+    "which gates were checked, the number of proofs and their sizes"
 )
 
 
@@ -212,7 +212,7 @@ def claims_text(described: dict[str, Any]) -> str:
     """What a receipt claims about its gates, in words."""
     if described["complete"]:
         return EVERYTHING
-    bounds = [f"wrong multiply-accumulates at most {described['delta']:.4%} of all"]
+    bounds = [f"wrong compute at most {described['delta']:.4%} of what leads to outputs or states"]
     for field, of in (("delta_step", "of each step"), ("delta_op", "of the gates of each op")):
         if described[field]:
             bounds.append(f"{described[field]:.4%} {of}")

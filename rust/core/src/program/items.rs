@@ -2,8 +2,8 @@
 //! section 1, rule 9).
 //!
 //! A tensor carries the batch with `inner` elements between neighbouring slots: element `e` belongs
-//! to slot `e / inner % B`. A gate reads tensors that carry the batch at its own slot only, and what is
-//! computed once for all slots alike in every slot.
+//! to slot `e / inner % B`. A gate reads tensors that carry the batch at its own slot only, and shared
+//! tensors alike in every slot.
 
 use super::invalid;
 use super::operands::OperandRef;
@@ -60,11 +60,16 @@ fn of_output(
     let Some((i_axis, of_output)) = found else { return Ok(None) };
     for used in op.operands() {
         let OperandRef::Read(read) = used.operand else { continue };
-        let role = program.tensors[read.tensor].role;
         let by_slot = read.maps.iter().any(|map| map.i_axis == Some(i_axis) && map.a != 0);
-        // No gate stands behind the others: rows of weights, inputs or noise by slot cost nothing.
-        if inner[read.tensor].is_none() && role == Role::Value && by_slot {
+        if inner[read.tensor].is_none() && by_slot {
             return Err("what a gate reads of a shared tensor depends on the number of its slot");
+        }
+    }
+    // Rows that are computed once for all slots cost what they like: none of them is chosen.
+    if let OpKind::Gather(Gather { source, .. }) = &op.kind {
+        let role = program.tensors[source.tensor].role;
+        if inner[source.tensor].is_none() && role == Role::Value {
+            return Err("each slot chooses what it needs of a computation that all slots share");
         }
     }
     Ok(Some(of_output))
