@@ -90,7 +90,8 @@ def test_whatever_checks_everything_says_the_same(mode):
 def test_bounds_are_of_multiply_accumulates_items_steps_and_ops():
     assert words(facts())[0] == (
         "wrong multiply-accumulates ≤ 5 % of those of all items and what they share, "
-        "no bound claimed for single ops (100 bits), outputs consistent, not certified, nothing hidden"
+        "no bound claimed for single ops (100 bits), outputs consistent, not certified, "
+        "nothing hidden"
     )
     sentence, text = words(facts(delta_step_ppm=100_000, delta_op_ppm=500_000))
     assert sentence.startswith(
