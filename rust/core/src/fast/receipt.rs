@@ -127,7 +127,7 @@ mod tests {
             bytes
         };
         assert_eq!(code(&changed(0, b'z')), "receipt.bad-magic");
-        assert_eq!(code(&changed(7, 2)), "receipt.unsupported-version");
+        assert_eq!(code(&changed(7, 1)), "receipt.unsupported-version");
         assert_eq!(code(&changed(11, 0xff)), "receipt.too-large");
         assert_eq!(code(&changed(8, 0xff)), "receipt.truncated");
         assert_eq!(Receipt::split(&bytes, 5).unwrap_err().code, "receipt.too-large");

@@ -269,7 +269,8 @@ fn caller_inputs_are_compared() {
         let array = CallerArray { shape: shape.to_vec(), values };
         CallerInputs::ByName([("t0".to_string(), array)].into())
     };
-    let given = |values: Vec<i64>| shaped(&[values.len() / 4, 4], CallerValues::Integers(values));
+    let given =
+        |values: Vec<i64>| shaped(&[values.len() / 8, 2, 4], CallerValues::Integers(values));
     let bytes = receipt(&model, &mut honest, |journal| journal.inputs = None);
     let judge =
         |bytes: &[u8], inputs: &CallerInputs| verify(bytes, &expectations(&model), Some(inputs));
@@ -277,12 +278,12 @@ fn caller_inputs_are_compared() {
     let mut wrong = values.clone();
     wrong[9] ^= 1;
     assert_eq!(code(judge(&bytes, &given(wrong))), "verify.input-mismatch");
-    assert_eq!(code(judge(&bytes, &given(values[4..].to_vec()))), "verify.input-mismatch");
-    for shape in [&[16][..], &[8, 2], &[2, 2, 4], &[1, 4, 4], &[]] {
+    assert_eq!(code(judge(&bytes, &given(values[8..].to_vec()))), "verify.input-mismatch");
+    for shape in [&[16][..], &[8, 2], &[4, 4], &[1, 4, 4], &[]] {
         let flat = shaped(shape, CallerValues::Integers(values.clone()));
         assert_eq!(code(judge(&bytes, &flat)), "usage.input");
     }
-    let single = |values| CallerInputs::Single(CallerArray { shape: vec![4, 4], values });
+    let single = |values| CallerInputs::Single(CallerArray { shape: vec![2, 2, 4], values });
     judge(&bytes, &single(CallerValues::Integers(values.clone()))).unwrap();
     assert_eq!(code(judge(&bytes, &single(CallerValues::Unsupported))), "usage.input");
     assert_eq!(code(judge(&bytes, &CallerInputs::ByName([].into()))), "usage.input");
