@@ -90,13 +90,18 @@ class Evaluation:
             CompileError: `compile.not-finite`: a NaN would hide any noise.
         """
         exact = real.astype(np.float64)
-        _refuse_not_finite(f"layer {quoted(name)}", exact)
         with np.errstate(over="ignore"):
             signal, noise = (float(np.sum(part**2)) for part in (exact, exact - found))
         self.signal[name] = self.signal.get(name, 0.0) + signal
         self.noise[name] = self.noise.get(name, 0.0) + noise
-        # Squares of finite doubles can overflow, and infinity over infinity is a NaN again.
-        _refuse_not_finite(f"layer {quoted(name)}", self.signal[name] + self.noise[name])
+        # A NaN or infinity stays in the sums; and squares of finite doubles can overflow.
+        if not math.isfinite(self.signal[name] + self.noise[name]):
+            raise CompileError(
+                f"layer {quoted(name)} becomes infinite or NaN on the data, so integers cannot be "
+                "compared with it",
+                code="compile.not-finite",
+                hint="check the model and the data in float first",
+            )
 
     def classify(self, name: str, real: Array, found: Array, labels: Array | None = None) -> None:
         """One step of an output's classes in floats and integers; with `labels`, the right ones."""
@@ -161,7 +166,6 @@ def compare(
         for layer in shown:
             evaluation.add(layer.name, real[layer.value], reals[layer.value])
         for name in graph.outputs:
-            _refuse_not_finite(f"output {quoted(name)}", real[name])
             if _classes(values[name]):
                 truth = right[step] if right is not None and name == graph.outputs[0] else None
                 ours, theirs = (_best(array[name], values[name]) for array in (reals, real))
@@ -230,15 +234,6 @@ def _classes(value: Value) -> int:
 def _best(array: Array, value: Value) -> Array:
     """The classes that an output of `value`'s kind names."""
     return array if value.integer else np.argmax(array, axis=-1)
-
-
-def _refuse_not_finite(what: str, array: Array | float) -> None:
-    if not np.isfinite(array).all():
-        raise CompileError(
-            f"{what} becomes infinite or NaN on the data, so integers cannot be compared with it",
-            code="compile.not-finite",
-            hint="check the model and the data in float first",
-        )
 
 
 def floored(value: float, digits: int) -> Decimal | float:

@@ -392,9 +392,12 @@ def test_no_value_spoils_the_sum_of_noise(value: float) -> None:
         Evaluation().add("l", np.array([1.0, value]), np.zeros(2))
 
 
-@pytest.mark.parametrize("shown", [0.0, 0.5, "repeated"])
-def test_constant_data_tests_nothing(honest: CompiledModel, shown: Any) -> None:
-    samples = np.repeat(TEST[:1], 9, 0) if shown == "repeated" else np.full_like(TEST[:9], shown)
+@pytest.mark.parametrize(
+    "samples",
+    [np.zeros_like(TEST[:9]), np.full_like(TEST[:1], 0.5), np.repeat(TEST[:1], 9, 0)],
+    ids=["zeros", "one flat sample", "one sample repeated"],
+)
+def test_constant_data_tests_nothing(honest: CompiledModel, samples: Any) -> None:
     for use in ("calibration", "evaluation"):
         with pytest.raises(UsageError, match="constant") as caught:
             check_model(data.MODEL_PATH, honest, **{use: samples})
