@@ -10,6 +10,7 @@ floats.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,14 +21,17 @@ from ..verifier.errors import BadModelFile, CalibrationMismatch, ProgramMismatch
 from ..verifier.program.types import Role
 from ..verifier.quoting import listed, quoted
 from . import native
-from .calibrate import METHODS, Feeds, Range, calibrate, covered, feeds, samples
+from .calibrate import METHODS, Feeds, Range, calibrate, covered, feeds, samples, unit
 from .compile import Built, Data, ModelLike, build, needed, prepare
-from .evaluate import compare
+from .evaluate import Fidelity, compare, counted, floored
 from .graph import Graph
 from .model import CompiledModel, Record
 
 LISTED = 8
 """Ranges that a refusal names."""
+
+MIN_TOP1 = 0.9
+"""Least top-1 agreement where none is asked for."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,8 @@ class Tolerances:
         covered: least share of the checker's values that a recorded range must hold.
         top1_below_claim: how far the top-1 agreement may fall below the one claimed, beside one
             sample; the accuracy of integers below that of floats, likewise.
-        min_top1: least top-1 agreement, whatever is claimed.
+        min_top1: least top-1 agreement, whatever is claimed; asking for one refuses models without
+            classes (None: 0.9, where there are classes).
         sqnr_below_claim: dB that the worst layer may fall below the worst one claimed.
         min_sqnr: least dB of the worst layer, whatever is claimed.
 
@@ -51,12 +56,12 @@ class Tolerances:
     factor: float = 4.0
     covered: float = 0.99
     top1_below_claim: float = 0.05
-    min_top1: float = 0.9
+    min_top1: float | None = None
     sqnr_below_claim: float = 10.0
     min_sqnr: float = 6.0
 
     def __post_init__(self) -> None:
-        shares = (self.covered, self.top1_below_claim, self.min_top1)
+        shares = (self.covered, self.top1_below_claim, self.floor_top1)
         numbers = (self.factor, self.min_sqnr, self.sqnr_below_claim)
         fits = self.factor >= 1 and all(0 <= share <= 1 for share in shares)
         if not fits or not all(map(math.isfinite, numbers)):
@@ -65,6 +70,15 @@ class Tolerances:
                 expected="a factor of at least 1, shares between 0 and 1, a finite number of dB",
                 received=self,
             )
+
+    @property
+    def floor_top1(self) -> float:
+        """The least top-1 agreement that holds, asked for or not."""
+        return MIN_TOP1 if self.min_top1 is None else self.min_top1
+
+    def to_json(self) -> dict[str, float]:
+        """What holds, asked for or not, as one JSON-ready object."""
+        return {**vars(self), "min_top1": self.floor_top1}
 
 
 @dataclass(frozen=True)
@@ -97,7 +111,7 @@ class RangeCheck:
         times = "" if self.ratio is None else f", {self.ratio:.3g} times as wide"
         return (
             f"value {quoted(self.name)}: recorded {recorded}, yours {yours}{times}; "
-            f"it holds {self.covered:.2%} of your values"
+            f"it holds {floored(self.covered, 4):.2%} of your values"
         )
 
 
@@ -106,22 +120,28 @@ class FidelityCheck:
     """The integers against the floats in onnxruntime, on the checker's samples.
 
     What is `claimed` stands in the compiled model's report, free text of whoever compiled it.
-    `worst` is the layer with the least SQNR (None: no layer has noise); `accuracy` that of floats
-    and of integers, where labels were given.
+    `agreement` is the share of equal classes for each output that has classes, and `top1` the least
+    of them (None: no output has). `worst` is the layer with the least SQNR (None: no layer has
+    noise); `accuracy` that of floats and of integers, where labels were given.
     """
 
     samples: int
-    top1: float | None
+    agreement: Mapping[str, float]
     claimed_top1: float | None
     worst: str | None
     sqnr_db: float | None
     claimed_sqnr_db: float | None
     accuracy: tuple[float, float] | None
 
+    @property
+    def top1(self) -> float | None:
+        """The least share of equal classes among the outputs."""
+        return min(self.agreement.values(), default=None)
+
     def least_top1(self, tolerances: Tolerances) -> float:
         """The least top-1 agreement that holds; one sample does not decide against a claim."""
         margin = tolerances.top1_below_claim + 1 / self.samples
-        return max(tolerances.min_top1, (self.claimed_top1 or 0.0) - margin)
+        return max(tolerances.floor_top1, (self.claimed_top1 or 0.0) - margin)
 
     def least_sqnr(self, tolerances: Tolerances) -> float:
         """The least SQNR of the worst layer that holds, in dB."""
@@ -131,19 +151,26 @@ class FidelityCheck:
 
     def holds(self, tolerances: Tolerances) -> bool:
         """Whether the integers are near enough to the floats, and to what is claimed."""
-        agrees = self.top1 is None or self.top1 >= self.least_top1(tolerances)
+        if self.top1 is None:  # a claim about classes that do not exist cannot be borne out
+            agrees = self.claimed_top1 is None
+        else:
+            agrees = self.top1 >= self.least_top1(tolerances)
         quiet = self.sqnr_db is None or self.sqnr_db >= self.least_sqnr(tolerances)
         lost = 0.0 if self.accuracy is None else self.accuracy[0] - self.accuracy[1]
         return agrees and quiet and lost <= tolerances.top1_below_claim + 1 / self.samples
 
     def text(self) -> str:
         """What was measured, in words."""
-        return _fidelity_text(self.top1, self.worst, self.sqnr_db) + (
-            ""
-            if self.accuracy is None
-            else f", accuracy {self.accuracy[0]:.2%} in floats and {self.accuracy[1]:.2%} in"
-            " integers"
-        )
+        parts = [_fidelity_text(self.top1, self.worst, self.sqnr_db)]
+        if self.top1 is None:
+            parts.insert(0, "no output has classes")
+        elif len(self.agreement) > 1:
+            least = min(self.agreement, key=lambda name: self.agreement[name])
+            parts.append(f"least top-1 in output {quoted(least)}")
+        if self.accuracy is not None:
+            floats, integers = (floored(share, 4) for share in self.accuracy)
+            parts.append(f"accuracy {floats:.2%} in floats and {integers:.2%} in integers")
+        return ", ".join(parts)
 
     def claimed(self) -> str:
         """What the report claims, in words."""
@@ -154,6 +181,8 @@ class FidelityCheck:
         parts = [f"worst layer at least {self.least_sqnr(tolerances):.1f} dB"]
         if self.top1 is not None:
             parts.insert(0, f"top-1 at least {self.least_top1(tolerances):.2%}")
+        elif self.claimed_top1 is not None:
+            parts.insert(0, "no claim of a top-1, as no output has classes")
         if self.accuracy is not None:
             lost = f"{tolerances.top1_below_claim:.0%} and a sample"
             parts.append(f"accuracy at most {lost} below that of the floats")
@@ -184,7 +213,11 @@ class ModelCheck:
         if self.ranges is None:
             return f"{follows}{self._fidelity()}; the ranges were not calibrated again"
         if self.fidelity is None:
-            unmeasured = "how near the integers are to the floats was not measured"
+            clamped = _percent(1 - self.tolerances.covered)
+            unmeasured = (
+                "how near the integers are to the floats was not measured, and up to "
+                f"{clamped} of a value's elements may be clamped"
+            )
             return f"{follows}{self._ranges()}; {unmeasured}"
         return f"{follows}{self._ranges()}, and {self._fidelity()}"
 
@@ -228,7 +261,7 @@ class ModelCheck:
                 "percentile": record.percentile,
                 "exact": list(record.exact),
             },
-            "tolerances": dict(vars(self.tolerances)),
+            "tolerances": self.tolerances.to_json(),
             "range_samples": self.range_samples,
             "ranges": None if self.ranges is None else [_range_json(r) for r in self.ranges],
             "fidelity": None if fidelity is None else _fidelity_json(fidelity),
@@ -239,14 +272,17 @@ class ModelCheck:
 
     def _ranges(self) -> str:
         return (
-            f"on your {self.range_samples} samples these ranges are at most "
+            f"on your {counted(self.range_samples or 0)} these ranges are at most "
             f"{self.tolerances.factor:g} times wider or narrower than yours and hold at least "
-            f"{self.tolerances.covered:.0%} of your values"
+            f"{_percent(self.tolerances.covered)} of your values"
         )
 
     def _fidelity(self) -> str:
         assert self.fidelity is not None
-        return f"on your {self.fidelity.samples} samples the integers do what the floats do"
+        same = f"on your {counted(self.fidelity.samples)} the integers do what the floats do"
+        if self.fidelity.top1 is not None:
+            return same
+        return f"{same} layer by layer, while no classes were compared, as no output has classes"
 
     def _extremes(self) -> list[str]:
         """The widest, the narrowest and the least covering range."""
@@ -274,7 +310,8 @@ def check_model(
         calibration: typical inputs of the checker: ranges are calibrated on them by the recorded
             method, and compared with the recorded ones.
         evaluation: inputs of the checker on which integers and floats are compared.
-        labels: the right classes of `evaluation`, one integer a row, to compare accuracy too.
+        labels: the right classes of `evaluation` in the first output, one integer a row of classes,
+            to compare accuracy too.
         tolerances: what still holds.
 
     Returns:
@@ -284,7 +321,7 @@ def check_model(
         ProgramMismatch: `verify.program-mismatch`; `verify.model-mismatch` naming a weight.
         CalibrationMismatch: `check.ranges`, `check.fidelity`: it does not fit the checker's data.
         UsageError, CompileError: the ONNX model cannot be read or compiled with these ranges; data
-            that does not fit.
+            that does not fit, or tests nothing; floats that become NaN or infinite on it.
         BadModelFile: the recorded method is unknown.
     """
     if labels is not None and evaluation is None:
@@ -340,7 +377,36 @@ def _own(source: Graph, data: Data) -> Feeds:
     checked = feeds(source, data)
     if not samples(source, checked):
         raise UsageError("the data is empty", code="usage.input", expected="at least one sample")
+    if all(_constant(source, name, array) for name, array in checked.items()):
+        raise UsageError(
+            "the data is constant, which tests nothing",
+            code="usage.input",
+            expected="samples that differ, and elements that do",
+        )
     return checked
+
+
+def _constant(source: Graph, name: str, array: npt.NDArray[Any]) -> bool:
+    """Whether all elements of an input are the same, or all of its samples, if it has several."""
+    rows = array.reshape(len(array) // unit(source, name), -1)
+    return bool((rows == rows[0, 0]).all() or (len(rows) > 1 and (rows == rows[0]).all()))
+
+
+def _refuse_untested(measured: Fidelity, tolerances: Tolerances) -> None:
+    """Refuse to judge what the data, or the model, does not show."""
+    # A layer that is zero on all data occurs in trained networks; if all are, nothing was tested.
+    if measured.silent and len(measured.silent) == len(measured.sqnr):
+        raise UsageError(
+            f"on your data all values of layer {quoted(measured.silent[0])} and of all others are "
+            "zero, which tests nothing",
+            code="usage.input",
+            expected="samples on which the network does something",
+        )
+    if tolerances.min_top1 is not None and measured.top1 is None:
+        raise UsageError(
+            "a least top-1 is asked for, but no output of the model has classes",
+            expected="an output of class indices, or of scores along a last axis of at least two",
+        )
 
 
 def _check_ranges(
@@ -369,7 +435,7 @@ def _check_ranges(
             + "\n  ".join(lines + more),
             code="check.ranges",
             expected=f"ranges at most {tolerances.factor:g} times wider or narrower than those of "
-            f"your data, with at least {tolerances.covered:.0%} of your values inside",
+            f"your data, with at least {_percent(tolerances.covered)} of your values inside",
             hint="compile with calibration data of this use; a network whose ranges are far too "
             "wide is deaf to its input",
         )
@@ -402,13 +468,14 @@ def _check_fidelity(
         native.executor(built.checked, built.weights),
         labels,
     )
+    _refuse_untested(measured, tolerances)
     noisy = {name: db for name, db in measured.sqnr.items() if db != math.inf}
     worst = min(noisy, key=lambda name: noisy[name], default=None)
     report = compiled.report
     claimed = [layer.sqnr_db for layer in report.layers if layer.sqnr_db is not None]
     found = FidelityCheck(
         samples=count,
-        top1=measured.top1,
+        agreement=dict(measured.agreement),
         claimed_top1=report.top1,
         worst=worst,
         sqnr_db=None if worst is None else max(noisy[worst], -999.0),
@@ -417,7 +484,7 @@ def _check_fidelity(
     )
     if not found.holds(tolerances):
         raise CalibrationMismatch(
-            f"on your {count} samples the integers do not do what the floats do",
+            f"on your {counted(count)} the integers do not do what the floats do",
             code="check.fidelity",
             expected=f"{found.demanded(tolerances)} (its maker claims {found.claimed()})",
             received=found.text(),
@@ -427,12 +494,17 @@ def _check_fidelity(
 
 
 def _fidelity_text(top1: float | None, worst: str | None, sqnr_db: float | None) -> str:
-    parts = [] if top1 is None else [f"top-1 agrees in {top1:.2%}"]
+    parts = [] if top1 is None else [f"top-1 agrees in {floored(top1, 4):.2%}"]
     named = "" if worst is None else f" {quoted(worst)}"
-    parts.append(
-        "no layer has noise" if sqnr_db is None else f"worst layer{named} with {sqnr_db:.1f} dB"
-    )
-    return ", ".join(parts)
+    noise = "no layer has noise"
+    if sqnr_db is not None:
+        noise = f"worst layer{named} with {floored(sqnr_db, 1)} dB"
+    return ", ".join([*parts, noise])
+
+
+def _percent(share: float) -> str:
+    """A tolerance as it was given, without rounding 99.5 % to 100 %."""
+    return f"{100 * share:.6g}%"
 
 
 def _range_json(entry: RangeCheck) -> dict[str, Any]:
@@ -450,6 +522,7 @@ def _fidelity_json(fidelity: FidelityCheck) -> dict[str, Any]:
     return {
         "samples": fidelity.samples,
         "top1": fidelity.top1,
+        "agreement": dict(fidelity.agreement),
         "worst": fidelity.worst,
         "sqnr_db": fidelity.sqnr_db,
         "accuracy": None if accuracy is None else {"floats": accuracy[0], "integers": accuracy[1]},

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import ROUND_FLOOR, Decimal
 
 import numpy as np
 
-from ..verifier.errors import UsageError
+from ..verifier.errors import CompileError, UsageError
 from ..verifier.program.types import Port, PortKind, Program, Role
+from ..verifier.quoting import quoted
 from . import reference
 from .builder import Layer, Value
 from .calibrate import Feeds, run_float, samples, steps, unit
@@ -50,42 +53,65 @@ def _quantised(program: Program, port: Port, array: Array) -> Array:
 class Fidelity:
     """How close the integers are to the float model, on `samples` samples.
 
-    `sqnr` is the signal-to-quantisation-noise ratio in dB of each layer's output; `top1` the share
-    of equal argmax where the first output is a vector of at least two classes, else None.
-    `accuracy` is the share of right classes, of floats and of integers, where labels were given.
+    `sqnr` is the signal-to-quantisation-noise ratio in dB of each layer's output; `silent` names
+    the layers whose floats are all zero on the data, so that it shows nothing about them.
+    `agreement` is the share of equal classes for each output that has classes: integers, or the
+    argmax over a last axis of at least two. `accuracy` is the share of right classes in the first
+    output, of floats and of integers, where labels were given.
     """
 
     samples: int
     sqnr: Mapping[str, float]
-    top1: float | None
+    agreement: Mapping[str, float]
+    silent: tuple[str, ...] = ()
     accuracy: tuple[float, float] | None = None
+
+    @property
+    def top1(self) -> float | None:
+        """The least share of equal classes among the outputs; None: no output has classes."""
+        return min(self.agreement.values(), default=None)
 
 
 class Evaluation:
-    """Accumulates signal and noise over steps."""
+    """Accumulates signal and noise of layers, and equal classes of outputs, over steps."""
 
     def __init__(self) -> None:
         self.signal: dict[str, float] = {}
         self.noise: dict[str, float] = {}
-        self.agree = 0
-        self.compared = 0
+        self.agree: dict[str, int] = {}
+        self.compared: dict[str, int] = {}
         self.right = [0, 0]
+        self.labelled = 0
 
     def add(self, name: str, real: Array, found: Array) -> None:
-        """One step of one layer: the float values and the reals that the integers stand for."""
-        exact = real.astype(np.float64)
-        self.signal[name] = self.signal.get(name, 0.0) + float(np.sum(exact**2))
-        self.noise[name] = self.noise.get(name, 0.0) + float(np.sum((exact - found) ** 2))
+        """One step of one layer: the float values and the reals that the integers stand for.
 
-    def classify(self, real: Array, found: Array, labels: Array | None) -> None:
-        """One step of the classes [n, classes] of floats and integers, and the right ones."""
-        best = [np.argmax(array, axis=-1) for array in (real, found)]
-        self.compared += best[0].size
-        self.agree += int(np.sum(best[0] == best[1]))
+        Raises:
+            CompileError: `compile.not-finite`: a NaN would hide any noise.
+        """
+        exact = real.astype(np.float64)
+        with np.errstate(over="ignore"):
+            signal, noise = (float(np.sum(part**2)) for part in (exact, exact - found))
+        self.signal[name] = self.signal.get(name, 0.0) + signal
+        self.noise[name] = self.noise.get(name, 0.0) + noise
+        # A NaN or infinity stays in the sums; and squares of finite doubles can overflow.
+        if not math.isfinite(self.signal[name] + self.noise[name]):
+            raise CompileError(
+                f"layer {quoted(name)} becomes infinite or NaN on the data, so integers cannot be "
+                "compared with it",
+                code="compile.not-finite",
+                hint="check the model and the data in float first",
+            )
+
+    def classify(self, name: str, real: Array, found: Array, labels: Array | None = None) -> None:
+        """One step of an output's classes in floats and integers; with `labels`, the right ones."""
+        self.compared[name] = self.compared.get(name, 0) + real.size
+        self.agree[name] = self.agree.get(name, 0) + int(np.sum(real == found))
         if labels is not None:
+            self.labelled += labels.size
             self.right = [
-                so_far + int(np.sum(classes == labels))
-                for so_far, classes in zip(self.right, best, strict=True)
+                so_far + int(np.sum(chosen.ravel() == labels))
+                for so_far, chosen in zip(self.right, (real, found), strict=True)
             ]
 
     def sqnr(self, name: str) -> float:
@@ -94,6 +120,16 @@ class Evaluation:
         if noise == 0.0:
             return float("inf")
         return float("-inf") if signal == 0.0 else 10.0 * float(np.log10(signal / noise))
+
+    def agreement(self) -> dict[str, float]:
+        """The share of equal classes by output."""
+        return {name: self.agree[name] / count for name, count in self.compared.items()}
+
+    def accuracy(self) -> tuple[float, float] | None:
+        """The share of right classes, of floats and of integers; None without labels."""
+        if not self.labelled:
+            return None
+        return self.right[0] / self.labelled, self.right[1] / self.labelled
 
 
 def compare(
@@ -107,18 +143,18 @@ def compare(
     executor: Executor = reference.run,
     labels: Array | None = None,
 ) -> Fidelity:
-    """Compare all layers on the first `limit` samples of checked data.
+    """Compare all layers and outputs on the first `limit` samples of checked data.
 
     Raises:
-        UsageError: labels for a model whose first output is not a row of classes per label.
+        UsageError: labels that are not one class of the first output for each row of all data.
+        CompileError: `compile.not-finite`: floats that are NaN or infinite on the data.
     """
     evaluation = Evaluation()
     shown = [layer for layer in layers if not values[layer.value].integer]
-    head = graph.outputs[0]
     count = min(limit, samples(graph, data))
     whole = _whole_steps(graph, data, count)
-    names = {*(layer.value for layer in shown), head}
-    right = None if labels is None else _by_step(graph, values[head], labels, count)
+    names = {*(layer.value for layer in shown), *graph.outputs}
+    right = None if labels is None else _by_step(graph, values, labels, data, count)
     for step, (inputs, real) in enumerate(
         zip(steps(graph, whole), run_float(graph, names, whole), strict=True)
     ):
@@ -129,30 +165,49 @@ def compare(
         reals = {name: _real(found, values[name]) for name in names}
         for layer in shown:
             evaluation.add(layer.name, real[layer.value], reals[layer.value])
-        if _is_classes(values[head]):
-            evaluation.classify(real[head], reals[head], None if right is None else right[step])
+        for name in graph.outputs:
+            if _classes(values[name]):
+                truth = right[step] if right is not None and name == graph.outputs[0] else None
+                ours, theirs = (_best(array[name], values[name]) for array in (reals, real))
+                evaluation.classify(name, theirs, ours, truth)
     return Fidelity(
         samples=count,
         sqnr={layer.name: evaluation.sqnr(layer.name) for layer in shown},
-        top1=evaluation.agree / evaluation.compared if evaluation.compared else None,
-        accuracy=None
-        if labels is None
-        else (evaluation.right[0] / evaluation.compared, evaluation.right[1] / evaluation.compared),
+        agreement=evaluation.agreement(),
+        silent=tuple(name for name, signal in evaluation.signal.items() if signal == 0.0),
+        accuracy=evaluation.accuracy(),
     )
 
 
-def _by_step(graph: Graph, head: Value, labels: Array, count: int) -> Array:
+def _by_step(
+    graph: Graph, values: Mapping[str, Value], labels: Array, data: Feeds, count: int
+) -> Array:
     """The labels of the first `count` samples, [steps, rows]; filled up like the data."""
-    rows = head.shape[0] // graph.batch if _is_classes(head) else 0
-    if labels.ndim != 1 or labels.dtype.kind not in "iu" or len(labels) < count * rows or not rows:
+    head = values[graph.outputs[0]]
+    known = _classes(head)
+    rows = math.prod(head.shape if head.integer else head.shape[:-1])
+    each = rows // graph.batch
+    total = samples(graph, data) * each
+    kind = f"{labels.dtype} of shape {list(labels.shape)}, output {list(head.shape)}"
+    if not known or labels.ndim != 1 or labels.dtype.kind not in "iu" or len(labels) != total:
         raise UsageError(
             "the labels do not fit the model's first output",
             code="usage.input",
-            expected=f"an integer for each of {count * rows} rows of classes",
-            received=f"{labels.dtype} of shape {list(labels.shape)}, output {list(head.shape)}",
+            expected=f"an integer for each of {total} rows of classes"
+            if known
+            else "no labels: it has no classes",
+            received=kind,
         )
-    filled = -(-count // graph.batch) * graph.batch * rows
-    return labels[np.arange(filled) % (count * rows)].reshape(-1, head.shape[0])
+    outside = labels[(labels < 0) | (labels >= known)]
+    if len(outside):
+        raise UsageError(
+            "a label is no class of the model's first output",
+            code="usage.input",
+            expected=f"0 to {known - 1}",
+            received=int(outside[0]),
+        )
+    filled = -(-count // graph.batch) * rows
+    return labels[np.arange(filled) % (count * each)].reshape(-1, rows)
 
 
 def _whole_steps(graph: Graph, data: Feeds, count: int) -> Feeds:
@@ -166,5 +221,31 @@ def _real(found: Mapping[int, Array], value: Value) -> Array:
     return value.code.dequantise(found[value.tensor]).reshape(value.shape)
 
 
-def _is_classes(value: Value) -> bool:
-    return len(value.shape) == 2 and value.shape[1] >= 2 and not value.integer
+def _classes(value: Value) -> int:
+    """Classes that an output tells apart; 0 where it has none.
+
+    Integer values are indices from 0 to the end of their code; floats have a score a class.
+    """
+    scores = value.shape[-1] if len(value.shape) in (2, 3) else 0  # images have four axes
+    count = value.code.hi + 1 if value.integer else scores
+    return count if count >= 2 else 0
+
+
+def _best(array: Array, value: Value) -> Array:
+    """The classes that an output of `value`'s kind names."""
+    return array if value.integer else np.argmax(array, axis=-1)
+
+
+def floored(value: float, digits: int) -> Decimal | float:
+    """The number to so many decimals, never above it: what was reached is not rounded up.
+
+    By way of its shortest decimal, so that a share of exactly 0.57 stays that.
+    """
+    if not abs(value) < 1e15:
+        return value
+    return Decimal(repr(float(value))).quantize(Decimal(1).scaleb(-digits), ROUND_FLOOR)
+
+
+def counted(samples: int) -> str:
+    """The number of samples in words."""
+    return f"{samples} sample{'' if samples == 1 else 's'}"

@@ -15,7 +15,7 @@ from ..verifier.program.types import Dot, Role, gates
 from ..verifier.quoting import quoted
 from ..verifier.sampling import sample_count
 from .builder import Layer
-from .evaluate import Fidelity
+from .evaluate import Fidelity, counted, floored
 from .graph import Graph
 
 BITS = 128
@@ -42,7 +42,8 @@ class Report:
     """The report of `compile`; sizes are per step of `batch` items.
 
     `samples` counts sampled gates at δ = 5 % and 1 % (one step, 128 bits); `worst` names the layer
-    with the least SQNR; `top1` is the share of equal classes of integers and floats, or None.
+    with the least SQNR; `top1` is the least share, among the outputs, of equal classes of integers
+    and floats (None: no output has classes).
     """
 
     name: str
@@ -93,7 +94,7 @@ class Report:
             f"{'layer':<28} {'operator':<22} {'gates':>9} {'MACs':>12} {'SQNR':>8}",
         ]
         for layer in self.layers:
-            noise = "exact" if layer.sqnr_db is None else f"{layer.sqnr_db:.1f} dB"
+            noise = "exact" if layer.sqnr_db is None else f"{floored(layer.sqnr_db, 1)} dB"
             name, op = quoted(layer.name, 25), _operator(layer.op)
             lines.append(f"{name:<28} {op:<22} {layer.gates:>9,} {layer.macs:>12,} {noise:>8}")
         return "\n".join(lines)
@@ -101,11 +102,11 @@ class Report:
     def _fidelity(self) -> str:
         noises = {layer.name: layer.sqnr_db for layer in self.layers}
         worst = noises.get(self.worst) if self.worst is not None else None
-        parts = [f"on {self.evaluated} samples"]
+        parts = [f"on {counted(self.evaluated)}"]
         if worst is not None:
-            parts.insert(0, f"worst layer {quoted(self.worst)} with {worst:.1f} dB")
+            parts.insert(0, f"worst layer {quoted(self.worst)} with {floored(worst, 1)} dB")
         if self.top1 is not None:
-            parts.insert(0, f"top-1 agrees in {math.floor(1e4 * self.top1) / 1e4:.2%}")
+            parts.insert(0, f"top-1 agrees in {floored(self.top1, 4):.2%}")
         return ", ".join(parts)
 
     def __repr__(self) -> str:
@@ -118,6 +119,8 @@ def _refuse_kinds(part: Report | LayerReport) -> None:
         value, kinds = getattr(part, field.name), _KINDS.get(str(field.type), (object,))
         if not isinstance(value, kinds) or isinstance(value, bool):
             raise TypeError(f"{field.name} is a {type(value).__name__}")
+        if "float" in str(field.type) and isinstance(value, int | float) and not abs(value) < 1e15:
+            raise TypeError(f"{field.name} is no finite number")
 
 
 _KINDS: dict[str, tuple[type, ...]] = {

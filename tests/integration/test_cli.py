@@ -111,8 +111,10 @@ def test_check_model_on_data_of_the_checker(zktally: Zktally, files: Files) -> N
     own = files.folder / "labelled.npz"
     digits = load()
     np.savez(own, image=digits.test_x, labels=digits.test_y)
+    plain = files.folder / "plain.npz"
+    np.savez(plain, image=digits.test_x)
     check = ("check-model", files.onnx, files.model)
-    done = zktally(*check, "--calibrate", own, "--evaluate", own)
+    done = zktally(*check, "--calibrate", plain, "--evaluate", own)
     assert done.code == 0, done.err
     assert done.out.startswith("OK ")
     assert "accuracy 98.33% in floats" in done.out
@@ -127,7 +129,12 @@ def test_check_model_on_data_of_the_checker(zktally: Zktally, files: Files) -> N
     described = json.loads(refused.out)
     assert described["format"] == "zktally.check-model/2"
     assert described["code"] == "check.ranges"
-    zktally(*check, "--calibrate", own, "--range-factor", 1.001).refused(1, "check.ranges")
+    fits = zktally(*check, "--calibrate", plain)
+    assert fits.code == 0, fits.err
+    assert fits.out.startswith("FITS ")
+    zktally(*check, "--calibrate", own).refused(2, "usage")
+    zktally(*check, "--min-top1", 0.9).refused(2, "usage")
+    zktally(*check, "--calibrate", plain, "--range-factor", 1.001).refused(1, "check.ranges")
     zktally(*check, "--evaluate", own, "--min-sqnr", 60).refused(1, "check.fidelity")
     zktally(*check, "--evaluate", own, "--min-top1", 2).refused(2, "usage")
     zktally(*check, "--evaluate", files.onnx).refused(2, "usage.unreadable")

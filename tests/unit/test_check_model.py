@@ -8,14 +8,25 @@ import math
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 import zktally
 from zktally.bench.digits import data
-from zktally.circuits.check import ModelCheck, RangeCheck, Tolerances, check_model
+from zktally.circuits.check import (
+    FidelityCheck,
+    ModelCheck,
+    RangeCheck,
+    Tolerances,
+    check_model,
+)
 from zktally.circuits.compile import build, prepare
+from zktally.circuits.evaluate import Evaluation, floored
 from zktally.circuits.model import CompiledModel, Record, from_bytes
 from zktally.circuits.report import Report
+from zktally.cli import check_model as verb
+from zktally.cli.main import main
 from zktally.verifier.errors import (
     BadModelFile,
     CalibrationMismatch,
@@ -222,8 +233,8 @@ RECORDS: list[dict[str, Any]] = [
     {"percentile": "99"},
 ]  # fmt: skip
 REPORTS: list[dict[str, Any]] = [
-    {"top1": "all"}, {"top1": True}, {"worst": 3}, {"macs": "many"}, {"evaluated": None},
-    {"operators": {"Conv": "two"}},
+    {"top1": "all"}, {"top1": True}, {"top1": 10**400}, {"top1": 1e300}, {"worst": 3},
+    {"macs": "many"}, {"evaluated": None}, {"operators": {"Conv": "two"}},
 ]  # fmt: skip
 
 
@@ -258,3 +269,229 @@ def test_the_result_reads_as_its_verdict(honest: CompiledModel) -> None:
     assert found.model_id in repr(found)
     with pytest.raises(dataclasses.FrozenInstanceError):
         found.model_id = ""  # type: ignore[misc]
+
+
+# Outputs of every kind
+
+
+def network(
+    nodes: list[tuple[str, str, dict[str, Any]]],
+    weights: dict[str, Any],
+    outputs: dict[str, int],
+    shape: tuple[int, ...] = (16,),
+) -> bytes:
+    """A model of nodes ("inputs", "output", attributes with "op"), from x [n, *shape]."""
+    made = [
+        helper.make_node(attributes.pop("op"), reads.split(), [out], **attributes)
+        for reads, out, attributes in [(r, o, dict(a)) for r, o, a in nodes]
+    ]
+    graph = helper.make_graph(
+        made,
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", *shape])],
+        [helper.make_tensor_value_info(name, kind, None) for name, kind in outputs.items()],
+        [numpy_helper.from_array(np.asarray(w, np.float32), name) for name, w in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return bytes(onnx.shape_inference.infer_shapes(model).SerializeToString())
+
+
+def drawn(*shape: int, seed: int = 0) -> np.ndarray[Any, np.dtype[np.float32]]:
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+DENSE = ("x w", "y", {"op": "MatMul"})
+CHOICE = ("y", "c", {"op": "ArgMax", "axis": 1, "keepdims": 0})
+CROWD = {"w": drawn(16, 1000, seed=1)}
+"""A thousand classes with one clamped range: few integers agree with the floats on the best."""
+CLAMPED: dict[str, Any] = {"public": True, "method": "percentile", "percentile": 99.6}
+X = drawn(100, 16)
+
+
+def judged(model: bytes, samples: Any, **options: Any) -> Any:
+    """The verdict on an honestly compiled, badly clamped model, by its maker's own data."""
+    compiled = zktally.compile(model, samples, batch=1, **CLAMPED)
+    report = dataclasses.replace(compiled.report, top1=None)
+    compiled = dataclasses.replace(compiled, report=report)
+    lax = Tolerances(sqnr_below_claim=1000.0, min_sqnr=-1000.0, **options)
+    return check_model(model, compiled, evaluation=samples, tolerances=lax).fidelity
+
+
+@pytest.mark.parametrize(
+    ("nodes", "outputs", "samples"),
+    [
+        ([DENSE, CHOICE], {"c": TensorProto.INT64}, X),
+        ([DENSE], {"y": TensorProto.FLOAT}, drawn(40, 3, 16)),
+        ([DENSE, CHOICE, ("x v", "z", {"op": "MatMul"})], {"z": 1, "c": TensorProto.INT64}, X),
+    ],
+    ids=["integers", "three axes", "second output"],
+)
+def test_every_output_with_classes_is_compared(nodes: Any, outputs: Any, samples: Any) -> None:
+    weights = CROWD | ({"v": drawn(16, 2)} if "z" in outputs else {})
+    model = network(nodes, weights, outputs, samples.shape[1:])
+    with pytest.raises(CalibrationMismatch) as caught:
+        judged(model, samples)
+    assert caught.value.code == "check.fidelity"
+    assert "top-1 at least 90.00%" in str(caught.value.expected)
+    fidelity = judged(model, samples, min_top1=0.0)
+    assert fidelity.agreement.keys() == outputs.keys()
+    assert fidelity.top1 == min(fidelity.agreement.values()) < 0.9
+    if len(outputs) > 1:
+        assert 'least top-1 in output "c"' in fidelity.text()
+
+
+def test_labels_are_about_integer_classes_too() -> None:
+    model = network([DENSE, CHOICE], {"w": drawn(16, 5)}, {"c": TensorProto.INT64})
+    compiled = zktally.compile(model, X, batch=1, public=True)
+    right = (X @ drawn(16, 5)).argmax(axis=1)
+    found = check_model(model, compiled, evaluation=X, labels=right).fidelity
+    assert found is not None
+    assert found.accuracy is not None
+    assert found.accuracy[0] == 1.0
+    assert found.accuracy[1] == found.top1
+
+
+def test_where_no_output_has_classes_none_are_claimed() -> None:
+    squash = ("y", "p", {"op": "Sigmoid"})
+    model = network([DENSE, squash], {"w": drawn(16, 1)}, {"p": TensorProto.FLOAT})
+    compiled = zktally.compile(model, X, batch=1, public=True)
+    assert compiled.report.top1 is None
+    found = check_model(model, compiled, evaluation=X)
+    assert "no classes were compared" in found.sentence()
+    assert "no output has classes" in found.text()
+    with pytest.raises(UsageError, match="no output of the model has classes"):
+        check_model(model, compiled, evaluation=X, tolerances=Tolerances(min_top1=0.5))
+    with pytest.raises(UsageError, match="labels do not fit"):
+        check_model(model, compiled, evaluation=X, labels=np.zeros(len(X), np.int64))
+    report = dataclasses.replace(compiled.report, top1=1.0)
+    with pytest.raises(CalibrationMismatch, match="no claim of a top-1") as caught:
+        check_model(model, dataclasses.replace(compiled, report=report), evaluation=X)
+    assert caught.value.code == "check.fidelity"
+
+
+# Data that shows nothing
+
+
+def test_floats_that_become_infinite_are_no_agreement() -> None:
+    """Infinite noise over infinite signal once read as no noise at all."""
+    twice = [DENSE, ("y v", "z", {"op": "MatMul"})]
+    weights = {"w": 1e20 * drawn(16, 8), "v": 1e20 * drawn(8, 2)}
+    model = network(twice, weights, {"z": TensorProto.FLOAT})
+    compiled = zktally.compile(model, X * 1e-4, batch=1, public=True)
+    with pytest.raises(CompileError, match=r"layer .* becomes infinite or NaN") as caught:
+        check_model(model, compiled, evaluation=X)
+    assert caught.value.code == "compile.not-finite"
+    with pytest.raises(CompileError, match="becomes infinite or NaN") as caught:
+        zktally.compile(model, X * 1e-4, batch=1, public=True, evaluation=X)
+    assert caught.value.code == "compile.not-finite"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 1e200])
+def test_no_value_spoils_the_sum_of_noise(value: float) -> None:
+    with pytest.raises(CompileError, match='layer "l"'):
+        Evaluation().add("l", np.array([1.0, value]), np.zeros(2))
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [np.zeros_like(TEST[:9]), np.full_like(TEST[:1], 0.5), np.repeat(TEST[:1], 9, 0)],
+    ids=["zeros", "one flat sample", "one sample repeated"],
+)
+def test_constant_data_tests_nothing(honest: CompiledModel, samples: Any) -> None:
+    for use in ("calibration", "evaluation"):
+        with pytest.raises(UsageError, match="constant") as caught:
+            check_model(data.MODEL_PATH, honest, **{use: samples})
+        assert caught.value.code == "usage.input"
+
+
+def test_a_layer_without_signal_is_not_passed_over() -> None:
+    nodes = [DENSE, ("y", "r", {"op": "Relu"}), ("r v", "z", {"op": "MatMul"})]
+    weights = {"w": np.abs(drawn(16, 8)), "v": drawn(8, 4)}
+    model = network(nodes, weights, {"z": TensorProto.FLOAT})
+    compiled = zktally.compile(model, X, batch=1, public=True)
+    assert check_model(model, compiled, evaluation=X).fidelity
+    with pytest.raises(UsageError, match="are zero, which tests nothing of it, nor of 1 more"):
+        check_model(model, compiled, evaluation=-np.abs(X))
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [LABELS, LABELS[:19], np.full(20, 10), np.full(20, -1), LABELS[:20].astype(bool)],
+    ids=["too many", "too few", "no class", "negative", "no integers"],
+)
+def test_labels_must_be_classes_one_a_row(honest: CompiledModel, labels: Any) -> None:
+    assert check_model(data.MODEL_PATH, honest, evaluation=TEST[:20], labels=LABELS[:20]).fidelity
+    with pytest.raises(UsageError, match="label"):
+        check_model(data.MODEL_PATH, honest, evaluation=TEST[:20], labels=labels)
+
+
+# Words
+
+
+def test_what_was_reached_is_never_rounded_up() -> None:
+    assert "holds 98.99% of" in RangeCheck("v", (0, 1), (0, 1), 0.98996).text()
+    found = FidelityCheck(9, {"y": 0.99996}, None, "l", 5.96, None, (0.99999, 0.57))
+    assert "top-1 agrees in 99.99%" in found.text()
+    assert "with 5.9 dB" in found.text()
+    assert "accuracy 99.99% in floats and 57.00% in integers" in found.text()
+    assert str(floored(-0.01, 1)) == "-0.1"
+
+
+def test_a_tolerance_reads_as_it_was_given(honest: CompiledModel) -> None:
+    tolerances = Tolerances(covered=0.985)
+    found = check_model(data.MODEL_PATH, honest, calibration=TEST, tolerances=tolerances)
+    assert "hold at least 98.5% of your values" in found.sentence()
+    assert "up to 1.5% of a value's elements may be clamped" in found.sentence()
+    assert found.to_json()["tolerances"]["min_top1"] == 0.9
+
+
+def test_one_sample_is_one_sample(honest: CompiledModel) -> None:
+    found = check_model(data.MODEL_PATH, honest, evaluation=TEST[:1])
+    assert "on your 1 sample the integers" in found.sentence()
+
+
+@pytest.fixture(scope="module")
+def files(honest: CompiledModel, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("check")
+    honest.save(folder / "m.zkt")
+    np.savez(folder / "plain.npz", image=TEST)
+    np.savez(folder / "labelled.npz", image=TEST, labels=LABELS)
+    return {name: str(folder / name) for name in ("m.zkt", "plain.npz", "labelled.npz")}
+
+
+@pytest.mark.parametrize(
+    ("options", "head"),
+    [([], "FOLLOWS"), (["--calibrate"], "FITS"), (["--evaluate"], "OK")],
+    ids=str,
+)
+def test_the_first_word_says_what_was_looked_at(
+    files: dict[str, str], capsys: pytest.CaptureFixture[str], options: list[str], head: str
+) -> None:
+    given = [part for option in options for part in (option, files["plain.npz"])]
+    assert main(["check-model", str(data.MODEL_PATH), files["m.zkt"], *given]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"{head} ")
+    assert ("OK" in shown) == (head == "OK")
+    assert ("was not measured, and up to 1% of a value's" in shown) == (head == "FITS")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--min-top1", "0.9"],
+        ["--calibrate", "plain.npz", "--min-top1", "0"],
+        ["--calibrate", "plain.npz", "--min-sqnr", "6"],
+        ["--evaluate", "plain.npz", "--range-factor", "4"],
+        ["--calibrate", "labelled.npz", "--evaluate", "plain.npz"],
+    ],
+    ids=" ".join,
+)
+def test_options_about_data_that_is_absent_are_refused(
+    files: dict[str, str], capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    given = [files.get(option, option) for option in options]
+    asked = ["check-model", str(data.MODEL_PATH), files["m.zkt"], *given, "--json"]
+    assert main(asked) == 2
+    described = json.loads(capsys.readouterr().out)
+    assert described["code"] == "usage"
+    assert described["format"] == verb.FORMAT

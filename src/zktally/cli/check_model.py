@@ -11,6 +11,7 @@ from ..circuits.check import ModelCheck, Tolerances
 from ..circuits.compile import Data
 from ..circuits.model import CompiledModel
 from ..verifier.cli import printable, read_arrays
+from ..verifier.errors import UsageError
 from ..verifier.quoting import quoted_path
 
 FORMAT = "zktally.check-model/2"
@@ -40,21 +41,19 @@ def add_to(verbs: Any) -> None:
     add(
         "--range-factor",
         type=float,
-        default=usual.factor,
         metavar="F",
         help=f"times that a range may be wider or narrower than yours (default: {usual.factor:g})",
     )
     add(
         "--min-top1",
         type=float,
-        default=usual.min_top1,
         metavar="X",
-        help=f"least share of equal classes (default: {usual.min_top1:g})",
+        help="least share of equal classes; refuses models without any (default: "
+        f"{usual.floor_top1:g}, where there are classes)",
     )
     add(
         "--min-sqnr",
         type=float,
-        default=usual.min_sqnr,
         metavar="DB",
         help=f"least signal-to-noise ratio of the worst layer (default: {usual.min_sqnr:g})",
     )
@@ -64,8 +63,14 @@ def add_to(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Recompile and compare; raises where something that was asked for does not hold."""
+    _refuse_idle(args)
     compiled = load(args.compiled)
-    calibration, _ = _data(args.calibrate, compiled)
+    calibration, idle = _data(args.calibrate, compiled)
+    if idle is not None:
+        raise UsageError(
+            f"`{LABELS}` beside the data of --calibrate would not be looked at",
+            hint="give them in the file of --evaluate",
+        )
     evaluation, labels = _data(args.evaluate, compiled)
     found = check_model(
         args.model,
@@ -73,15 +78,31 @@ def run(args: argparse.Namespace) -> int:
         calibration=calibration,
         evaluation=evaluation,
         labels=labels,
-        tolerances=Tolerances(
-            factor=args.range_factor, min_top1=args.min_top1, min_sqnr=args.min_sqnr
-        ),
+        tolerances=_tolerances(args),
     )
     if args.json:
         print(json.dumps({"format": FORMAT, **found.to_json()}, sort_keys=True, allow_nan=False))
     else:
         print("\n".join(map(printable, text(found, args).split("\n"))))
     return 0
+
+
+def _refuse_idle(args: argparse.Namespace) -> None:
+    """A demand about data that was not given would pass unseen."""
+    about = {
+        "--range-factor": (args.range_factor, "--calibrate", args.calibrate),
+        "--min-top1": (args.min_top1, "--evaluate", args.evaluate),
+        "--min-sqnr": (args.min_sqnr, "--evaluate", args.evaluate),
+    }
+    for option, (value, needed, path) in about.items():
+        if value is not None and path is None:
+            raise UsageError(f"{option} is about data of {needed}", hint="give both")
+
+
+def _tolerances(args: argparse.Namespace) -> Tolerances:
+    """What was asked for; the usual elsewhere."""
+    asked = {"factor": args.range_factor, "min_top1": args.min_top1, "min_sqnr": args.min_sqnr}
+    return Tolerances(**{name: value for name, value in asked.items() if value is not None})
 
 
 def _data(path: str | None, compiled: CompiledModel) -> tuple[Data | None, Any]:
@@ -95,9 +116,11 @@ def _data(path: str | None, compiled: CompiledModel) -> tuple[Data | None, Any]:
 
 
 def text(found: ModelCheck, args: argparse.Namespace) -> str:
-    """The verdict for people: OK only where data of theirs was looked at."""
-    unchecked = found.ranges is None and found.fidelity is None
-    head = f"{'FOLLOWS' if unchecked else 'OK'} {quoted_path(args.compiled)}: {found.text()}"
-    if not unchecked:
-        return head
-    return head + "\ncheck it   with data of yours: --calibrate NPZ, --evaluate NPZ"
+    """The verdict for people: OK only where integers were compared with floats on their data."""
+    if found.fidelity is not None:
+        return f"OK {quoted_path(args.compiled)}: {found.text()}"
+    head, missing = "FITS", "--evaluate NPZ"
+    if found.ranges is None:
+        head, missing = "FOLLOWS", "--calibrate NPZ, --evaluate NPZ"
+    verdict = f"{head} {quoted_path(args.compiled)}: {found.text()}"
+    return f"{verdict}\ncheck it   with data of yours: {missing}"
