@@ -69,6 +69,8 @@ endef
 bench: $(READY)
 	$(BIN)/zktally bench fast
 	$(BIN)/zktally bench hybrid
+	$(BIN)/zktally bench strict
+	$(BIN)/zktally bench weights
 
 verifier:
 	$(PYTHON) -m pip wheel --no-deps --wheel-dir dist ./verifier
