@@ -187,7 +187,7 @@ def cells_of_learner() -> list[Cell]:
         }
         found += [Cell(name, delta, bits, wrong) for name, wrong in placements.items()]
     half = everywhere(learner.UPDATE, 0.5)
-    return [*found, *(Cell("half of an op, bounded", 0.5, bits, half, 0.5) for bits in (1, 2, 3))]
+    return [*found, *(Cell("half of an op, bounded", 0.5, bits, half, 0.5) for bits in (2, 3, 4))]
 
 
 def catch_probability(counts: Counts, cell: Cell) -> float:

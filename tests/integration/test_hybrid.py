@@ -164,7 +164,7 @@ def test_a_private_model_is_proven_without_revealing_it(
         "prove", project.model, "--input", project.inputs, "--inputs", "checkable", "-o", receipt
     )
     assert done.code == 0, done.err
-    for word in ("2 steps", "samples", "segment", "memory"):
+    for word in ("2 steps", "every gate checked", "segment", "memory"):
         assert word in done.err
     assert "hybrid" in done.out
     seen = []

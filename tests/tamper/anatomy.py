@@ -102,7 +102,7 @@ def dissect(receipt: bytes) -> Parts:
     plan = make_plan(Counts(checked, journal), seed)
     trees = Trees(checked.program, journal.steps)
     proof = Proof.parse(sections.proof[len(seed) :], trees, plan)
-    names = [trees.describe(tree) for tree in range(len(trees))]
+    names = [trees.describe(tree).replace(chr(34), "") for tree in range(len(trees))]
     openings: dict[str, Opening] = {}
     for row, tree in enumerate(proof.tree):
         opening = openings.setdefault(names[tree], Opening(names[tree]))

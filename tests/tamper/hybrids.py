@@ -130,7 +130,7 @@ def dissect(receipt: bytes, segments: list[Judged] | None = None) -> Hybrid:
     trees = Trees(load(bytes(parts.program)).program, journal.steps)
     data = bytes(parts.proof)
     cut = [data[at : at + ROOT] for at in range(FIRST_PROOF, FIRST_PROOF + ROOT * len(trees), ROOT)]
-    roots = {trees.describe(tree): root for tree, root in enumerate(cut)}
+    roots = {trees.describe(tree).replace(chr(34), ""): root for tree, root in enumerate(cut)}
     start = FIRST_PROOF + ROOT * len(trees)
     proofs = [data[start:]]
     if segments is not None:
@@ -154,7 +154,9 @@ def head_of(fast: bytes) -> Hybrid:
     journal = replace(Journal.decode(parts.journal), mode=HYBRID)
     trees = Trees(load(bytes(parts.program)).program, journal.steps)
     roots = {
-        trees.describe(tree): bytes(parts.proof[KNOWN + ROOT * tree : KNOWN + ROOT * (tree + 1)])
+        trees.describe(tree).replace(chr(34), ""): bytes(
+            parts.proof[KNOWN + ROOT * tree : KNOWN + ROOT * (tree + 1)]
+        )
         for tree in range(len(trees))
     }
     return Hybrid(bytes(parts.program), journal.encode(), STANDARD, roots, [])

@@ -73,7 +73,7 @@ def invented(program: Program, steps: int, **claims: object) -> Invented:
     sizes = [program.tensors[port.tensor] for port in program.outputs]
     outputs = b"".join((bytes(t.width - 1) + b"\x80") * t.size for t in sizes) * steps
     stated = {
-        "delta_ppm": 500_000, "delta_step_ppm": 0, "delta_op_ppm": 0, "bits": 1, "exact": (),
+        "delta_ppm": 500_000, "delta_step_ppm": 0, "delta_op_ppm": 0, "bits": 2, "exact": (),
         "audience": None, "nonce": None, **claims,
     }  # fmt: skip
     journal = Journal(
@@ -93,7 +93,9 @@ def invented(program: Program, steps: int, **claims: object) -> Invented:
         **stated,
     )
     roots = np.concatenate([weights, initial, every.reshape(-1, 8)]).astype("<u4")
-    named_roots = {trees.describe(tree): root.tobytes() for tree, root in enumerate(roots)}
+    named_roots = {
+        trees.describe(tree).replace(chr(34), ""): root.tobytes() for tree, root in enumerate(roots)
+    }
     return Invented(
         hybrids.Hybrid(checked.data, journal.encode(), 0, named_roots, []),
         Expectations.of(model_id=model_id(checked.id, named), policy=LAX),
@@ -393,7 +395,7 @@ SMALLER = {
     "verify._proven_bits 0": ("verify.too-large", _as_many_lookups_as_p),
     "verify._proven_bits 1": (
         "security.insufficient",
-        lambda: patch.object(hybrid, "_target", lambda segments: 101),
+        lambda: patch.object(hybrid, "_target", lambda segments: 110),
     ),
 }
 
