@@ -219,16 +219,18 @@ def _outputs_exact(counts: Counts) -> None:
 
 
 def _expected_statement(journal: Journal, expectations: Expectations) -> None:
-    audience = [None if a is None else quoted(a) for a in (expectations.audience, journal.audience)]
-    nonce = [None if n is None else f"0x{n.hex()}" for n in (expectations.nonce, journal.nonce)]
-    named = (("audience", *audience), ("nonce", *nonce))
-    for name, expected, received in named:
+    # The values themselves are compared, never how they are shown: a quote can be cut short.
+    named = (
+        ("audience", expectations.audience, journal.audience, quoted),
+        ("nonce", expectations.nonce, journal.nonce, _hexadecimal),
+    )
+    for name, expected, received, shown in named:
         if expected != received:
             raise JournalMismatch(
                 f"the receipt has another {name}",
                 code=f"verify.{name}-mismatch",
-                expected="none" if expected is None else expected,
-                received="none" if received is None else received,
+                expected="none" if expected is None else shown(expected),
+                received="none" if received is None else shown(received),
                 hint=f"pass --{name} exactly if the receipt was made for one",
             )
     digests = (
@@ -243,6 +245,10 @@ def _expected_statement(journal: Journal, expectations: Expectations) -> None:
                 expected=wanted.hex(),
                 received=claimed.hex(),
             )
+
+
+def _hexadecimal(value: object) -> str:
+    return f"0x{value.hex()}" if isinstance(value, bytes) else str(value)
 
 
 def hash_roots(

@@ -172,7 +172,7 @@ def test_a_private_model_is_proven_without_revealing_it(
         verify = ("verify", receipt, "--model-id", project.model_id, "--backend", backend)
         done = zktally(*verify, "--input", project.inputs)
         assert done.code == 0, done.err
-        assert done.out.startswith(f"OK {receipt}: 2 steps, ")
+        assert done.out.startswith(f'OK "{receipt}": 2 steps, ')
         for words in (
             project.model_id[:4], ", hybrid, ", "≤ 5 %", "(101 bits)", "outputs certified",
             "zero knowledge except",

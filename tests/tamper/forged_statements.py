@@ -203,6 +203,16 @@ def _():
 # Claims, opened for what they say: refused by policy.
 
 POLICY = {
+    "an audience that ends otherwise": (
+        "verify.audience-mismatch",
+        "long names",
+        {"audience": "x" * 255 + "y"},
+    ),
+    "a nonce that ends otherwise": (
+        "verify.nonce-mismatch",
+        "long names",
+        {"nonce": bytes(63) + b"\1"},
+    ),
     "fewer bits": ("policy.bits", "sampled", {"bits": 7}),
     "a larger delta": ("policy.delta", "sampled", {"delta_ppm": 400_001}),
     "a larger delta per step": ("policy.delta-step", "demanding", {"delta_step_ppm": 500_000}),

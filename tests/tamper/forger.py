@@ -29,6 +29,7 @@ SPARSE = {"delta_ppm": 400_000, "bits": 8}
 RUNS = {
     "dense": ("dense", {"steps": 2, "items": 3, "audience": "the auditor", "nonce": b"\x01\x02"}),
     "average": ("running_average", {"steps": 3}),
+    "long names": ("dense", {"steps": 2, "audience": "x" * 256, "nonce": bytes(64)}),
     "kinds": ("every_kind", {"steps": 2}),
     "sampled": ("conv", {"steps": 4, "delta_step_ppm": 500_000, **SPARSE}),
     "checkable": ("every_kind", {"steps": 2, "public": False}),
