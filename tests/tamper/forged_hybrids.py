@@ -695,7 +695,7 @@ def _():
     return parts.encode(), long(0).expectations
 
 
-CLAIMS = {"bits": 101, "delta_ppm": 49_000, "nonce": b"n", "audience": "a"}
+CLAIMS = {"bits": 103, "delta_ppm": 49_000, "nonce": b"n", "audience": "a"}
 for _name, _value in CLAIMS.items():
 
     @tampering(f"hybrid: segments: under another {_name}", "verify.stark")

@@ -76,8 +76,8 @@ def wide():
         "second", 4, (2, 6), Term((), one, Const(70000)), bias=Const(-12345),
         mult=Const(20000), shift=Const(44),
     )  # fmt: skip
-    ports = (programs.port("y", 3, 0), programs.port("z", 4, 0))
-    program = Program("wide", tensors, (), (first, second), (programs.port("x", 0, 0),), ports)
+    ports = (programs.port("y", 3), programs.port("z", 4))
+    program = Program("wide", tensors, (), (first, second), (programs.port("x", 0),), ports)
     return program, programs._weights(program)
 
 
@@ -180,8 +180,8 @@ def shared_noise():
         )
         for out, rounding in ((4, 1), (5, 2))
     )  # fmt: skip
-    ports = (programs.port("y", 4, 0), programs.port("z", 5, 0))
-    return Program("noise", tensors, (), ops, (programs.port("x", 0, 0),), ports), {}
+    ports = (programs.port("y", 4), programs.port("z", 5))
+    return Program("noise", tensors, (), ops, (programs.port("x", 0),), ports), {}
 
 
 def test_prf_tensors_may_share_a_domain(proved, monkeypatch):

@@ -198,7 +198,7 @@ HYBRID_HIDES = (
 FAST_SHOWS = "the program with its constants and shapes, all outputs, the roots"
 HYBRID_SHOWS = (
     "the statement, the program with its constants and tables, the salted roots of all trees, "
-    "which gates were checked, the number of proofs and their sizes"
+    "which gates were sampled, the number of proofs and their sizes"
 )
 
 
@@ -229,6 +229,8 @@ def receipt_text(described: dict[str, Any]) -> str:
         if stark is None
         else (stark_text(stark), HYBRID_HIDES, HYBRID_SHOWS)
     )
+    if described["mode"] == "strict":
+        shown = shown.replace("which gates were sampled", "that every gate was checked")
     lines = [
         "UNVERIFIED: this is what the receipt claims; `zktally verify` judges it.",
         f"mode       {described['mode']}",
