@@ -174,8 +174,8 @@ def test_a_private_model_is_proven_without_revealing_it(
         assert done.code == 0, done.err
         assert done.out.startswith(f'OK "{receipt}": 2 steps, ')
         for words in (
-            project.model_id[:4], ", hybrid, ", "every gate of every step", "(101 bits)", "outputs certified",
-            "zero knowledge except",
+            project.model_id[:4], ", hybrid, ", "every gate of every step", "(101 bits)",
+            "outputs certified", "zero knowledge except",
         ):  # fmt: skip
             assert words in done.out, done.out
         verified = json.loads(zktally(*verify, "--json").out)
