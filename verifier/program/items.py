@@ -36,7 +36,7 @@ def judge_items(program: Program) -> None:
     Raises:
         InvalidProgram: one does, or a program with state has a batch.
     """
-    if program.states and any(port.batch != ABSENT for port in (*program.inputs, *program.outputs)):
+    if program.states and program.itemised:
         raise InvalidProgram(
             "a program with state has a port with a batch axis",
             hint="the unit of a program with state is the step",
