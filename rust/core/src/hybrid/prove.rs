@@ -44,6 +44,8 @@ pub struct Prover {
     marks: Vec<Mark>,
     profile: u8,
     steps: usize,
+    /// Of all opened leaves: what segments are cut by.
+    blocks: u64,
     segments: usize,
     parameters: Parameters,
 }
@@ -58,16 +60,12 @@ pub fn segment_count(prepared: &Prepared, journal_bytes: &[u8]) -> Result<usize>
     let steps = journal.steps as usize;
     let plan = Plan::new(&prepared.checked, &journal, journal_bytes)?;
     let marks = prepared.marks(steps, &plan, u64::MAX)?;
-    Ok(segments(prepared, &plan, steps, &marks).count() as usize)
+    let blocks = total_blocks(prepared, &marks);
+    Ok(segments(prepared, &plan, steps, blocks).count() as usize)
 }
 
-fn segments<'a>(
-    prepared: &'a Prepared,
-    plan: &'a Plan,
-    steps: usize,
-    marks: &[Mark],
-) -> Segments<'a> {
-    Segments::new(prepared, plan, steps, total_blocks(prepared, marks), Limits::default())
+fn segments<'a>(prepared: &'a Prepared, plan: &'a Plan, steps: usize, blocks: u64) -> Segments<'a> {
+    Segments::new(prepared, plan, steps, blocks, Limits::default())
 }
 
 impl Prover {
@@ -94,7 +92,8 @@ impl Prover {
         let openings = openings[SEED_BYTES..].to_vec();
         let marks = prepared.marks(steps, &plan, openings.len() as u64)?;
         Proof::parse(&openings, &prepared, steps, &marks)?;
-        let segments = segments(&prepared, &plan, steps, &marks).count() as usize;
+        let blocks = total_blocks(&prepared, &marks);
+        let segments = segments(&prepared, &plan, steps, blocks).count() as usize;
         let parameters = Parameters::new(profile, segments)?;
         Ok(Self {
             prepared,
@@ -104,6 +103,7 @@ impl Prover {
             marks,
             profile,
             steps,
+            blocks,
             segments,
             parameters,
         })
@@ -157,10 +157,11 @@ impl Prover {
         let proof = Proof::parse(&self.openings, prepared, self.steps, &self.marks)?;
         let head = self.head();
         let (head, _) = Head::split(prepared, &self.journal, self.steps, &head)?;
-        let items = segments(prepared, &self.plan, self.steps, &self.marks).items(segment as u64);
+        let segments = segments(prepared, &self.plan, self.steps, self.blocks);
+        let items = segments.items(segment as u64);
         let root = |place, tensor| head.root(prepared, place, tensor);
         let hiding = self.parameters.hiding_rows;
-        let schedule = Schedule::new(prepared, &self.plan, &journal, &items, root, hiding)?;
+        let schedule = Schedule::new(prepared, &journal, &items, root, hiding)?;
         let mut timings = Timings { schedule: seconds(start), ..Timings::default() };
         let start = Instant::now();
         let witness = schedule.witness(&Opened::new(prepared, &proof), proof.prf_seed)?;

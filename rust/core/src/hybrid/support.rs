@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::program::{
-    Checked, Div, Dot, Op, OpKind, Operand, OperandRef, PickMode, Program, Role, Table,
-    operand_range,
+    ACC_MAX, Checked, Div, Dot, Op, OpKind, Operand, OperandRef, P_HALF, PickMode, Program, Role,
+    Table, operand_range,
 };
 
 /// Largest absolute value of a bias that the carries of a wide accumulator have room for.
@@ -12,10 +12,6 @@ const WIDE_BIAS_MAX: i64 = 1 << 28;
 const DIV_MAX: i64 = (1 << 24) - 1;
 /// The ends to which quotients are clamped have 24 bits.
 const END_MAX: i64 = 1 << 23;
-/// `(p − 1)/2`.
-const P_HALF: i64 = (1 << 30) - (1 << 23);
-/// The accumulators that are checked without limbs (docs/protocol.md section 2).
-const ACC_MAX: i128 = (1 << 30) - (1 << 23) - 1;
 
 /// Bound of the accumulator of a dot.
 pub fn accumulator(checked: &Checked, op: usize) -> i128 {
@@ -41,7 +37,7 @@ pub fn check_supported(checked: &Checked) -> Result<()> {
             OpKind::Dot(dot) => of_dot(program, dot, is_direct(checked, c)),
             OpKind::Div(div) => of_div(program, div),
             OpKind::Pick(pick) if pick.mode == PickMode::Select => {
-                let beyond = magnitude(program, &pick.operands[0]) > P_HALF;
+                let beyond = i128::from(magnitude(program, &pick.operands[0])) > P_HALF;
                 beyond.then_some("a condition that can leave the field")
             }
             _ => None,

@@ -68,7 +68,7 @@ pub(crate) fn verify_hybrid(
         let root = |place, tensor| head.root(prepared, place, tensor);
         let items = segments.items(segment as u64);
         let hiding = parameters.hiding_rows;
-        let schedule = Schedule::new(prepared, &plan, journal, &items, root, hiding)?;
+        let schedule = Schedule::new(prepared, journal, &items, root, hiding)?;
         let statement = Statement {
             tables: &TABLES,
             publics: &schedule.tables,

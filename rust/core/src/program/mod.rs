@@ -22,7 +22,7 @@ pub use encode::encode;
 pub use gates::{GatePlan, Scratch, Values, evaluate, reads};
 pub use layout::LayoutMap;
 pub use operands::{OperandRef, OperandUse};
-pub use ranges::{Bound, Range, operand_range, requantise, rounding_bits};
+pub use ranges::{ACC_MAX, Bound, P_HALF, Range, operand_range, requantise, rounding_bits};
 pub use types::*;
 pub use walk::{Run, Segment, Walk};
 

@@ -7,8 +7,10 @@ use super::types::*;
 use crate::error::{Error, Result};
 
 const P: i128 = (1 << 31) - (1 << 24) + 1;
-const P_HALF: i128 = (P - 1) / 2;
-const ACC_MAX: i128 = (1 << 30) - (1 << 23) - 1;
+/// `(p − 1)/2`.
+pub const P_HALF: i128 = (P - 1) / 2;
+/// The accumulators that are checked without limbs.
+pub const ACC_MAX: i128 = (1 << 30) - (1 << 23) - 1;
 const WIDE_MAX: i128 = 1 << 46;
 /// A multiplier times a limb of 12 bits, with its carry.
 const PARTIAL_PRODUCT: i128 = (1 << 27) + (1 << 16);

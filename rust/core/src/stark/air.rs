@@ -17,6 +17,10 @@ const GROUP: usize = 3;
 pub const MAX_DEGREE: usize = 4;
 /// The bus that blinds terminals.
 pub const BLIND: u32 = 0;
+/// Public columns of the engine, which come first in every table: whether a row has a mask, its tag.
+pub const ENGINE_PUBLICS: usize = 2;
+/// Main columns of the engine: the mask.
+pub const ENGINE_MAINS: usize = 1;
 
 /// One node of an expression; operands are earlier nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -376,8 +380,8 @@ impl Builder {
             constraints: vec![],
             lookups: vec![],
         };
-        let [on, tag] = builder.publics();
-        let mask = builder.main();
+        let [on, tag] = [0, 1].map(|c| builder.public(c));
+        let mask = builder.main(0);
         let times = on * mask;
         let times = if balance { -times } else { times };
         builder.lookup(BLIND, times, [tag]);
@@ -389,24 +393,16 @@ impl Builder {
         Expr { arena: self.arena.clone(), id }
     }
 
-    /// The next public column.
-    pub fn public(&mut self) -> Expr {
-        self.publics += 1;
-        self.leaf(Node::Public(self.publics as u32 - 1))
+    /// Public column `c`.
+    pub fn public(&mut self, c: usize) -> Expr {
+        self.publics = self.publics.max(c + 1);
+        self.leaf(Node::Public(c as u32))
     }
 
-    pub fn publics<const N: usize>(&mut self) -> [Expr; N] {
-        std::array::from_fn(|_| self.public())
-    }
-
-    /// The next main column.
-    pub fn main(&mut self) -> Expr {
-        self.mains += 1;
-        self.leaf(Node::Main(self.mains as u32 - 1))
-    }
-
-    pub fn mains<const N: usize>(&mut self) -> [Expr; N] {
-        std::array::from_fn(|_| self.main())
+    /// Main column `c`.
+    pub fn main(&mut self, c: usize) -> Expr {
+        self.mains = self.mains.max(c + 1);
+        self.leaf(Node::Main(c as u32))
     }
 
     /// A main column one row on.

@@ -27,8 +27,8 @@ const SUM: u32 = 8;
 /// A running sum of cubes of bytes, sent out once; a table of bytes.
 fn tables() -> Tables {
     let mut b = Builder::new("sums", false);
-    let [on, link, last] = b.publics();
-    let [x, y, base, run] = b.mains();
+    let [on, link, last] = [2, 3, 4].map(|c| b.public(c));
+    let [x, y, base, run] = [1, 2, 3, 4].map(|c| b.main(c));
     b.equal(y.clone(), x.cube());
     b.equal(run.clone(), base.clone() + y);
     let start = b.first() * base.clone();
@@ -42,8 +42,8 @@ fn tables() -> Tables {
     b.lookup(RANGE, on, [255 - x]);
     let sums = b.build();
     let mut b = Builder::new("bytes", true);
-    let value = b.public();
-    let times = b.main();
+    let value = b.public(2);
+    let times = b.main(1);
     b.lookup(RANGE, -times, [value]);
     Tables::new(vec![sums, b.build()])
 }
@@ -152,7 +152,7 @@ fn another_statement_is_refused() {
 fn of_lengths(lengths: [usize; 2]) -> Tables {
     let table = |(name, length): (&'static str, usize)| {
         let mut b = Builder::new(name, name == "last");
-        let column = b.main();
+        let column = b.main(1);
         let times = b.constant(1);
         b.lookup(RANGE, times, vec![column; length]);
         b.build()

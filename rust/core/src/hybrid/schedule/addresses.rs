@@ -99,8 +99,8 @@ impl Addresses {
     }
 
     /// Reads of the bytes of a block.
-    pub fn of_block(&self, block: u32) -> &[u32] {
-        &self.bytes[block as usize * BLOCK..][..BLOCK]
+    pub fn of_block(&self, block: u32) -> [u32; BLOCK] {
+        std::array::from_fn(|j| self.bytes[block as usize * BLOCK + j])
     }
 
     /// The address of a place; `None` of nowhere.

@@ -2,26 +2,23 @@
 
 use p3_field::PrimeCharacteristicRing;
 
-use super::requant::scale;
-use super::write::{Row, table};
+use super::requant::scales;
+use super::write::{number, signed, table};
 use super::{Builder, too_large};
 use crate::error::Result;
 use crate::fast::opened::prf_bits;
 use crate::hash::keys::PRF_PER_CALL;
 use crate::hash::{Elem, domain};
 use crate::hybrid::leaves::{PrfRead, blocks, data_elements};
-use crate::hybrid::tables::{BLOCK, class, index};
+use crate::hybrid::tables::{
+    BLOCK, RATE, WORD_BITS, act, bits, class, index, node, noise, range, sponge, spread, wide,
+};
 use crate::stark::PublicTable;
 
-/// Elements of a block.
-const RATE: usize = BLOCK / 3;
 /// Elements of a salt.
 const SALT: usize = 5;
 /// Elements of a prf seed.
 const SEED: usize = 8;
-/// Bits of a prf word that a value can have.
-const WORD_BITS: u32 = 24;
-const LIMB: u32 = 12;
 
 /// A leaf, as its blocks need it.
 struct LeafRows {
@@ -40,50 +37,53 @@ impl Builder<'_> {
             leaves.push(LeafRows { block, bytes, tensor });
         });
         let takes = self.takes();
-        let classes: Vec<Elem> =
-            (0..self.classes.ranges.len()).map(|class| Elem::from_u32(class as u32)).collect();
-        table(index::SPONGE, takes.len(), self.hiding_rows, |row, out| {
-            let uses = takes[row] as usize;
+        let classes: Vec<Elem> = (0..self.classes.ranges.len()).map(number).collect();
+        table(index::SPONGE, takes.len(), self.hiding_rows, |row| {
+            let uses = number(takes[row] as usize);
             if row >= self.leaves.blocks {
-                return self.seed_row(row, uses, out);
+                return self.seed_row(row, uses);
             }
-            let number = leaves.partition_point(|leaf| leaf.block <= row) - 1;
-            let leaf = &leaves[number];
+            let own = leaves.partition_point(|leaf| leaf.block <= row) - 1;
+            let leaf = &leaves[own];
             let (block, elements) = (row - leaf.block, data_elements(leaf.bytes));
-            let last = block + 1 == blocks(leaf.bytes);
-            out.flag(block == 0);
-            out.number(if block == 0 { elements + SALT } else { 0 });
-            out.number(if block == 0 { domain::LEAF as usize } else { 0 });
-            out.flag(!last);
-            out.number(uses);
-            out.flag(last);
-            out.number(if last { number } else { 0 });
+            let (first, last) = (block == 0, block + 1 == blocks(leaf.bytes));
             let data = elements.saturating_sub(block * RATE).min(RATE);
             let filled = leaf.bytes.saturating_sub(block * BLOCK).min(BLOCK);
-            (0..RATE).for_each(|j| out.flag(j < data));
-            let of_byte = |j: usize| match j {
-                _ if j < filled => classes[self.classes.of(leaf.tensor)],
-                _ if j < 3 * data => classes[class::ZERO as usize],
-                _ => Elem::ZERO,
-            };
-            (0..BLOCK).for_each(|j| out.element(of_byte(j)));
-            out.number(row);
             let end = elements + SALT - block * RATE;
-            (0..RATE).for_each(|j| out.flag(j >= end));
+            sponge::Public {
+                first: Elem::from_bool(first),
+                n: number(if first { elements + SALT } else { 0 }),
+                domain: number(if first { domain::LEAF as usize } else { 0 }),
+                link: Elem::from_bool(!last),
+                uses,
+                last: Elem::from_bool(last),
+                node: number(if last { own } else { 0 }),
+                data: std::array::from_fn(|j| Elem::from_bool(j < data)),
+                class: std::array::from_fn(|j| match j {
+                    _ if j < filled => classes[self.classes.of(leaf.tensor)],
+                    _ if j < 3 * data => classes[class::ZERO as usize],
+                    _ => Elem::ZERO,
+                }),
+                block: number(row),
+                filling: std::array::from_fn(|j| Elem::from_bool(j >= end)),
+            }
         })
     }
 
-    fn seed_row(&self, row: usize, uses: usize, out: &mut Row) {
-        out.flag(true);
-        out.number(SEED);
-        out.number(domain::SEED as usize);
-        out.flag(false);
-        out.number(uses);
-        out.flag(true);
-        out.number(self.leaves.count + self.nodes.rows.len());
-        (0..RATE + BLOCK).for_each(|_| out.flag(false));
-        out.number(row);
-        (0..RATE).for_each(|j| out.flag(j >= SEED));
+    fn seed_row(&self, row: usize, uses: Elem) -> sponge::Public<Elem> {
+        sponge::Public {
+            first: Elem::ONE,
+            n: number(SEED),
+            domain: number(domain::SEED as usize),
+            link: Elem::ZERO,
+            uses,
+            last: Elem::ONE,
+            node: number(self.leaves.count + self.nodes.rows.len()),
+            data: [Elem::ZERO; RATE],
+            class: [Elem::ZERO; BLOCK],
+            block: number(row),
+            filling: std::array::from_fn(|j| Elem::from_bool(j >= SEED)),
+        }
     }
 
     /// How often each block is taken.
@@ -101,38 +101,47 @@ impl Builder<'_> {
 
     pub(super) fn node(&self) -> Result<Option<PublicTable>> {
         let rows = &self.nodes.rows;
-        table(index::NODE, rows.len(), self.hiding_rows, |i, out| {
-            out.flag(true);
-            for child in [rows[i].left, rows[i].right] {
-                out.number(child.unwrap_or(0) as usize);
-                out.flag(child.is_some());
+        table(index::NODE, rows.len(), self.hiding_rows, |i| {
+            let child = |child: Option<u32>| {
+                (number(child.unwrap_or(0) as usize), Elem::from_bool(child.is_some()))
+            };
+            let ((left, has_left), (right, has_right)) =
+                (child(rows[i].left), child(rows[i].right));
+            node::Public {
+                on: Elem::ONE,
+                left,
+                has_left,
+                right,
+                has_right,
+                out: number(self.leaves.count + i),
+                alone: Elem::from_bool(rows[i].alone),
             }
-            out.number(self.leaves.count + i);
-            out.flag(rows[i].alone);
         })
     }
 
     pub(super) fn spread(&self) -> Result<Option<PublicTable>> {
         let rows = &self.addresses.spread;
-        table(index::SPREAD, rows.len(), self.hiding_rows, |i, out| {
-            out.flag(true);
-            out.number(rows[i] as usize);
-            self.addresses.of_block(rows[i]).iter().for_each(|&uses| out.number(uses as usize));
+        table(index::SPREAD, rows.len(), self.hiding_rows, |i| spread::Public {
+            on: Elem::ONE,
+            block: number(rows[i] as usize),
+            uses: self.addresses.of_block(rows[i]).map(|uses| number(uses as usize)),
         })
     }
 
     pub(super) fn wide(&self) -> Result<Option<PublicTable>> {
         let rows = &self.addresses.wide;
-        table(index::WIDE, rows.len(), self.hiding_rows, |i, out| {
+        table(index::WIDE, rows.len(), self.hiding_rows, |i| {
             let tensor = &self.prepared.checked.program.tensors[rows[i].tensor as usize];
-            out.flag(true);
-            out.number(rows[i].x as usize);
-            out.flag(tensor.width == 3);
-            out.number(1 << (8 * tensor.width - 1));
-            out.signed(tensor.lo.into());
-            out.signed(tensor.hi.into());
-            out.number(rows[i].uses as usize);
-            out.number(self.addresses.first_wide + i);
+            wide::Public {
+                on: Elem::ONE,
+                x: number(rows[i].x as usize),
+                three: Elem::from_bool(tensor.width == 3),
+                offset: number(1 << (8 * tensor.width - 1)),
+                lo: signed(tensor.lo),
+                hi: signed(tensor.hi),
+                uses: number(rows[i].uses as usize),
+                address: number(self.addresses.first_wide + i),
+            }
         })
     }
 
@@ -144,17 +153,19 @@ impl Builder<'_> {
 
     pub(super) fn noise(&self) -> Result<Option<PublicTable>> {
         let calls = self.calls();
-        table(index::NOISE, calls.len(), self.hiding_rows, |i, out| {
+        table(index::NOISE, calls.len(), self.hiding_rows, |i| {
             let first = calls[i][0];
-            out.flag(true);
-            out.number(self.leaves.blocks);
-            out.number(first.step as usize);
-            out.number(first.domain as usize);
-            out.number(first.index as usize / PRF_PER_CALL);
-            out.number(PRF_PER_CALL * i);
             let mut uses = [0; PRF_PER_CALL];
             calls[i].iter().for_each(|read| uses[read.index as usize % PRF_PER_CALL] += 1);
-            uses.iter().for_each(|&uses| out.number(uses));
+            noise::Public {
+                on: Elem::ONE,
+                seed_block: number(self.leaves.blocks),
+                step: number(first.step as usize),
+                domain: number(first.domain as usize),
+                block: number(first.index as usize / PRF_PER_CALL),
+                first_word: number(PRF_PER_CALL * i),
+                uses: uses.map(number),
+            }
         })
     }
 
@@ -165,20 +176,20 @@ impl Builder<'_> {
             .enumerate()
             .flat_map(|(call, reads)| reads.iter().map(move |read| (call, read)))
             .collect();
-        table(index::BITS, reads.len(), self.hiding_rows, |i, out| {
+        table(index::BITS, reads.len(), self.hiding_rows, |i| {
             let (call, read) = reads[i];
             let tensor = &self.prepared.checked.program.tensors[read.tensor as usize];
             let bits = prf_bits(tensor.lo, tensor.hi);
-            out.flag(true);
-            out.number(PRF_PER_CALL * call + read.index as usize % PRF_PER_CALL);
-            out.signed(tensor.lo.into());
-            out.number(1 << bits);
-            for width in [bits, WORD_BITS - bits] {
-                out.element(scale(width));
-                out.element(scale(width.saturating_sub(LIMB)));
+            bits::Public {
+                on: Elem::ONE,
+                word_at: number(PRF_PER_CALL * call + read.index as usize % PRF_PER_CALL),
+                lo: signed(tensor.lo),
+                power: number(1 << bits),
+                sigma_v: scales(bits),
+                sigma_h: scales(WORD_BITS - bits),
+                uses: number(self.addresses.bits[i] as usize),
+                address: number(self.addresses.first_bits + i),
             }
-            out.number(self.addresses.bits[i] as usize);
-            out.number(self.addresses.first_bits + i);
         })
     }
 
@@ -194,12 +205,9 @@ impl Builder<'_> {
             let entries = (i64::from(table.lo)..).zip(&table.entries);
             rows.extend(entries.map(|(x, &y)| (number, x, i64::from(y))));
         }
-        table(index::ACT, rows.len(), self.hiding_rows, |i, out| {
-            let (number, x, y) = rows[i];
-            out.flag(true);
-            out.number(number);
-            out.signed(x);
-            out.signed(y);
+        table(index::ACT, rows.len(), self.hiding_rows, |i| {
+            let (table, x, y) = rows[i];
+            act::Public { on: Elem::ONE, table: number(table), x: signed(x), y: signed(y) }
         })
     }
 
@@ -208,10 +216,9 @@ impl Builder<'_> {
         if rows.len() > 1 << super::write::MAX_LOG_ROWS {
             return Err(too_large("values in all ranges"));
         }
-        table(index::RANGE, rows.len(), self.hiding_rows, |i, out| {
-            out.flag(true);
-            out.number(rows[i].0 as usize);
-            out.number(rows[i].1 as usize);
+        table(index::RANGE, rows.len(), self.hiding_rows, |i| {
+            let [class, x] = [rows[i].0, rows[i].1].map(|value| number(value as usize));
+            range::Public { on: Elem::ONE, class, x }
         })
     }
 }

@@ -30,7 +30,6 @@ use super::support::check_supported;
 use crate::error::{Error, Result};
 use crate::fast::journal::Journal;
 use crate::fast::openings::{Place, Prepared};
-use crate::fast::sampling::Plan;
 use crate::hash::Digest;
 use crate::program::OpKind;
 use crate::stark::{PublicTable, PublicTerms};
@@ -62,7 +61,6 @@ impl Schedule {
     /// `hybrid.unsupported`; `verify.too-large` for tables of more than 2^22 rows.
     pub fn new(
         prepared: &Prepared,
-        _plan: &Plan,
         journal: &Journal,
         items: &[Item],
         roots: impl Fn(Place, usize) -> Digest,

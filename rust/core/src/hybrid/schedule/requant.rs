@@ -2,12 +2,12 @@
 
 use p3_field::PrimeCharacteristicRing;
 
+use super::write::{number, signed};
 use crate::hash::Elem;
 use crate::hybrid::support::{accumulator, is_direct};
+use crate::hybrid::tables::columns::Factor;
+use crate::hybrid::tables::{DIGITS, LIMB, LIMB_OFFSET, WIDE_OFFSET, class, gate};
 use crate::program::{Checked, Dot, Operand, OperandRef, operand_range, rounding_bits};
-
-pub const LIMB: u32 = 12;
-pub const DIGITS: usize = 6;
 
 /// What all gates of a dot share.
 #[derive(Clone, Debug)]
@@ -27,8 +27,8 @@ pub struct Requant {
     /// Ends of the clamp.
     pub ends: (i64, i64),
     pub table: Option<usize>,
-    /// The public columns from `offset` to `act` without the ends of each gate.
-    pub columns: Vec<Elem>,
+    /// The public columns; zero where they are each row's own.
+    pub shared: gate::Public<Elem>,
 }
 
 impl Requant {
@@ -55,36 +55,55 @@ impl Requant {
             shift,
             rounding,
             reach,
-            offset: if direct { 127 << 23 } else { 1 << 47 },
+            offset: if direct { LIMB_OFFSET } else { WIDE_OFFSET },
             half: if has_rounding { 0 } else { (1 << shift) >> 1 },
             quotient_offset: i64::from(dot.out_zero) - (1 << reach),
             ends,
             table: dot.table,
-            columns: Vec::new(),
+            shared: gate::PUBLIC.map(|_| Elem::ZERO),
         };
-        requant.columns = requant.columns(has_rounding);
+        requant.shared = requant.shared(has_rounding);
         requant
     }
 
-    /// `O`, then all digits and scales, in the order of the table's columns.
-    fn columns(&self, has_rounding: bool) -> Vec<Elem> {
-        let small = |value: i64| Elem::from_i64(value);
-        let direct = if self.direct { [self.offset, 2, 4096] } else { [0, 0, 1] };
-        let mut columns = direct.map(small).to_vec();
+    /// What all rows share.
+    fn shared(&self, has_rounding: bool) -> gate::Public<Elem> {
+        let none = Elem::ZERO;
+        let nothing = Factor { x: none, r: none, k: none };
         let constant = self.half as u128 + (1 << (self.reach + self.shift));
-        columns.extend(digits(self.offset as u128));
-        columns.extend(digits(constant));
-        columns.extend(power(Some(self.shift)).concat());
+        let [alpha, beta] = power(Some(self.shift));
         let rest = has_rounding.then(|| self.shift.saturating_sub(self.rounding));
-        columns.extend(power(rest).concat());
-        let width = self.reach + 1;
-        columns.extend([width, width.saturating_sub(LIMB)].map(scale));
-        columns.extend((0..4).map(|i| scale(self.shift.saturating_sub(LIMB * i))));
-        columns.extend([self.rounding, self.rounding.saturating_sub(LIMB)].map(scale));
-        let table = [self.table.is_some() as i64, self.table.unwrap_or(0) as i64];
-        columns.extend([self.quotient_offset, self.ends.0, self.ends.1].map(small));
-        columns.extend(table.map(small));
-        columns
+        let [gamma, delta] = power(rest);
+        gate::Public {
+            on: Elem::ONE,
+            direct: Elem::from_bool(self.direct),
+            slot_a: none,
+            has_a: none,
+            slot_b: none,
+            has_b: none,
+            row: none,
+            bias: nothing,
+            mult: nothing,
+            rounding: nothing,
+            y_at: none,
+            offset: signed(if self.direct { self.offset } else { 0 }),
+            class_u2: signed(if self.direct { class::TOP } else { class::LIMB }),
+            sigma_u3: number(if self.direct { 1 << LIMB } else { 1 }),
+            o: digits(self.offset as u128),
+            cst: digits(constant),
+            alpha,
+            beta,
+            gamma,
+            delta,
+            sigma_t: scales(self.reach + 1),
+            sigma_r: scales(self.shift),
+            sigma_p: scales(self.rounding),
+            qoff: signed(self.quotient_offset),
+            clo: signed(self.ends.0),
+            chi: signed(self.ends.1),
+            has_act: Elem::from_bool(self.table.is_some()),
+            act: number(self.table.unwrap_or(0)),
+        }
     }
 }
 
@@ -104,7 +123,8 @@ fn power(exponent: Option<u32>) -> [[Elem; DIGITS]; 2] {
     columns
 }
 
-/// `2^(12 − n)`, `n` at most 12.
-pub fn scale(bits: u32) -> Elem {
-    Elem::from_u32(1 << (LIMB - bits.min(LIMB)))
+/// Of each limb of a number of so many bits `2^(12 − n)`, where the limb has n of them.
+pub fn scales<const N: usize>(bits: u32) -> [Elem; N] {
+    let own = |i| bits.saturating_sub(LIMB * i as u32).min(LIMB);
+    std::array::from_fn(|i| number(1 << (LIMB - own(i))))
 }

@@ -4,10 +4,8 @@ use super::operands::{At, Context, Factor, Pairs, Stretch};
 use super::plans::TermPlan;
 use super::rows::{GateAt, Scratch};
 use crate::error::Result;
-use crate::hybrid::tables::{BLOCK, PRODUCTS};
+use crate::hybrid::tables::{BLOCK, PRODUCTS, SLOTS};
 
-/// Slots of a gate: two direct streams, nine pairs of limbs.
-pub const SLOTS: usize = 11;
 /// Products that a row of two blocks must hold on average.
 const PER_ROW: usize = 12;
 /// Limbs of an operand of a wide accumulator.

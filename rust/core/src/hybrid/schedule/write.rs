@@ -4,74 +4,50 @@ use p3_field::PrimeCharacteristicRing;
 use rayon::prelude::*;
 
 use super::addresses::Addresses;
-use super::operands::{At, Factor};
+use super::operands::{self, At};
 use super::too_large;
 use crate::error::Result;
 use crate::hash::Elem;
 use crate::hybrid::tables::TABLES;
+use crate::hybrid::tables::columns::{Factor, Row};
 use crate::stark::{Grid, PublicTable};
 
-/// Columns that belong to the engine.
-const ENGINE: usize = 2;
 const MIN_LOG_ROWS: usize = 11;
 pub const MAX_LOG_ROWS: usize = 22;
 /// Rows that one task writes.
 const ROWS_PER_TASK: usize = 256;
 
-/// The public columns of a row, from left to right.
-pub struct Row<'a> {
-    cells: &'a mut [Elem],
-    at: usize,
+pub fn number(value: usize) -> Elem {
+    Elem::from_u32(value as u32)
 }
 
-impl<'a> Row<'a> {
-    pub fn new(cells: &'a mut [Elem]) -> Self {
-        Self { cells, at: ENGINE }
+pub fn signed(value: impl Into<i64>) -> Elem {
+    Elem::from_i64(value.into())
+}
+
+impl Addresses {
+    /// The column of an address; 0 of nowhere.
+    pub fn cell(&self, at: At) -> Elem {
+        number(self.address(at).unwrap_or(0))
     }
 
-    pub fn element(&mut self, value: Elem) {
-        self.cells[self.at] = value;
-        self.at += 1;
-    }
-
-    pub fn elements(&mut self, values: &[Elem]) {
-        self.cells[self.at..self.at + values.len()].copy_from_slice(values);
-        self.at += values.len();
-    }
-
-    pub fn number(&mut self, value: usize) {
-        self.element(Elem::from_u32(value as u32));
-    }
-
-    pub fn signed(&mut self, value: i64) {
-        self.element(Elem::from_i64(value));
-    }
-
-    pub fn flag(&mut self, value: bool) {
-        self.element(if value { Elem::ONE } else { Elem::ZERO });
-    }
-
-    pub fn address(&mut self, addresses: &Addresses, at: At) {
-        self.number(addresses.address(at).unwrap_or(0));
-    }
-
-    pub fn factor(&mut self, addresses: &Addresses, factor: Factor) {
-        let address = addresses.address(factor.at);
-        self.number(address.unwrap_or(0));
-        self.flag(address.is_some());
-        self.element(factor.k);
+    /// The columns of a factor.
+    pub fn factor(&self, factor: operands::Factor) -> Factor<Elem> {
+        let address = self.address(factor.at);
+        let (x, r) = (number(address.unwrap_or(0)), Elem::from_bool(address.is_some()));
+        Factor { x, r, k: factor.k }
     }
 }
 
-/// A table of so many rows, written by `write(row, columns)`; none without rows.
+/// A table of so many rows, of which `row` gives the public columns; none without rows.
 ///
 /// # Errors
 /// `verify.too-large` for more rows than a table can have.
-pub fn table(
+pub fn table<R: Row>(
     index: usize,
     rows: usize,
     hiding_rows: usize,
-    write: impl Fn(usize, &mut Row) + Sync,
+    row: impl Fn(usize) -> R + Sync,
 ) -> Result<Option<PublicTable>> {
     if rows == 0 {
         return Ok(None);
@@ -81,9 +57,7 @@ pub fn table(
     let mut publics = Grid::zeros(width, rows);
     publics.values.par_chunks_mut(width * ROWS_PER_TASK).enumerate().for_each(|(task, cells)| {
         for (i, cells) in cells.chunks_exact_mut(width).enumerate() {
-            let mut row = Row::new(cells);
-            write(task * ROWS_PER_TASK + i, &mut row);
-            debug_assert_eq!(row.at, width);
+            row(task * ROWS_PER_TASK + i).write(cells);
         }
     });
     Ok(Some(PublicTable { index, log_rows, publics }))

@@ -141,7 +141,7 @@ impl Case {
     pub fn schedule_for(&self, journal: &Journal, items: &[Item]) -> Result<Schedule> {
         let proof = self.proof();
         let root = |place, tensor| proof.root(&self.prepared, place, tensor);
-        Schedule::new(&self.prepared, &self.plan(), journal, items, root, HIDING)
+        Schedule::new(&self.prepared, journal, items, root, HIDING)
     }
 
     pub fn witness(&self, schedule: &Schedule) -> Vec<MainTable> {

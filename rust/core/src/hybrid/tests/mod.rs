@@ -208,13 +208,12 @@ fn times() {
     program.outputs.push(out);
     let case = Case::new(&program, 1, 50_000);
     let segments = case.segments(Limits::default());
-    let plan = case.plan();
     let proof = case.proof();
     for items in &segments {
         let start = std::time::Instant::now();
         let root = |place, tensor| proof.root(&case.prepared, place, tensor);
         let journal = case.journal();
-        let schedule = Schedule::new(&case.prepared, &plan, &journal, items, root, 180).unwrap();
+        let schedule = Schedule::new(&case.prepared, &journal, items, root, 180).unwrap();
         let (scheduled, start) = (start.elapsed(), std::time::Instant::now());
         let opened = Opened::new(&case.prepared, &proof);
         let (hashed, start) = (start.elapsed(), std::time::Instant::now());

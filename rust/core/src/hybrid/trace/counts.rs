@@ -9,7 +9,7 @@ use super::MainOf;
 use super::memory::{number, signed};
 use crate::hash::{Elem, P};
 use crate::hybrid::schedule::Schedule;
-use crate::hybrid::tables::{TABLES, bus, index};
+use crate::hybrid::tables::{TABLES, act, bus, index, range};
 use crate::stark::air::{Air, evaluate_row};
 use crate::stark::{Grid, MainTable};
 
@@ -21,8 +21,6 @@ static COUNTED: LazyLock<Vec<Air>> = LazyLock::new(|| {
 
 /// Rows that one task looks at.
 const ROWS_PER_TASK: usize = 2048;
-/// The one main column of act and range behind the engine's.
-const TIMES: usize = 1;
 
 /// Where the entries of a provider stand: by table (or class), first row, first value, number.
 struct Entries {
@@ -30,18 +28,18 @@ struct Entries {
 }
 
 impl Entries {
-    /// Of consecutive rows whose first columns are on, the table and the value.
-    fn new(publics: Option<&Grid>) -> Self {
+    /// Of rows that stand together by table: the columns of the table and of the value.
+    fn new(publics: Option<&Grid>, table: usize, x: usize) -> Self {
         let mut starts: Vec<Option<(usize, i64, usize)>> = Vec::new();
         for row in 0..publics.map_or(0, Grid::rows) {
             let Some(publics) = publics.map(|publics| publics.row(row)) else { break };
-            let table = number(publics[3]);
+            let table = number(publics[table]);
             if starts.len() <= table {
                 starts.resize(table + 1, None);
             }
             match &mut starts[table] {
                 Some((_, _, count)) => *count += 1,
-                none => *none = Some((row, signed(publics[4]), 1)),
+                none => *none = Some((row, signed(publics[x]), 1)),
             }
         }
         Self { starts }
@@ -57,8 +55,8 @@ impl Entries {
 /// Appends the act and range tables, with the numbers of lookups of `mains`.
 pub fn count(schedule: &Schedule, mains: &mut Vec<MainOf>) {
     let publics = |index| schedule.table(index).map(|table| &table.publics);
-    let acts = Entries::new(publics(index::ACT));
-    let ranges = Entries::new(publics(index::RANGE));
+    let acts = Entries::new(publics(index::ACT), act::PUBLIC.table, act::PUBLIC.x);
+    let ranges = Entries::new(publics(index::RANGE), range::PUBLIC.class, range::PUBLIC.x);
     let sizes = [index::ACT, index::RANGE].map(|index| publics(index).map_or(0, Grid::rows));
     let tasks: Vec<(usize, usize)> = mains
         .iter()
@@ -83,12 +81,13 @@ pub fn count(schedule: &Schedule, mains: &mut Vec<MainOf>) {
             }
             all
         });
-    for (index, times) in [(index::ACT, act), (index::RANGE, range)] {
+    let (of_act, of_range) = (act::MAIN.times, range::MAIN.times);
+    for (index, column, times) in [(index::ACT, of_act, act), (index::RANGE, of_range, range)] {
         if publics(index).is_some() {
             let width = TABLES.airs[index].mains;
             let mut main = Grid::zeros(width, times.len());
             for (cells, times) in main.values.chunks_exact_mut(width).zip(times) {
-                cells[TIMES] = Elem::from_u32((times % u64::from(P)) as u32);
+                cells[column] = Elem::from_u32((times % u64::from(P)) as u32);
             }
             mains.push((index, MainTable { main, padding: vec![Elem::ZERO; width] }));
         }

@@ -3,17 +3,14 @@
 use p3_field::{Field, PrimeCharacteristicRing, PrimeField32};
 
 use super::hashes::block;
-use super::memory::{Memory, Row, carries, limbs, number, signed};
+use super::memory::{Memory, carries, limbs, number, signed};
 use super::{Filler, MainOf, fill};
 use crate::hash::Elem;
-use crate::hybrid::schedule::requant::DIGITS;
-use crate::hybrid::tables::{BLOCK, PRODUCTS, index};
+use crate::hybrid::tables::columns::{Reads, span};
+use crate::hybrid::tables::{
+    DIGITS, LIMB, LIMB_OFFSET, PAIRS, gate, index, limbs, read_dot, row_dot,
+};
 use crate::stark::Grid;
-
-const LIMB: u32 = 12;
-/// Makes the sum of a pair of limbs positive.
-const LIMB_OFFSET: u32 = 127 << 23;
-const PAIRS: usize = 9;
 
 /// Sums by slot.
 pub struct Sums(Vec<Elem>);
@@ -27,19 +24,24 @@ impl Sums {
         self.0.get(slot).copied().unwrap_or_default()
     }
 
-    /// Turns the last two columns of linked rows, of which the second is the row's own part, into
-    /// running sums, and keeps those of the last rows. `columns`: of link, slot and last.
-    fn run(&mut self, main: &mut Grid, publics: &Grid, columns: [usize; 3]) {
-        let mut base = Elem::ZERO;
+    /// Turns `run`, which holds each row's own part, into running sums of linked rows, with what is
+    /// before each in `base`; keeps those of the last rows. Columns: link, slot, last; base, run.
+    fn run(
+        &mut self,
+        main: &mut Grid,
+        publics: &Grid,
+        [link, slot, last]: [usize; 3],
+        [base, run]: [usize; 2],
+    ) {
+        let mut sum = Elem::ZERO;
         for row in 0..main.rows() {
-            let [link, slot, last] = columns.map(|c| publics.row(row)[c]);
-            let cells = main.row_mut(row);
-            let end = cells.len();
-            let run = base + cells[end - 1];
-            (cells[end - 2], cells[end - 1]) = (base, run);
-            base = if link.is_zero() { Elem::ZERO } else { run };
-            if let Some(sum) = self.0.get_mut(number(slot)).filter(|_| !last.is_zero()) {
-                *sum = run;
+            let (publics, cells) = (publics.row(row), main.row_mut(row));
+            let end = sum + cells[run];
+            (cells[base], cells[run]) = (sum, end);
+            sum = if publics[link].is_zero() { Elem::ZERO } else { end };
+            let slot = self.0.get_mut(number(publics[slot]));
+            if let Some(slot) = slot.filter(|_| !publics[last].is_zero()) {
+                *slot = end;
             }
         }
     }
@@ -47,49 +49,51 @@ impl Sums {
 
 impl Filler<'_> {
     pub(super) fn row_dot(&self, sponge: &Grid, sums: &mut Sums) -> Option<MainOf> {
-        let mut filled = fill(self.schedule, index::ROW_DOT, |_, publics, out| {
-            let (a, b) = (block(sponge, publics[3]), block(sponge, publics[4]));
-            let (ca, cb) = (publics[5], publics[6]);
-            out.all(a);
-            out.all(b);
-            let times = &publics[7..7 + BLOCK];
+        use row_dot::{MAIN, PUBLIC};
+        let mut filled = fill(self.schedule, index::ROW_DOT, |_, publics| {
+            let a = block(sponge, publics[PUBLIC.block_a]);
+            let b = block(sponge, publics[PUBLIC.block_b]);
+            let (ca, cb) = (publics[PUBLIC.ca], publics[PUBLIC.cb]);
+            let times = &publics[span(&PUBLIC.m)];
             let products = times.iter().zip(a).zip(b).filter(|((m, _), _)| !m.is_zero());
-            let part: Elem = products.map(|((&m, &a), &b)| m * (a - ca) * (b - cb)).sum();
-            out.all(&[Elem::ZERO, part]);
+            let run = products.map(|((&m, &a), &b)| m * (a - ca) * (b - cb)).sum();
+            row_dot::Main { a: *a, b: *b, base: Elem::ZERO, run }
         })?;
         let publics = &self.schedule.table(index::ROW_DOT)?.publics;
-        sums.run(&mut filled.1.main, publics, [55, 56, 57]);
+        let columns = [PUBLIC.link, PUBLIC.slot, PUBLIC.last];
+        sums.run(&mut filled.1.main, publics, columns, [MAIN.base, MAIN.run]);
         Some(filled)
     }
 
     pub(super) fn read_dot(&self, memory: &Memory, sums: &mut Sums) -> Option<MainOf> {
-        let mut filled = fill(self.schedule, index::READ_DOT, |_, publics, out| {
-            let mut part = Elem::ZERO;
-            for product in publics[5..].chunks_exact(6).take(PRODUCTS) {
-                let ((va, a), (vb, b)) =
-                    (memory.factor(&product[..3]), memory.factor(&product[3..]));
-                out.all(&[va, vb]);
-                part += a * b;
-            }
-            out.all(&[Elem::ZERO, part]);
+        use read_dot::{MAIN, PUBLIC};
+        let mut filled = fill(self.schedule, index::READ_DOT, |_, publics| {
+            let mut run = Elem::ZERO;
+            let reads = PUBLIC.products.map(|product| {
+                let (va, a) = memory.factor(publics, product.a);
+                let (vb, b) = memory.factor(publics, product.b);
+                run += a * b;
+                Reads { a: va, b: vb }
+            });
+            read_dot::Main { reads, base: Elem::ZERO, run }
         })?;
         let publics = &self.schedule.table(index::READ_DOT)?.publics;
-        sums.run(&mut filled.1.main, publics, [2, 3, 4]);
+        let columns = [PUBLIC.link, PUBLIC.slot, PUBLIC.last];
+        sums.run(&mut filled.1.main, publics, columns, [MAIN.base, MAIN.run]);
         Some(filled)
     }
 
     /// The limbs table, and the accumulators (made positive) by gate.
     pub(super) fn limbs(&self, memory: &Memory, sums: &Sums) -> (Option<MainOf>, Vec<u64>) {
         let mut accumulators = vec![0; self.schedule.gate_ops.len()];
-        let filled = fill(self.schedule, index::LIMBS, |_, publics, out| {
-            limb_row(publics, memory, sums, out);
-        });
+        let filled =
+            fill(self.schedule, index::LIMBS, |_, publics| limb_row(publics, memory, sums));
         if let (Some((_, main)), Some(table)) = (&filled, self.schedule.table(index::LIMBS)) {
             for row in 0..table.publics.rows() {
-                let cells = main.main.row(row);
-                let u = &cells[cells.len() - 6..cells.len() - 2];
+                let u = &main.main.row(row)[span(&limbs::MAIN.u)];
                 let joined = u.iter().rev().fold(0, |sum, &u| sum << LIMB | number(u) as u64);
-                if let Some(slot) = accumulators.get_mut(number(table.publics.row(row)[3])) {
+                let gate = number(table.publics.row(row)[limbs::PUBLIC.gate]);
+                if let Some(slot) = accumulators.get_mut(gate) {
                     *slot = joined;
                 }
             }
@@ -98,26 +102,26 @@ impl Filler<'_> {
     }
 
     pub(super) fn gate(&self, memory: &Memory, sums: &Sums, wide: &[u64]) -> Option<MainOf> {
-        fill(self.schedule, index::GATE, |i, publics, out| {
+        use gate::PUBLIC;
+        fill(self.schedule, index::GATE, |i, publics| {
             let op = self.schedule.gate_ops[i] as usize;
-            let Some(requant) = &self.schedule.requants[op] else { return };
+            let Some(requant) = &self.schedule.requants[op] else {
+                return gate::MAIN.map(|_| Elem::ZERO);
+            };
             let sum = |slot: usize, has: usize| {
                 if publics[has].is_zero() { Elem::ZERO } else { sums.get(number(publics[slot])) }
             };
-            let (sum_a, sum_b) = (sum(4, 5), sum(6, 7));
-            let (v_bias, bias) = memory.factor(&publics[9..12]);
-            let (v_mult, m) = memory.factor(&publics[12..15]);
-            let (v_rounding, rounding) = memory.factor(&publics[15..18]);
-            out.all(&[sum_a, sum_b, v_bias, v_mult, v_rounding, m]);
+            let sum_a = sum(PUBLIC.slot_a, PUBLIC.has_a);
+            let sum_b = sum(PUBLIC.slot_b, PUBLIC.has_b);
+            let (v_bias, bias) = memory.factor(publics, PUBLIC.bias);
+            let (v_mult, m) = memory.factor(publics, PUBLIC.mult);
+            let (v_rounding, rounding) = memory.factor(publics, PUBLIC.rounding);
             // The accumulator, made positive.
             let acc: i128 = if requant.direct {
                 number(sum_a + sum_b + bias + Elem::from_i64(requant.offset)) as i128
             } else {
                 wide[i].into()
             };
-            let u = limbs::<4>(acc);
-            out.all(&u);
-            out.one(u[3] * publics[21]);
             // The quotient and its remainder.
             let (factor, noise) = (number(m) as i128, number(rounding) as i128);
             let above = requant.shift - requant.rounding.min(requant.shift);
@@ -125,30 +129,46 @@ impl Filler<'_> {
                 + i128::from(requant.half)
                 + (noise << above);
             let quotient = scaled >> requant.shift;
+            let (u, p) = (limbs::<4>(acc), limbs::<2>(noise));
             let t = limbs::<2>(quotient + (1 << requant.reach));
             let r = limbs::<4>(scaled - (quotient << requant.shift));
-            let p = limbs::<2>(noise);
-            let sigmas: &[Elem] = &publics[58..66];
-            for (x, sigma) in [(&t[..], &sigmas[..2]), (&r, &sigmas[2..6]), (&p, &sigmas[6..])] {
-                out.all(x);
-                x.iter().zip(sigma).for_each(|(&x, &sigma)| out.one(x * sigma));
-            }
-            let digits = gate_digits(publics, factor, &u, &t, &r, &p);
-            carries::<5>(&digits).into_iter().for_each(|carry| out.carry(carry));
+            let digits = gate_digits(&requant.shared, factor, &u, &t, &r, &p);
             // The clamp.
             let q = (quotient + (1 << requant.reach)) as i64 + requant.quotient_offset;
             let c = q.clamp(requant.ends.0, requant.ends.1);
-            out.all(&limbs::<2>((c - q).into()));
-            out.all(&limbs::<2>((q - c).into()));
-            out.signed(c);
-            out.one(memory.read(number(publics[18])));
+            gate::Main {
+                sum_a,
+                sum_b,
+                v_bias,
+                v_mult,
+                v_rounding,
+                m,
+                u,
+                u3_scaled: u[3] * publics[PUBLIC.sigma_u3],
+                t,
+                t_scaled: times(t, &requant.shared.sigma_t),
+                r,
+                r_scaled: times(r, &requant.shared.sigma_r),
+                p,
+                p_scaled: times(p, &requant.shared.sigma_p),
+                carries: carries(&digits),
+                e_lo: limbs((c - q).into()),
+                e_hi: limbs((q - c).into()),
+                c: Elem::from_i64(c),
+                y: memory.read(number(publics[PUBLIC.y_at])),
+            }
         })
     }
 }
 
+/// Each limb times its scale.
+pub(super) fn times<const N: usize>(x: [Elem; N], scales: &[Elem; N]) -> [Elem; N] {
+    std::array::from_fn(|i| x[i] * scales[i])
+}
+
 /// The digits that sum up to zero, less their carries.
 fn gate_digits(
-    publics: &[Elem],
+    shared: &gate::Public<Elem>,
     m: i128,
     u: &[Elem; 4],
     t: &[Elem; 2],
@@ -156,38 +176,43 @@ fn gate_digits(
     p: &[Elem; 2],
 ) -> [i128; DIGITS] {
     let at = |x: &[Elem], i: usize| x.get(i).map_or(0, |&x| i128::from(x.as_canonical_u32()));
-    let public = |group: usize, i: usize| at(publics, 22 + DIGITS * group + i);
+    let gate::Public { o, cst, alpha, beta, gamma, delta, .. } = shared;
     std::array::from_fn(|i| {
-        let [o, constant, alpha, beta, gamma, delta] = [0, 1, 2, 3, 4, 5].map(|g| public(g, i));
-        constant - o * m + at(u, i) * m - at(r, i) + gamma * at(p, 0) + delta * at(p, 1)
-            - alpha * at(t, 0)
-            - beta * at(t, 1)
+        at(cst, i) - at(o, i) * m + at(u, i) * m - at(r, i)
+            + at(gamma, i) * at(p, 0)
+            + at(delta, i) * at(p, 1)
+            - at(alpha, i) * at(t, 0)
+            - at(beta, i) * at(t, 1)
     })
 }
 
-fn limb_row(publics: &[Elem], memory: &Memory, sums: &Sums, out: &mut Row) {
-    let (slot, has) = (number(publics[4]), &publics[5..5 + PAIRS]);
-    let (read, bias) = memory.factor(&publics[14..17]);
-    let constants = [17, 18, 19].map(|c| signed(publics[c]));
+fn limb_row(publics: &[Elem], memory: &Memory, sums: &Sums) -> limbs::Main<Elem> {
+    use limbs::PUBLIC;
+    let slot = number(publics[PUBLIC.slot]);
+    let (v_bias, bias) = memory.factor(publics, PUBLIC.bias);
+    let constants = PUBLIC.cst.map(|c| signed(publics[c]));
     let mut positions = [0i64; 9];
-    for (n, has) in has.iter().enumerate() {
-        let mut bytes = [0u8; 4];
-        if !has.is_zero() {
-            let sum = sums.get(slot + n) + Elem::from_u32(LIMB_OFFSET);
-            bytes = sum.as_canonical_u32().to_le_bytes();
+    let bytes: [[u8; 4]; PAIRS] = std::array::from_fn(|n| {
+        if publics[PUBLIC.has[n]].is_zero() {
+            return [0; 4];
         }
-        for (m, byte) in bytes.into_iter().enumerate() {
-            out.one(Elem::from_u8(byte));
+        let sum = sums.get(slot + n) + Elem::from_i64(LIMB_OFFSET);
+        sum.as_canonical_u32().to_le_bytes()
+    });
+    for (n, bytes) in bytes.iter().enumerate() {
+        for (m, &byte) in bytes.iter().enumerate() {
             positions[n / 3 + n % 3 + m] += i64::from(byte);
         }
     }
     let digit = |i: usize| positions[i] + (positions[i + 1] << 8) + (positions[i + 2] << 16);
     let low = digit(0) + signed(bias) + constants[0];
-    let carry = [low >> 24, (digit(3) + constants[1] + (low >> 24)) >> 24];
-    let middle = digit(3) + constants[1] + carry[0];
-    out.one(read);
+    let middle = digit(3) + constants[1] + (low >> 24);
     let mask = (1 << 24) - 1;
-    out.all(&limbs::<2>((low & mask).into()));
-    out.all(&limbs::<2>((middle & mask).into()));
-    carry.into_iter().for_each(|carry| out.signed(carry + 32));
+    let ([u0, u1], [u2, u3]) = (limbs((low & mask).into()), limbs((middle & mask).into()));
+    limbs::Main {
+        bytes: bytes.map(|bytes| bytes.map(Elem::from_u8)),
+        v_bias,
+        u: [u0, u1, u2, u3],
+        carries: [low, middle].map(|digit| Elem::from_i64((digit >> 24) + 32)),
+    }
 }

@@ -3,22 +3,20 @@
 use p3_field::{PrimeCharacteristicRing, PrimeField32};
 use rayon::prelude::*;
 
-use super::memory::{Memory, Row, limbs, number, signed};
+use super::dots::times;
+use super::memory::{Memory, limbs, number, signed};
 use super::opened::Opened;
 use super::{Filler, MainOf, fill};
 use crate::error::Result;
 use crate::hash::keys::{PRF_PER_CALL, Salt};
-use crate::hash::{Digest, Elem, Key, domain};
+use crate::hash::{Elem, Key, domain};
 use crate::hybrid::leaves::{blocks, data_elements};
-use crate::hybrid::permutation::{P16, P24, Rounds};
-use crate::hybrid::tables::{BLOCK, TABLES, index};
+use crate::hybrid::permutation::{HALF, P16, P24};
+use crate::hybrid::tables::columns::{Row, span};
+use crate::hybrid::tables::{
+    BLOCK, LIMB, RATE, TABLES, WORD_BITS, bits, index, node, noise, sponge, spread, wide,
+};
 use crate::stark::{Grid, MainTable};
-
-const RATE: usize = 16;
-const WIDTH: usize = 24;
-const LIMB: u32 = 12;
-/// Bits of a prf word below its top.
-const WORD_BITS: u32 = 24;
 
 /// A leaf that is to be hashed.
 struct Job<'a> {
@@ -34,7 +32,7 @@ impl Job<'_> {
     fn run(self) {
         let width = TABLES.airs[index::SPONGE].mains;
         let elements = data_elements(self.bytes.len());
-        let mut state = [Elem::ZERO; WIDTH];
+        let mut state = [Elem::ZERO; 24];
         state[RATE] = Elem::from_u32((elements + self.rest.len()) as u32);
         state[RATE + 1] = Elem::from_u32(self.domain);
         let plain = self.plain.chunks_exact_mut(BLOCK);
@@ -42,8 +40,7 @@ impl Job<'_> {
             let (first, end) = (b * BLOCK, self.bytes.len().min((b + 1) * BLOCK));
             let bytes = self.bytes.get(first..end).unwrap_or_default();
             plain[..bytes.len()].copy_from_slice(bytes);
-            let mut row = Row::new(cells);
-            let own = row.rest(BLOCK);
+            let mut own = [Elem::ZERO; BLOCK];
             own.iter_mut().zip(bytes).for_each(|(cell, &byte)| *cell = Elem::from_u8(byte));
             for (i, &element) in self.rest.iter().enumerate() {
                 let at = elements + i;
@@ -51,14 +48,56 @@ impl Job<'_> {
                     own[at % RATE * 3] = element;
                 }
             }
-            for (state, three) in state.iter_mut().zip(own.as_chunks::<3>().0) {
-                let [low, middle, high] = *three;
-                *state = low + middle * Elem::from_u32(1 << 8) + high * Elem::from_u32(1 << 16);
-            }
-            row.all(&state[RATE..]);
-            P24.trace(&mut state, row.rest(P24.columns()));
+            sponge_row(own, &mut state).write(cells);
         }
     }
+}
+
+/// The row of a block; `state` is what stands before it, and then behind it.
+fn sponge_row(bytes: [Elem; BLOCK], state: &mut [Elem; 24]) -> sponge::Main<Elem> {
+    for (state, three) in state.iter_mut().zip(bytes.as_chunks::<3>().0) {
+        let [low, middle, high] = *three;
+        *state = low + middle * Elem::from_u32(1 << 8) + high * Elem::from_u32(1 << 16);
+    }
+    let mut row = sponge::Main {
+        bytes,
+        cap: std::array::from_fn(|i| state[RATE + i]),
+        early: [[Elem::ZERO; 24]; HALF],
+        cubes: [Elem::ZERO; 23],
+        late: [[Elem::ZERO; 24]; HALF],
+    };
+    P24.trace(state, &mut row.early, &mut row.cubes, &mut row.late);
+    row
+}
+
+fn node_row(left_digest: [Elem; 8], right_digest: [Elem; 8]) -> node::Main<Elem> {
+    let mut row = node::Main {
+        left_digest,
+        right_digest,
+        early: [[Elem::ZERO; 16]; HALF],
+        cubes: [Elem::ZERO; 20],
+        late: [[Elem::ZERO; 16]; HALF],
+    };
+    let mut state = joined(left_digest, right_digest);
+    P16.trace(&mut state, &mut row.early, &mut row.cubes, &mut row.late);
+    row
+}
+
+fn noise_row(bytes: [Elem; BLOCK], rest: [Elem; 8]) -> noise::Main<Elem> {
+    let mut row = noise::Main {
+        bytes,
+        rest,
+        early: [[Elem::ZERO; 16]; HALF],
+        cubes: [Elem::ZERO; 20],
+        late: [[Elem::ZERO; 16]; HALF],
+    };
+    let mut state = joined(std::array::from_fn(|i| bytes[3 * i]), rest);
+    P16.trace(&mut state, &mut row.early, &mut row.cubes, &mut row.late);
+    row
+}
+
+fn joined(first: [Elem; 8], second: [Elem; 8]) -> [Elem; 16] {
+    std::array::from_fn(|i| if i < 8 { first[i] } else { second[i - 8] })
 }
 
 impl Filler<'_> {
@@ -86,9 +125,11 @@ impl Filler<'_> {
             add(&[], seed, domain::SEED, 1);
         }
         jobs.into_par_iter().with_min_len(8).for_each(Job::run);
-        let mut padding = vec![Elem::ZERO; width];
-        P24.trace(&mut [Elem::ZERO; WIDTH], &mut padding[width - P24.columns()..]);
-        Ok(((index::SPONGE, MainTable { main, padding }), plain))
+        let padding = sponge_row([Elem::ZERO; BLOCK], &mut [Elem::ZERO; 24]);
+        Ok((
+            padded((index::SPONGE, MainTable { main, padding: vec![Elem::ZERO; width] }), padding),
+            plain,
+        ))
     }
 
     pub(super) fn node(&self, opened: &Opened) -> Result<Option<MainOf>> {
@@ -96,92 +137,92 @@ impl Filler<'_> {
         let trees = &self.schedule.leaves.trees;
         let trees: Vec<_> =
             trees.iter().map(|tree| opened.tree(tree.place, tree.tensor)).collect::<Result<_>>()?;
-        let filled = fill(self.schedule, index::NODE, |i, _, out| {
+        let filled = fill(self.schedule, index::NODE, |i, _| {
             let (row, tree) = (rows[i], trees[rows[i].tree as usize]);
-            let child = |side| tree.node(row.level.into(), row.index as usize + side);
-            let mut state = [Elem::ZERO; RATE];
-            for (half, Digest(digest)) in state.chunks_exact_mut(8).zip([child(0), child(1)]) {
-                half.copy_from_slice(&digest);
-            }
-            out.all(&state);
-            P16.trace(&mut state, out.rest(P16.columns()));
+            let child = |side| tree.node(row.level.into(), row.index as usize + side).0;
+            node_row(child(0), child(1))
         });
-        Ok(filled.map(|(index, table)| (index, padded(table, &P16))))
+        let padding = node_row([Elem::ZERO; 8], [Elem::ZERO; 8]);
+        Ok(filled.map(|table| padded(table, padding)))
     }
 
     pub(super) fn spread(&self, sponge: &Grid) -> Option<MainOf> {
-        fill(self.schedule, index::SPREAD, |_, publics, out| {
-            out.all(block(sponge, publics[3]));
+        fill(self.schedule, index::SPREAD, |_, publics| spread::Main {
+            bytes: *block(sponge, publics[spread::PUBLIC.block]),
         })
     }
 
     pub(super) fn wide(&self, memory: &Memory) -> Option<MainOf> {
-        fill(self.schedule, index::WIDE, |_, publics, out| {
-            let (x, three, offset) = (number(publics[3]), number(publics[4]), publics[5]);
-            let (lo, hi) = (signed(publics[6]), signed(publics[7]));
+        use wide::PUBLIC;
+        fill(self.schedule, index::WIDE, |_, publics| {
+            let (x, three) = (number(publics[PUBLIC.x]), number(publics[PUBLIC.three]));
+            let (lo, hi) = (signed(publics[PUBLIC.lo]), signed(publics[PUBLIC.hi]));
             let bytes = memory.bytes(x, 2 + three);
             let raw = bytes.iter().rev().fold(0, |sum, &byte| sum << 8 | i64::from(byte));
-            let value = raw - signed(offset);
-            for i in 0..3 {
-                out.one(if i < 2 + three { memory.read(x + i) } else { Elem::ZERO });
+            let value = raw - signed(publics[PUBLIC.offset]);
+            let byte = |i| if i < 2 + three { memory.read(x + i) } else { Elem::ZERO };
+            wide::Main {
+                bytes: std::array::from_fn(byte),
+                v: Elem::from_i64(value),
+                above: limbs((value - lo).into()),
+                under: limbs((hi - value).into()),
             }
-            out.signed(value);
-            out.all(&limbs::<2>((value - lo).into()));
-            out.all(&limbs::<2>((hi - value).into()));
         })
     }
 
     /// The noise table, and all words.
     pub(super) fn noise(&self, sponge: &Grid, seed: &Key) -> (Option<MainOf>, Vec<u32>) {
-        let filled = fill(self.schedule, index::NOISE, |_, publics, out| {
-            let bytes = block(sponge, publics[3]);
-            let mut state = [Elem::ZERO; RATE];
-            let elements = bytes.iter().step_by(3).copied();
-            state.iter_mut().zip(elements).take(8).for_each(|(state, element)| *state = element);
-            state[8] = Elem::from_u32(domain::PRF);
-            state[9..12].copy_from_slice(&publics[4..7]);
-            out.all(bytes);
-            out.all(&state[8..]);
-            P16.trace(&mut state, out.rest(P16.columns()));
+        use noise::PUBLIC;
+        let call = [PUBLIC.step, PUBLIC.domain, PUBLIC.block];
+        let filled = fill(self.schedule, index::NOISE, |_, publics| {
+            let [step, domain, block_at] = call.map(|c| publics[c]);
+            let (prf, none) = (Elem::from_u32(domain::PRF), Elem::ZERO);
+            let rest = [prf, step, domain, block_at, none, none, none, none];
+            noise_row(*block(sponge, publics[PUBLIC.seed_block]), rest)
         });
         let words = self.schedule.table(index::NOISE).map(|table| {
-            let call = |row: usize| {
-                let [step, domain, block] = [4, 5, 6].map(|c| number(table.publics.row(row)[c]));
+            let words = |row: usize| {
+                let [step, domain, block] = call.map(|c| number(table.publics.row(row)[c]));
                 seed.prf_block(step, domain as u32, block)
             };
-            (0..table.publics.rows()).flat_map(call).collect()
+            (0..table.publics.rows()).flat_map(words).collect()
         });
-        (filled.map(|(index, table)| (index, padded(table, &P16))), words.unwrap_or_default())
+        let padding = noise_row([Elem::ZERO; BLOCK], [Elem::ZERO; 8]);
+        (filled.map(|table| padded(table, padding)), words.unwrap_or_default())
     }
 
     pub(super) fn bits(&self, words: &[u32]) -> Option<MainOf> {
+        use bits::PUBLIC;
         debug_assert!(words.len().is_multiple_of(PRF_PER_CALL));
-        fill(self.schedule, index::BITS, |_, publics, out| {
-            let word = words.get(number(publics[3])).copied().unwrap_or(0);
-            let bits = publics[5].as_canonical_u32().trailing_zeros();
+        fill(self.schedule, index::BITS, |_, publics| {
+            let word = words.get(number(publics[PUBLIC.word_at])).copied().unwrap_or(0);
+            let bits = publics[PUBLIC.power].as_canonical_u32().trailing_zeros();
             let (low, top) = (word & ((1 << WORD_BITS) - 1), word >> WORD_BITS);
             let (value, high) = (low & ((1 << bits) - 1), low >> bits);
             let mask = (1 << LIMB) - 1;
-            let parts = [value & mask, value >> LIMB, high & mask, high >> LIMB];
-            out.one(Elem::from_u32(word));
-            parts.iter().for_each(|&part| out.one(Elem::from_u32(part)));
-            let sigmas = &publics[6..10];
-            let scaled = parts.iter().zip(sigmas).map(|(&part, &s)| Elem::from_u32(part) * s);
-            scaled.for_each(|product| out.one(product));
-            out.one(Elem::from_u32(if top < 127 { top } else { 0 }));
-            out.flag(top >= 127);
+            let parts = |x: u32| [x & mask, x >> LIMB].map(Elem::from_u32);
+            let (v, h) = (parts(value), parts(high));
+            bits::Main {
+                word: Elem::from_u32(word),
+                v,
+                h,
+                v_scaled: times(v, &PUBLIC.sigma_v.map(|c| publics[c])),
+                h_scaled: times(h, &PUBLIC.sigma_h.map(|c| publics[c])),
+                top: Elem::from_u32(if top < 127 { top } else { 0 }),
+                largest: Elem::from_bool(top >= 127),
+            }
         })
     }
 }
 
 /// The bytes of a block, as they stand in the sponge table.
-pub fn block(sponge: &Grid, number: Elem) -> &[Elem] {
-    &sponge.row(self::number(number).min(sponge.rows() - 1))[1..=BLOCK]
+pub fn block(sponge: &Grid, number: Elem) -> &[Elem; BLOCK] {
+    let row = sponge.row(self::number(number).min(sponge.rows() - 1));
+    row[span(&sponge::MAIN.bytes)].as_array().expect("as many as a block has")
 }
 
-/// The table with a padding row whose last columns are a permutation of zeros.
-fn padded(mut table: MainTable, rounds: &Rounds) -> MainTable {
-    let first = table.padding.len() - rounds.columns();
-    rounds.trace(&mut vec![Elem::ZERO; rounds.width()], &mut table.padding[first..]);
-    table
+/// A table with this row on all rows that are not used: a permutation of zeros is not zero.
+fn padded((index, mut table): MainOf, row: impl Row) -> MainOf {
+    row.write(&mut table.padding);
+    (index, table)
 }

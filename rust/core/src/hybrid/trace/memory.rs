@@ -3,6 +3,7 @@
 use p3_field::{Field, PrimeCharacteristicRing, PrimeField32};
 
 use crate::hash::{Elem, P};
+use crate::hybrid::tables::columns::{Carry, Factor};
 
 /// What stands at each address: bytes of blocks, wide values, bits.
 pub struct Memory {
@@ -43,13 +44,14 @@ impl Memory {
         }
     }
 
-    /// What a factor reads (zero if nothing), and its value; `cells` are its columns x, r, k.
-    pub fn factor(&self, cells: &[Elem]) -> (Elem, Elem) {
-        if cells[1].is_zero() {
-            return (Elem::ZERO, cells[2]);
+    /// What the factor at these columns of a row reads (zero if nothing), and its value.
+    pub fn factor(&self, publics: &[Elem], at: Factor<usize>) -> (Elem, Elem) {
+        let Factor { x, r, k } = at.map(|c| publics[c]);
+        if r.is_zero() {
+            return (Elem::ZERO, k);
         }
-        let read = self.read(number(cells[0]));
-        (read, read + cells[2])
+        let read = self.read(number(x));
+        (read, read + k)
     }
 }
 
@@ -70,53 +72,12 @@ pub fn limbs<const N: usize>(value: i128) -> [Elem; N] {
     std::array::from_fn(|i| Elem::from_u32((value >> (12 * i) & 0xfff) as u32))
 }
 
-/// The main columns of a row, from left to right.
-pub struct Row<'a> {
-    cells: &'a mut [Elem],
-    at: usize,
-}
-
-impl<'a> Row<'a> {
-    /// Behind the engine's column.
-    pub fn new(cells: &'a mut [Elem]) -> Self {
-        Self { cells, at: 1 }
-    }
-
-    pub fn one(&mut self, value: Elem) {
-        self.cells[self.at] = value;
-        self.at += 1;
-    }
-
-    pub fn all(&mut self, values: &[Elem]) {
-        self.cells[self.at..self.at + values.len()].copy_from_slice(values);
-        self.at += values.len();
-    }
-
-    pub fn signed(&mut self, value: i64) {
-        self.one(Elem::from_i64(value));
-    }
-
-    pub fn flag(&mut self, value: bool) {
-        self.one(if value { Elem::ONE } else { Elem::ZERO });
-    }
-
-    /// Two limbs of a carry, which is at least −2^17.
-    pub fn carry(&mut self, value: i128) {
-        self.all(&limbs::<2>(value + (1 << 17)));
-    }
-
-    /// The columns that are left, of which the next `count` are taken.
-    pub fn rest(&mut self, count: usize) -> &mut [Elem] {
-        self.at += count;
-        &mut self.cells[self.at - count..self.at]
-    }
-}
-
-/// The carries between digits that sum up to zero, base 4096.
-pub fn carries<const N: usize>(digits: &[i128]) -> [i128; N] {
+/// The carries between digits that sum up to zero, base 4096; each is at least −2^17.
+pub fn carries<const N: usize>(digits: &[i128]) -> [Carry<Elem>; N] {
     let mut carry = 0;
     std::array::from_fn(|i| {
         carry = (digits[i] + carry) >> 12;
-        carry
+        let [low, high] = limbs(carry + (1 << 17));
+        Carry { low, high }
     })
 }

@@ -14,18 +14,17 @@ use p3_field::PrimeCharacteristicRing;
 use rayon::prelude::*;
 
 use self::dots::Sums;
-use self::memory::{Memory, Row};
+use self::memory::Memory;
 pub use self::opened::Opened;
 use super::schedule::Schedule;
-use super::tables::{TABLES, index};
+use super::tables::columns::Row;
+use super::tables::{SLOTS, TABLES, bits, index, wide};
 use crate::error::Result;
 use crate::hash::{Digest, Elem, Key};
 use crate::stark::{Grid, MainTable};
 
 /// Rows that one task fills.
 const ROWS_PER_TASK: usize = 256;
-/// Slots of sums of a gate.
-const SLOTS: usize = 11;
 
 /// A table by its index.
 type MainOf = (usize, MainTable);
@@ -53,11 +52,11 @@ impl Schedule {
         let wide = filler.wide(&memory);
         let (noise, words) = filler.noise(blocks, &key);
         let bits = filler.bits(&words);
-        memory.wide = values(&wide, |cells| cells[4]);
+        memory.wide = values(&wide, |cells| cells[wide::MAIN.v]);
         if let (Some((_, bits)), Some(table)) = (&bits, self.table(index::BITS)) {
             let value = |row: usize| {
-                let cells = bits.main.row(row);
-                table.publics.row(row)[4] + cells[2] + cells[3] * Elem::from_u32(4096)
+                let [low, high] = bits::MAIN.v.map(|c| bits.main.row(row)[c]);
+                table.publics.row(row)[bits::PUBLIC.lo] + low + high * Elem::from_u32(4096)
             };
             memory.bits = (0..bits.main.rows()).map(value).collect();
         }
@@ -91,11 +90,11 @@ fn values(table: &Option<MainOf>, of_row: impl Fn(&[Elem]) -> Elem) -> Vec<Elem>
     })
 }
 
-/// Fills the used rows of a table that has some: `write(row, publics, main)`.
-fn fill(
+/// Fills the used rows of a table that has some: `row(number, publics)` gives the main columns.
+fn fill<R: Row>(
     schedule: &Schedule,
     index: usize,
-    write: impl Fn(usize, &[Elem], &mut Row) + Sync,
+    row: impl Fn(usize, &[Elem]) -> R + Sync,
 ) -> Option<MainOf> {
     let publics = &schedule.table(index)?.publics;
     let width = TABLES.airs[index].mains;
@@ -103,8 +102,7 @@ fn fill(
     main.values.par_chunks_mut(width * ROWS_PER_TASK).enumerate().for_each(|(task, cells)| {
         for (i, cells) in cells.chunks_exact_mut(width).enumerate() {
             let number = task * ROWS_PER_TASK + i;
-            let mut row = Row::new(cells);
-            write(number, publics.row(number), &mut row);
+            row(number, publics.row(number)).write(cells);
         }
     });
     Some((index, MainTable { main, padding: vec![Elem::ZERO; width] }))

@@ -2,84 +2,99 @@
 
 use p3_field::{Field, PrimeCharacteristicRing};
 
-use super::memory::{Memory, Row, carries, limbs, number, signed};
+use super::memory::{Memory, carries, limbs, number, signed};
 use super::{Filler, MainOf, fill};
 use crate::hash::Elem;
-use crate::hybrid::tables::index;
+use crate::hybrid::tables::columns::{Carry, Row};
+use crate::hybrid::tables::scan::Taken;
+use crate::hybrid::tables::{NUMERATOR_OFFSET, QUOTIENT_OFFSET, TABLES, div, index, pick, scan};
 use crate::stark::{Grid, MainTable};
-
-/// Makes numerators positive.
-const NUMERATOR_OFFSET: i128 = 1 << 24;
 
 impl Filler<'_> {
     pub(super) fn pick(&self, memory: &Memory) -> Option<MainOf> {
-        fill(self.schedule, index::PICK, |_, publics, out| {
-            let [_, greater, equal, select] = [3, 4, 5, 6].map(|c| !publics[c].is_zero());
-            let reads = [7, 10, 13].map(|c| memory.factor(&publics[c..c + 3]));
-            out.all(&reads.map(|(read, _)| read));
-            let [a, b, c] = reads.map(|(_, value)| value);
-            out.all(&[a, b, c]);
+        use pick::PUBLIC;
+        fill(self.schedule, index::PICK, |_, publics| {
+            let [greater, equal, select] =
+                [PUBLIC.greater, PUBLIC.equal, PUBLIC.select].map(|c| !publics[c].is_zero());
+            let factors = [PUBLIC.a, PUBLIC.b, PUBLIC.c].map(|at| memory.factor(publics, at));
+            let values @ [a, b, c] = factors.map(|(_, value)| value);
             let x = match (equal, select) {
                 (true, _) => a - b,
                 (_, true) => c,
                 _ => Elem::ZERO,
             };
-            out.one(x);
-            out.one(x.try_inverse().unwrap_or_default());
-            out.flag(!x.is_zero());
             let difference = i128::from(signed(a)) - i128::from(signed(b));
             let larger = greater && difference > 0;
-            out.flag(larger);
             let distance = if larger { difference - 1 } else { -difference };
-            out.all(&limbs::<2>(if greater { distance } else { 0 }));
-            out.one(memory.read(number(publics[16])));
+            pick::Main {
+                reads: factors.map(|(read, _)| read),
+                values,
+                x,
+                inverse: x.try_inverse().unwrap_or_default(),
+                nonzero: Elem::from_bool(!x.is_zero()),
+                larger: Elem::from_bool(larger),
+                d: limbs(if greater { distance } else { 0 }),
+                y: memory.read(number(publics[PUBLIC.y_at])),
+            }
         })
     }
 
     pub(super) fn scan(&self, memory: &Memory) -> Option<MainOf> {
-        let publics = &self.schedule.table(index::SCAN)?.publics;
-        let (index, mut filled) = fill(self.schedule, index::SCAN, |_, _, _| {})?;
+        let table = self.schedule.table(index::SCAN)?;
+        let width = TABLES.airs[index::SCAN].mains;
+        let mut main = Grid::zeros(width, table.publics.rows());
         let mut first = 0;
-        for row in 0..publics.rows() {
-            if publics.row(row)[6].is_zero() {
-                scan_gate(publics, &mut filled, first..row + 1, memory);
+        for row in 0..main.rows() {
+            if table.publics.row(row)[scan::PUBLIC.link].is_zero() {
+                scan_gate(&table.publics, &mut main, first..row + 1, memory);
                 first = row + 1;
             }
         }
-        Some((index, filled))
+        Some((index::SCAN, MainTable { main, padding: vec![Elem::ZERO; width] }))
     }
 
     pub(super) fn div(&self, memory: &Memory) -> Option<MainOf> {
-        fill(self.schedule, index::DIV, |_, publics, out| {
-            let quotient = !publics[3].is_zero();
-            let [scale, zero, lo, hi] = [5, 7, 8, 9].map(|c| i128::from(signed(publics[c])));
-            let (v_num, num) = memory.factor(&publics[10..13]);
-            let (v_den, den) = memory.factor(&publics[13..16]);
-            out.all(&[v_num, v_den]);
-            let division = Division::new(quotient, scale, signed(num).into(), signed(den).into());
-            division.fill(scale, out);
-            let q = division.q + zero;
+        use div::PUBLIC;
+        fill(self.schedule, index::DIV, |_, publics| {
+            let quotient = !publics[PUBLIC.quotient].is_zero();
+            let [scale, zero, lo, hi] = [PUBLIC.scale, PUBLIC.zero, PUBLIC.lo, PUBLIC.hi]
+                .map(|c| i128::from(signed(publics[c])));
+            let (v_num, num) = memory.factor(publics, PUBLIC.num);
+            let (v_den, den) = memory.factor(publics, PUBLIC.den);
+            let of = Division::new(quotient, scale, signed(num).into(), signed(den).into());
+            let q = of.q + zero;
             let y = q.clamp(lo, hi);
-            out.all(&limbs::<2>(y - q));
-            out.all(&limbs::<2>(q - y));
-            out.one(memory.read(number(publics[16])));
+            let offset = if quotient { QUOTIENT_OFFSET } else { 0 };
+            div::Main {
+                v_num,
+                v_den,
+                n: limbs(of.n + i128::from(NUMERATOR_OFFSET)),
+                d: limbs(of.d),
+                q: limbs(of.q + i128::from(offset)),
+                r: limbs(of.r),
+                w: limbs(of.w),
+                carries: of.carries(scale),
+                e_lo: limbs(y - q),
+                e_hi: limbs(q - y),
+                y: memory.read(number(publics[PUBLIC.y_at])),
+            }
         })
     }
 }
 
-/// Best value, its index, and how many were taken.
-type Taken = [Elem; 3];
-
-fn scan_gate(publics: &Grid, main: &mut MainTable, rows: std::ops::Range<usize>, memory: &Memory) {
+fn scan_gate(publics: &Grid, main: &mut Grid, rows: std::ops::Range<usize>, memory: &Memory) {
+    use scan::PUBLIC;
     let last = publics.row(rows.end - 1);
-    let (v_index, index) = memory.factor(&last[14..17]);
-    let y = memory.read(number(last[17]));
-    let (mut before, mut best): (Taken, i64) = ([Elem::ZERO; 3], 0);
+    let (v_index, index) = memory.factor(last, PUBLIC.index);
+    let y = memory.read(number(last[PUBLIC.y_at]));
+    let none = Elem::ZERO;
+    let (mut before, mut best) = (Taken { best: none, position: none, count: none }, 0);
     for row in rows.clone() {
         let publics = publics.row(row);
-        let [first, compare, larger] = [3, 4, 5].map(|c| !publics[c].is_zero());
-        let k = publics[7];
-        let (v, now) = memory.factor(&publics[11..14]);
+        let [first, compare, larger] =
+            [PUBLIC.first_max, PUBLIC.compare, PUBLIC.larger].map(|c| !publics[c].is_zero());
+        let k = publics[PUBLIC.k];
+        let (v_value, now) = memory.factor(publics, PUBLIC.value);
         let value = signed(now);
         let taken = if larger { first || value > best } else { k == index };
         let mut after = before;
@@ -88,22 +103,23 @@ fn scan_gate(publics: &Grid, main: &mut MainTable, rows: std::ops::Range<usize>,
             difference = if taken { value - best - 1 } else { best - value };
         }
         if taken {
-            after = if larger {
-                [now, k, before[2]]
-            } else {
-                [before[0] + now, before[1] + k, before[2]]
-            };
-            after[2] += Elem::ONE;
+            let (of_best, of_position) =
+                if larger { (none, none) } else { (before.best, before.position) };
+            let count = before.count + Elem::ONE;
+            after = Taken { best: of_best + now, position: of_position + k, count };
             best = value;
         }
-        let out = &mut Row::new(main.main.row_mut(row));
-        out.one(v);
-        out.flag(taken);
-        out.all(&before);
-        out.all(&after);
-        out.all(&limbs::<2>(difference.into()));
-        let ends = if row + 1 == rows.end { [v_index, y] } else { [Elem::ZERO; 2] };
-        out.all(&ends);
+        let is_last = row + 1 == rows.end;
+        let own = scan::Main {
+            v_value,
+            taken: Elem::from_bool(taken),
+            before,
+            after,
+            d: limbs(difference.into()),
+            v_index: if is_last { v_index } else { none },
+            y: if is_last { y } else { none },
+        };
+        own.write(main.row_mut(row));
         before = after;
     }
 }
@@ -135,16 +151,11 @@ impl Division {
         Self { quotient, n, d, q, r, w: 2 * d - 1 - r }
     }
 
-    /// n, d, q, r, w and the carries.
-    fn fill(&self, scale: i128, out: &mut Row) {
-        let offset = if self.quotient { 1 << 23 } else { 0 };
-        let [n, d, r, w] = [self.n + NUMERATOR_OFFSET, self.d, self.r, self.w];
-        let q = self.q + offset;
-        out.all(&limbs::<3>(n));
-        out.all(&limbs::<3>(d));
-        out.all(&limbs::<2>(q));
-        out.all(&limbs::<3>(r));
-        out.all(&limbs::<3>(w));
+    /// The carries between the digits of the identity.
+    fn carries(&self, scale: i128) -> [Carry<Elem>; 4] {
+        let n = self.n + i128::from(NUMERATOR_OFFSET);
+        let offset = if self.quotient { QUOTIENT_OFFSET } else { 0 };
+        let (d, q, r) = (self.d, self.q + i128::from(offset), self.r);
         let at = |x: i128, i: usize| x.max(0) >> (12 * i) & 0xfff;
         let (left, two) = if self.quotient { (1, 2) } else { (0, 1) };
         let digits = [
@@ -159,6 +170,6 @@ impl Division {
             left * at(d, 1) - two * at(q, 1) * at(d, 2),
             left * at(d, 2),
         ];
-        carries::<4>(&digits).into_iter().for_each(|carry| out.carry(carry));
+        carries(&digits)
     }
 }

@@ -7,7 +7,7 @@ use super::smart::{position, proven, told};
 use super::subjects::Subject;
 use crate::fast::openings::Place;
 use crate::hash::Elem;
-use crate::hybrid::tables::{TABLES, bus, index};
+use crate::hybrid::tables::{TABLES, act, bus, gate, index};
 use crate::hybrid::tests::MANY;
 use crate::hybrid::tests::fixture::{Case, HIDING};
 use crate::program::testing::{Builder, Rng, by_i, by_k, dot, read};
@@ -65,8 +65,9 @@ fn unused_rows_provide_no_entry_of_an_activation_table() {
     let case = Case::new(&activated(), 1, MANY);
     let honest = Subject::of("activated", case);
     let (case, gate) = (&honest.case, honest.table(index::GATE));
-    let row = (0..gate.used()).find(|&row| gate.row(row)[42].is_zero()).expect("a gate with c = 0");
-    assert_eq!(gate.row(row)[43], Elem::from_u8(50));
+    let is_zero = |&row: &usize| gate.row(row)[gate::MAIN.c].is_zero();
+    let row = (0..gate.used()).find(is_zero).expect("a gate with c = 0");
+    assert_eq!(gate.row(row)[gate::MAIN.y], Elem::from_u8(50));
     let tensor = case.prepared.checked.program.outputs[0].tensor;
     let (leaf, slot) = (row / 4, row % 4);
     let mut outputs = case.journal().outputs.to_vec();
@@ -82,8 +83,9 @@ fn unused_rows_provide_no_entry_of_an_activation_table() {
     let t = claimed.iter().position(|table| table.index == index::ACT).unwrap();
     let rows = claimed[t].publics.rows();
     // The witness has counted the lookup for f(0) = 50.
-    let entry = (0..rows).find(|&row| claimed[t].publics.row(row)[4].is_zero()).expect("f(0)");
-    mains[t].main.row_mut(entry)[1] -= Elem::ONE;
+    let is_zero = |&row: &usize| claimed[t].publics.row(row)[act::PUBLIC.x].is_zero();
+    let entry = (0..rows).find(is_zero).expect("f(0)");
+    mains[t].main.row_mut(entry)[act::MAIN.times] -= Elem::ONE;
     claimed[t].publics.values.extend(vec![Elem::ZERO; TABLES.airs[index::ACT].publics]);
     mains[t].main.values.extend([Elem::ZERO, Elem::ONE]);
     assert_eq!(mains[t].main.rows(), rows + 1);
@@ -93,8 +95,8 @@ fn unused_rows_provide_no_entry_of_an_activation_table() {
     let mut weak = TABLES.airs.clone();
     weak[index::ACT] = {
         let b = &mut AirBuilder::new("act", false);
-        let [_on, table, x, y] = b.publics();
-        let times = b.main();
+        let act::Public { on: _, table, x, y } = act::PUBLIC.map(|c| b.public(c));
+        let times = b.main(act::MAIN.times);
         b.lookup(bus::ACT, -times, [table, x, y]);
         b.build()
     };

@@ -41,8 +41,7 @@ pub fn told(case: &Case, openings: &[u8], outputs: &[u8]) -> (Schedule, Vec<Main
     };
     let items = case.segments(Limits::default()).remove(0);
     let journal = Journal { outputs, ..case.journal() };
-    let schedule =
-        Schedule::new(&case.prepared, &case.plan(), &journal, &items, root, HIDING).unwrap();
+    let schedule = Schedule::new(&case.prepared, &journal, &items, root, HIDING).unwrap();
     let mains = schedule.witness(&opened, proof.prf_seed).unwrap();
     (schedule, mains)
 }

@@ -1,0 +1,140 @@
+//! The tables of hybrid receipts (docs/hybrid.md section 4): their columns, constraints and lookups.
+//!
+//! One table, one file: it declares the table's columns, by name, and constrains them.
+
+#[macro_use]
+pub mod columns;
+
+pub mod act;
+pub mod bits;
+pub mod div;
+pub mod gate;
+pub mod limbs;
+pub mod node;
+pub mod noise;
+mod parts;
+pub mod pick;
+pub mod range;
+pub mod read_dot;
+pub mod row_dot;
+pub mod scan;
+pub mod sponge;
+pub mod spread;
+pub mod wide;
+
+use std::sync::LazyLock;
+
+use crate::stark::air::Tables;
+
+pub mod bus {
+    pub const DIGEST: u32 = 1;
+    pub const BLOCK: u32 = 2;
+    pub const READ: u32 = 3;
+    pub const ACC: u32 = 4;
+    pub const LIMB: u32 = 5;
+    pub const WORD: u32 = 6;
+    pub const ACT: u32 = 7;
+    pub const RANGE: u32 = 8;
+}
+
+pub mod class {
+    pub const LIMB: i64 = 0;
+    pub const BYTE: i64 = 1;
+    pub const TOP: i64 = 2;
+    pub const ZERO: i64 = 3;
+}
+
+/// Indices in the tables file.
+pub mod index {
+    pub const SPONGE: usize = 0;
+    pub const NODE: usize = 1;
+    pub const SPREAD: usize = 2;
+    pub const WIDE: usize = 3;
+    pub const ROW_DOT: usize = 4;
+    pub const READ_DOT: usize = 5;
+    pub const LIMBS: usize = 6;
+    pub const GATE: usize = 7;
+    pub const PICK: usize = 8;
+    pub const SCAN: usize = 9;
+    pub const DIV: usize = 10;
+    pub const NOISE: usize = 11;
+    pub const BITS: usize = 12;
+    pub const ACT: usize = 13;
+    pub const RANGE: usize = 14;
+}
+
+/// Bytes of a block.
+pub const BLOCK: usize = 48;
+/// Elements of a block.
+pub const RATE: usize = BLOCK / 3;
+/// Products of a row of read_dot.
+pub const PRODUCTS: usize = 16;
+/// Pairs of limbs of a wide accumulator.
+pub const PAIRS: usize = 9;
+/// Slots of a gate on the acc bus: two direct streams, one for each pair of limbs.
+pub const SLOTS: usize = 2 + PAIRS;
+/// Bits of a limb.
+pub const LIMB: u32 = 12;
+/// Digits of a requantisation, base 4096.
+pub const DIGITS: usize = 6;
+/// Bits of a prf word below its top.
+pub const WORD_BITS: u32 = 24;
+/// Makes a direct accumulator, or the sum of a pair of limbs, positive.
+pub const LIMB_OFFSET: i64 = 127 << 23;
+/// Makes a wide accumulator positive.
+pub const WIDE_OFFSET: i64 = 1 << 47;
+/// Makes a quotient positive.
+pub const QUOTIENT_OFFSET: i64 = 1 << 23;
+/// Makes a numerator positive.
+pub const NUMERATOR_OFFSET: i64 = 1 << 24;
+
+/// All tables, in the order of [`index`].
+pub static TABLES: LazyLock<Tables> = LazyLock::new(|| {
+    Tables::new(vec![
+        sponge::air(),
+        node::air(),
+        spread::air(),
+        wide::air(),
+        row_dot::air(),
+        read_dot::air(),
+        limbs::air(),
+        gate::air(),
+        pick::air(),
+        scan::air(),
+        div::air(),
+        noise::air(),
+        bits::air(),
+        act::air(),
+        range::air(),
+    ])
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_have_their_indices() {
+        let names: Vec<&str> = TABLES.airs.iter().map(|air| air.name.as_str()).collect();
+        assert_eq!(names[index::SPONGE], "sponge");
+        assert_eq!(names[index::DIV], "div");
+        assert_eq!(names[index::RANGE], "range");
+    }
+
+    const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../verifier/stark/tables.bin");
+
+    #[test]
+    fn the_tables_file_is_up_to_date() {
+        let found = std::fs::read(FILE).unwrap();
+        assert!(
+            found == TABLES.bytes(),
+            "run: cargo test -p zktally-core write_tables -- --ignored"
+        );
+    }
+
+    #[test]
+    #[ignore = "writes verifier/stark/tables.bin"]
+    fn write_tables() {
+        std::fs::write(FILE, TABLES.bytes()).unwrap();
+    }
+}
