@@ -7,7 +7,7 @@ SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.
 CARGO   := cargo
 PACKAGES := bench circuits hybrid prover verifier
 
-.PHONY: demo test lint types rust python readme nightly numpys bench verifier lock clean
+.PHONY: demo test lint types rust python readme nightly numpys tables bench verifier lock clean
 
 demo: $(READY)
 	$(BIN)/python -m zktally.bench.digits.demo
@@ -65,6 +65,10 @@ define on_numpy
 	    'import numpy, sys; print("numpy", numpy.__version__, "on Python", sys.version.split()[0])'
 	build/numpy-$(1)/bin/python -m pytest -m "not nightly" $(OF_VERIFIER)
 endef
+
+# The tables of hybrid receipts, from rust/core/src/hybrid/tables: what verifiers read, what people read.
+tables:
+	$(CARGO) test --release -p zktally-core --locked --quiet write_tables -- --ignored
 
 bench: $(READY)
 	$(BIN)/zktally bench fast

@@ -44,6 +44,7 @@ macro_rules! columns {
             pub const WIDTH: usize = 0 $(+ columns!(@width $($kind)?))+;
 
             /// Something else for each column, made in their order.
+            #[inline]
             pub fn map<U>(self, mut f: impl FnMut(T) -> U) -> $name<U> {
                 $name { $($field: columns!(@map f, self.$field, $($kind)?)),+ }
             }
@@ -169,12 +170,14 @@ macro_rules! table {
         pub const MAIN: Main<usize> = Main::at($crate::stark::air::ENGINE_MAINS);
 
         impl $crate::hybrid::tables::columns::Row for Public<$crate::hash::Elem> {
+            #[inline]
             fn write(self, cells: &mut [$crate::hash::Elem]) {
                 self.put(PUBLIC, cells);
             }
         }
 
         impl $crate::hybrid::tables::columns::Row for Main<$crate::hash::Elem> {
+            #[inline]
             fn write(self, cells: &mut [$crate::hash::Elem]) {
                 self.put(MAIN, cells);
             }

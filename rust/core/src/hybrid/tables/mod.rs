@@ -12,6 +12,8 @@ pub mod gate;
 pub mod limbs;
 pub mod node;
 pub mod noise;
+#[cfg(test)]
+mod page;
 mod parts;
 pub mod pick;
 pub mod range;
@@ -111,6 +113,7 @@ pub static TABLES: LazyLock<Tables> = LazyLock::new(|| {
 
 #[cfg(test)]
 mod tests {
+    use super::page::page;
     use super::*;
 
     #[test]
@@ -122,19 +125,24 @@ mod tests {
     }
 
     const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../verifier/stark/tables.bin");
+    const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/tables.txt");
 
     #[test]
     fn the_tables_file_is_up_to_date() {
         let found = std::fs::read(FILE).unwrap();
-        assert!(
-            found == TABLES.bytes(),
-            "run: cargo test -p zktally-core write_tables -- --ignored"
-        );
+        assert!(found == TABLES.bytes(), "run: make tables");
     }
 
     #[test]
-    #[ignore = "writes verifier/stark/tables.bin"]
+    fn the_page_of_the_tables_is_up_to_date() {
+        let found = std::fs::read_to_string(PAGE).unwrap();
+        assert!(found == page(), "run: make tables");
+    }
+
+    #[test]
+    #[ignore = "writes verifier/stark/tables.bin and docs/tables.txt"]
     fn write_tables() {
         std::fs::write(FILE, TABLES.bytes()).unwrap();
+        std::fs::write(PAGE, page()).unwrap();
     }
 }

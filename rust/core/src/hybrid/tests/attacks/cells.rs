@@ -8,74 +8,140 @@ use rayon::prelude::*;
 use super::judge::{Edited, Failure, Table, refusal};
 use super::subjects::SUBJECTS;
 use crate::hash::Elem;
-use crate::hybrid::tables::{TABLES, bus, index};
+use crate::hybrid::tables::columns::{Product, Reads};
+use crate::hybrid::tables::{
+    BLOCK, PRODUCTS, TABLES, act, bits, bus, div, gate, index, limbs, noise, pick, range, read_dot,
+    row_dot, scan, spread, wide,
+};
 use crate::program::testing::Rng;
 
-/// Cells that a liar may write as he likes: table, first column and number of columns, whether a row
-/// leaves a column free (column, publics, mains), why.
+/// Cells that a liar may write as he likes: table, first and last column, whether a row leaves a column
+/// free (column, publics, mains), why.
 type Free = (usize, usize, usize, fn(usize, &[Elem], &[Elem]) -> bool, &'static str);
 
 macro_rules! zero {
-    ($($column:literal)+) => { |_, publics, _| true $(&& publics[$column].is_zero())+ };
+    ($($column:expr),+) => { |_, publics, _| true $(&& publics[$column].is_zero())+ };
 }
 
 const NOT_READ: &str = "a factor with r = 0 is its constant, whatever is read";
 
-/// Cells of used rows.
-const FREE: &[Free] = &[
-    (index::WIDE, 3, 1, zero!(4), "the third byte of a value of two"),
-    (index::READ_DOT, 1, 1, |c, publics, _| publics[3 + 3 * c].is_zero(), NOT_READ),
-    // The second factor of the first product is always read in these programs.
-    (index::READ_DOT, 3, 30, |c, publics, _| publics[3 + 3 * c].is_zero(), NOT_READ),
-    (
-        index::LIMBS,
-        25,
-        12,
-        |c, publics, _| publics[5 + (c - 1) / 4].is_zero(),
-        "bytes of a pair of limbs without a stream",
-    ),
-    (index::LIMBS, 37, 1, zero!(15), NOT_READ),
-    (index::GATE, 1, 1, zero!(5), "the sum of a stream that the gate has not"),
-    (index::GATE, 2, 1, zero!(7), "the sum of a stream that the gate has not"),
-    (index::GATE, 3, 1, zero!(10), NOT_READ),
-    (index::GATE, 4, 1, zero!(13), NOT_READ),
-    (index::GATE, 5, 1, zero!(16), NOT_READ),
-    (index::PICK, 2, 1, zero!(11), NOT_READ),
-    (index::PICK, 3, 1, zero!(14), NOT_READ),
-    (index::PICK, 8, 1, |_, _, main| main[7].is_zero(), "0·inverse = 0 whatever the inverse"),
-    (index::PICK, 10, 1, zero!(4), "which is larger, where the mode does not ask"),
-    (index::SCAN, 1, 1, zero!(12), NOT_READ),
-    (index::SCAN, 11, 1, zero!(15), NOT_READ),
-    (index::SCAN, 12, 1, zero!(8 9 10), "the output before the gate's last row"),
-    (index::DIV, 2, 1, zero!(14), NOT_READ),
-];
+/// Whether a factor of a read_dot row reads nothing.
+fn reads_nothing(column: usize, publics: &[Elem]) -> bool {
+    use read_dot::{MAIN, PUBLIC};
+    let own = |reads: &Reads<usize>| reads.a == column || reads.b == column;
+    let product = MAIN.reads.iter().position(own).expect("a read");
+    let Product { a, b } = PUBLIC.products[product];
+    let r = if MAIN.reads[product].a == column { a.r } else { b.r };
+    publics[r].is_zero()
+}
 
-/// Cells of rows beyond the used ones (table, first column, number of columns): their publics are zero,
-/// so nothing of them stands on a bus (padding.rs). All other columns are bound even there.
+/// Whether the pair of limbs of a byte has no stream.
+fn has_no_stream(column: usize, publics: &[Elem]) -> bool {
+    let pair = limbs::MAIN.bytes.iter().position(|bytes| bytes.contains(&column)).expect("a byte");
+    publics[limbs::PUBLIC.has[pair]].is_zero()
+}
+
+/// Cells of used rows.
+const FREE: &[Free] = {
+    const WIDE: wide::Main<usize> = wide::MAIN;
+    const READS: [Reads<usize>; PRODUCTS] = read_dot::MAIN.reads;
+    const LIMBS: limbs::Main<usize> = limbs::MAIN;
+    const GATE: gate::Main<usize> = gate::MAIN;
+    const PICK: pick::Main<usize> = pick::MAIN;
+    const SCAN: scan::Main<usize> = scan::MAIN;
+    const DIV: div::Main<usize> = div::MAIN;
+    const NO_SUM: &str = "the sum of a stream that the gate has not";
+    &[
+        (
+            index::WIDE,
+            WIDE.bytes[2],
+            WIDE.bytes[2],
+            zero!(wide::PUBLIC.three),
+            "the third byte of a value of two",
+        ),
+        (
+            index::READ_DOT,
+            READS[0].a,
+            READS[0].a,
+            |c, publics, _| reads_nothing(c, publics),
+            NOT_READ,
+        ),
+        // The second factor of the first product is always read in these programs.
+        (
+            index::READ_DOT,
+            READS[1].a,
+            READS[15].b,
+            |c, publics, _| reads_nothing(c, publics),
+            NOT_READ,
+        ),
+        (
+            index::LIMBS,
+            LIMBS.bytes[6][0],
+            LIMBS.bytes[8][3],
+            |c, publics, _| has_no_stream(c, publics),
+            "bytes of a pair of limbs without a stream",
+        ),
+        (index::LIMBS, LIMBS.v_bias, LIMBS.v_bias, zero!(limbs::PUBLIC.bias.r), NOT_READ),
+        (index::GATE, GATE.sum_a, GATE.sum_a, zero!(gate::PUBLIC.has_a), NO_SUM),
+        (index::GATE, GATE.sum_b, GATE.sum_b, zero!(gate::PUBLIC.has_b), NO_SUM),
+        (index::GATE, GATE.v_bias, GATE.v_bias, zero!(gate::PUBLIC.bias.r), NOT_READ),
+        (index::GATE, GATE.v_mult, GATE.v_mult, zero!(gate::PUBLIC.mult.r), NOT_READ),
+        (index::GATE, GATE.v_rounding, GATE.v_rounding, zero!(gate::PUBLIC.rounding.r), NOT_READ),
+        (index::PICK, PICK.reads[1], PICK.reads[1], zero!(pick::PUBLIC.b.r), NOT_READ),
+        (index::PICK, PICK.reads[2], PICK.reads[2], zero!(pick::PUBLIC.c.r), NOT_READ),
+        (
+            index::PICK,
+            PICK.inverse,
+            PICK.inverse,
+            |_, _, main| main[pick::MAIN.x].is_zero(),
+            "0·inverse = 0 whatever the inverse",
+        ),
+        (
+            index::PICK,
+            PICK.larger,
+            PICK.larger,
+            zero!(pick::PUBLIC.greater),
+            "which is larger, where the mode does not ask",
+        ),
+        (index::SCAN, SCAN.v_value, SCAN.v_value, zero!(scan::PUBLIC.value.r), NOT_READ),
+        (index::SCAN, SCAN.v_index, SCAN.v_index, zero!(scan::PUBLIC.index.r), NOT_READ),
+        (
+            index::SCAN,
+            SCAN.y,
+            SCAN.y,
+            zero!(scan::PUBLIC.last_value, scan::PUBLIC.last_index, scan::PUBLIC.last_gather),
+            "the output before the gate's last row",
+        ),
+        (index::DIV, DIV.v_den, DIV.v_den, zero!(div::PUBLIC.den.r), NOT_READ),
+    ]
+};
+
+/// Cells of rows beyond the used ones (table, first column, last column): their publics are zero, so
+/// nothing of them stands on a bus (padding.rs). All other columns are bound even there.
 const FREE_IN_UNUSED_ROWS: &[(usize, usize, usize)] = &[
-    (index::SPREAD, 1, 48),
-    (index::WIDE, 1, 4),
-    (index::ROW_DOT, 1, 96),
-    (index::READ_DOT, 1, 32),
-    (index::LIMBS, 1, 37),
-    (index::LIMBS, 42, 2),
-    (index::GATE, 1, 5),
-    (index::GATE, 7, 4),
-    (index::GATE, 12, 2),
-    (index::GATE, 24, 2),
-    (index::GATE, 28, 16),
-    (index::PICK, 1, 3),
-    (index::PICK, 8, 1),
-    (index::PICK, 10, 4),
-    (index::SCAN, 1, 1),
-    (index::SCAN, 9, 4),
-    (index::DIV, 1, 5),
-    (index::DIV, 9, 2),
-    (index::DIV, 17, 13),
-    (index::NOISE, 25, 24),
-    (index::BITS, 4, 2),
-    (index::ACT, 1, 1),
-    (index::RANGE, 1, 1),
+    (index::SPREAD, spread::MAIN.bytes[0], spread::MAIN.bytes[BLOCK - 1]),
+    (index::WIDE, wide::MAIN.bytes[0], wide::MAIN.v),
+    (index::ROW_DOT, row_dot::MAIN.a[0], row_dot::MAIN.b[BLOCK - 1]),
+    (index::READ_DOT, read_dot::MAIN.reads[0].a, read_dot::MAIN.reads[PRODUCTS - 1].b),
+    (index::LIMBS, limbs::MAIN.bytes[0][0], limbs::MAIN.v_bias),
+    (index::LIMBS, limbs::MAIN.carries[0], limbs::MAIN.carries[1]),
+    (index::GATE, gate::MAIN.sum_a, gate::MAIN.v_rounding),
+    (index::GATE, gate::MAIN.u[0], gate::MAIN.u[3]),
+    (index::GATE, gate::MAIN.t[0], gate::MAIN.t[1]),
+    (index::GATE, gate::MAIN.p[0], gate::MAIN.p[1]),
+    (index::GATE, gate::MAIN.carries[0].low, gate::MAIN.y),
+    (index::PICK, pick::MAIN.reads[0], pick::MAIN.reads[2]),
+    (index::PICK, pick::MAIN.inverse, pick::MAIN.inverse),
+    (index::PICK, pick::MAIN.larger, pick::MAIN.y),
+    (index::SCAN, scan::MAIN.v_value, scan::MAIN.v_value),
+    (index::SCAN, scan::MAIN.d[0], scan::MAIN.y),
+    (index::DIV, div::MAIN.v_num, div::MAIN.n[2]),
+    (index::DIV, div::MAIN.q[0], div::MAIN.q[1]),
+    (index::DIV, div::MAIN.carries[0].low, div::MAIN.y),
+    (index::NOISE, noise::MAIN.bytes[24], noise::MAIN.bytes[BLOCK - 1]),
+    (index::BITS, bits::MAIN.h[0], bits::MAIN.h[1]),
+    (index::ACT, act::MAIN.times, act::MAIN.times),
+    (index::RANGE, range::MAIN.times, range::MAIN.times),
 ];
 
 /// An entry of a list, and a column of it.
@@ -110,8 +176,8 @@ impl Tally {
         let index = table.public.index;
         for &row in edited.rows.keys() {
             let used = row < table.used();
-            let within = |of: usize, first: usize, count: usize| {
-                of == index && (first..first + count).contains(&column)
+            let within = |of: usize, first: usize, last: usize| {
+                of == index && (first..=last).contains(&column)
             };
             let entry = if used {
                 let holds = |holds: fn(usize, &[Elem], &[Elem]) -> bool| {
@@ -188,8 +254,8 @@ fn no_cell_can_be_changed_but_those_that_nothing_reads() {
     let unused =
         FREE_IN_UNUSED_ROWS.iter().enumerate().map(|(n, e)| (n, e.0, e.1, e.2, &tally.unused));
     let mut bound = Vec::new();
-    for (n, index, first, count, hits) in free.chain(unused) {
-        let columns = (first..first + count).filter(|&column| !hits.contains(&(n, column)));
+    for (n, index, first, last, hits) in free.chain(unused) {
+        let columns = (first..=last).filter(|&column| !hits.contains(&(n, column)));
         bound.extend(columns.map(|column| (name(index), column)));
     }
     assert!(bound.is_empty(), "listed, but never free: {bound:?}");
@@ -203,9 +269,10 @@ fn a_byte_cannot_be_changed_together_with_its_readers() {
         let tables: Vec<Table> = subject.tables().collect();
         let spread = subject.table(index::SPREAD);
         for row in 0..spread.used().min(12) {
-            for j in (0..48).filter(|j| !spread.publics(row)[4 + j].is_zero()) {
-                let block = spread.publics(row)[3];
-                let old = spread.row(row)[1 + j];
+            for j in (0..BLOCK).filter(|&j| !spread.publics(row)[spread::PUBLIC.uses[j]].is_zero())
+            {
+                let block = spread.publics(row)[spread::PUBLIC.block];
+                let old = spread.row(row)[spread::MAIN.bytes[j]];
                 let value = old + if old == Elem::from_u8(255) { -Elem::ONE } else { Elem::ONE };
                 let mut edits: Vec<Edited> =
                     tables.iter().map(|&table| Edited::new(table)).collect();
@@ -227,7 +294,7 @@ fn a_byte_cannot_be_changed_together_with_its_readers() {
 
 /// Writes a byte of a block wherever it stands: in the block's rows and in all cells that read it.
 fn rewrite(edits: &mut [Edited], block: Elem, j: usize, value: Elem) {
-    let address = block * Elem::from_u32(48) + Elem::from_usize(j);
+    let address = block * Elem::from_usize(BLOCK) + Elem::from_usize(j);
     let centred = value - Elem::from_u8(128);
     for edited in edits.iter_mut() {
         let table = edited.table;

@@ -1,11 +1,14 @@
 //! True statements with their witnesses, of which the attacks change something.
 
+use std::collections::HashSet;
 use std::sync::LazyLock;
+
+use p3_field::PrimeField32;
 
 use super::judge::Table;
 use crate::hybrid::Schedule;
 use crate::hybrid::segments::Limits;
-use crate::hybrid::tables::TABLES;
+use crate::hybrid::tables::{TABLES, act, bus, index, range};
 use crate::hybrid::tests::MANY;
 use crate::hybrid::tests::fixture::{Case, HIDING};
 use crate::hybrid::tests::programs::{convolution, dense, lookups, padded, picks, wide};
@@ -64,6 +67,23 @@ impl Subject {
             main,
             active: (1 << public.log_rows) - HIDING,
         })
+    }
+
+    /// The entries of its range and act tables, by bus.
+    pub fn known(&self) -> HashSet<(u32, Vec<u32>)> {
+        let of_range = [range::PUBLIC.class, range::PUBLIC.x];
+        let of_act = [act::PUBLIC.table, act::PUBLIC.x, act::PUBLIC.y];
+        let tables = [(index::RANGE, bus::RANGE, &of_range[..]), (index::ACT, bus::ACT, &of_act)];
+        let mut entries = HashSet::new();
+        for (index, bus, columns) in tables {
+            let Some(table) = self.schedule.table(index) else { continue };
+            for row in 0..table.publics.rows() {
+                let cells = table.publics.row(row);
+                entries
+                    .insert((bus, columns.iter().map(|&c| cells[c].as_canonical_u32()).collect()));
+            }
+        }
+        entries
     }
 
     pub fn table(&self, index: usize) -> Table<'_> {
