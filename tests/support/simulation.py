@@ -7,10 +7,11 @@ Python integers. Every bus is kept as a dictionary, and what is provided is used
 from __future__ import annotations
 
 from collections import Counter
+from keyword import iskeyword
 
 import numpy as np
 
-from zktally.verifier.hybrid.schedule import Schedule, Table
+from zktally.verifier.hybrid.schedule import COLUMNS, Schedule, Table
 from zktally.verifier.openings import LEAF_BITS, Proof
 from zktally.verifier.poseidon2 import Domain, compress, keyed, permute
 from zktally.verifier.reader import P
@@ -24,41 +25,12 @@ def signed(word):
     return word if word <= P // 2 else word - P
 
 
-class Columns:
-    """Named public columns of a row, as signed integers."""
+class Row:
+    """The public columns of a row by their names, as signed integers."""
 
-    def __init__(self, names, row):
-        at = 0
-        for name in names:
-            name, _, size = name.partition(":")
-            if size:
-                setattr(self, name, row[at : at + int(size)])
-            else:
-                setattr(self, name, row[at])
-            at += int(size or 1)
-        assert at == len(row)
-
-
-NAMES = {
-    Table.SPONGE: "first n domain link uses last node data:16 class_:48 block filling:16",
-    Table.NODE: "on left has_left right has_right out alone",
-    Table.SPREAD: "on block uses:48",
-    Table.WIDE: "on x three offset lo hi uses address",
-    Table.ROW_DOT: "on block_a block_b ca cb m:48 link slot last",
-    Table.READ_DOT: "link slot last factors:96",
-    Table.LIMBS: "on gate slot has:9 bias:3 cst:3",
-    Table.GATE: "on direct slot_a has_a slot_b has_b row bias:3 mult:3 rounding:3 y offset "
-    "class_u2 sigma_u3 o:6 cst:6 alpha:6 beta:6 gamma:6 delta:6 sigma_t:2 sigma_r:4 sigma_p:2 "
-    "qoff clo chi has_act act",
-    Table.PICK: "on copy greater equal select a:3 b:3 c:3 y",
-    Table.SCAN: "on first_max compare larger link k last_value last_index last_gather v:3 "
-    "index:3 y",
-    Table.DIV: "on quotient two scale q_offset zero lo hi num:3 den:3 y",
-    Table.NOISE: "on seed_block step domain block first_word uses:16",
-    Table.BITS: "on word lo power sigma:4 uses address",
-    Table.ACT: "on table x y",
-    Table.RANGE: "on class_ x",
-}
+    def __init__(self, table, row):
+        for name, at in COLUMNS[table].at.items():
+            setattr(self, f"{name}_" if iskeyword(name) else name, row[at])
 
 
 class Simulation:
@@ -82,8 +54,7 @@ class Simulation:
         words = self.schedule.words.get(table)
         if words is None:
             return []
-        names = NAMES[table].split()
-        return [Columns(names, [signed(w) for w in row]) for row in np.asarray(words).T.tolist()]
+        return [Row(table, [signed(w) for w in row]) for row in np.asarray(words).T.tolist()]
 
     def run(self):
         self.ranges = {}
@@ -271,15 +242,15 @@ class Simulation:
                 self.words[row.first_word + i] = word
                 used[row.first_word + i] += row.uses[i]
         for number, row in enumerate(self.rows(Table.BITS)):
-            used[row.word] -= 1
+            used[row.word_at] -= 1
             bits = row.power.bit_length() - 1
-            value, high = self.words[row.word] % row.power, self.words[row.word] >> bits
+            value, high = self.words[row.word_at] % row.power, self.words[row.word_at] >> bits
             high %= 1 << 24 - bits
             limbs = [value % 4096, value >> 12, high % 4096, high >> 12]
-            for limb, sigma in zip(limbs, row.sigma, strict=True):
+            for limb, sigma in zip(limbs, row.sigma_v + row.sigma_h, strict=True):
                 self.below(limb, sigma)
             sizes = [min(bits, 12), max(bits - 12, 0), min(24 - bits, 12), max(12 - bits, 0)]
-            assert row.sigma == [1 << 12 - n for n in sizes]
+            assert row.sigma_v + row.sigma_h == [1 << 12 - n for n in sizes]
             address = 48 * len(self.blocks) + len(self.rows(Table.WIDE)) + number
             assert row.address == address
             self.memory[address] = row.lo + value
@@ -301,7 +272,9 @@ class Simulation:
         run, slot = 0, None
         for row in self.rows(Table.READ_DOT):
             for j in range(0, 96, 6):
-                run += self.factor(row.factors[j : j + 3]) * self.factor(row.factors[j + 3 : j + 6])
+                run += self.factor(row.products[j : j + 3]) * self.factor(
+                    row.products[j + 3 : j + 6]
+                )
             slot, run = self._close(row, slot, run)
 
     def _close(self, row, slot, run):
@@ -372,7 +345,7 @@ class Simulation:
             assert abs(carry) < 1 << 17
         assert carry == 0
         c = min(max(t + row.qoff, row.clo), row.chi)
-        assert self.read(row.y) == (self.act[row.act, c] if row.has_act else c)
+        assert self.read(row.y_at) == (self.act[row.act, c] if row.has_act else c)
         self.kinds["clamped"] += c != t + row.qoff
         self.kinds["rounded"] += any(row.gamma)
         self.kinds["gates"] += 1
@@ -383,26 +356,26 @@ class Simulation:
             assert row.copy + row.greater + row.equal + row.select == 1
             found = row.copy * a + row.greater * (a > b) + row.equal * (a == b)
             found += row.select * (a if c else b)
-            assert self.read(row.y) == found
+            assert self.read(row.y_at) == found
             self.kinds["picks"] += 1
 
     def _scans(self):
         seen = []
         for row in self.rows(Table.SCAN):
             assert row.k == len(seen)
-            seen.append(self.factor(row.v))
+            seen.append(self.factor(row.value))
             assert row.compare == (row.larger and row.k > 0)
             assert row.first_max == (row.larger and row.k == 0)
             assert row.link == 1 - row.last_value - row.last_index - row.last_gather
             index = self.factor(row.index)
             if row.link:
-                assert row.y == 0
+                assert row.y_at == 0
                 assert row.index == [0, 0, 0]
                 continue
             best = max(seen)
             found = best if row.last_value else seen.index(best)
             found = seen[index] if row.last_gather else found
-            assert self.read(row.y) == found
+            assert self.read(row.y_at) == found
             seen = []
             self.kinds["scans"] += 1
         assert not seen
@@ -418,7 +391,7 @@ class Simulation:
                 r = row.scale * n - q * q
                 assert 0 <= r <= 2 * q
                 assert (row.two, row.q_offset) == (1, 0)
-            assert self.read(row.y) == min(max(q + row.zero, row.lo), row.hi)
+            assert self.read(row.y_at) == min(max(q + row.zero, row.lo), row.hi)
             self.kinds["divs"] += 1
 
 

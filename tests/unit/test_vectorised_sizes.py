@@ -454,7 +454,7 @@ def _tables(checked, found: leaves.Leaves, runs) -> dict[str, np.ndarray]:
     named = {name: getattr(made, name) for name in ("limbs", "gate", "pick", "scan", "div")}
     named["row_dot"] = made.streams.row_dot
     rows = {
-        name: np.concatenate([np.zeros((table.columns, 0), np.int64), *table._parts], axis=1)
+        name: np.concatenate([np.zeros((table.columns.count, 0), np.int64), *table._parts], axis=1)
         for name, table in named.items()
     }
     ranged = np.concatenate([np.zeros(0, np.int64), *made.streams.ranged])

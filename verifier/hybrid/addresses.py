@@ -11,12 +11,18 @@ from ..arrays import counted, distinct_rows
 from ..gates import Ints
 from ..program.types import Program
 from ..sampling import distinct
+from .columns import Columns
 from .factors import NONE, PRF, WIDE, prf_order, prf_place
 from .leaves import BLOCK, Leaves
 from .rows import Portions, Words
 
 WORDS = 16
 """Words of one call of the keyed function."""
+
+SPREAD_COLUMNS = Columns(f"on block uses:{BLOCK}")
+WIDE_COLUMNS = Columns("on x three offset lo hi uses address")
+NOISE_COLUMNS = Columns(f"on seed_block step domain block first_word uses:{WORDS}")
+BITS_COLUMNS = Columns("on word_at lo power sigma_v:2 sigma_h:2 uses address")
 
 _BITS = 24
 _LIMB = 12
@@ -80,15 +86,22 @@ def wide_rows(program: Program, leaves: Leaves, reads: Reads, sponge_rows: int) 
         np.array([getattr(t, name) for t in program.tensors], np.int64)[tensor]
         for name in ("width", "lo", "hi")
     )
-    address = BLOCK * sponge_rows + np.arange(len(x), dtype=np.int64)
-    on = np.ones(len(x), np.int64)
-    columns = [on, x, width == 3, 1 << 8 * width - 1, lo, hi, reads.wide_uses, address]
-    return np.stack(columns)
+    return WIDE_COLUMNS.table(
+        len(x),
+        on=1,
+        x=x,
+        three=width == 3,
+        offset=1 << 8 * width - 1,
+        lo=lo,
+        hi=hi,
+        uses=reads.wide_uses,
+        address=BLOCK * sponge_rows + np.arange(len(x), dtype=np.int64),
+    )
 
 
 def wide_bytes(wide: Ints) -> Iterator[Ints]:
     """Addresses of the bytes that the rows of the wide table read."""
-    x, three = wide[1], wide[2] == 1
+    x, three = wide[WIDE_COLUMNS["x"]], wide[WIDE_COLUMNS["three"]] == 1
     yield from (x, x + 1, x[three] + 2)
 
 
@@ -111,22 +124,29 @@ def noise_rows(program: Program, reads: Reads, sponge_rows: int) -> Noise:
     calls, call = distinct_rows(np.stack([step, domain, index // WORDS]))
     word = WORDS * call + index % WORDS
     uses = np.bincount(word, minlength=WORDS * calls.shape[1])
-    on = np.ones(calls.shape[1], np.int64)
-    head = [on, (sponge_rows - 1) * on, *calls, WORDS * np.arange(len(on), dtype=np.int64)]
-    noise = np.concatenate([np.stack(head), uses.reshape(-1, WORDS).T])
-
-    sigmas = [_sigma(bits, 0), _sigma(bits, 1), _sigma(_BITS - bits, 0), _sigma(_BITS - bits, 1)]
-    address = BLOCK * sponge_rows + len(reads.wide) + np.arange(len(word), dtype=np.int64)
-    columns = [
-        np.ones_like(word),
-        word,
-        lo,
-        top + 1,
-        *sigmas,
-        reads.prf_uses[reads.prf_order],
-        address,
-    ]
-    return Noise(noise, np.stack(columns))
+    step, domain, block = calls
+    noise = NOISE_COLUMNS.table(
+        len(step),
+        on=1,
+        seed_block=sponge_rows - 1,
+        step=step,
+        domain=domain,
+        block=block,
+        first_word=WORDS * np.arange(len(step), dtype=np.int64),
+        uses=uses.reshape(-1, WORDS).T,
+    )
+    values = BITS_COLUMNS.table(
+        len(word),
+        on=1,
+        word_at=word,
+        lo=lo,
+        power=top + 1,
+        sigma_v=_sigmas(bits),
+        sigma_h=_sigmas(_BITS - bits),
+        uses=reads.prf_uses[reads.prf_order],
+        address=BLOCK * sponge_rows + len(reads.wide) + np.arange(len(word), dtype=np.int64),
+    )
+    return Noise(noise, values)
 
 
 class SpreadRows(Portions):
@@ -149,20 +169,21 @@ class SpreadRows(Portions):
     @property
     def shape(self) -> tuple[int, int]:
         """Columns and rows."""
-        return 2 + BLOCK, len(self.block)
+        return SPREAD_COLUMNS.count, len(self.block)
 
     def part(self, first: int, end: int) -> Words:
         """Some rows: a block each, and how often each of its bytes is read."""
         block = self.block[first:end]
         found = np.zeros((self.shape[0], len(block)), np.uint32)
-        found[0], found[1] = 1, block
+        found[SPREAD_COLUMNS["on"]] = 1
+        found[SPREAD_COLUMNS["block"]] = block
         if len(block):
             ends = np.array([BLOCK * block[0], BLOCK * (block[-1] + 1)], np.int32)
             low, high = np.searchsorted(self._read, ends)
             read = self._read[low:high].astype(np.int64)
             place = BLOCK * np.searchsorted(block, read // BLOCK) + read % BLOCK
             uses = np.bincount(place, minlength=BLOCK * len(block))
-            found[2:] = uses.reshape(-1, BLOCK).T
+            found[SPREAD_COLUMNS["uses"]] = uses.reshape(-1, BLOCK).T
         return found
 
 
@@ -171,6 +192,8 @@ def _domains(program: Program) -> Ints:
     return np.array([program.tensors[t].domain or 0 for t in prf_order(program)], np.int64)
 
 
-def _sigma(bits: Ints, limb: int) -> Ints:
-    powers: Ints = 1 << _LIMB - np.clip(bits - _LIMB * limb, 0, _LIMB)
+def _sigmas(bits: Ints) -> Ints:
+    """2^(12 − n) for both limbs of numbers of so many bits, which have n of them, [2, numbers]."""
+    rest = bits - np.array([[0], [_LIMB]], np.int64)
+    powers: Ints = 1 << _LIMB - np.clip(rest, 0, _LIMB)
     return powers

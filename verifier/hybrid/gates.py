@@ -10,12 +10,28 @@ from ..gates import Ints
 from ..gates.operand import Points, points
 from ..program.checked import Checked
 from ..program.types import Const, Div, Dot, Gather, Operand, Pick, PickMode
+from .columns import Columns
 from .factors import NONE, References
 from .leaves import gather_source
 from .requantise import DIRECT_OFFSET, WIDE_OFFSET, form
 from .rows import Rows, absent, factor_columns
 from .segments import GateRun
 from .streams import PAIRS, SLOTS, DotStreams, Streams
+
+LIMBS_COLUMNS = Columns(f"on gate slot has:{PAIRS} bias:factor cst:3")
+GATE_COLUMNS = Columns(
+    "on direct slot_a has_a slot_b has_b row bias:factor mult:factor rounding:factor "
+    "y_at:reference offset class_u2 sigma_u3 o:6 cst:6 alpha:6 beta:6 gamma:6 delta:6 "
+    "sigma_t:2 sigma_r:4 sigma_p:2 qoff clo chi has_act act"
+)
+PICK_COLUMNS = Columns("on copy greater equal select a:factor b:factor c:factor y_at:reference")
+SCAN_COLUMNS = Columns(
+    "on first_max compare larger link k last_value last_index last_gather value:factor "
+    "index:factor y_at:reference"
+)
+DIV_COLUMNS = Columns(
+    "on quotient two scale q_offset zero lo hi num:factor den:factor y_at:reference"
+)
 
 _LIMB_SLOT = 2
 _PICKS = (PickMode.COPY, PickMode.GREATER, PickMode.EQUAL, PickMode.SELECT)
@@ -30,11 +46,11 @@ class GateTables:
         self._checked, self._program = checked, checked.program
         self._references = references
         self.streams = DotStreams(references)
-        self.limbs = Rows(18, (12,))
-        self.gate = Rows(69, (7, 10, 13, 16))
-        self.pick = Rows(15, (5, 8, 11, 14))
-        self.scan = Rows(16, (9, 12, 15))
-        self.div = Rows(15, (8, 11, 14))
+        self.limbs = Rows(LIMBS_COLUMNS)
+        self.gate = Rows(GATE_COLUMNS)
+        self.pick = Rows(PICK_COLUMNS)
+        self.scan = Rows(SCAN_COLUMNS)
+        self.div = Rows(DIV_COLUMNS)
         self.tables: set[int] = set()
 
     def add(self, run: GateRun) -> None:
@@ -78,20 +94,19 @@ class GateTables:
                 self._add_limbs(op, streams, gate, bias)
                 bias = absent(count)
             self.gate.add(
-                1,
-                int(shared.direct),
-                SLOTS * gate,
-                streams.aligned,
-                SLOTS * gate + 1,
-                has_b,
-                0 if shared.direct else gate,
-                bias,
-                self._side(op.mult, at, part),
-                self._side(op.rounding, at, part),
-                self._written(op.out, part),
-                *shared.head,
-                *shared.columns,
-                count=count,
+                count,
+                on=1,
+                direct=int(shared.direct),
+                slot_a=SLOTS * gate,
+                has_a=streams.aligned,
+                slot_b=SLOTS * gate + 1,
+                has_b=has_b,
+                row=0 if shared.direct else gate,
+                bias=bias,
+                mult=self._side(op.mult, at, part),
+                rounding=self._side(op.rounding, at, part),
+                y_at=self._written(op.out, part),
+                **shared.columns,
             )
 
     def _add_limbs(self, op: Dot, streams: Streams, gate: Ints, bias: Ints) -> None:
@@ -103,19 +118,33 @@ class GateTables:
         total = WIDE_OFFSET + fixed - DIRECT_OFFSET * (has @ weights)
         low = (1 << _DIGIT) - 1
         digits = np.stack([total & low, total >> _DIGIT & low, total >> 2 * _DIGIT])
-        self.limbs.add(1, gate, SLOTS * gate + _LIMB_SLOT, has.T, bias, digits, count=len(gate))
+        self.limbs.add(
+            len(gate),
+            on=1,
+            gate=gate,
+            slot=SLOTS * gate + _LIMB_SLOT,
+            has=has.T,
+            bias=bias,
+            cst=digits,
+        )
 
     def _add_picks(self, op: Pick, run: GateRun) -> None:
         at = points(op.space, op.window, run.gates)
         found: list[Operand | None] = [*op.operands, None, None]
         if op.mode is PickMode.SELECT:
             found = [*op.operands[1:], op.operands[0]]
+        a, b, c = (self._side(operand, at, run) for operand in found[:3])
         self.pick.add(
-            1,
-            *(int(op.mode is mode) for mode in _PICKS),
-            *(self._side(operand, at, run) for operand in found[:3]),
-            self._written(op.out, run),
-            count=len(run.gates),
+            len(run.gates),
+            on=1,
+            copy=int(op.mode is PickMode.COPY),
+            greater=int(op.mode is PickMode.GREATER),
+            equal=int(op.mode is PickMode.EQUAL),
+            select=int(op.mode is PickMode.SELECT),
+            a=a,
+            b=b,
+            c=c,
+            y_at=self._written(op.out, run),
         )
 
     def _add_scans(
@@ -139,19 +168,19 @@ class GateTables:
         written = np.full(len(k), NONE, np.int64)
         written[last] = self._written(op.out, run)
         self.scan.add(
-            1,
-            first & compares,
-            ~first & compares,
-            int(compares),
-            ~last,
-            k,
-            last & is_max,
-            last & (compares and not is_max),
-            last & (not compares),
-            factor_columns(self._references.factors(operand, at, run.steps), shape),
-            index,
-            written,
-            count=len(k),
+            len(k),
+            on=1,
+            first_max=first & compares,
+            compare=~first & compares,
+            larger=int(compares),
+            link=~last,
+            k=k,
+            last_value=last & is_max,
+            last_index=last & (compares and not is_max),
+            last_gather=last & (not compares),
+            value=factor_columns(self._references.factors(operand, at, run.steps), shape),
+            index=index,
+            y_at=written,
         )
 
     def _add_divs(self, op: Div, run: GateRun) -> None:
@@ -159,16 +188,16 @@ class GateTables:
         quotient = op.den is not None
         out = self._program.tensors[op.out]
         self.div.add(
-            1,
-            int(quotient),
-            2 if quotient else 1,
-            2 * op.scale if quotient else op.scale,
-            _QUOTIENT_OFFSET if quotient else 0,
-            op.out_zero,
-            out.lo,
-            out.hi,
-            self._side(op.num, at, run),
-            self._side(op.den, at, run),
-            self._written(op.out, run),
-            count=len(run.gates),
+            len(run.gates),
+            on=1,
+            quotient=int(quotient),
+            two=2 if quotient else 1,
+            scale=2 * op.scale if quotient else op.scale,
+            q_offset=_QUOTIENT_OFFSET if quotient else 0,
+            zero=op.out_zero,
+            lo=out.lo,
+            hi=out.hi,
+            num=self._side(op.num, at, run),
+            den=self._side(op.den, at, run),
+            y_at=self._written(op.out, run),
         )

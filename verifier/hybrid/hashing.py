@@ -10,6 +10,7 @@ from ..gates import Ints
 from ..openings import leaf_counts
 from ..poseidon2 import Domain
 from ..program.types import Program
+from .columns import Columns
 from .leaves import BLOCK, Leaves
 from .rows import Portions, Words
 from .segments import judge_rows
@@ -23,13 +24,19 @@ FIXED_CLASSES = (4096, 256, 127, 1)
 
 _BYTE, _ZERO = 1, 3
 
+SPONGE_COLUMNS = Columns(
+    f"first n domain link uses last node data:{_RATE} class:{BLOCK} block filling:{_RATE}"
+)
+NODE_COLUMNS = Columns("on left has_left right has_right out alone")
+RANGE_COLUMNS = Columns("on class x")
+
 
 @dataclass(frozen=True)
 class Nodes:
     """The node table.
 
     Attributes:
-        columns: on, left, has_left, right, has_right, out, alone, [7, rows].
+        columns: [7, rows].
         trees: of which leaves are opened, ascending, [n].
         roots: the numbers of their roots, [n].
     """
@@ -72,12 +79,19 @@ def node_rows(leaves: Leaves) -> Nodes:
     number[count + order] = count + np.arange(len(order), dtype=np.int64)
     number = np.append(number, 0)
     left, right, alone = rows[1:, order]
-    on = np.ones(len(order), np.int64)
-    out = count + np.arange(len(on), dtype=np.int64)
-    columns = [on, number[left], left >= 0, number[right], right >= 0, out, alone]
+    columns = NODE_COLUMNS.table(
+        len(order),
+        on=1,
+        left=number[left],
+        has_left=left >= 0,
+        right=number[right],
+        has_right=right >= 0,
+        out=count + np.arange(len(order), dtype=np.int64),
+        alone=alone,
+    )
     trees, roots = np.concatenate([np.zeros((2, 0), np.int64), *ends], axis=1)
     by_tree = np.argsort(trees)
-    return Nodes(np.stack(columns), trees[by_tree], number[roots[by_tree]])
+    return Nodes(columns, trees[by_tree], number[roots[by_tree]])
 
 
 def byte_ranges(program: Program) -> list[tuple[int, int]]:
@@ -89,11 +103,12 @@ def byte_ranges(program: Program) -> list[tuple[int, int]]:
 
 
 def range_rows(program: Program) -> Ints:
-    """The range table: on, class, x."""
+    """The range table."""
     ends = [(0, size - 1) for size in FIXED_CLASSES] + byte_ranges(program)
-    rows = [np.stack([np.ones(hi - lo + 1, np.int64), np.full(hi - lo + 1, c),
-                      np.arange(lo, hi + 1, dtype=np.int64)])
-            for c, (lo, hi) in enumerate(ends)]  # fmt: skip
+    rows = [
+        RANGE_COLUMNS.table(hi - lo + 1, on=1, class_=c, x=np.arange(lo, hi + 1, dtype=np.int64))
+        for c, (lo, hi) in enumerate(ends)
+    ]
     return np.concatenate(rows, axis=1)
 
 
@@ -113,7 +128,7 @@ class SpongeRows(Portions):
     @property
     def shape(self) -> tuple[int, int]:
         """Columns and rows."""
-        return 7 + _RATE + BLOCK + 1 + _RATE, len(self._uses)
+        return SPONGE_COLUMNS.count, len(self._uses)
 
     def part(self, first: int, end: int) -> Words:
         """Some rows, block by block."""
@@ -124,11 +139,14 @@ class SpongeRows(Portions):
         seeds = int(seed_node is not None)
         blocks = np.arange(first, end - seeds, dtype=np.int64)
         self._of_leaves(blocks, found[:, : len(blocks)])
-        found[4] = self._uses[first:end]
-        found[-1 - _RATE] = np.arange(first, end, dtype=np.int64)
+        at = SPONGE_COLUMNS
+        found[at["uses"]] = self._uses[first:end]
+        found[at["block"]] = np.arange(first, end, dtype=np.int64)
         if seed_node is not None:
-            found[:7, -1] = 1, _SEED, int(Domain.SEED), 0, int(self._uses[-1]), 1, seed_node
-            found[-_RATE:, -1] = np.arange(_RATE, dtype=np.int64) >= _SEED
+            row = found[:, -1]
+            row[at["first"]], row[at["last"]] = 1, 1
+            row[at["n"]], row[at["domain"]], row[at["node"]] = _SEED, int(Domain.SEED), seed_node
+            row[at["filling"]] = np.arange(_RATE, dtype=np.int64) >= _SEED
         return found
 
     def _of_leaves(self, blocks: Ints, found: Words) -> None:
@@ -139,15 +157,16 @@ class SpongeRows(Portions):
         first, last = within == 0, within == leaves.blocks[leaf] - 1
         elements = leaves.elements[leaf]
         place = _RATE * within + np.arange(_RATE, dtype=np.int64)[:, None]
-        found[0] = first
-        found[1] = np.where(first, elements + _SALT, 0)
-        found[2] = np.where(first, int(Domain.LEAF), 0)
-        found[3] = ~last
-        found[5] = last
-        found[6] = np.where(last, leaf, 0)
-        found[7 : 7 + _RATE] = place < elements
-        found[7 + _RATE : -1 - _RATE] = self._classes_of(leaf, within)
-        found[-_RATE:] = place >= elements + _SALT
+        at = SPONGE_COLUMNS
+        found[at["first"]] = first
+        found[at["n"]] = np.where(first, elements + _SALT, 0)
+        found[at["domain"]] = np.where(first, int(Domain.LEAF), 0)
+        found[at["link"]] = ~last
+        found[at["last"]] = last
+        found[at["node"]] = np.where(last, leaf, 0)
+        found[at["data"]] = place < elements
+        found[at["class"]] = self._classes_of(leaf, within)
+        found[at["filling"]] = place >= elements + _SALT
 
     def _classes_of(self, leaf: Ints, within: Ints) -> Ints:
         """The class of each byte of each block, [48, blocks]."""

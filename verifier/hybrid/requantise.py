@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..errors import UnsupportedReceipt
+from ..gates import Ints
 from ..program.checked import Checked
 from ..program.ranges import P_HALF, abs_max, operand_range
 from ..program.types import Const, Div, Dot, Op, Operand, Pick, PickMode, Program, Read, Table
@@ -30,13 +34,11 @@ class Form:
 
     Attributes:
         direct: whether its accumulator is.
-        head: offset, class_u2, sigma_u3.
-        columns: o to act.
+        columns: of the gate table those that are the same in all rows, by name.
     """
 
     direct: bool
-    head: tuple[int, ...]
-    columns: tuple[int, ...]
+    columns: Mapping[str, Ints | int]
 
 
 def judge_covered(checked: Checked) -> None:
@@ -84,30 +86,42 @@ def form(checked: Checked, c: int) -> Form:
     else:
         bits, half = operand_range(program, op.rounding)[1].bit_length(), 0
         of_rounding = _powers(s - bits)
-    sigmas = [
-        *(_sigma(kappa + 1, limb) for limb in range(2)),
-        *(_sigma(s, limb) for limb in range(4)),
-        *(_sigma(bits, limb) for limb in range(2)),
-    ]
-    columns = [
-        *_digits(offset),
-        *_digits(half + (1 << kappa + s)),
-        *(digit for powers in (*_powers(s), *of_rounding) for digit in powers),
-        *sigmas,
-        op.out_zero - (1 << kappa),
-        *_ends(program, op),
-    ]
-    head = (DIRECT_OFFSET, _CLASS_TOP, 1 << LIMB) if direct else (0, _CLASS_LIMB, 1)
-    return Form(direct, head, tuple(columns))
+    alpha, beta = _powers(s)
+    gamma, delta = of_rounding
+    clo, chi = _ends(program, op)
+    columns = {
+        "offset": DIRECT_OFFSET if direct else 0,
+        "class_u2": _CLASS_TOP if direct else _CLASS_LIMB,
+        "sigma_u3": 1 << LIMB if direct else 1,
+        "o": _column(_digits(offset)),
+        "cst": _column(_digits(half + (1 << kappa + s))),
+        "alpha": _column(alpha),
+        "beta": _column(beta),
+        "gamma": _column(gamma),
+        "delta": _column(delta),
+        "sigma_t": _sigmas(kappa + 1, 2),
+        "sigma_r": _sigmas(s, 4),
+        "sigma_p": _sigmas(bits, 2),
+        "qoff": op.out_zero - (1 << kappa),
+        "clo": clo,
+        "chi": chi,
+        "has_act": int(op.table is not None),
+        "act": op.table or 0,
+    }
+    return Form(direct, columns)
 
 
-def _ends(program: Program, op: Dot) -> tuple[int, ...]:
-    """clo, chi, has_act, act."""
+def _ends(program: Program, op: Dot) -> tuple[int, int]:
+    """The ends to which quotients are clamped: of the table's domain, else of the output."""
     if op.table is None:
         out = program.tensors[op.out]
-        return out.lo, out.hi, 0, 0
+        return out.lo, out.hi
     table = program.tables[op.table]
-    return table.lo, table.lo + len(table.entries) - 1, 1, op.table
+    return table.lo, table.lo + len(table.entries) - 1
+
+
+def _column(numbers: list[int]) -> Ints:
+    return np.array(numbers, np.int64)[:, None]
 
 
 def _digits(value: int) -> list[int]:
@@ -122,9 +136,9 @@ def _powers(exponent: int) -> tuple[list[int], list[int]]:
     return low, high
 
 
-def _sigma(bits: int, limb: int) -> int:
-    """2^(12 − n) for the limb of a number of so many bits, which has n of them."""
-    return 1 << LIMB - min(max(bits - LIMB * limb, 0), LIMB)
+def _sigmas(bits: int, limbs: int) -> Ints:
+    """2^(12 − n) for each limb of a number of so many bits, where it has n of them."""
+    return _column([1 << LIMB - min(max(bits - LIMB * limb, 0), LIMB) for limb in range(limbs)])
 
 
 def _magnitude(program: Program, operand: Operand) -> int:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..gates import Ints
 from ..reader import P
+from .columns import Columns
 from .factors import Factors, Mask, constant
 
 Words = NDArray[np.uint32]
@@ -43,39 +44,30 @@ class Portions(ABC):
 class Rows:
     """Rows of one table, in parts [columns, rows] of integers of any sign."""
 
-    def __init__(self, columns: int, references: tuple[int, ...] = ()) -> None:
-        """`references` are the columns that hold references."""
-        self.columns, self.reference_columns = columns, references
+    def __init__(self, columns: Columns) -> None:
+        self.columns = columns
         self._parts: list[Ints] = []
         self.count = 0
 
-    def add(self, *columns: Ints | Mask | int, count: int) -> None:
-        """Add `count` rows: blocks of columns [n, count], columns [count], or one number each."""
-        part = np.empty((self.columns, count), np.int64)
-        start = 0
-        for column in columns:
-            size = len(column) if isinstance(column, np.ndarray) and column.ndim == 2 else 1
-            part[start : start + size] = column
-            start += size
-        if start != self.columns:
-            raise AssertionError(f"{start} columns instead of {self.columns}")
-        self._parts.append(part)
+    def add(self, count: int, **columns: Ints | Mask | int) -> None:
+        """Add `count` rows, every column by its name (see `Columns.table`)."""
+        self._parts.append(self.columns.table(count, **columns))
         self.count += count
 
     def references(self) -> Iterator[Ints]:
         """Views of everything that holds references."""
         for part in self._parts:
-            for column in self.reference_columns:
+            for column in self.columns.references:
                 yield part[column]
 
-    def column(self, number: int) -> Ints:
+    def column(self, name: str) -> Ints:
         """One column of all rows."""
-        found = [part[number] for part in self._parts]
+        found = [part[self.columns[name]] for part in self._parts]
         return np.concatenate(found) if found else np.zeros(0, np.int64)
 
     def words(self) -> Words:
         """All rows as canonical words, uint32 [columns, rows]; the parts are given up."""
-        found = np.empty((self.columns, self.count), np.uint32)
+        found = np.empty((self.columns.count, self.count), np.uint32)
         end = self.count
         while self._parts:
             part = self._parts.pop()

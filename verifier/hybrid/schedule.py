@@ -16,14 +16,39 @@ from ..program.checked import Checked
 from ..program.types import Program
 from ..reader import P
 from ..stark import PresentTable, PublicTerms
-from .addresses import Reads, SpreadRows, noise_rows, wide_bytes, wide_rows
+from .addresses import (
+    BITS_COLUMNS,
+    NOISE_COLUMNS,
+    SPREAD_COLUMNS,
+    WIDE_COLUMNS,
+    Reads,
+    SpreadRows,
+    noise_rows,
+    wide_bytes,
+    wide_rows,
+)
+from .columns import Columns
 from .factors import References
-from .gates import GateTables
-from .hashing import SpongeRows, node_rows, range_rows
+from .gates import (
+    DIV_COLUMNS,
+    GATE_COLUMNS,
+    LIMBS_COLUMNS,
+    PICK_COLUMNS,
+    SCAN_COLUMNS,
+    GateTables,
+)
+from .hashing import (
+    NODE_COLUMNS,
+    RANGE_COLUMNS,
+    SPONGE_COLUMNS,
+    SpongeRows,
+    node_rows,
+    range_rows,
+)
 from .leaves import Leaves, opened_keys
 from .rows import Portions, Rows, Words
 from .segments import MAX_LOG_ROWS, Items, judge_rows
-from .streams import ReadDotRows
+from .streams import READ_DOT_COLUMNS, ROW_DOT_COLUMNS, ReadDotRows
 from .terms import output_bytes, public_terms
 
 MIN_LOG_ROWS = 11
@@ -47,6 +72,28 @@ class Table(IntEnum):
     BITS = 12
     ACT = 13
     RANGE = 14
+
+
+ACT_COLUMNS = Columns("on table x y")
+
+COLUMNS: Mapping[Table, Columns] = {
+    Table.SPONGE: SPONGE_COLUMNS,
+    Table.NODE: NODE_COLUMNS,
+    Table.SPREAD: SPREAD_COLUMNS,
+    Table.WIDE: WIDE_COLUMNS,
+    Table.ROW_DOT: ROW_DOT_COLUMNS,
+    Table.READ_DOT: READ_DOT_COLUMNS,
+    Table.LIMBS: LIMBS_COLUMNS,
+    Table.GATE: GATE_COLUMNS,
+    Table.PICK: PICK_COLUMNS,
+    Table.SCAN: SCAN_COLUMNS,
+    Table.DIV: DIV_COLUMNS,
+    Table.NOISE: NOISE_COLUMNS,
+    Table.BITS: BITS_COLUMNS,
+    Table.ACT: ACT_COLUMNS,
+    Table.RANGE: RANGE_COLUMNS,
+}
+"""The public columns of each table, named where its rows are made."""
 
 
 @dataclass(frozen=True)
@@ -130,8 +177,9 @@ def derive(checked: Checked, trees: Trees, items: Items, claims: Claims) -> Sche
     nodes = node_rows(leaves)
     seed_node = len(leaves) + nodes.columns.shape[1] if len(reads.prf) else None
     uses = np.zeros(sponge, np.int64)
-    row_dot = gates.streams.row_dot
-    for block in (spread.block, row_dot.column(1), row_dot.column(2), noise.noise[1]):
+    blocks_read = [gates.streams.row_dot.column(name) for name in ("block_a", "block_b")]
+    blocks_read.append(noise.noise[NOISE_COLUMNS["seed_block"]])
+    for block in (spread.block, *blocks_read):
         uses += np.bincount(block, minlength=sponge)
     found = {
         Table.SPONGE: SpongeRows(leaves, uses, seed_node),
@@ -151,11 +199,11 @@ def derive(checked: Checked, trees: Trees, items: Items, claims: Claims) -> Sche
 
 def _act_rows(program: Program, tables: list[int]) -> Ints:
     """The entries of lookup tables."""
-    found = [np.zeros((4, 0), np.int64)]
+    found = [np.zeros((ACT_COLUMNS.count, 0), np.int64)]
     for number in tables:
         entries = np.array(program.tables[number].entries, np.int64)
         x = program.tables[number].lo + np.arange(len(entries), dtype=np.int64)
-        found.append(np.stack([np.ones_like(x), np.full_like(x, number), x, entries]))
+        found.append(ACT_COLUMNS.table(len(x), on=1, table=number, x=x, y=entries))
     return np.concatenate(found, axis=1)
 
 

@@ -14,6 +14,7 @@ from ..gates.operand import points
 from ..program.types import Dot, Operand, Program, Read, Term
 from ..reader import P
 from ..sampling import distinct
+from .columns import Columns
 from .factors import NONE, Factors, Mask, References
 from .leaves import BLOCK
 from .rows import Portions, Rows, Words
@@ -31,7 +32,9 @@ _PER_ROW = 12
 """Products that a row of two blocks must hold on average."""
 
 _CENTRE = 128
-_COLUMNS = 3 + 6 * PRODUCTS
+
+ROW_DOT_COLUMNS = Columns(f"on block_a block_b ca cb m:{BLOCK} link slot last")
+READ_DOT_COLUMNS = Columns(f"link slot last products:{2 * 3 * PRODUCTS}")
 
 
 @dataclass(frozen=True)
@@ -90,25 +93,26 @@ class ReadDotRows(Portions):
     @property
     def shape(self) -> tuple[int, int]:
         """Columns and rows."""
-        return _COLUMNS, self.count
+        return READ_DOT_COLUMNS.count, self.count
 
     def part(self, first: int, end: int) -> Words:
         """Some rows."""
-        found = np.zeros((_COLUMNS, end - first), np.uint32)
+        found = np.zeros((READ_DOT_COLUMNS.count, end - first), np.uint32)
         start = 0
         for head in self._heads:
             low, high = max(first - start, 0), min(end - start, head.shape[1])
             if low < high:
                 found[:3, start + low - first : start + high - first] = head[:, low:high]
             start += head.shape[1]
+        products = found[READ_DOT_COLUMNS["products"]]
         for part in self._products:
             low, high = np.searchsorted(part.place, [PRODUCTS * first, PRODUCTS * end])
             row, number = np.divmod(part.place[low:high] - PRODUCTS * first, PRODUCTS)
             for factor in range(2):
-                column = 3 + 6 * number + 3 * factor
-                found[column, row] = part.x[factor, low:high]
-                found[column + 1, row] = part.r[factor, low:high]
-                found[column + 2, row] = part.k[factor, low:high]
+                column = 6 * number + 3 * factor
+                products[column, row] = part.x[factor, low:high]
+                products[column + 1, row] = part.r[factor, low:high]
+                products[column + 2, row] = part.k[factor, low:high]
         return found
 
 
@@ -118,7 +122,7 @@ class DotStreams:
     def __init__(self, references: References) -> None:
         self._references = references
         self._program = references.program
-        self.row_dot = Rows(5 + BLOCK + 3)
+        self.row_dot = Rows(ROW_DOT_COLUMNS)
         self.read_dot = ReadDotRows()
         self.ranged: list[Ints] = []
         """References of values that are read by limbs, of tensors with a narrower range."""
@@ -173,7 +177,19 @@ class DotStreams:
         rows = rows[:, np.argsort(rows[0], kind="stable")]
         gate = rows[0]
         last = np.append(gate[1:] != gate[:-1], True)[: len(gate)]
-        self.row_dot.add(1, rows[1:], 1 - last, SLOTS * gate, last, count=len(gate))
+        _, block_a, block_b, ca, cb = rows[:5]
+        self.row_dot.add(
+            len(gate),
+            on=1,
+            block_a=block_a,
+            block_b=block_b,
+            ca=ca,
+            cb=cb,
+            m=rows[5:],
+            link=1 - last,
+            slot=SLOTS * gate,
+            last=last,
+        )
 
     def _add_products(self, products: list[_Products], gate: Ints, streams: int, slot: int) -> Ints:
         """Rows of all other products; how many each stream of each gate has, [G, streams]."""
