@@ -47,6 +47,7 @@ def combine(
         openings: of the trees.
         indices: positions in the tallest domain, int64 [queries].
     """
+    # A power for each opening and for the mask: each column is bound by itself (batching).
     weights = powers(eta, len(opened) + 1)
     weights, of_mask = weights[:-1], weights[-1:]
     weighted = mul(weights, opened)

@@ -72,9 +72,11 @@ def check_constraints(
         for one, values, terminal in zip(statement.tables, opened, terminals, strict=True):
             if one.log_rows != log_rows:
                 continue
+            # One power of γ for each constraint: a false one shows in the sum (constraints).
             for value in _constraints(statement, one, values, terminal, point, challenges):
                 total = total + weight * value
                 weight = weight * challenges.gamma
+        # As polynomials they are Z times the quotient; ζ tells if they are not (out of domain).
         quotient = _quotient(pieces, zeta ** ((1 << log_rows) - statement.hiding))
         hidden = _hidden(log_rows, statement.hiding, zeta)
         zeros = zeta ** (1 << log_rows) - ONE

@@ -91,12 +91,15 @@ def check_queries(
     for number, (each, opening, beta) in enumerate(zip(rounds, openings, betas, strict=True)):
         rows, place = at >> each.log_arity, at & (1 << each.log_arity) - 1
         row = opening.rows[each.log_rows].at(rows).reshape(len(at), 1 << each.log_arity, -1)
+        # The committed word of the round is the batched one at first, then the fold of the last.
         same = bool((row[np.arange(len(at)), place] == values).all())
         demand(same, f"a query at round {number} of the folding")
         values, at = fold(row, rows, beta), rows
+        # A height of this size joins with a power of β that the fold itself has not (folding).
         if each.log_rows in combined:
             weight = beta ** (1 << each.log_arity)
             values = add(values, mul(combined[each.log_rows], weight.array()))
+    # What is left is a polynomial of low degree, sent whole.
     demand(bool((values == _evaluate(final, at)).all()), "a query at the final polynomial")
 
 

@@ -34,6 +34,7 @@ def lookup_constraints(
         last: the selector of its last active row at ζ.
         challenges: α and β.
     """
+    # Each fraction is that of its lookups.
     total = opened.acc
     for group, fraction in zip(table.groups, opened.fractions, strict=True):
         top, bottom = ZERO, ONE
@@ -43,6 +44,7 @@ def lookup_constraints(
             bottom = bottom * each
         yield fraction * bottom - top
         total = total + fraction
+    # They are summed from zero on, row by row, to the terminal, which the buses' balance takes.
     yield first * opened.acc
     yield (ONE - last) * (opened.acc_next - total)
     yield last * (total - terminal)
@@ -69,6 +71,7 @@ def public_sum(terms: PublicTerms, challenges: tuple[K, K]) -> K:
         weights = powers(beta, group.tuples.shape[1] + 1)[1:]
         start = (alpha - K.of(group.bus)).array()
         bottoms: Elements = sub(start, dot(group.tuples, weights))
+        # Else the term would have any value.
         demand(bool(bottoms.any(axis=1).all()), "a public term has no inverse")
         fractions = inverse(bottoms).sum(axis=0) % np.uint64(P)
         total = add(total, scale(fractions, np.array(group.multiplicity % P, np.uint64)))

@@ -1,4 +1,7 @@
-"""The verifier of one proof: docs/stark.md line by line, numbered like section 3."""
+"""The verifier of one proof: docs/stark.md line by line, numbered like section 3.
+
+In parentheses: the term of section 8 that pays for a challenge or a check.
+"""
 
 from __future__ import annotations
 
@@ -70,13 +73,18 @@ def verify_stark(
     drawn = _draw(statement, context, head)
     air = drawn.air
 
+    # What is taken from a bus is given to it, the public terms among them (LogUp).
     sums = public_sum(public_terms, (air.alpha, air.beta))
     demand(sum(head.terminals, sums) == ZERO, "the sum of the terminals and the public terms")
+    # Constraints, fractions and running sums hold on every active row (constraints, out of domain).
     opened, chunks = split_opened(statement, head.opened)
     check_constraints(statement, air, head.terminals, opened, chunks)
 
+    # Opened rows are those that were committed to before the challenges (hashes).
     openings = read_openings(reader, statement, rounds, drawn.indices)
     _check_roots(head, openings)
+    # The words of which these are rows are near polynomials that have the opened values at ζ
+    # (batching), through all rounds (folding), wherever the queries look (query).
     combined = combine(statement, air.zeta, drawn.eta, head.opened, openings, drawn.indices)
     fri.check_queries(rounds, openings.rounds, drawn.betas, combined, head.final, drawn.indices)
     return reader.position
@@ -89,30 +97,35 @@ def _draw(statement: Statement, context: bytes, head: Head) -> _Drawn:
         InvalidProof: `verify.stark`, a proof of work, or ζ lies in a domain.
     """
     profile = statement.parameters.profile
+    # 0 to 2: a proof of another statement has other challenges (hashes).
     transcript = Transcript()
     transcript.absorb(1, context)
     transcript.absorb(2, statement.parameters.encode())
     transcript.absorb(3, statement.encode())
-    # 3, 4: the fields' challenges of LogUp, after all witness columns.
+    # 3: α and β tell tuples apart, once all main columns are fixed (LogUp).
     transcript.absorb(4, head.main_root)
     alpha, beta = transcript.element(), transcript.element()
+    # 4, 5: γ makes one of all constraints of a height, once fractions and terminals are fixed
+    # (constraints).
     terminals = b"".join(terminal.to_bytes() for terminal in head.terminals)
     transcript.absorb(5, head.aux_root + terminals)
-    # 5, 6: the constraints are combined by γ, their quotient is fixed, ζ is where it is judged.
     gamma = transcript.element()
+    # 6: ζ is where identities of polynomials are tried, once the quotient is fixed (out of domain).
     transcript.absorb(6, head.quotient_root)
     zeta = transcript.element()
     _judge_point(zeta)
-    # 7, 8: all openings are combined by η.
+    # 7, 8: η makes one word a height of all columns, once the values at ζ are fixed; work makes
+    # tries at it dear (batching).
     transcript.absorb(7, to_bytes(head.opened))
     transcript.pow(profile.batch_bits, head.batch_nonce)
     eta = transcript.element()
-    # 9, 10: FRI.
+    # 9: each β folds a word that is fixed by its root; work likewise (folding).
     betas = []
     for root, nonce in head.rounds:
         transcript.absorb(8, root)
         transcript.pow(profile.commit_bits, nonce)
         betas.append(transcript.element())
+    # 10: the queries come when there is nothing left to choose; work likewise (query).
     transcript.absorb(9, to_bytes(head.final))
     transcript.pow(profile.query_bits, head.query_nonce)
     indices = transcript.indices(statement.parameters.queries, 1 << statement.log_domain)
@@ -120,7 +133,7 @@ def _draw(statement: Statement, context: bytes, head: Head) -> _Drawn:
 
 
 def _judge_point(zeta: K) -> None:
-    """ζ lies neither in the rows' domains nor in the codewords'."""
+    """ζ lies neither in the rows' domains nor in the codewords': Z or x − ζ would vanish there."""
     power = zeta ** (1 << TWO_ADICITY)
     shifted = K.of(pow(SHIFT, 1 << TWO_ADICITY, P))
     demand(power not in (ONE, shifted), "the point of the openings lies in a domain")

@@ -166,15 +166,18 @@ pub fn check_query(
         let row = at >> round.log_arity;
         log_size -= round.log_arity;
         let values: Vec<K> = opened.row(log_size, row).chunks(DIM).map(from_coefficients).collect();
+        // The committed word of the round is the batched one at first, then what the one before folds to.
         if values[at & ((1 << round.log_arity) - 1)] != value {
             return false;
         }
         value = fold_row(&values, row, log_size, *beta);
+        // A height of this size joins with a power of β that the fold itself has not (folding).
         if has_word(log_size) {
             value += beta.exp_power_of_2(round.log_arity) * word(log_size);
         }
         at = row;
     }
+    // What is left is a polynomial of low degree, sent whole.
     let x = root(log_size).exp_u64(reverse(at, log_size) as u64);
     value == commitments.last.iter().rev().fold(K::ZERO, |sum, &c| sum * x + c)
 }

@@ -1,4 +1,7 @@
 //! The verifier (docs/stark.md). Reads untrusted bytes; every failure is an error.
+//!
+//! Challenges are numbered like section 3. In parentheses: the term of section 8 that pays for a challenge
+//! or a check.
 
 use p3_field::{Field, PrimeCharacteristicRing};
 use rayon::prelude::*;
@@ -90,28 +93,39 @@ fn put_all(values: &[K]) -> Vec<u8> {
 
 pub(super) fn challenge(statement: &Statement, head: &Head) -> Result<Challenges> {
     let parameters = statement.parameters;
+    // 0 to 2. Context, parameters, tables and heights come first: a proof of another statement has
+    // other challenges (hashes).
     let mut transcript: Transcript = statement.transcript();
+    // 3. α and β tell tuples apart, once all main columns are fixed (LogUp).
     transcript.absorb(tag::MAIN, &head.roots[0]);
     let (alpha, beta) = (transcript.element(), transcript.element());
+    // 4, 5. γ makes one of all constraints of a height, once fractions and terminals are fixed
+    // (constraints).
     let message = [&head.roots[1][..], &put_all(&head.terminals)].concat();
     transcript.absorb(tag::AUXILIARY, &message);
     let gamma = transcript.element();
+    // 6. ζ is where identities of polynomials are tried, once the quotient is fixed (out of domain).
     transcript.absorb(tag::QUOTIENT, &head.roots[2]);
     let zeta = transcript.element();
+    // Off both domains: in them Z or x − ζ vanishes, and what is opened is a row.
     let whole = |x: K| x.exp_power_of_2(TWO_ADICITY) == K::ONE;
     demand(!whole(zeta) && !whole(zeta * shift().inverse()), "ζ lies in a domain")?;
+    // 7, 8. η makes one word a height of all columns, once the values at ζ are fixed; work makes tries at
+    // it dear (batching).
     transcript.absorb(tag::OPENED, &put_all(&head.opened.concat()));
     demand(
         transcript.check_work(parameters.batch_bits, head.batch_work),
         "no proof of work (batch)",
     )?;
     let eta = transcript.element();
+    // 9. Each β folds a word that is fixed by its root; work likewise (folding).
     let mut rounds = Vec::new();
     for (round, (root, work)) in statement.rounds().into_iter().zip(&head.rounds) {
         transcript.absorb(tag::ROUND, root);
         demand(transcript.check_work(parameters.commit_bits, *work), "no proof of work (round)")?;
         rounds.push((round, *root, transcript.element()));
     }
+    // 10. The queries come when there is nothing left to choose; work likewise (query).
     transcript.absorb(tag::FINAL, &put_all(&head.last));
     demand(
         transcript.check_work(parameters.query_bits, head.query_work),
@@ -137,18 +151,23 @@ pub(super) fn challenge(statement: &Statement, head: &Head) -> Result<Challenges
 /// `verify.too-large`, `security.insufficient`, `receipt.truncated`, `receipt.non-canonical`,
 /// `verify.stark`.
 pub fn verify(statement: &Statement, reader: &mut Reader) -> Result<f64> {
+    // What all errors together leave, at these heights; nothing is taken from the proof.
     let bits = statement.judge()?;
     if !statement.is_well_formed() {
         return Err(Error::new("verify.too-large", "the tables of a segment do not fit"));
     }
     let head = Head::read(statement, reader)?;
     let challenges = challenge(statement, &head)?;
+    // What is taken from a bus is given to it, the public terms among them (LogUp). A term whose
+    // denominator is zero would have any value.
     let public = public_sum(statement.terms, &challenges.buses);
     let public = public.ok_or_else(|| refused("a challenge meets a public term"))?;
     let total = head.terminals.iter().copied().sum::<K>() + public;
     demand(total == K::ZERO, "the buses do not balance")?;
+    // Constraints, fractions and running sums hold on every active row (constraints, out of domain).
     check_constraints(statement, &head, &challenges)?;
 
+    // Opened rows are those that were committed to before the challenges (hashes).
     let mut trees = Vec::new();
     for (widths, root) in statement.widths().iter().zip(&head.roots) {
         trees.push(Opened::read(reader, widths, &challenges.indices, true, root)?);
@@ -158,6 +177,8 @@ pub fn verify(statement: &Statement, reader: &mut Reader) -> Result<f64> {
     let trees = trees.ok_or_else(|| refused("opened rows do not lead to a root"))?;
     let rounds: Option<Vec<Opened>> = rounds.into_iter().collect();
     let rounds = rounds.ok_or_else(|| refused("opened rows do not lead to the root of a round"))?;
+    // The words of which these are rows are near polynomials that have the opened values at ζ (batching),
+    // through all rounds (folding), wherever the queries look (query).
     let batch = Batch::new(statement, &head, &challenges, &trees);
     let good = challenges.indices.par_iter().all(|&index| {
         let blowup = statement.parameters.log_blowup;
@@ -174,6 +195,7 @@ pub fn verify(statement: &Statement, reader: &mut Reader) -> Result<f64> {
     Ok(bits)
 }
 
+/// Heights by themselves: a table's rows are those of its own domain.
 fn check_constraints(statement: &Statement, head: &Head, challenges: &Challenges) -> Result<()> {
     for (i, height) in statement.heights().into_iter().enumerate() {
         let chunks = &head.opened[statement.publics.len() + i];
@@ -194,12 +216,14 @@ fn check_height(
     let selectors = SelectorsAt::new(height, hiding, zeta);
     let selectors = selectors.ok_or_else(|| refused("ζ lies in a domain"))?;
     let (mut sum, mut power) = (K::ZERO, K::ONE);
+    // One power of γ for each constraint: a false one shows in the sum (constraints).
     for t in statement.of_height(height) {
         for value in table_constraints(statement, t, head, challenges, &selectors) {
             sum += power * value;
             power *= challenges.gamma;
         }
     }
+    // As polynomials the sum is Z times the quotient; ζ tells them apart if they differ (out of domain).
     let length = ((1usize << height) - hiding) as u64;
     let step = zeta.exp_u64(length);
     let quotient = chunks.iter().rev().fold(K::ZERO, |sum, &chunk| sum * step + chunk);
@@ -223,7 +247,9 @@ fn table_constraints(
     let (fractions, sums) = rest.split_at(air.groups.len());
     let (first, last) = (selectors.first, selectors.last);
     let values = evaluate_at(air, &Point { publics: &publics, mains, next, first, last });
+    // What the table says of its rows.
     let mut out: Vec<K> = air.constraints.iter().map(|&c| values[c as usize]).collect();
+    // Each fraction is that of its lookups.
     for (group, &phi) in air.groups.iter().zip(fractions) {
         let terms: Vec<(K, K)> = group
             .iter()
@@ -234,6 +260,7 @@ fn table_constraints(
     }
     let total: K = fractions.iter().copied().sum();
     let (acc, after) = (sums[0], sums[1]);
+    // They are summed from zero on, row by row, to the terminal, which the buses' balance takes.
     out.push(first * acc);
     out.push((K::ONE - last) * (after - acc - total));
     out.push(last * (acc + total - head.terminals[t]));
@@ -260,6 +287,7 @@ impl<'a> Batch<'a> {
         challenges: &Challenges,
         opened: &'a [Opened],
     ) -> Self {
+        // A power for each opening and for the mask: each column is bound by itself (batching).
         let all = powers(challenges.eta, statement.batched());
         let mut rest = &all[..];
         let etas: Vec<Vec<K>> = head
