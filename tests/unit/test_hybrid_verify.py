@@ -14,6 +14,7 @@ from zktally.verifier import stark
 from zktally.verifier.errors import ZktallyError
 from zktally.verifier.fast import verify_fast
 from zktally.verifier.hybrid import segments
+from zktally.verifier.hybrid.schedule import COLUMNS, Table
 from zktally.verifier.hybrid.verify import tables_file, verify_hybrid
 from zktally.verifier.journal import HYBRID
 from zktally.verifier.pins import Pins
@@ -185,15 +186,9 @@ def test_the_words_of_the_guarantee(judged):
 
 def test_the_tables_are_those_that_are_derived():
     """Every table of the file has the columns of `hybrid`, and two of the engine."""
-    from support import simulation
-
-    sizes = {
-        table: sum(int(name.partition(":")[2] or 1) for name in names.split())
-        for table, names in simulation.NAMES.items()
-    }
     for index, table in enumerate(tables_file().tables):
-        assert table.publics == 2 + sizes[simulation.Table(index)]
-        assert table.name == simulation.Table(index).name.lower()
+        assert table.publics == 2 + COLUMNS[Table(index)].count
+        assert table.name == Table(index).name.lower()
 
 
 def test_the_programs_are_what_they_were():

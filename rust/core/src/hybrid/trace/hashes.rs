@@ -12,7 +12,7 @@ use crate::hash::keys::{PRF_PER_CALL, Salt};
 use crate::hash::{Elem, Key, domain};
 use crate::hybrid::leaves::{blocks, data_elements};
 use crate::hybrid::permutation::{HALF, P16, P24};
-use crate::hybrid::tables::columns::{Row, span};
+use crate::hybrid::tables::columns::Row;
 use crate::hybrid::tables::{
     BLOCK, LIMB, RATE, TABLES, WORD_BITS, bits, index, node, noise, sponge, spread, wide,
 };
@@ -218,7 +218,7 @@ impl Filler<'_> {
 /// The bytes of a block, as they stand in the sponge table.
 pub fn block(sponge: &Grid, number: Elem) -> &[Elem; BLOCK] {
     let row = sponge.row(self::number(number).min(sponge.rows() - 1));
-    row[span(&sponge::MAIN.bytes)].as_array().expect("as many as a block has")
+    row[sponge::MAIN.bytes[0]..].first_chunk().expect("as many as a block has")
 }
 
 /// A table with this row on all rows that are not used: a permutation of zeros is not zero.

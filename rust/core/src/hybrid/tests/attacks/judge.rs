@@ -133,10 +133,9 @@ impl<'a> Edited<'a> {
             }
             for (i, lookup) in self.table.air.lookups().enumerate() {
                 let looked_up = matches!(lookup.bus, bus::RANGE | bus::ACT);
-                if looked_up && !values[lookup.multiplicity as usize].is_zero() {
-                    if !known.contains(&key(lookup, &values)) {
-                        failures.push(Failure::Range(i));
-                    }
+                let used = looked_up && !values[lookup.multiplicity as usize].is_zero();
+                if used && !known.contains(&key(lookup, &values)) {
+                    failures.push(Failure::Range(i));
                 }
             }
         }
