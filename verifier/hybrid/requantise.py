@@ -89,7 +89,7 @@ def form(checked: Checked, c: int) -> Form:
     alpha, beta = _powers(s)
     gamma, delta = of_rounding
     clo, chi = _ends(program, op)
-    columns = {
+    columns: dict[str, Ints | int] = {
         "offset": DIRECT_OFFSET if direct else 0,
         "class_u2": _CLASS_TOP if direct else _CLASS_LIMB,
         "sigma_u3": 1 << LIMB if direct else 1,
