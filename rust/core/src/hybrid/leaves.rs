@@ -4,15 +4,15 @@ use rayon::prelude::*;
 
 use super::schedule::too_large;
 use super::segments::Item;
-use super::tables::BLOCK;
+use super::tables::{BLOCK, RATE};
 use crate::commit::{Place, Prepared};
 use crate::error::{Error, Result};
 use crate::program::{GatePlan, Run, Source};
 
 /// Sponge rows that a segment can have at most.
 pub const MAX_BLOCKS: usize = 1 << 22;
-const SALT: usize = 5;
-const RATE: usize = 16;
+/// Elements of a salt.
+pub const SALT: usize = 5;
 /// Items that one task looks at.
 pub const ITEMS_PER_TASK: usize = 64;
 

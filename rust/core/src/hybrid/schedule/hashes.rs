@@ -9,14 +9,12 @@ use crate::commit::prf_bits;
 use crate::error::Result;
 use crate::hash::keys::PRF_PER_CALL;
 use crate::hash::{Elem, domain};
-use crate::hybrid::leaves::{PrfRead, blocks, data_elements};
+use crate::hybrid::leaves::{PrfRead, SALT, blocks, data_elements};
 use crate::hybrid::tables::{
     BLOCK, RATE, WORD_BITS, act, bits, class, index, node, noise, range, sponge, spread, wide,
 };
 use crate::stark::PublicTable;
 
-/// Elements of a salt.
-const SALT: usize = 5;
 /// Elements of a prf seed.
 const SEED: usize = 8;
 
