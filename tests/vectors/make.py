@@ -1,4 +1,4 @@
-"""Write the golden receipts of format version 1 and `vectors.json`; see README.md.
+"""Write the golden receipts of format version 2 and `vectors.json`; see README.md.
 
     python tests/vectors/make.py
 
