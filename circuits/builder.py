@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..verifier.errors import CompileError
 from ..verifier.program.types import (
     ABSENT,
     AxisMap,
@@ -31,6 +30,7 @@ from ..verifier.program.types import (
     Term,
 )
 from . import layouts
+from .errors import CompileError
 from .graph import Array, Graph, Node
 from .maps import along, at, rows
 from .operator import Operator

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import onnx
 from onnx import helper
 
-from ..verifier.errors import CompileError, UsageError
+from ..verifier.errors import UsageError
+from .errors import CompileError
 from .graph import Array, Graph
 
 BINS = 1 << 14

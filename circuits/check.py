@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..verifier.errors import BadModelFile, CalibrationMismatch, ProgramMismatch, UsageError
+from ..verifier.errors import ProgramMismatch, UsageError
 from ..verifier.program.types import Role
 from ..verifier.quoting import listed, quoted
 from . import native
 from .calibrate import METHODS, Feeds, Range, calibrate, covered, feeds, samples, unit
 from .compile import Built, Data, ModelLike, build, needed, prepare
+from .errors import BadModelFile, CalibrationMismatch
 from .evaluate import Fidelity, compare, counted, floored
 from .graph import Graph
 from .model import CompiledModel, Record

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy.typing as npt
 import onnx
 
-from ..verifier.errors import CompileError, InvalidProgram, RangeOverflow, UnsupportedOp, UsageError
+from ..verifier.errors import InvalidProgram, UsageError
 from ..verifier.program.checked import Checked, check
 from ..verifier.program.liveness import count_live
 from ..verifier.program.operands import products
@@ -22,6 +22,7 @@ from . import calibrate as calibration_
 from . import graph as graphs
 from . import native, reference
 from .builder import Builder, Range
+from .errors import CompileError, RangeOverflow, UnsupportedOp
 from .evaluate import Executor, compare
 from .fuse import fuse
 from .graph import Array, Graph, Node

@@ -15,7 +15,8 @@ from google.protobuf.message import DecodeError, EncodeError  # type: ignore[imp
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
-from ..verifier.errors import CompileError, UsageError
+from ..verifier.errors import UsageError
+from .errors import CompileError
 
 OPSETS = range(7, 26)
 """Opsets of the default domain whose operators are read with their right meaning."""

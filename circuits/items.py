@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..verifier.errors import MixesItems
 from ..verifier.program.items import mixing
 from .builder import Builder
+from .errors import MixesItems
 from .graph import Graph
 from .ops import OPERATORS
 

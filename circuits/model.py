@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from ..verifier.errors import BadModelFile, UsageError, ZktallyError
+from ..verifier.errors import UsageError, ZktallyError
 from ..verifier.journal import model_id
 from ..verifier.program import checked as programs
 from ..verifier.program.checked import Checked
 from ..verifier.program.types import Role, Tensor
+from .errors import BadModelFile
 from .files import read_limited, write_atomically
 from .graph import Array
 from .reference import DTYPES

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..verifier.errors import RangeOverflow
 from ..verifier.program.ranges import Q_MAX
+from .errors import RangeOverflow
 
 INT8_MIN, INT8_MAX = -128, 127
 WEIGHT_MAX = 127

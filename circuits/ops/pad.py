@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ...verifier.errors import UnsupportedOp
 from ..builder import Builder
+from ..errors import UnsupportedOp
 from ..graph import Graph, Node
 from ..maps import along
 from ..operator import Operator, computed, constants, first

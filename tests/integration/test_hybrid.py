@@ -21,11 +21,12 @@ from support import Zktally
 
 import zktally as api
 from zktally.circuits.model import pack
+from zktally.prover.receipt import encode_receipt
 from zktally.prover.work import Job
 from zktally.verifier.errors import ZktallyError
 from zktally.verifier.journal import FAST, HYBRID, Journal
 from zktally.verifier.program.types import Role
-from zktally.verifier.receipt import encode_receipt, split_receipt
+from zktally.verifier.receipt import split_receipt
 
 BACKENDS = ("rust", "python")
 ACCEPTED = "accepted"

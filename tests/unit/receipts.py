@@ -12,6 +12,7 @@ import numpy as np
 import programs
 
 from zktally.circuits import reference
+from zktally.prover.receipt import encode_receipt
 from zktally.verifier.gates import reads
 from zktally.verifier.inputs import dequantise, pack_values, quantise
 from zktally.verifier.journal import ZERO_DIGEST, Journal, model_id
@@ -22,7 +23,6 @@ from zktally.verifier.policy import Expectations, Policy
 from zktally.verifier.poseidon2 import compress
 from zktally.verifier.program.checked import check
 from zktally.verifier.program.types import ABSENT, PortKind, Role
-from zktally.verifier.receipt import encode_receipt
 from zktally.verifier.roots import (
     digest_bytes,
     input_root,

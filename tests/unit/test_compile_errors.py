@@ -11,7 +11,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from zktally.circuits.compile import compile
-from zktally.verifier.errors import CompileError, RangeOverflow, UnsupportedOp, UsageError
+from zktally.circuits.errors import CompileError, RangeOverflow, UnsupportedOp
+from zktally.verifier.errors import UsageError
 
 
 def node(op: str, inputs: str, output: str, **attributes: Any) -> onnx.NodeProto:

@@ -19,9 +19,10 @@ from zktally.circuits import model as model_files
 from zktally.circuits.calibrate import calibrate, feeds
 from zktally.circuits.check import check_model
 from zktally.circuits.compile import compile
+from zktally.circuits.errors import BadModelFile, CompileError
 from zktally.circuits.evaluate import integer_run
 from zktally.circuits.model import CompiledModel
-from zktally.verifier.errors import BadModelFile, CompileError, ProgramMismatch, UsageError
+from zktally.verifier.errors import ProgramMismatch, UsageError
 from zktally.verifier.program.types import ABSENT
 
 

@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from zktally import _core
+from zktally.prover.receipt import encode_receipt
 from zktally.verifier.errors import ZktallyError
 from zktally.verifier.journal import FAST, HYBRID, STRICT, Journal
-from zktally.verifier.receipt import encode_receipt, read_receipt, split_receipt
+from zktally.verifier.receipt import read_receipt, split_receipt
 
 
 def digest(first):
