@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..verifier.program.items import mixing
-from .builder import Builder
 from .errors import MixesItems
 from .graph import Graph
+from .lowering import lower
 from .ops import OPERATORS
 
 
@@ -21,11 +21,10 @@ def refuse_mixing(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> No
     Raises:
         MixesItems: it lists all nodes that mix.
     """
-    builder = Builder(graph, ranges, OPERATORS)
-    program = builder.lower()
-    node_of = {op: layer for layer in builder.layers for op in layer.ops}
+    lowered = lower(graph, ranges, OPERATORS)
+    node_of = {op: layer for layer in lowered.layers for op in layer.ops}
     reasons: dict[str, str] = {}
-    for found in mixing(program):
+    for found in mixing(lowered.program):
         if found.op is None:
             reasons.setdefault(found.reason, found.reason)
         else:

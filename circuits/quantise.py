@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,13 @@ def affine(low: float, high: float, lo: int = INT8_MIN, hi: int = INT8_MAX) -> A
     else:
         zero = lo if low == 0.0 else hi
     return Affine(scale, zero, lo, hi)
+
+
+def clamp(code: Affine, low: float, high: float) -> Affine:
+    """The code with its integers narrowed to those of the reals [low, high]."""
+    bounds = np.clip([low, high], -1e30, 1e30)
+    lo, hi = (int(value) for value in code.quantise(bounds))
+    return replace(code, lo=lo, hi=hi)
 
 
 @dataclass(frozen=True)
