@@ -29,7 +29,7 @@ from ..verifier.program.types import (
     Term,
 )
 from . import layouts
-from .errors import CompileError
+from .errors import CompileError, named
 from .graph import Array, Graph, Node
 from .maps import along, at, rows
 from .quantise import (
@@ -431,7 +431,7 @@ class Builder:
         reach = max(abs(low), abs(high))
         if not low <= high or not (reach == 0.0 or REACH_MIN <= reach <= REACH_MAX):
             raise CompileError(
-                f"value {name!r} has no usable calibrated range",
+                f"value {named(name)} has no usable calibrated range",
                 code="compile.calibration",
                 expected=f"low ≤ high, the larger of both 0 or {REACH_MIN:g} to {REACH_MAX:g}",
                 received=self._ranges.get(name),

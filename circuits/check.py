@@ -23,7 +23,7 @@ from ..verifier.quoting import listed, quoted
 from . import native
 from .calibrate import METHODS, Feeds, Range, calibrate, covered, feeds, samples, unit
 from .compile import Built, Data, ModelLike, build, needed, prepare
-from .errors import BadModelFile, CalibrationMismatch
+from .errors import BadModelFile, CalibrationMismatch, named
 from .evaluate import Fidelity, compare, counted, floored
 from .graph import Graph
 from .model import CompiledModel, Record
@@ -418,7 +418,7 @@ def _check_ranges(
         raise BadModelFile(
             "bad model file: its ranges come from no known calibration",
             expected=f"{' or '.join(METHODS)}, a percentile above 50 and at most 100",
-            received=f"{record.method!r}, {record.percentile}",
+            received=f"{named(record.method)}, {record.percentile}",
         )
     recorded = {name: record.ranges[name] for name in needed(graph) & set(record.ranges)}
     yours = calibrate(source, recorded, data, record.method, record.percentile)

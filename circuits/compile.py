@@ -18,11 +18,12 @@ from ..verifier.program.ranges import ACC_MAX, abs_max, bounds, operand_range
 from ..verifier.program.types import Dot, Program, Role
 from ..verifier.program.validate import validate
 from ..verifier.program.weights import gate_weights
+from ..verifier.quoting import LONGEST
 from . import calibrate as calibration_
 from . import graph as graphs
 from . import native, reference
 from .builder import Layer, Range, Value
-from .errors import CompileError, RangeOverflow, UnsupportedOp
+from .errors import CompileError, RangeOverflow, UnsupportedOp, named
 from .evaluate import Executor, compare
 from .fuse import fuse
 from .graph import Array, Graph, Node
@@ -153,15 +154,16 @@ def needed(graph: Graph) -> set[str]:
 def refuse_unsupported(graph: Graph, operators: Mapping[str, Operator]) -> None:
     """Raise one `UnsupportedOp` that lists every node (and input) that cannot be compiled."""
     found = [
-        f"input {name!r}: it has the type {onnx.TensorProto.DataType.Name(graph.types[name])}, "
-        f"only float inputs compile; cast before the model"
+        f"input {named(name)}: it has the type "
+        f"{onnx.TensorProto.DataType.Name(graph.types[name])}, only float inputs compile; "
+        "cast before the model"
         for name in graph.inputs
         if not graph.is_float(name)
     ]
     for node in graph.nodes:
         reason = _unsupported(node, graph, operators)
         if reason is not None:
-            found.append(f"node {node.name!r} ({node.op}): {reason}")
+            found.append(f"node {named(node.name)} ({node.op[:LONGEST]}): {reason}")
     if found:
         raise UnsupportedOp(
             "the model cannot be compiled:\n  " + "\n  ".join(found),
@@ -179,7 +181,7 @@ def _unsupported(node: Node, graph: Graph, operators: Mapping[str, Operator]) ->
     reads = [name for name in node.inputs if name and name not in graph.constants]
     whole = [name for name in reads if not graph.is_float(name)]
     if whole and not operator.takes_integers:
-        return f"its input {whole[0]!r} holds integers; only views of them compile"
+        return f"its input {named(whole[0])} holds integers; only views of them compile"
     if any(len(graph.shapes[name]) > 8 for name in (*reads, node.output)):
         return "it has more than 8 axes"
     return operator.support(node, graph)

@@ -5,6 +5,12 @@ from __future__ import annotations
 from typing import ClassVar
 
 from ..verifier.errors import Codes, VerificationFailed, ZktallyError
+from ..verifier.quoting import LONGEST
+
+
+def named(name: str) -> str:
+    """A name of a model in a message, cut where it is too long: the model may be a stranger's."""
+    return repr(name) if len(name) <= LONGEST else f"{name[:LONGEST]!r}…"
 
 
 class CompileError(ZktallyError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..verifier.program.items import mixing
-from .errors import MixesItems
+from .errors import MixesItems, named
 from .graph import Graph
 from .lowering import lower
 from .ops import OPERATORS
@@ -29,7 +29,7 @@ def refuse_mixing(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> No
             reasons.setdefault(found.reason, found.reason)
         else:
             layer = node_of[found.op]
-            said = f"node {layer.name!r} ({layer.op}) reads across the batch: {found.reason}"
+            said = f"node {named(layer.name)} ({layer.op}) reads across the batch: {found.reason}"
             reasons.setdefault(layer.name, said)
     if reasons:
         raise MixesItems(

@@ -24,7 +24,7 @@ from ..verifier.journal import model_id
 from ..verifier.program import checked as programs
 from ..verifier.program.checked import Checked
 from ..verifier.program.types import Role, Tensor
-from .errors import BadModelFile
+from .errors import BadModelFile, named
 from .files import read_limited, write_atomically
 from .graph import Array
 from .reference import DTYPES
@@ -132,9 +132,8 @@ class CompiledModel:
     def __repr__(self) -> str:
         kind = "public" if self.public else "secret"
         claimed = "report, in the words of whoever compiled it:"
-        return (
-            f"<CompiledModel {self.record.name!r}, {kind} weights\n{claimed}\n{self.report.text()}>"
-        )
+        head = f"CompiledModel {named(self.record.name)}, {kind} weights"
+        return f"<{head}\n{claimed}\n{self.report.text()}>"
 
 
 def is_model_file(path: str | Path) -> bool:

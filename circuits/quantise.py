@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..verifier.program.ranges import Q_MAX
-from .errors import RangeOverflow
+from .errors import RangeOverflow, named
 
 INT8_MIN, INT8_MAX = -128, 127
 WEIGHT_MAX = 127
@@ -172,7 +172,7 @@ def _shift(name: str, ratio: float, peak: int) -> int:
         shift -= 1
     if shift < 0:
         raise RangeOverflow(
-            f"op {name!r}: the scale of its output is too fine for its operands",
+            f"op {named(name)}: the scale of its output is too fine for its operands",
             expected=f"a rescaling of at most {peak}",
             received=f"{ratio:.4g}",
             hint="calibrate on data that covers the ranges seen in use",

@@ -55,6 +55,12 @@ def test_all_offending_nodes_are_listed() -> None:
     assert "my_Relu" not in message
 
 
+def test_a_long_name_is_cut() -> None:
+    called = "n" * 128
+    long = helper.make_node("Cos", ["x"], ["y"], name=called + "m" * 100_000)
+    assert f"node '{called}'… (Cos): " in refusal(network([long])).message
+
+
 def ones(*shape: int) -> np.ndarray:
     return np.ones(shape, np.float32)
 
