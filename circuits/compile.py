@@ -11,6 +11,7 @@ import numpy.typing as npt
 import onnx
 
 from ..verifier.errors import InvalidProgram, UsageError
+from ..verifier.inputs import DTYPES
 from ..verifier.program.checked import Checked, check
 from ..verifier.program.liveness import count_live
 from ..verifier.program.operands import products
@@ -21,7 +22,7 @@ from ..verifier.program.weights import gate_weights
 from ..verifier.quoting import LONGEST
 from . import calibrate as calibration_
 from . import graph as graphs
-from . import native, reference
+from . import native
 from .builder import Layer, Range, Value
 from .errors import CompileError, RangeOverflow, UnsupportedOp, named
 from .evaluate import Executor, compare
@@ -126,7 +127,7 @@ def build(graph: Graph, record: Record) -> Built:
     """Lower a prepared graph with recorded ranges; the same record gives the same bytes."""
     lowered = lower(graph, record.ranges, OPERATORS, record.exact)
     program = lowered.program
-    dtypes = [reference.DTYPES[program.tensors[t].width] for t in program.of_role(Role.WEIGHT)]
+    dtypes = [DTYPES[program.tensors[t].width] for t in program.of_role(Role.WEIGHT)]
     weights = tuple(a.astype(t) for a, t in zip(lowered.weights, dtypes, strict=True))
     return Built(_judge(program), weights, lowered.layers, lowered.values)
 
