@@ -10,7 +10,10 @@ import numpy as np
 
 from . import _core
 from .verifier.errors import UsageError
+from .verifier.journal import MODES
 from .verifier.policy import Expectations
+
+_NOT_SHOWN = ("bits", "exact", "inputs", "outputs")
 
 
 def verify(
@@ -20,12 +23,14 @@ def verify(
     policy = expectations.policy
     demands = {
         "model_id": expectations.model_id.hex(),
-        "modes": list(policy.modes),
-        "min_bits": int(policy.min_bits),
-        "max_delta_ppm": policy.max_delta_ppm,
-        "max_delta_step_ppm": policy.max_delta_step_ppm,
-        "max_delta_op_ppm": policy.max_delta_op_ppm,
-        "outputs_exact": policy.outputs_exact,
+        "policy": {
+            "modes": list(policy.modes),
+            "min_bits": int(policy.min_bits),
+            "max_delta_ppm": policy.max_delta_ppm,
+            "max_delta_step_ppm": policy.max_delta_step_ppm,
+            "max_delta_op_ppm": policy.max_delta_op_ppm,
+            "outputs_exact": policy.outputs_exact,
+        },
         "audience": expectations.audience,
         "nonce": _hex(expectations.nonce),
         "initial_state": _hex(expectations.initial_state),
@@ -37,7 +42,18 @@ def verify(
         )
     inputs = _inputs(expectations.inputs)
     facts, outputs = _core.verify(bytes(receipt), json.dumps(demands), inputs, threads)
-    return json.loads(facts), outputs
+    return _flat(json.loads(facts)), outputs
+
+
+def _flat(facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts in one level, as the Python verifier gives them, by the alphabet."""
+    journal, stark = facts.pop("journal"), facts.pop("stark") or {}
+    kept = {name: value for name, value in journal.items() if name not in _NOT_SHOWN}
+    flat = {**kept, **facts, "mode": MODES[journal["mode"]], "lambda": journal["bits"]}
+    if stark:
+        flat |= {"stark_bits": stark.pop("bits"), **stark}
+    ordered: dict[str, Any] = json.loads(json.dumps(flat, sort_keys=True))
+    return ordered
 
 
 def _hex(value: bytes | None) -> str | None:
