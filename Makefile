@@ -7,7 +7,7 @@ SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.
 CARGO   := cargo
 PACKAGES := bench circuits hybrid prover verifier
 
-.PHONY: demo test lint types rust python readme docs nightly numpys bench verifier lock clean
+.PHONY: demo test lint types rust python readme nightly numpys bench docs verifier lock clean
 
 demo: $(READY)
 	$(BIN)/python -m zktally.bench.digits.demo
@@ -32,10 +32,6 @@ rust: $(READY)
 
 python: $(READY)
 	$(BIN)/python -m pytest -m "not nightly"
-
-# Pages that are written from the code; tests fail if one is stale.
-docs: $(READY)
-	$(BIN)/python docs/make_errors.py
 
 nightly: $(READY)
 	$(CARGO) test --release --workspace --locked -- --include-ignored --skip write_tables
@@ -75,6 +71,10 @@ bench: $(READY)
 	$(BIN)/zktally bench hybrid
 	$(BIN)/zktally bench strict
 	$(BIN)/zktally bench weights
+
+# The pages that are drawn from the code.
+docs: $(READY)
+	$(foreach page,$(wildcard docs/make_*.py),$(BIN)/python $(page);)
 
 verifier:
 	$(PYTHON) -m pip wheel --no-deps --wheel-dir dist ./verifier

@@ -1,4 +1,7 @@
-"""Writes docs/errors.md from the texts that stand with the error classes."""
+"""Writes docs/errors.md from the texts that stand with the error classes.
+
+Run it with `make docs`; tests/unit/test_errors.py fails if the page is stale.
+"""
 
 from __future__ import annotations
 

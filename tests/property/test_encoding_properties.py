@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import fields, is_dataclass, replace
 
-import programs
 from drawn import ACCEPTED, CHECKED, SETTINGS, code, keys, names
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from support import programs
 from zktally import _core
 from zktally._core import testing
 from zktally.verifier.journal import Journal

@@ -8,10 +8,10 @@ import re
 from fractions import Fraction
 
 import numpy as np
-import programs
 import pytest
-from receipts import Prover
 
+from support import programs
+from support.receipts import Prover
 from zktally.verifier.fast import verify_fast
 from zktally.verifier.inputs import Saturated, saturation
 from zktally.verifier.pins import Pins

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
-import programs
 import pytest
-from receipts import Prover
 
+from support import programs
+from support.receipts import Prover
 from zktally.prover.claims import usual_bits
 from zktally.prover.receipt import encode_receipt
 from zktally.verifier import stark
@@ -186,7 +186,7 @@ def test_the_words_of_the_guarantee(judged):
 
 def test_the_tables_are_those_that_are_derived():
     """Every table of the file has the columns of `hybrid`, and two of the engine."""
-    import simulation
+    from support import simulation
 
     sizes = {
         table: sum(int(name.partition(":")[2] or 1) for name in names.split())
