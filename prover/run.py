@@ -11,8 +11,8 @@ from .. import _core
 from ..circuits.model import new_key
 from ..verifier.journal import FAST, HYBRID, Journal
 from ..verifier.program.checked import Checked
-from ..verifier.receipt import encode_receipt
 from .claims import Claims
+from .receipt import encode_receipt
 from .work import Job
 
 Arrays = Sequence[np.ndarray]

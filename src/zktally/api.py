@@ -28,7 +28,8 @@ from .prover import (
     usual_visibility,
     wrapping_job,
 )
-from .verifier.errors import ProveError, UsageError
+from .prover.errors import ProveError
+from .verifier.errors import UsageError
 from .verifier.journal import MODES, Journal, model_id
 from .verifier.pins import Pins
 from .verifier.policy import Expectations, Policy
