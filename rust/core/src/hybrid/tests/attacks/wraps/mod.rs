@@ -6,7 +6,6 @@
 mod accumulators;
 mod divisions;
 mod gates;
-
 mod picks;
 mod scans;
 mod values;
