@@ -19,9 +19,9 @@ import onnxruntime
 
 from ..circuits.compile import compile
 from ..circuits.model import CompiledModel
-from ..hybrid import estimate
 from ..hybrid.chain import initial_state
 from ..prover import Claims, FastRun
+from ..prover.estimate import estimate
 from ..verifier.inputs import quantise
 from .cells import (
     CPU_MILLISECONDS,

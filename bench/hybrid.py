@@ -21,8 +21,8 @@ import onnx
 from .. import _core
 from ..circuits.compile import compile
 from ..circuits.model import CompiledModel
-from ..hybrid import StarkEstimate, estimate_stark
 from ..prover import PROFILES, Claims, Job, usual_bits, wrapping_job
+from ..prover.estimate import StarkEstimate, estimate_stark
 from ..verifier import stark
 from ..verifier.errors import UsageError
 from ..verifier.inputs import quantise

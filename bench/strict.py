@@ -17,8 +17,8 @@ import numpy as np
 from ..api import Backend, prove, verify
 from ..circuits.compile import compile
 from ..circuits.model import CompiledModel
-from ..hybrid import estimate_of
 from ..prover import PROFILES, Claims
+from ..prover.estimate import estimate_of
 from ..verifier.policy import Policy
 from .cells import (
     CPU,

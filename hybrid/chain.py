@@ -1,4 +1,4 @@
-"""A chain: many steps of one program under one receipt."""
+"""Composition of steps: a chain of one program, proven under one receipt."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Execute, commit, prove: from a compiled model and inputs to the bytes of a receipt."""
 
 from .claims import USUAL_DELTA, Claims, InputVisibility, usual_bits, usual_visibility
-from .hybrid import prove_in, prove_job, wrapping_job
 from .progress import Progress, silent
 from .run import FastRun
+from .segments import prove_in, prove_job, wrapping_job
 from .work import PROFILES, Job, Work
 
 __all__ = [

@@ -14,9 +14,9 @@ import pytest
 from zktally.bench.models import BENCH_MODELS, calibration, dense
 from zktally.bench.training import training_step
 from zktally.circuits.compile import compile
-from zktally.hybrid import estimate, estimate_of, estimate_stark
-from zktally.hybrid.regions import Region, nodes_above
 from zktally.prover import Claims
+from zktally.prover.estimate import estimate, estimate_of, estimate_stark
+from zktally.prover.estimate.open_regions import Region, nodes_above
 from zktally.verifier.errors import UnsupportedReceipt
 from zktally.verifier.hybrid.blocks import count_blocks
 from zktally.verifier.hybrid.schedule import MIN_LOG_ROWS, derive

@@ -12,8 +12,8 @@ import pytest
 from zktally.bench.hybrid import network
 from zktally.bench.models import calibration
 from zktally.circuits.compile import compile
-from zktally.hybrid import estimate_of
 from zktally.prover import PROFILES, Claims
+from zktally.prover.estimate import estimate_of
 from zktally.verifier.program.checked import Checked
 
 FIGURES = Path(__file__).parents[2] / "docs" / "figures.md"

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from ..api import claims_of, load
 from ..api import prove as make_receipt
 from ..circuits.model import CompiledModel
-from ..hybrid.estimate import estimate_of
 from ..prover import Claims
+from ..prover.estimate import estimate_of
 from ..verifier.cli import parse_nonce, read_arrays
 from ..verifier.inputs import quantise, saturation
 from ..verifier.journal import MAX_PPM, MODES, Journal

@@ -11,8 +11,8 @@ from typing import Any
 
 from ..api import Receipt
 from ..circuits.model import CompiledModel
-from ..hybrid.estimate import JobEstimate, estimate_of
 from ..prover import Claims, Progress
+from ..prover.estimate import JobEstimate, estimate_of
 from ..verifier.errors import UnsupportedReceipt, UsageError
 from ..verifier.journal import MODES, model_id
 from ..verifier.quoting import quoted_path

@@ -1,7 +1,7 @@
 """What a proof will take, estimated from the program and the claims before any work is done.
 
-Rows of tables, opened leaves and segments are counted (`rows.Schedule`), so they are close: what
-is left open is which gates are drawn. Seconds and memory are linear in what is counted, with
+Rows of tables, opened leaves and segments are counted (`table_rows.Schedule`), so they are close:
+what is left open is which gates are drawn. Seconds and memory are linear in what is counted, with
 constants that were measured once (docs/figures.md has estimates and measurements beside each
 other); on another machine seconds differ by the ratio of the machines.
 """
@@ -12,18 +12,18 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..prover import Claims
-from ..verifier import stark
-from ..verifier.hybrid.requantise import judge_covered
-from ..verifier.hybrid.schedule import MIN_LOG_ROWS, Table
-from ..verifier.hybrid.segments import MAX_SEGMENTS
-from ..verifier.hybrid.verify import REFERENCE, tables_file
-from ..verifier.journal import FAST, MODES
-from ..verifier.program.checked import Checked
-from ..verifier.program.types import Role, gates
-from ..verifier.sampling import Counts
-from ..verifier.stark.params import Parameters
-from .rows import Schedule
+from ...verifier import stark
+from ...verifier.hybrid.requantise import judge_covered
+from ...verifier.hybrid.schedule import MIN_LOG_ROWS, Table
+from ...verifier.hybrid.segments import MAX_SEGMENTS
+from ...verifier.hybrid.verify import REFERENCE, tables_file
+from ...verifier.journal import FAST, MODES
+from ...verifier.program.checked import Checked
+from ...verifier.program.types import Role, gates
+from ...verifier.sampling import Counts
+from ...verifier.stark.params import Parameters
+from ..claims import Claims
+from .table_rows import Schedule
 
 CORES_GAIN = 1.75
 """How much faster two cores prove than one."""

@@ -1,4 +1,4 @@
-"""Hybrid and strict receipts: openings as of a fast one, proven segment by segment, not shown.
+"""Prove the segments of a job: openings as of a fast receipt, not shown but proven in STARKs.
 
 A job holds all that the proof follows from. Proven in a `Work` folder it can be interrupted, and
 shared by several processes; the masks of every segment are fresh whoever proves it, and when.
