@@ -9,7 +9,7 @@ import numpy as np
 from .. import _core
 from ..prover import Claims, FastRun, Progress, Work, prove_job, silent
 from ..verifier.errors import UsageError
-from ..verifier.inputs import quantise
+from ..verifier.inputs import DTYPES, quantise
 from ..verifier.journal import HYBRID
 from ..verifier.program.checked import Checked
 from ..verifier.program.types import Role
@@ -19,8 +19,6 @@ Inputs = np.ndarray | Mapping[str, np.ndarray]
 
 COMMIT_EVERY = 16
 """Steps executed between two rounds of commitment: enough trees to keep all cores busy."""
-
-_DTYPES = {1: np.int8, 2: np.int16, 3: np.int32}
 
 
 def initial_state(checked: Checked, given: Mapping[str, np.ndarray] | None) -> list[np.ndarray]:
@@ -49,7 +47,7 @@ def initial_state(checked: Checked, given: Mapping[str, np.ndarray] | None) -> l
                 code="usage.input",
                 expected=f"[{tensor.lo}, {tensor.hi}]",
             )
-        arrays.append(np.ascontiguousarray(array, _DTYPES[tensor.width]))
+        arrays.append(np.ascontiguousarray(array, DTYPES[tensor.width]))
     if given:
         raise UsageError(
             f"no such state: {listed(given)}",

@@ -4,10 +4,9 @@ from .claims import USUAL_DELTA, Claims, InputVisibility, usual_bits, usual_visi
 from .progress import Progress, silent
 from .run import FastRun
 from .segments import prove_in, prove_job, wrapping_job
-from .work import PROFILES, Job, Work
+from .work import Job, Work
 
 __all__ = [
-    "PROFILES",
     "USUAL_DELTA",
     "Claims",
     "FastRun",

@@ -25,9 +25,6 @@ from ..verifier.receipt import MAX_RECEIPT, encode_receipt, split_receipt
 
 MAGIC = b"ZKTWORK\x01"
 SEGMENT_MAX = 1 << 30
-PROFILES = ("standard", "small")
-"""Of the STARK (docs/stark.md section 8), by number."""
-
 OWNER_ONLY = 0o700
 
 

@@ -12,9 +12,10 @@ import pytest
 from zktally.bench.hybrid import network
 from zktally.bench.models import calibration
 from zktally.circuits.compile import compile
-from zktally.prover import PROFILES, Claims
+from zktally.prover import Claims
 from zktally.prover.estimate import estimate_of
 from zktally.verifier.program.checked import Checked
+from zktally.verifier.stark.params import PROFILE_NAMES
 
 FIGURES = Path(__file__).parents[2] / "docs" / "figures.md"
 FACTOR = 2.0
@@ -64,7 +65,7 @@ def test_the_estimate_is_within_a_factor(row: dict[str, Any]) -> None:
     batch, steps = int(row["batch"]), int(row.get("steps", 1))
     delta = float(row.get("δ", "5 %").removesuffix(" %")) / 100
     claims = Claims(delta, bits=LAMBDA[row["mode"]])
-    profile = PROFILES.index(row.get("profile", PROFILES[0]))
+    profile = PROFILE_NAMES.index(row.get("profile", PROFILE_NAMES[0]))
     plan = estimate_of(compiled(row["model"], batch), batch * steps, claims, row["mode"], profile)
     proof = plan.stark or plan.run
     # The section about hybrid receipts measures the STARK alone.

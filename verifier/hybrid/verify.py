@@ -57,8 +57,6 @@ REFERENCE = stark.Counts(
 )
 """The shape that the number of queries is chosen for (docs/stark.md section 8)."""
 
-PROFILE_NAMES = ("standard", "small")
-
 
 def verify_hybrid(
     receipt: bytes | bytearray | memoryview, expectations: Expectations
@@ -114,7 +112,7 @@ def check_hybrid(statement: Statement, expectations: Expectations) -> tuple[Fact
         reader.take(used)
     reader.end()  # 12. Nothing follows.
     facts = facts_of(plan, statement.receipt_bytes) | {
-        "profile": PROFILE_NAMES[head.profile],
+        "profile": params.PROFILE_NAMES[head.profile],
         "segments": len(segments),
         "stark_bits": math.floor(10 * proven_bits) / 10,
         "headline_bits": headline(journal.bits, proven_bits, len(segments)),

@@ -9,7 +9,6 @@ from typing import Any
 
 from .. import _core
 from ..circuits.model import CompiledModel, is_model_file
-from ..prover import PROFILES
 from ..verifier.cli import read_argument
 from ..verifier.errors import MalformedReceipt, UsageError
 from ..verifier.journal import FAST, MODES, Journal, model_id
@@ -19,6 +18,7 @@ from ..verifier.program.types import Role
 from ..verifier.quoting import listed, quoted
 from ..verifier.receipt import Sections, split_receipt
 from ..verifier.sampling import Counts
+from ..verifier.stark.params import PROFILE_NAMES
 from ..verifier.verified import EVERYTHING
 from .console import size
 from .proving import strict_text
@@ -176,14 +176,14 @@ def describe_receipt(data: bytes) -> tuple[dict[str, Any], str]:
 
 def describe_stark(parts: Sections) -> dict[str, Any]:
     """The STARK of a hybrid receipt as one JSON-ready object."""
-    if len(parts.proof) <= PROFILE_AT or parts.proof[PROFILE_AT] >= len(PROFILES):
+    if len(parts.proof) <= PROFILE_AT or parts.proof[PROFILE_AT] >= len(PROFILE_NAMES):
         raise MalformedReceipt(
             "the proof does not begin as that of a hybrid receipt",
             code="receipt.non-canonical",
-            expected=f"a profile below {len(PROFILES)} at byte {PROFILE_AT}",
+            expected=f"a profile below {len(PROFILE_NAMES)} at byte {PROFILE_AT}",
         )
     return {
-        "profile": PROFILES[parts.proof[PROFILE_AT]],
+        "profile": PROFILE_NAMES[parts.proof[PROFILE_AT]],
         "segments": _core.hybrid_segments(bytes(parts.program), bytes(parts.journal)),
     }
 
