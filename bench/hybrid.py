@@ -160,11 +160,9 @@ def measure(cell: Cell, repeat: int, threads: int) -> Row:
     data = calibration(graph, cell.batch * cell.steps, 1)
     program = compile(graph, calibration(graph, 64, 0), batch=cell.batch)
     del graph
-    claims, profile = (
-        Claims(cell.delta, bits=usual_bits("hybrid")),
-        PROFILE_NAMES.index(cell.profile),
-    )
-    plan = estimate_stark(program.checked, cell.batch * cell.steps, claims, profile)
+    claims = Claims("fast", cell.delta, bits=usual_bits("hybrid"))
+    profile = PROFILE_NAMES.index(cell.profile)
+    plan = estimate_stark(claims.counts(program.checked, cell.batch * cell.steps), profile)
     receipt, fast = prove_fast(program, data, claims, repeat)
     job = wrapping_job(receipt, profile)
     forget_peak()

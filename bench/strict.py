@@ -18,7 +18,7 @@ from ..api import Backend, prove, verify
 from ..circuits.compile import compile
 from ..circuits.model import CompiledModel
 from ..prover import Claims
-from ..prover.estimate import estimate_of
+from ..prover.estimate import estimate_job
 from ..verifier.policy import Policy
 from ..verifier.stark.params import PROFILE_NAMES
 from .cells import (
@@ -98,7 +98,7 @@ def measure(cell: Row) -> Row:
     model = compile(graph, calibration(graph, 64, 0), batch=batch)
     del graph
     profile = PROFILE_NAMES.index(cell["profile"])
-    plan = estimate_of(model.checked, batch, Claims(), "strict", profile)
+    plan = estimate_job(Claims("strict").counts(model.checked, batch), profile)
     forget_peak()
     runs = [_prove(model, data, profile)]
     if runs[0][1]["seconds"] < LONG:

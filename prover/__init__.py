@@ -1,6 +1,7 @@
 """Execute, commit, prove: from a compiled model and inputs to the bytes of a receipt."""
 
-from .claims import USUAL_DELTA, Claims, InputVisibility, usual_bits, usual_visibility
+from .claims import USUAL_DELTA, Claims, InputVisibility, usual_bits
+from .options import ProverOptions
 from .progress import Progress, silent
 from .run import FastRun
 from .segments import prove_in, prove_job, wrapping_job
@@ -13,11 +14,11 @@ __all__ = [
     "InputVisibility",
     "Job",
     "Progress",
+    "ProverOptions",
     "Work",
     "prove_in",
     "prove_job",
     "silent",
     "usual_bits",
-    "usual_visibility",
     "wrapping_job",
 ]

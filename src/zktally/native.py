@@ -17,20 +17,8 @@ def verify(
     receipt: bytes | bytearray | memoryview, expectations: Expectations, threads: int = 0
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Judge a receipt with the Rust verifier: facts, outputs and errors as from the Python one."""
-    policy = expectations.policy
-    demands = {
-        "model_id": expectations.model_id.hex(),
-        "modes": list(policy.modes),
-        "min_bits": int(policy.min_bits),
-        "max_delta_ppm": policy.max_delta_ppm,
-        "max_delta_step_ppm": policy.max_delta_step_ppm,
-        "max_delta_op_ppm": policy.max_delta_op_ppm,
-        "outputs_exact": policy.outputs_exact,
-        "audience": expectations.audience,
-        "nonce": _hex(expectations.nonce),
-        "initial_state": _hex(expectations.initial_state),
-        "input_root": _hex(expectations.input_root),
-    }
+    demands = expectations.to_json()
+    demands |= demands.pop("policy")
     if not isinstance(receipt, bytes | bytearray | memoryview):
         raise UsageError(
             "a receipt is bytes", expected="bytes", received=f"a {type(receipt).__name__}"
@@ -38,10 +26,6 @@ def verify(
     inputs = _inputs(expectations.inputs)
     facts, outputs = _core.verify(bytes(receipt), json.dumps(demands), inputs, threads)
     return json.loads(facts), outputs
-
-
-def _hex(value: bytes | None) -> str | None:
-    return None if value is None else value.hex()
 
 
 def _inputs(given: Any) -> dict[Any, np.ndarray] | np.ndarray | None:

@@ -68,8 +68,8 @@ def verify_hybrid(
         expectations: what the caller means and demands.
 
     Returns:
-        The facts that are shown (numbers, names, hexadecimal digests), and the outputs by port
-        name: float32 or int64, [items, ...] for a port with a batch axis, else [steps, ...].
+        The facts that are shown, and the outputs by port name: float32 or int64, [items, ...] for
+        a port with a batch axis, else [steps, ...].
 
     Raises:
         MalformedReceipt, UnsupportedReceipt, MalformedProgram, InvalidProgram: it cannot be judged.
@@ -145,14 +145,24 @@ def _read_head(reader: Reader, journal: bytes, trees: int) -> _Head:
             expected=journal.hex(),
             received=answered.hex(),
         )
-    profile = reader.u8()
-    if profile not in params.PROFILES:
-        raise reader.bad("an unknown profile", expected="0 or 1", received=profile)
+    profile = read_profile(reader)
     data = reader.take(4 * DIGEST * trees)
     roots = np.frombuffer(data, "<u4").astype(np.uint64).reshape(trees, DIGEST)
     if int(roots.max()) >= P:
         raise reader.bad("an element of a root is not below p", f"below {P}", int(roots.max()))
     return _Head(profile, roots, hashlib.sha256(data).digest())
+
+
+def read_profile(reader: Reader) -> int:
+    """The profile of the STARK, which follows the digest of the journal.
+
+    Raises:
+        MalformedReceipt: there is no such profile.
+    """
+    profile = reader.u8()
+    if profile not in params.PROFILES:
+        raise reader.bad("an unknown profile", expected="0 or 1", received=profile)
+    return profile
 
 
 def _judge_outputs(program: Program, outputs: Mapping[int, Ints]) -> None:
@@ -209,14 +219,7 @@ def _target(segments: int) -> int:
 
 def _judge_bits(bits: int, segments: int, expectations: Expectations) -> None:
     """10. What λ (0: nothing is sampled) and the parameters warrant, whatever a segment's size."""
-    warranted = headline(bits, _target(segments), segments)
-    if warranted < expectations.policy.min_bits:
-        raise InsufficientSecurity(
-            "fewer bits than the policy demands",
-            code="policy.bits",
-            expected=f"at least {expectations.policy.min_bits}",
-            received=warranted,
-        )
+    expectations.policy.judge_bits(headline(bits, _target(segments), segments))
 
 
 def _proven_bits(
