@@ -45,7 +45,6 @@ from .roots import (
 )
 from .sampling import Counts
 
-Facts = dict[str, Any]
 Outputs = dict[str, NDArray[Any]]
 
 

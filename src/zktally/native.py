@@ -4,28 +4,52 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from . import _core
 from .verifier.errors import UsageError
+from .verifier.facts import Facts
+from .verifier.journal import MODES, Journal
+from .verifier.plain import from_json
 from .verifier.policy import Expectations
+from .verifier.receipt import split_receipt
 
 
 def verify(
     receipt: bytes | bytearray | memoryview, expectations: Expectations, threads: int = 0
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+) -> tuple[Facts, dict[str, np.ndarray]]:
     """Judge a receipt with the Rust verifier: facts, outputs and errors as from the Python one."""
-    demands = expectations.to_json()
-    demands |= demands.pop("policy")
     if not isinstance(receipt, bytes | bytearray | memoryview):
         raise UsageError(
             "a receipt is bytes", expected="bytes", received=f"a {type(receipt).__name__}"
         )
     inputs = _inputs(expectations.inputs)
-    facts, outputs = _core.verify(bytes(receipt), json.dumps(demands), inputs, threads)
-    return json.loads(facts), outputs
+    demands = expectations.to_json()
+    demands |= demands.pop("policy")
+    found, outputs = _core.verify(bytes(receipt), json.dumps(demands), inputs, threads)
+    return from_json(Facts, _nested(json.loads(found), receipt)), outputs
+
+
+def _nested(flat: dict[str, Any], receipt: Any) -> dict[str, Any]:
+    journal = {f.name: flat.get(f.name) for f in fields(Journal)}
+    journal |= {
+        "mode": MODES.index(flat["mode"]),
+        "bits": flat["lambda"],
+        "inputs": None,
+        "outputs": "",
+        "exact": list(Journal.decode(split_receipt(bytes(receipt)).journal).exact),
+    }
+    stark = None
+    if "profile" in flat:
+        stark = {
+            "profile": flat["profile"],
+            "segments": flat["segments"],
+            "bits": flat["stark_bits"],
+        }
+    return {**flat, "journal": journal, "stark": stark}
 
 
 def _inputs(given: Any) -> dict[Any, np.ndarray] | np.ndarray | None:

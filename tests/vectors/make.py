@@ -24,6 +24,7 @@ from zktally.circuits.reference import DTYPES
 from zktally.native import verify
 from zktally.prover import USUAL_DELTA, Claims, FastRun, Job, prove_job
 from zktally.verifier.errors import ZktallyError
+from zktally.verifier.facts import Facts
 from zktally.verifier.journal import FAST, HYBRID, Journal, model_id
 from zktally.verifier.openings import Trees
 from zktally.verifier.policy import Expectations, Policy
@@ -324,6 +325,15 @@ def expectations(expect: dict[str, Any]) -> Expectations:
     )
 
 
+def recorded(facts: Facts) -> dict[str, Any]:
+    """The facts as vectors have them: flat, in the order of the names, λ by its Greek name."""
+    flat = facts.flat()
+    flat["lambda"] = flat.pop("bits")
+    if facts.stark is None:
+        del flat["profile"], flat["segments"], flat["stark_bits"]
+    return json.loads(json.dumps(flat, sort_keys=True))
+
+
 def kept(name: str) -> bytes:
     """The bytes of a receipt that this release does not make any more."""
     return (FOLDER / f"refused-{name}.receipt").read_bytes()
@@ -342,7 +352,7 @@ def build() -> dict[str, bytes]:
             "receipt": f"{name}.receipt",
             "expect": made.expect,
             "verdict": ACCEPTED,
-            "facts": facts,
+            "facts": recorded(facts),
             "outputs": {port: values.tolist() for port, values in outputs.items()},
         })  # fmt: skip
     by_bytes = {data: name for name, data in files.items()}

@@ -19,7 +19,7 @@ import numpy as np
 from .. import stark
 from ..confidence import headline
 from ..errors import InsufficientSecurity, InvalidProof, JournalMismatch, UnsupportedReceipt
-from ..facts import facts_of
+from ..facts import Facts, StarkFacts, facts_of
 from ..gates import Ints
 from ..journal import HYBRID, STRICT
 from ..openings import Trees
@@ -33,7 +33,6 @@ from ..roots import digest_elements
 from ..sampling import Plan, make_plan, sample_seed
 from ..stark import params
 from ..steps import (
-    Facts,
     Outputs,
     Statement,
     claimed_outputs,
@@ -111,12 +110,11 @@ def check_hybrid(statement: Statement, expectations: Expectations) -> tuple[Fact
         )
         reader.take(used)
     reader.end()  # 12. Nothing follows.
-    facts = facts_of(plan, statement.receipt_bytes) | {
-        "profile": params.PROFILE_NAMES[head.profile],
-        "segments": len(segments),
-        "stark_bits": math.floor(10 * proven_bits) / 10,
-        "headline_bits": headline(journal.bits, proven_bits, len(segments)),
-    }
+    headline_bits = headline(journal.bits, proven_bits, len(segments))
+    shown = StarkFacts(
+        params.PROFILE_NAMES[head.profile], len(segments), math.floor(10 * proven_bits) / 10
+    )
+    facts = facts_of(plan, statement.receipt_bytes, headline_bits, shown)
     return facts, to_caller(program, journal, outputs)
 
 
