@@ -7,7 +7,7 @@ SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.
 CARGO   := cargo
 PACKAGES := bench circuits hybrid prover verifier
 
-.PHONY: demo test lint types rust python readme nightly numpys bench verifier lock clean
+.PHONY: demo test lint types rust python readme nightly numpys bench docs verifier lock clean
 
 demo: $(READY)
 	$(BIN)/python -m zktally.bench.digits.demo
@@ -71,6 +71,10 @@ bench: $(READY)
 	$(BIN)/zktally bench hybrid
 	$(BIN)/zktally bench strict
 	$(BIN)/zktally bench weights
+
+# The pages that are drawn from the code.
+docs: $(READY)
+	$(foreach page,$(wildcard docs/make_*.py),$(BIN)/python $(page);)
 
 verifier:
 	$(PYTHON) -m pip wheel --no-deps --wheel-dir dist ./verifier

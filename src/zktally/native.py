@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,8 @@ import numpy as np
 from . import _core
 from .verifier.errors import UsageError
 from .verifier.facts import Facts
-from .verifier.journal import MODES, Journal
 from .verifier.plain import from_json
 from .verifier.policy import Expectations
-from .verifier.receipt import split_receipt
 
 
 def verify(
@@ -27,29 +24,9 @@ def verify(
             "a receipt is bytes", expected="bytes", received=f"a {type(receipt).__name__}"
         )
     inputs = _inputs(expectations.inputs)
-    demands = expectations.to_json()
-    demands |= demands.pop("policy")
-    found, outputs = _core.verify(bytes(receipt), json.dumps(demands), inputs, threads)
-    return from_json(Facts, _nested(json.loads(found), receipt)), outputs
-
-
-def _nested(flat: dict[str, Any], receipt: Any) -> dict[str, Any]:
-    journal = {f.name: flat.get(f.name) for f in fields(Journal)}
-    journal |= {
-        "mode": MODES.index(flat["mode"]),
-        "bits": flat["lambda"],
-        "inputs": None,
-        "outputs": "",
-        "exact": list(Journal.decode(split_receipt(bytes(receipt)).journal).exact),
-    }
-    stark = None
-    if "profile" in flat:
-        stark = {
-            "profile": flat["profile"],
-            "segments": flat["segments"],
-            "bits": flat["stark_bits"],
-        }
-    return {**flat, "journal": journal, "stark": stark}
+    demands = json.dumps(expectations.to_json())
+    facts, outputs = _core.verify(bytes(receipt), demands, inputs, threads)
+    return from_json(Facts, json.loads(facts)), outputs
 
 
 def _inputs(given: Any) -> dict[Any, np.ndarray] | np.ndarray | None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import Files, Outcome, Zktally
 
+from support.cli import Files, Outcome, Zktally
 from zktally.bench.digits.data import MODEL_PATH, load
 
 

@@ -13,7 +13,8 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from support import Files, Zktally
+
+from support.cli import Files, Zktally
 
 
 def dense(weight: np.ndarray, batch: str | int = "batch", width: str | int = 4) -> onnx.ModelProto:

@@ -6,8 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from support import Files, Zktally
 
+from support.cli import Files, Zktally
 from zktally.bench.digits.data import load
 
 BACKENDS = ("rust", "python")

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import programs
 import pytest
-from receipts import Prover
-from support import Files, Outcome, Zktally
 
+from support import programs
+from support.cli import Files, Outcome, Zktally
+from support.receipts import Prover
 from zktally import assemble
 from zktally.cli import acceptance, main
 from zktally.verifier.policy import Policy, sampled_outputs

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import programs
 import pytest
-from support import Zktally
 
 import zktally as api
+from support import programs
+from support.cli import Zktally
 from zktally.circuits.model import pack
 from zktally.prover.work import Job
 from zktally.verifier.errors import ZktallyError

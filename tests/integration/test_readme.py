@@ -9,7 +9,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from support import Files, Zktally
+
+from support.cli import Files, Zktally
 
 README = Path(__file__).parents[2] / "README.md"
 

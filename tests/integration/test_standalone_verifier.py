@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import Files
+
+from support.cli import Files
 
 VERIFIER = Path(__file__).parents[2] / "verifier"
 SCRIPT = """

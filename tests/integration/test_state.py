@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import programs
 import pytest
 
 import zktally
+from support import programs
 from zktally.verifier.errors import UsageError, VerificationFailed
 
 BACKENDS = ("rust", "python")

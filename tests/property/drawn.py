@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import programs
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from support import programs
 from zktally import _core
 from zktally.circuits.reference import DTYPES
 from zktally.verifier.errors import ZktallyError

@@ -9,8 +9,8 @@ import pytest
 from drawn import CHECKED, FEW, SETTINGS, arrays, keys, names, seeds
 from hypothesis import given
 from hypothesis import strategies as st
-from receipts import PRF_SEED, RUN_KEY, Prover
 
+from support.receipts import PRF_SEED, RUN_KEY, Prover
 from zktally import _core
 from zktally.circuits import reference
 from zktally.native import verify as verify_natively

@@ -16,9 +16,9 @@ from forger import (
     with_program,
     with_tensor,
 )
-from receipts import Tree
 from registry import tampering
 
+from support.receipts import Tree
 from zktally.verifier.journal import model_id
 from zktally.verifier.program.codec import encode, program_id
 from zktally.verifier.program.types import Const, PickMode

@@ -7,9 +7,9 @@ import struct
 import numpy as np
 from anatomy import Parts, dissect
 from forger import committed, execute, receipt_of, run
-from receipts import PRF_SEED, Tree
 from registry import tampering
 
+from support.receipts import PRF_SEED, Tree
 from zktally.verifier.reader import P
 from zktally.verifier.roots import digest_bytes, seed_commitment
 

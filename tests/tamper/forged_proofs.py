@@ -13,10 +13,10 @@ from itertools import count
 from unittest.mock import patch
 
 import numpy as np
-import stark_reference as reference
-import test_stark_verify as honest
-from stark_reference import Case, Prover, toy_case
 
+from support import stark_lies
+from support import stark_reference as reference
+from support.stark_reference import Case, Prover, toy_case
 from zktally.verifier.errors import InvalidProof, ZktallyError
 from zktally.verifier.reader import P
 from zktally.verifier.stark import Statement, verify_stark
@@ -47,7 +47,7 @@ def _case(**changes: object) -> Case:
 
 
 def _of_lies(name: str) -> Lie:
-    proof, case = honest.LIES[name][0]()
+    proof, case = stark_lies.LIES[name][0]()
     return Lie(proof, case)
 
 
@@ -114,7 +114,7 @@ def _unworked() -> Lie:
 
 
 def _nonce_for_nothing() -> Lie:
-    case = toy_case(walk_log=11, parameters=honest.SMALL)
+    case = toy_case(walk_log=11, parameters=stark_lies.SMALL)
     proof = bytearray(Prover(case).prove())
     proof[_field(case, "batch nonce")] = 1
     return Lie(bytes(proof), case)

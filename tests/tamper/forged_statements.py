@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 from anatomy import dissect, join
 from forger import committed, receipt_of, reopened, run, victim
-from receipts import Prover, Tree
 from registry import tampering
 
+from support.receipts import Prover, Tree
 from zktally.verifier.journal import STRICT, ZERO_DIGEST
 from zktally.verifier.policy import Policy
 from zktally.verifier.program.types import Role

@@ -13,9 +13,9 @@ from anatomy import dissect as dissect_fast
 from anatomy import join
 from forger import committed, receipt_of, victim
 from hybrids import dissect, hybrid_of
-from receipts import Prover
 from registry import tampering
 
+from support.receipts import Prover
 from zktally.prover import Job, prove_job
 from zktally.verifier.journal import FAST, HYBRID, STRICT
 from zktally.verifier.policy import Policy

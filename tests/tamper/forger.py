@@ -12,8 +12,8 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
-from receipts import PRF_SEED, Prover
 
+from support.receipts import PRF_SEED, Prover
 from zktally.circuits.reference import DTYPES
 from zktally.verifier.confidence import headline
 from zktally.verifier.gates import evaluate

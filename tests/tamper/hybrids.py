@@ -14,11 +14,11 @@ from functools import cache
 from unittest.mock import patch
 
 import numpy as np
-import programs
 from anatomy import join
 from forger import receipt_of
 
 import zktally as api
+from support import programs
 from zktally.prover import Job, prove_job, wrapping_job
 from zktally.verifier import stark
 from zktally.verifier.errors import ZktallyError

@@ -88,7 +88,7 @@ SEEN: list[str] = []
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_verdicts_do_not_depend_on_the_environment(name, tmp_path):
     kept = {key: os.environ[key] for key in ("PATH", "HOME", "PYTHONPATH") if key in os.environ}
-    script = JUDGE.format(paths=[str(HERE), str(HERE.parent / "unit")], names=NAMES)
+    script = JUDGE.format(paths=[str(HERE), str(HERE.parent)], names=NAMES)
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script],
         env={**kept, **ENVIRONMENTS[name]}, cwd=tmp_path, capture_output=True, text=True,

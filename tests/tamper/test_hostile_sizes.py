@@ -19,9 +19,9 @@ import forger
 import hybrids
 import judges
 import numpy as np
-import programs
 import pytest
 
+from support import programs
 from zktally.verifier import stark
 from zktally.verifier.errors import InvalidProof, ZktallyError
 from zktally.verifier.hybrid import blocks as counting
@@ -247,7 +247,7 @@ def test_memory_is_that_of_one_segment(name, judge):
     """No more than a segment of its tables, however many are claimed."""
     code, program, steps, claims, proofs = CASES[name]
     script = MEASURE.format(
-        paths=[str(HERE), str(HERE.parent / "unit")], program=program.__name__, steps=steps,
+        paths=[str(HERE), str(HERE.parent)], program=program.__name__, steps=steps,
         claims=claims, room=int(LEAST_PROOF * proofs), judge=judge,
     )  # fmt: skip
     done = subprocess.run(
@@ -264,7 +264,7 @@ def test_tables_are_worked_out_in_portions(name):
     """As a whole they would be gigabytes: 2^22 rows of 88 words, 2^20 of 99."""
     code, program, steps, claims, proofs = CASES[name]
     script = MEASURE.format(
-        paths=[str(HERE), str(HERE.parent / "unit")], program=program.__name__, steps=steps,
+        paths=[str(HERE), str(HERE.parent)], program=program.__name__, steps=steps,
         claims=claims, room=int(LEAST_PROOF * proofs), judge="evaluated",
     ).replace("judges.evaluated", "sizes.evaluated")  # fmt: skip
     done = subprocess.run(

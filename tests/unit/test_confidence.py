@@ -10,7 +10,7 @@ import pytest
 from zktally.verifier.confidence import TENTHS, headline
 
 HEADLINES = "ce5e6c2b2a4f9551b10813948702a85648fbac797666377ff001eb3d5c94e682"
-"""As in rust/core/src/fast/facts.rs."""
+"""As in rust/core/src/statement/confidence.rs."""
 
 CASES = {
     # Nothing is sampled: the STARK and the hashes alone, of which 2^-124 costs the last bit.

@@ -8,9 +8,9 @@ from functools import cache
 from itertools import pairwise
 
 import numpy as np
-import programs
 import pytest
 
+from support import programs
 from zktally.bench.models import BENCH_MODELS, calibration, dense
 from zktally.bench.training import training_step
 from zktally.circuits.compile import compile

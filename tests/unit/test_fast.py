@@ -8,10 +8,10 @@ import struct
 from dataclasses import replace
 
 import numpy as np
-import programs
 import pytest
-from receipts import Prover
 
+from support import programs
+from support.receipts import Prover
 from zktally.verifier import cli, openings
 from zktally.verifier.errors import UsageError, ZktallyError
 from zktally.verifier.fast import verify_fast

@@ -6,14 +6,14 @@ import math
 from dataclasses import replace
 
 import numpy as np
-import programs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from oracle import Oracle
-from programs import dot, i, ik, k, read, tensor
 
+from support import programs
+from support.oracle import Oracle
+from support.programs import dot, i, ik, k, read, tensor
 from zktally.circuits.reference import run
 from zktally.verifier.errors import UsageError
 from zktally.verifier.gates import evaluate, operand, reads

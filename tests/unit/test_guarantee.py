@@ -9,10 +9,10 @@ from dataclasses import fields, replace
 from fractions import Fraction
 
 import numpy as np
-import programs
 import pytest
-from receipts import Prover
 
+from support import programs
+from support.receipts import Prover
 from zktally.verifier.facts import Facts, OpFacts, OutputFacts
 from zktally.verifier.fast import verify_fast
 from zktally.verifier.inputs import Saturated, saturation

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import programs
 import pytest
-from programs import Const, Role, Tensor, Term
 
+from support import programs
+from support.programs import Const, Role, Tensor, Term
 from zktally import _core
 from zktally.verifier.errors import ZktallyError
 from zktally.verifier.hybrid.accumulator import is_direct

@@ -6,10 +6,10 @@ import hashlib
 from dataclasses import replace
 
 import numpy as np
-import programs
 import pytest
-from receipts import Prover
 
+from support import programs
+from support.receipts import Prover
 from zktally.prover.claims import usual_bits
 from zktally.verifier import stark
 from zktally.verifier.errors import ZktallyError
@@ -193,7 +193,7 @@ def test_the_words_of_the_guarantee(judged):
 
 def test_the_tables_are_those_that_are_derived():
     """Every table of the file has the columns of `hybrid`, and two of the engine."""
-    import simulation
+    from support import simulation
 
     sizes = {
         table: sum(int(name.partition(":")[2] or 1) for name in names.split())

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from receipts import Prover
-
+from support.receipts import Prover
 from zktally.cli.inspect import describe_receipt
 from zktally.verifier.journal import Journal
 from zktally.verifier.receipt import encode_receipt, split_receipt

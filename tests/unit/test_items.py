@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import programs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from programs import dot, i, ik, k, port, read, tensor
 
+from support import programs
+from support.programs import dot, i, ik, k, port, read, tensor
 from zktally import _core
 from zktally.verifier.errors import InvalidProgram
 from zktally.verifier.gates import reads

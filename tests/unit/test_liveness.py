@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import programs
 import pytest
-from programs import i, ik, port, read, tensor
 
+from support import programs
+from support.programs import i, ik, port, read, tensor
 from zktally.verifier.errors import InvalidProgram
 from zktally.verifier.gates import reads
 from zktally.verifier.program import liveness

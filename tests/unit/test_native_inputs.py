@@ -6,8 +6,8 @@ from types import MappingProxyType
 
 import numpy as np
 import pytest
-from receipts import Prover
 
+from support.receipts import Prover
 from zktally.native import verify as verify_natively
 from zktally.verifier.errors import ZktallyError
 from zktally.verifier.verify import verify as verify_plainly

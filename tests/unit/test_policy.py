@@ -6,9 +6,9 @@ import math
 from fractions import Fraction
 
 import numpy as np
-import programs
 import pytest
 
+from support import programs
 from zktally.verifier import labels
 from zktally.verifier.errors import UsageError
 from zktally.verifier.inputs import dequantise, pack_values, quantise, unpack_values

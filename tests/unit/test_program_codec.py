@@ -7,9 +7,9 @@ import math
 import struct
 from dataclasses import replace
 
-import programs
 import pytest
 
+from support import programs
 from zktally.verifier.errors import InvalidProgram, MalformedProgram, ZktallyError
 from zktally.verifier.program.checked import load
 from zktally.verifier.program.codec import decode, encode, program_id

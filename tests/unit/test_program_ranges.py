@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import programs
 import pytest
-from programs import dot, i, port, read, tensor
 
+from support import programs
+from support.programs import dot, i, port, read, tensor
 from zktally.verifier.errors import InvalidProgram
 from zktally.verifier.program.codec import encode
 from zktally.verifier.program.ranges import (

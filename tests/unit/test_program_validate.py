@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-import programs
 import pytest
-from programs import dot, i, k, layout, port, read, tensor
 
+from support import programs
+from support.programs import dot, i, k, layout, port, read, tensor
 from zktally.verifier.errors import InvalidProgram
 from zktally.verifier.program.checked import check
 from zktally.verifier.program.types import (

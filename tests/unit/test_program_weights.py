@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import programs
 import pytest
-from programs import dot, i, k, port, read, tensor
 
+from support import programs
+from support.programs import dot, i, k, port, read, tensor
 from zktally.verifier.errors import InvalidProgram
 from zktally.verifier.program.checked import check
 from zktally.verifier.program.operands import slots

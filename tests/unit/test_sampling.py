@@ -8,10 +8,10 @@ from collections import Counter
 from dataclasses import replace
 
 import numpy as np
-import programs
 import pytest
-from programs import i, port, read, tensor
 
+from support import programs
+from support.programs import i, port, read, tensor
 from zktally.verifier.errors import ZktallyError
 from zktally.verifier.journal import STRICT, ZERO_DIGEST, Journal
 from zktally.verifier.program.checked import check

@@ -9,8 +9,8 @@ from math import floor, log2
 
 import numpy as np
 import pytest
-import stark_reference as reference
 
+from support import stark_reference as reference
 from zktally.prover.claims import usual_bits
 from zktally.verifier.confidence import headline
 from zktally.verifier.errors import InsufficientSecurity, UnsupportedReceipt

@@ -6,8 +6,16 @@ import hashlib
 
 import numpy as np
 import pytest
-from stark_reference import TABLES, TABLES_BYTES, Builder, encode_tables, ranges, toy_case, walk
 
+from support.stark_reference import (
+    TABLES,
+    TABLES_BYTES,
+    Builder,
+    encode_tables,
+    ranges,
+    toy_case,
+    walk,
+)
 from zktally.verifier.errors import MalformedProgram
 from zktally.verifier.reader import P
 from zktally.verifier.stark import evaluate_rows, read_tables

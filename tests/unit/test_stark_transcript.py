@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import stark_reference as reference
 
+from support import stark_reference as reference
 from zktally.verifier.errors import InvalidProof
 from zktally.verifier.reader import P
 from zktally.verifier.stark import Parameters, PresentTable, Profile, Statement

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import stark_reference as reference
 
+from support import stark_reference as reference
 from zktally.verifier.errors import MalformedReceipt
 from zktally.verifier.reader import RECEIPT_CODES, P, Reader
 from zktally.verifier.stark.tree import Shape, read_opening

@@ -15,11 +15,11 @@ from collections import Counter
 from functools import cache
 
 import numpy as np
-import programs
 import pytest
-from oracle import Oracle
-from test_hybrid_schedule import aligned, covered, wide
 
+from support import programs
+from support.covered import aligned, covered, wide
+from support.oracle import Oracle
 from zktally.verifier import arrays, inputs, keys, layout, merkle, poseidon2, sampling
 from zktally.verifier.gates import evaluate, reads
 from zktally.verifier.gates.div import floor_sqrt, rounded_quotient

@@ -40,3 +40,17 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// Refuses with what was expected and received unless `holds`.
+pub(crate) fn demand(
+    holds: bool,
+    code: &'static str,
+    message: &str,
+    values: impl FnOnce() -> (String, String),
+) -> Result<()> {
+    if holds {
+        return Ok(());
+    }
+    let (expected, received) = values();
+    Err(Error::new(code, message).expected(expected).received(received))
+}

@@ -6,7 +6,7 @@ use numpy::{
 use pyo3::prelude::*;
 use zktally_core::Error;
 use zktally_core::exec::Array;
-use zktally_core::fast::inputs::{CallerArray, CallerValues};
+use zktally_core::statement::inputs::{CallerArray, CallerValues};
 
 use super::errors::raise;
 

@@ -37,13 +37,3 @@ pub fn digest(bytes: &[u8]) -> PyResult<Digest> {
     let found = bytes.and_then(Digest::from_bytes);
     found.ok_or_else(|| usage("a digest is 32 bytes: 8 words below the prime"))
 }
-
-/// The bytes that hexadecimal digits stand for.
-pub fn unhex(digits: &str) -> PyResult<Vec<u8>> {
-    let pairs = digits.as_bytes().chunks(2).map(|pair| {
-        let pair =
-            std::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2 && !pair.contains('+'))?;
-        u8::from_str_radix(pair, 16).ok()
-    });
-    pairs.collect::<Option<_>>().ok_or_else(|| usage(format!("not hexadecimal digits: {digits:?}")))
-}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use zktally_core::fast::openings::Prepared;
+use zktally_core::commit::Prepared;
 use zktally_core::hybrid::{self, Timings};
 
 use super::errors::{raise, usage};

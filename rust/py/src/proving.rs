@@ -5,11 +5,11 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use serde_json::{Value, json};
-use zktally_core::fast::facts::kind_name;
-use zktally_core::fast::openings::Prepared;
-use zktally_core::fast::prove;
+use zktally_core::commit::Prepared;
+use zktally_core::fast;
 use zktally_core::hash::hex;
 use zktally_core::program::{self, Checked, PortKind, Role, Source};
+use zktally_core::statement::kind_name;
 
 use super::arrays::{arrays, numpy_of};
 use super::errors::{key, raise, usage};
@@ -110,7 +110,7 @@ fn facts(checked: &Checked) -> Value {
 /// A program with its weights and the commitment to them.
 #[pyclass(frozen, module = "zktally._core")]
 pub struct Model {
-    model: Arc<prove::Model>,
+    model: Arc<fast::Model>,
     pool: Pool,
 }
 
@@ -131,7 +131,7 @@ impl Model {
         };
         let (weights, key) = (arrays(&weights)?, self::key(key)?);
         let pool = Pool::new(threads)?;
-        let model = pool.run(py, || prove::Model::new(checked, weights, key)).map_err(raise)?;
+        let model = pool.run(py, || fast::Model::new(checked, weights, key)).map_err(raise)?;
         Ok(Self { model: Arc::new(model), pool })
     }
 
@@ -160,8 +160,8 @@ impl Model {
 /// A chain of steps of one model under one run key.
 #[pyclass(module = "zktally._core")]
 pub struct Run {
-    run: prove::Run,
-    model: Arc<prove::Model>,
+    run: fast::Run,
+    model: Arc<fast::Model>,
     pool: Pool,
 }
 
@@ -180,7 +180,7 @@ impl Run {
         let (run_key, prf_seed) = (key(run_key)?, prf_seed.map(key).transpose()?);
         let initial = arrays(&initial_state)?;
         let (model, pool) = (model.model.clone(), model.pool.clone());
-        let start = || prove::Run::new(model.clone(), run_key, prf_seed, initial, keep_bytes);
+        let start = || fast::Run::new(model.clone(), run_key, prf_seed, initial, keep_bytes);
         let run = pool.run(py, start).map_err(raise)?;
         Ok(Self { run, model, pool })
     }

@@ -1,15 +1,14 @@
-//! The fast check (docs/protocol.md sections 5 and 6): receipts, sampling, proving, verifying.
+//! Runs of a model, and the fast check of what they did (docs/protocol.md sections 5 and 6).
 
-pub mod facts;
-pub mod inputs;
-pub mod journal;
-pub mod opened;
-pub mod openings;
-pub mod prove;
-pub mod receipt;
-pub mod roots;
-pub mod sampling;
-pub mod verify;
+mod model;
+mod opened;
+mod run;
+mod verify;
+
+pub use model::Model;
+pub use opened::{OpenedTree, Proof};
+pub use run::{Run, Statement};
+pub(crate) use verify::verify_openings;
 
 #[cfg(test)]
 mod tests;

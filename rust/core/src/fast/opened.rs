@@ -4,15 +4,17 @@ use std::cell::Cell;
 
 use rayon::prelude::*;
 
-use super::journal::digest;
-use super::openings::{Mark, Place, Prepared, SALT_BYTES, siblings, trees};
 use crate::bytes::{Codes, Reader};
+use crate::commit::{Place, Prepared, first_outside, prf_bits};
 use crate::error::{Error, Result};
 use crate::hash::keys::{PRF_PER_CALL, Salt, prf_value};
 use crate::hash::packing::hash_all;
 use crate::hash::poseidon::canonical_elements;
 use crate::hash::{Digest, Key, multiproof, unpack};
 use crate::program::{LayoutMap, Run, Source, Tensor, Values};
+use crate::receipt::journal::digest;
+use crate::sampling::Mark;
+use crate::sampling::openings::{SALT_BYTES, siblings, trees};
 
 const CODES: Codes = Codes {
     short: "receipt.truncated",
@@ -216,26 +218,6 @@ impl<'a> OpenedTree<'a> {
     }
 }
 
-/// The first of these packed values that leaves the declared range of its tensor.
-pub fn first_outside(packed: &[u8], tensor: &Tensor) -> Option<i32> {
-    let half = 1 << (8 * tensor.width - 1);
-    if tensor.lo == -half && tensor.hi == half - 1 {
-        return None;
-    }
-    let mut values = packed.chunks_exact(tensor.width).map(unpack);
-    values.find(|value| !(tensor.lo..=tensor.hi).contains(value))
-}
-
-impl std::fmt::Display for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Weights => f.write_str("weights"),
-            Self::Initial => f.write_str("initial state"),
-            Self::Step(step) => write!(f, "step {step}"),
-        }
-    }
-}
-
 /// The values of one step for the evaluation of gates: opened leaves, and prf tensors recomputed.
 pub struct StepValues<'a> {
     prepared: &'a Prepared,
@@ -296,11 +278,6 @@ impl<'a> StepValues<'a> {
         }
         Some(prf_value(words[offset % PRF_PER_CALL], lo, prf_bits(lo, hi)).into())
     }
-}
-
-/// `b`, where a prf tensor has the range `[lo, lo + 2^b − 1]`.
-pub fn prf_bits(lo: i32, hi: i32) -> u32 {
-    (i64::from(hi) - i64::from(lo) + 1).ilog2()
 }
 
 impl Values for StepValues<'_> {

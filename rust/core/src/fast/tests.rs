@@ -2,21 +2,19 @@
 
 use std::sync::Arc;
 
-use super::facts::Status;
-use super::inputs::{CallerArray, CallerInputs, CallerValues};
-use super::journal::Journal;
 use super::opened::Proof;
-use super::openings::Prepared;
-use super::prove::{Model, Run};
-use super::receipt::Receipt;
-use super::roots::model_id;
-use super::sampling::{Plan, SEED_BYTES, seed};
-use super::verify::{Expectations, OutputValues, Verified, verify};
+use super::{Model, Run};
+use crate::commit::{Prepared, model_id};
 use crate::error::Error;
 use crate::exec::Array;
 use crate::hash::{Digest, Key};
 use crate::program::testing::{Builder, Rng, by_i, by_k, dot, linear, random, read};
 use crate::program::*;
+use crate::receipt::{Journal, Receipt};
+use crate::sampling::{Plan, SEED_BYTES, seed};
+use crate::statement::inputs::{CallerArray, CallerInputs, CallerValues};
+use crate::statement::{Expectations, OutputValues, Policy, Status, Verified};
+use crate::verify;
 
 const KEEP: usize = 1 << 30;
 
@@ -64,10 +62,10 @@ fn receipt(model: &Model, run: &mut Run, change: impl Fn(&mut Journal)) -> Vec<u
         weights_root: model.weights_root,
         steps: statement.steps as u32,
         items: (statement.steps * program.batch()) as u32,
-        delta: 100_000,
-        delta_step: 0,
-        delta_op: 0,
-        lambda: 128,
+        delta_ppm: 100_000,
+        delta_step_ppm: 0,
+        delta_op_ppm: 0,
+        bits: 128,
         exact: vec![],
         chain_root: statement.digests.chain_root,
         input_root: statement.digests.input_root,
@@ -75,8 +73,8 @@ fn receipt(model: &Model, run: &mut Run, change: impl Fn(&mut Journal)) -> Vec<u
         final_state: statement.digests.final_state,
         prf_seed: statement.prf_seed,
         input_key: Some(Digest::from_bytes(&statement.input_key.to_bytes()).unwrap()),
-        inputs: Some(&statement.inputs),
-        outputs: &statement.outputs,
+        inputs: Some(statement.inputs),
+        outputs: statement.outputs,
         audience: None,
         nonce: None,
     };
@@ -89,12 +87,14 @@ fn receipt(model: &Model, run: &mut Run, change: impl Fn(&mut Journal)) -> Vec<u
 fn expectations(model: &Model) -> Expectations {
     Expectations {
         model_id: model.model_id,
-        modes: vec!["fast".into()],
-        min_bits: 100,
-        max_delta_ppm: 100_000,
-        max_delta_step_ppm: None,
-        max_delta_op_ppm: None,
-        outputs_exact: false,
+        policy: Policy {
+            modes: vec!["fast".into()],
+            min_bits: 100,
+            max_delta_ppm: 100_000,
+            max_delta_step_ppm: None,
+            max_delta_op_ppm: None,
+            outputs_exact: false,
+        },
         audience: None,
         nonce: None,
         initial_state: None,
@@ -159,10 +159,10 @@ fn random_programs_verify_whatever_their_layouts_and_the_memory() {
         let mut program = random(seed);
         shuffle_layouts(&mut program, &mut Rng(seed + 1));
         let (model, mut kept) = run(&program, 3, KEEP);
-        let bytes = receipt(&model, &mut kept, |journal| journal.delta_step = 400_000);
+        let bytes = receipt(&model, &mut kept, |journal| journal.delta_step_ppm = 400_000);
         judge(&model, &bytes).unwrap();
         let (_, mut dropped) = run(&program, 3, 0);
-        assert!(receipt(&model, &mut dropped, |journal| journal.delta_step = 400_000) == bytes);
+        assert!(receipt(&model, &mut dropped, |journal| journal.delta_step_ppm = 400_000) == bytes);
     }
 }
 
@@ -227,32 +227,40 @@ fn what_the_caller_demands_is_compared() {
     let program = recurrent();
     let (model, mut honest) = run(&program, 2, KEEP);
     let bytes = receipt(&model, &mut honest, |journal| {
-        journal.audience = Some("bank");
-        journal.nonce = Some(&[1, 2]);
-        journal.delta_step = 300_000;
+        journal.audience = Some("bank".into());
+        journal.nonce = Some(vec![1, 2]);
+        journal.delta_step_ppm = 300_000;
     });
     let good = Expectations {
         audience: Some("bank".into()),
         nonce: Some(vec![1, 2]),
-        max_delta_step_ppm: Some(300_000),
-        outputs_exact: true,
+        policy: Policy {
+            max_delta_step_ppm: Some(300_000),
+            outputs_exact: true,
+            ..expectations(&model).policy
+        },
         initial_state: Some(honest.statement().unwrap().digests.initial_state.to_bytes()),
         input_root: Some(honest.statement().unwrap().digests.input_root.to_bytes()),
         ..expectations(&model)
     };
     verify(&bytes, &good, None).unwrap();
+    let demanding = |change: fn(&mut Policy)| {
+        let mut expectations = good.clone();
+        change(&mut expectations.policy);
+        expectations
+    };
     let cases: [(&str, Expectations); 11] = [
         ("verify.model-mismatch", Expectations { model_id: [0; 32], ..good.clone() }),
-        ("policy.mode", Expectations { modes: vec!["strict".into()], ..good.clone() }),
-        ("policy.bits", Expectations { min_bits: 129, ..good.clone() }),
-        ("policy.delta", Expectations { max_delta_ppm: 99_999, ..good.clone() }),
-        ("policy.delta-step", Expectations { max_delta_step_ppm: Some(299_999), ..good.clone() }),
+        ("policy.mode", demanding(|policy| policy.modes = vec!["strict".into()])),
+        ("policy.bits", demanding(|policy| policy.min_bits = 129)),
+        ("policy.delta", demanding(|policy| policy.max_delta_ppm = 99_999)),
+        ("policy.delta-step", demanding(|policy| policy.max_delta_step_ppm = Some(299_999))),
         ("verify.audience-mismatch", Expectations { audience: None, ..good.clone() }),
         ("verify.audience-mismatch", Expectations { audience: Some("x".into()), ..good.clone() }),
         ("verify.nonce-mismatch", Expectations { nonce: None, ..good.clone() }),
         ("verify.nonce-mismatch", Expectations { nonce: Some(vec![1]), ..good.clone() }),
         ("verify.state-mismatch", Expectations { initial_state: Some([0; 32]), ..good.clone() }),
-        ("verify.input-mismatch", Expectations { input_root: Some([0; 32]), ..good }),
+        ("verify.input-mismatch", Expectations { input_root: Some([0; 32]), ..good.clone() }),
     ];
     for (expected, expectations) in cases {
         assert_eq!(code(verify(&bytes, &expectations, None)), expected);
@@ -321,13 +329,12 @@ fn every_claim_is_bound() {
     for (expected, change) in &cases {
         assert_eq!(code(judge(&model, &receipt(&model, &mut honest, change))), *expected);
     }
-    // `inputs` and `outputs` borrow from outside of the statement.
     let swap = |outputs: &[u8], inputs: &[u8]| {
-        let mut journal_bytes = Vec::new();
         let bytes = receipt(&model, &mut run(&program, 2, KEEP).1, |_| ());
         let sections = Receipt::split(&bytes, usize::MAX).unwrap();
         let journal = Journal::decode(sections.journal).unwrap();
-        journal_bytes.extend(Journal { outputs, inputs: Some(inputs), ..journal }.encode());
+        let (outputs, inputs) = (outputs.to_vec(), Some(inputs.to_vec()));
+        let journal_bytes = Journal { outputs, inputs, ..journal }.encode();
         let proof = run(&program, 2, KEEP).1.open(&journal_bytes).unwrap();
         Receipt { journal: &journal_bytes, proof: &proof, ..sections }.join().unwrap()
     };
@@ -337,7 +344,7 @@ fn every_claim_is_bound() {
 
 #[test]
 fn every_flipped_bit_of_a_small_receipt_is_refused() {
-    fn journal(receipt: &[u8]) -> Journal<'_> {
+    fn journal(receipt: &[u8]) -> Journal {
         Journal::decode(Receipt::split(receipt, usize::MAX).unwrap().journal).unwrap()
     }
     let (model, mut honest) = run(&linear(), 1, KEEP);
@@ -350,9 +357,10 @@ fn every_flipped_bit_of_a_small_receipt_is_refused() {
             if judge(&model, &changed).is_ok() {
                 // All is enumerated, hence true under whatever strength of sampling is claimed.
                 let changed = journal(&changed);
-                let (delta, delta_step, lambda) =
-                    (changed.delta, changed.delta_step, changed.lambda);
-                assert_eq!(changed, Journal { delta, delta_step, lambda, ..journal(&bytes) });
+                let (delta_ppm, delta_step_ppm, bits) =
+                    (changed.delta_ppm, changed.delta_step_ppm, changed.bits);
+                let same = Journal { delta_ppm, delta_step_ppm, bits, ..journal(&bytes) };
+                assert_eq!(changed, same);
             }
         }
     }
@@ -416,7 +424,7 @@ fn more_work_than_the_limits_is_refused() {
     let (model, mut honest) = run(&linear(), 1, KEEP);
     let receipt = receipt(&model, &mut honest, |_| ());
     let sections = Receipt::split(&receipt, usize::MAX).unwrap();
-    let journal = Journal { delta: 1, lambda: 256, ..Journal::decode(sections.journal).unwrap() };
+    let journal = Journal { delta_ppm: 1, bits: 256, ..Journal::decode(sections.journal).unwrap() };
     let journal = journal.encode();
     let bytes = Receipt { journal: &journal, ..sections }.join().unwrap();
     assert_eq!(code(judge(&model, &bytes)), "verify.too-large");

@@ -7,7 +7,6 @@ pub mod keys;
 pub mod multiproof;
 pub mod packing;
 pub mod poseidon;
-pub mod rates;
 pub mod tree;
 
 pub use keys::{Class, Key, Salt};

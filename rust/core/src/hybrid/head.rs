@@ -2,8 +2,8 @@
 
 use sha2::{Digest as _, Sha256};
 
+use crate::commit::{Place, Prepared};
 use crate::error::{Error, Result};
-use crate::fast::openings::{Place, Prepared};
 use crate::hash::{Digest, hex};
 
 const TAG: &[u8] = b"zktally hybrid v1\0";

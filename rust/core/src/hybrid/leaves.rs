@@ -5,8 +5,8 @@ use rayon::prelude::*;
 use super::schedule::too_large;
 use super::segments::Item;
 use super::tables::BLOCK;
+use crate::commit::{Place, Prepared};
 use crate::error::{Error, Result};
-use crate::fast::openings::{Place, Prepared};
 use crate::program::{GatePlan, Run, Source};
 
 /// Sponge rows that a segment can have at most.

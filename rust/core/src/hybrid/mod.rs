@@ -9,11 +9,12 @@ pub mod segments;
 pub mod support;
 pub mod tables;
 pub mod trace;
-pub mod verify;
+mod verify;
 
 pub use prove::{Prover, Timings, segment_count};
 pub use schedule::Schedule;
 pub use segments::{Item, Segments};
+pub(crate) use verify::verify_hybrid;
 
 #[cfg(test)]
 mod tests;

@@ -10,16 +10,16 @@ use super::support::check_supported;
 use super::tables::TABLES;
 use super::trace::Opened;
 use crate::bytes::{Codes, Reader};
+use crate::commit::Prepared;
 use crate::error::{Error, Result};
-use crate::fast::journal::Journal;
-use crate::fast::opened::Proof;
-use crate::fast::openings::{Mark, Prepared};
-use crate::fast::sampling::{self, Plan, SEED_BYTES};
-use crate::fast::verify::check_shape;
+use crate::fast::Proof;
+use crate::receipt::Journal;
+use crate::sampling::{Mark, Plan, SEED_BYTES, seed};
 use crate::stark::parameters::Parameters;
 use crate::stark::prove as stark_prove;
 use crate::stark::statement::Statement;
 use crate::stark::verify as stark_verify;
+use crate::statement::check_shape;
 
 /// Seconds of the parts of a segment's proof, and the size of its tables.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -87,7 +87,7 @@ impl Prover {
         check_supported(&prepared.checked)?;
         let steps = journal.steps as usize;
         let plan = Plan::new(&prepared.checked, &journal, &journal_bytes)?;
-        let seed = sampling::seed(&journal_bytes);
+        let seed = seed(&journal_bytes);
         if !openings.starts_with(&seed) {
             return Err(Error::new("verify.journal-mismatch", "openings of another statement"));
         }

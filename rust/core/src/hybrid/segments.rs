@@ -7,9 +7,10 @@ use std::ops::Range;
 
 use super::leaves::blocks;
 use super::support::is_direct;
-use crate::fast::openings::{Mark, Prepared};
-use crate::fast::sampling::{Draw, Plan};
+use crate::commit::Prepared;
 use crate::program::{LayoutMap, Op, OpKind};
+use crate::sampling::Mark;
+use crate::sampling::{Draw, Plan};
 
 /// What is checked: a gate of a step, or a leaf of an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,18 +6,17 @@ use super::segments::{Limits, Segments, total_blocks};
 use super::support::check_supported;
 use super::tables::TABLES;
 use crate::bytes::{Codes, Reader};
+use crate::commit::Prepared;
+use crate::commit::first_outside;
 use crate::error::{Error, Result};
-use crate::fast::facts::{Facts, StarkFacts};
-use crate::fast::inputs::CallerInputs;
-use crate::fast::opened::first_outside;
-use crate::fast::openings::Prepared;
-use crate::fast::sampling::Plan;
-use crate::fast::verify::{
-    Accepted, Expectations, Roots, Verified, check_inputs, check_roots, port_values,
-};
+use crate::sampling::Plan;
 use crate::stark::parameters::Parameters;
 use crate::stark::statement::Statement;
 use crate::stark::verify as stark_verify;
+use crate::statement::inputs::{CallerInputs, check_inputs};
+use crate::statement::{
+    Accepted, Expectations, Facts, Roots, StarkFacts, Verified, check_roots, port_values,
+};
 
 const CODES: Codes = Codes {
     short: "receipt.truncated",
@@ -55,10 +54,10 @@ pub(crate) fn verify_hybrid(
     let count = segments.count() as usize;
     let parameters = Parameters::new(head.profile, count)?;
     let facts = |bits| StarkFacts { profile: head.profile, segments: count as u32, bits };
-    let warranted = facts(parameters.target).headline(journal.lambda);
-    if warranted < expect.min_bits {
+    let warranted = facts(parameters.target).headline(journal.bits);
+    if warranted < expect.policy.min_bits {
         return Err(Error::new("policy.bits", "fewer bits than demanded")
-            .expected(format!("at least {}", expect.min_bits))
+            .expected(format!("at least {}", expect.policy.min_bits))
             .received(warranted));
     }
     // 11. Segments.
@@ -128,7 +127,7 @@ fn judge_count(count: u64, room: usize) -> Result<()> {
 fn check_outputs(accepted: &Accepted) -> Result<()> {
     let Accepted { journal, prepared, .. } = accepted;
     let tensors = &prepared.checked.program.tensors;
-    let outside = port_values(&prepared.checked, journal.outputs)
+    let outside = port_values(&prepared.checked, &journal.outputs)
         .find_map(|(port, values)| Some((port, first_outside(values, &tensors[port.tensor])?)));
     outside.map_or(Ok(()), |(port, value)| {
         let tensor = &tensors[port.tensor];

@@ -2,7 +2,7 @@
 
 use super::operands::{At, Place};
 use super::rows::Rows;
-use crate::fast::openings::Prepared;
+use crate::commit::Prepared;
 use crate::hybrid::leaves::Leaves;
 use crate::hybrid::tables::BLOCK;
 

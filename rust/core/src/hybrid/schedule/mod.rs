@@ -27,12 +27,12 @@ use self::rows::Rows;
 use super::leaves::{ITEMS_PER_TASK, Leaves};
 use super::segments::Item;
 use super::support::check_supported;
+use crate::commit::{Place, Prepared};
 use crate::error::{Error, Result};
-use crate::fast::journal::Journal;
-use crate::fast::openings::{Place, Prepared};
-use crate::fast::sampling::Plan;
 use crate::hash::Digest;
 use crate::program::OpKind;
+use crate::receipt::Journal;
+use crate::sampling::Plan;
 use crate::stark::{PublicTable, PublicTerms};
 
 /// What a verifier knows of a segment's tables, and what the prover needs to fill them.

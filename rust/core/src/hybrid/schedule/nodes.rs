@@ -1,6 +1,6 @@
 //! The inner nodes above the opened leaves (docs/hybrid.md section 4, table 1).
 
-use crate::fast::openings::Prepared;
+use crate::commit::Prepared;
 use crate::hybrid::leaves::{Leaves, TreeLeaves};
 
 /// A node, and the numbers of those children that are known.

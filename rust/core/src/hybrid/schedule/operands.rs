@@ -2,8 +2,8 @@
 
 use p3_field::PrimeCharacteristicRing;
 
+use crate::commit::Prepared;
 use crate::error::{Error, Result};
-use crate::fast::openings::Prepared;
 use crate::hash::Elem;
 use crate::hybrid::leaves::{Leaves, PrfRead};
 use crate::program::{OperandRef, Read, Role, Run, Segment, Source as TensorSource, Walk};

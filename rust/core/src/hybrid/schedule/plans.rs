@@ -2,7 +2,7 @@
 
 use super::operands::Source;
 use super::requant::Requant;
-use crate::fast::openings::Prepared;
+use crate::commit::Prepared;
 use crate::hybrid::support::is_direct;
 use crate::program::{OpKind, Operand, OperandRef, PickMode};
 

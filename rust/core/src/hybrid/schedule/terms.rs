@@ -5,13 +5,13 @@ use std::ops::Range;
 use p3_field::PrimeCharacteristicRing;
 
 use super::nodes::Nodes;
+use crate::commit::{Place, Prepared};
 use crate::error::{Error, Result};
-use crate::fast::journal::Journal;
-use crate::fast::openings::{Place, Prepared};
 use crate::hash::{Digest, Elem};
 use crate::hybrid::leaves::Leaves;
 use crate::hybrid::segments::Item;
 use crate::hybrid::tables::bus;
+use crate::receipt::Journal;
 use crate::stark::{Grid, PublicTerms};
 
 /// Digest elements and their node.

@@ -2,14 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::commit::Prepared;
 use crate::error::Result;
 use crate::exec::Array;
-use crate::fast::journal::Journal;
-use crate::fast::opened::Proof;
-use crate::fast::openings::Prepared;
-use crate::fast::prove::{Model, Run};
-use crate::fast::receipt::Receipt;
-use crate::fast::sampling::{Plan, SEED_BYTES};
+use crate::fast::Proof;
+use crate::fast::{Model, Run};
 use crate::hash::{Digest, Key};
 use crate::hybrid::segments::{Item, Limits, Segments, total_blocks};
 use crate::hybrid::tables::TABLES;
@@ -17,6 +14,9 @@ use crate::hybrid::trace::Opened;
 use crate::hybrid::{Schedule, support};
 use crate::program::testing::Rng;
 use crate::program::{Program, Role, encode, load};
+use crate::receipt::Journal;
+use crate::receipt::Receipt;
+use crate::sampling::{Plan, SEED_BYTES};
 use crate::stark::MainTable;
 use crate::stark::check::first_failure;
 
@@ -75,10 +75,10 @@ impl Case {
             weights_root: model.weights_root,
             steps: steps as u32,
             items: (steps * program.batch()) as u32,
-            delta,
-            delta_step: 0,
-            delta_op: 0,
-            lambda: 128,
+            delta_ppm: delta,
+            delta_step_ppm: 0,
+            delta_op_ppm: 0,
+            bits: 128,
             exact: vec![],
             chain_root: statement.digests.chain_root,
             input_root: statement.digests.input_root,
@@ -86,8 +86,8 @@ impl Case {
             final_state: statement.digests.final_state,
             prf_seed: statement.prf_seed,
             input_key: Some(Digest::from_bytes(&statement.input_key.to_bytes()).unwrap()),
-            inputs: Some(&statement.inputs),
-            outputs: &statement.outputs,
+            inputs: Some(statement.inputs),
+            outputs: statement.outputs,
             audience: None,
             nonce: None,
         };
@@ -106,7 +106,7 @@ impl Case {
         }
     }
 
-    pub fn journal(&self) -> Journal<'_> {
+    pub fn journal(&self) -> Journal {
         Journal::decode(&self.journal).unwrap()
     }
 

@@ -13,10 +13,10 @@ use super::segments::{Item, Limits};
 use super::support::check_supported;
 use super::tables::index;
 use super::trace::Opened;
-use crate::fast::journal::Journal;
-use crate::fast::openings::Prepared;
+use crate::commit::Prepared;
 use crate::program::testing::{Builder, Rng, by_i, by_k, dot, linear, map, random, read};
 use crate::program::*;
+use crate::receipt::Journal;
 
 const MANY: u32 = 100_000;
 
@@ -148,12 +148,12 @@ fn changed_outputs_fail() {
     let items = case.segments(Limits::default()).remove(0);
     let schedule = case.schedule(&items).unwrap();
     let mains = case.witness(&schedule);
-    let mut outputs = case.journal().outputs.to_vec();
+    let mut outputs = case.journal().outputs;
     outputs[3] ^= 1;
-    let other = case.schedule_for(&Journal { outputs: &outputs, ..case.journal() }, &items);
+    let other = case.schedule_for(&Journal { outputs: outputs.clone(), ..case.journal() }, &items);
     let failure = case.judge(&other.unwrap(), &mains);
     assert!(failure.unwrap().starts_with("bus 3"));
-    let cut = Journal { outputs: &outputs[1..], ..case.journal() };
+    let cut = Journal { outputs: outputs[1..].to_vec(), ..case.journal() };
     assert_eq!(case.schedule_for(&cut, &items).unwrap_err().code, "receipt.non-canonical");
 }
 

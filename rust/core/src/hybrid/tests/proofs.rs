@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use crate::commit::{Prepared, model_id};
 use crate::error::Result;
-use crate::fast::journal::Journal;
-use crate::fast::receipt::{MAX_BYTES, Receipt};
-use crate::fast::roots::model_id;
-use crate::fast::verify::{Expectations, Verified, verify};
 use crate::hybrid::{Prover, Timings};
 use crate::program::load;
+use crate::receipt::{Journal, MAX_BYTES, Receipt};
+use crate::statement::{Expectations, Policy, Verified};
+use crate::verify;
 
 /// Golden fast receipts of programs that hybrid receipts cover.
 pub const GOLDEN: [&[u8]; 2] = [
@@ -26,7 +26,7 @@ pub fn as_hybrid(journal: &[u8]) -> Vec<u8> {
 pub fn prover(fast: &[u8], profile: u8) -> Prover {
     let sections = Receipt::split(fast, MAX_BYTES).unwrap();
     let checked = Arc::new(load(sections.program).unwrap());
-    let prepared = Arc::new(crate::fast::openings::Prepared::new(checked));
+    let prepared = Arc::new(Prepared::new(checked));
     Prover::new(prepared, as_hybrid(sections.journal), sections.proof.to_vec(), profile).unwrap()
 }
 
@@ -50,14 +50,16 @@ pub fn judge(receipt: &[u8]) -> Result<Verified> {
     let journal = Journal::decode(sections.journal)?;
     let expect = Expectations {
         model_id: model_id(&journal.program_id, journal.weights_root),
-        min_bits: 1,
-        max_delta_ppm: 500_000,
-        max_delta_step_ppm: None,
-        max_delta_op_ppm: None,
-        outputs_exact: false,
-        modes: vec!["fast".into(), "hybrid".into()],
-        audience: journal.audience.map(str::to_string),
-        nonce: journal.nonce.map(<[u8]>::to_vec),
+        policy: Policy {
+            min_bits: 1,
+            max_delta_ppm: 500_000,
+            max_delta_step_ppm: None,
+            max_delta_op_ppm: None,
+            outputs_exact: false,
+            modes: vec!["fast".into(), "hybrid".into()],
+        },
+        audience: journal.audience,
+        nonce: journal.nonce,
         initial_state: None,
         input_root: None,
     };

@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 
+use crate::commit::{Place, Prepared};
 use crate::error::{Error, Result};
-use crate::fast::opened::{OpenedTree, Proof};
-use crate::fast::openings::{Place, Prepared};
+use crate::fast::{OpenedTree, Proof};
 use crate::hash::Digest;
 use crate::hash::keys::Salt;
 use crate::hash::packing::hash_all;

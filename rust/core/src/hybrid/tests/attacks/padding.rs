@@ -5,7 +5,7 @@ use p3_field::{Field, PrimeCharacteristicRing};
 use super::judge::key;
 use super::smart::{position, proven, told};
 use super::subjects::Subject;
-use crate::fast::openings::Place;
+use crate::commit::Place;
 use crate::hash::Elem;
 use crate::hybrid::tables::{TABLES, bus, index};
 use crate::hybrid::tests::MANY;

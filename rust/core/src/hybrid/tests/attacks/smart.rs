@@ -6,10 +6,9 @@ use rayon::prelude::*;
 use super::judge::{Edited, Failure, Table, refusal};
 use super::subjects::{SUBJECTS, Subject, subject};
 use crate::bytes::{Codes, Reader};
+use crate::commit::Place;
 use crate::error::Result;
-use crate::fast::journal::Journal;
-use crate::fast::opened::Proof;
-use crate::fast::openings::Place;
+use crate::fast::Proof;
 use crate::hash::{Digest, Elem, Key};
 use crate::hybrid::schedule::Schedule;
 use crate::hybrid::segments::Limits;
@@ -18,6 +17,7 @@ use crate::hybrid::tests::fixture::{Case, HIDING};
 use crate::hybrid::trace::Opened;
 use crate::program::testing::Rng;
 use crate::program::{Role, Source};
+use crate::receipt::Journal;
 use crate::stark::parameters::Parameters;
 use crate::stark::prove::prove;
 use crate::stark::statement::Statement;
@@ -40,7 +40,7 @@ pub fn told(case: &Case, openings: &[u8], outputs: &[u8]) -> (Schedule, Vec<Main
         opened.tree(place, tensor).unwrap().node(top, 0)
     };
     let items = case.segments(Limits::default()).remove(0);
-    let journal = Journal { outputs, ..case.journal() };
+    let journal = Journal { outputs: outputs.to_vec(), ..case.journal() };
     let schedule =
         Schedule::new(&case.prepared, &case.plan(), &journal, &items, root, HIDING).unwrap();
     let mains = schedule.witness(&opened, proof.prf_seed).unwrap();
@@ -59,7 +59,7 @@ pub fn position(case: &Case, place: Place, tensor: usize, leaf: usize) -> std::o
 fn liars_who_commit_honestly_are_told_apart_from_nobody() {
     for subject in SUBJECTS.iter() {
         let (case, outputs) = (&subject.case, subject.case.journal().outputs);
-        let (schedule, mains) = told(case, &case.openings, outputs);
+        let (schedule, mains) = told(case, &case.openings, &outputs);
         assert_eq!(case.judge(&schedule, &mains), None);
         assert!(schedule.terms == subject.schedule.terms && mains == subject.mains);
     }
@@ -146,7 +146,7 @@ fn committed_lies_fail_in_the_op_that_computes_them() {
     for subject in SUBJECTS.iter() {
         let case = &subject.case;
         let program = &case.prepared.checked.program;
-        let outputs = case.journal().outputs.to_vec();
+        let outputs = case.journal().outputs;
         let mut starts = vec![0];
         for port in &program.outputs {
             let tensor = &program.tensors[port.tensor];
@@ -194,11 +194,11 @@ fn published_outputs_are_the_committed_ones() {
     let mut refused = 0;
     for subject in SUBJECTS.iter() {
         let case = &subject.case;
-        let outputs = case.journal().outputs.to_vec();
+        let outputs = case.journal().outputs;
         for at in (0..outputs.len()).step_by(outputs.len() / 12 + 1) {
             let mut outputs = outputs.clone();
             outputs[at] ^= 4;
-            let journal = Journal { outputs: &outputs, ..case.journal() };
+            let journal = Journal { outputs, ..case.journal() };
             let items = case.segments(Limits::default()).remove(0);
             let schedule = case.schedule_for(&journal, &items).unwrap();
             let failure = case.judge(&schedule, &subject.mains).unwrap();

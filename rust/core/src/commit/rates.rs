@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
-use super::packing::Ints;
-use super::{Key, Tree};
+use super::{Salting, salted_tree};
+use crate::hash::{Ints, Key};
 use crate::program::{Layout, LayoutMap};
 
 /// Times one salted tree over `rows` rows of `row` int8 values, and one SHA-256 tree over the same
@@ -17,7 +17,8 @@ pub fn tree_times(rows: usize, row: usize) -> (Duration, Duration) {
     let layout = Layout { order: vec![0, 1], trailing: 1, piece: row };
     let layout = LayoutMap::new(&layout, &[rows, row]);
     let start = Instant::now();
-    std::hint::black_box(Tree::salted(Ints::I8(&values), &layout, &Key::default(), 0, 0).root());
+    let salting = Salting { key: Key::default(), position: 0, tensor: 0 };
+    std::hint::black_box(salted_tree(Ints::I8(&values), &layout, salting).root());
     let ours = start.elapsed();
     let start = Instant::now();
     std::hint::black_box(sha256_root(&values, row));

@@ -1,40 +1,22 @@
 //! Which leaves a receipt opens (docs/protocol.md section 5, Openings). Derived by prover and
 //! verifier from the plan alone.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use super::roots::Committed;
-use super::sampling::{Draw, Plan};
+use super::{Draw, Plan};
+use crate::commit::{Place, Prepared};
 use crate::error::{Error, Result};
 use crate::hash::Digest;
 use crate::hash::multiproof::sibling_count;
-use crate::program::{Checked, GatePlan, LayoutMap, Role, Run, Source, Tensor};
+use crate::program::{GatePlan, Role};
 
 pub const SALT_BYTES: usize = 20;
 /// Gates that one task looks at.
 const GATES_PER_TASK: usize = 256;
 /// Marks from which on repetitions are dropped, and what is left is held against the proof's size.
 const TIDY_FROM: usize = 1 << 18;
-
-/// Where a tree stands: the model, the initial state, or a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
-    Weights,
-    Initial,
-    Step(usize),
-}
-
-impl Place {
-    fn number(self) -> u64 {
-        match self {
-            Self::Weights => 0,
-            Self::Initial => 1,
-            Self::Step(step) => step as u64 + 2,
-        }
-    }
-}
 
 /// A leaf of a tree; the order is the canonical order of trees and leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,69 +48,7 @@ impl Mark {
     }
 }
 
-/// A checked program with the layouts and lists that both sides need.
-#[derive(Debug)]
-pub struct Prepared {
-    pub checked: Arc<Checked>,
-    pub committed: Committed,
-    /// Per tensor; `None` for prf tensors.
-    pub layouts: Vec<Option<LayoutMap>>,
-    /// Row-major stride and extent of the axis along which each tensor's leaves run.
-    inner: Vec<(usize, usize)>,
-}
-
 impl Prepared {
-    pub fn new(checked: Arc<Checked>) -> Self {
-        let layout = |tensor: &Tensor| match &tensor.source {
-            Source::Committed(layout) => Some(LayoutMap::new(layout, &tensor.shape)),
-            Source::Prf { .. } => None,
-        };
-        let layouts = checked.program.tensors.iter().map(layout).collect();
-        let inner = checked.program.tensors.iter().map(inner_axis).collect();
-        Self { committed: Committed::new(&checked), layouts, inner, checked }
-    }
-
-    /// Cuts a run of a committed tensor into parts that lie side by side in one leaf: visits leaf,
-    /// first slot and length of each.
-    pub fn parts(
-        &self,
-        tensor: usize,
-        run: Run,
-        mut visit: impl FnMut(usize, usize, usize) -> Result<()>,
-    ) -> Result<()> {
-        let (layout, (stride, dim)) = (self.layout(tensor), self.inner[tensor]);
-        let mut done = 0;
-        while done < run.len {
-            let offset = run.start.wrapping_add_signed(run.step * done as isize);
-            let (leaf, slot) = layout.locate(offset);
-            let len = if run.step == stride as isize {
-                let along = dim - offset / stride % dim;
-                along.min(layout.leaf_len(leaf) - slot).min(run.len - done)
-            } else {
-                1
-            };
-            visit(leaf, slot, len)?;
-            done += len;
-        }
-        Ok(())
-    }
-
-    /// The layout of a committed tensor.
-    pub fn layout(&self, tensor: usize) -> &LayoutMap {
-        self.layouts[tensor].as_ref().expect("committed tensors have a layout")
-    }
-
-    /// The tree that holds what a gate of `step` reads from `tensor`; `None` for prf tensors.
-    pub fn tree_of(&self, tensor: usize, step: usize) -> Option<(Place, usize)> {
-        Some(match self.checked.program.tensors[tensor].role {
-            Role::Weight => (Place::Weights, tensor),
-            Role::Input | Role::Value => (Place::Step(step), tensor),
-            Role::State if step == 0 => (Place::Initial, tensor),
-            Role::State => (Place::Step(step - 1), self.committed.link_of(tensor)),
-            Role::Prf => return None,
-        })
-    }
-
     /// Bytes of an opened leaf without its salt.
     pub fn leaf_bytes(&self, mark: Mark) -> usize {
         let width = self.checked.program.tensors[mark.tensor()].width;
@@ -150,10 +70,6 @@ impl Prepared {
             tensor.size() * tensor.width + SALT_BYTES * self.layout(op.out).leaves()
         });
         self.head_bytes(steps) + steps as u64 * outputs.sum::<usize>() as u64
-    }
-
-    pub fn has_prf(&self) -> bool {
-        self.checked.program.tensors.iter().any(|tensor| tensor.role == Role::Prf)
     }
 
     /// The leaves to open, ascending, each once. Memory is bounded by `limit`, not by the plan.
@@ -322,13 +238,6 @@ pub fn expect_room(bytes: u64, limit: u64) -> Result<()> {
         .received(limit))
 }
 
-/// Row-major stride and extent of the last axis, in leaf order, of more than one element.
-fn inner_axis(tensor: &Tensor) -> (usize, usize) {
-    let Source::Committed(layout) = &tensor.source else { return (1, 1) };
-    let inner = layout.order.iter().rev().find(|&&axis| tensor.shape[axis] > 1);
-    inner.map_or((1, 1), |&axis| (tensor.shape[axis + 1..].iter().product(), tensor.shape[axis]))
-}
-
 /// The trees with opened leaves, each as a part of `marks`, in canonical order.
 pub fn trees(marks: &[Mark]) -> Vec<&[Mark]> {
     marks.chunk_by(|a, b| a.same_tree(*b)).collect()
@@ -342,10 +251,12 @@ pub fn siblings(prepared: &Prepared, marks: &[Mark]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::fast::sampling::Counts;
     use crate::program::testing::{Builder, by_i, map, read};
     use crate::program::{Gather, OpKind, Operand, Pick, PickMode};
+    use crate::sampling::Counts;
 
     fn every_gate(ops: usize) -> Plan {
         let enumerated = vec![true; ops];

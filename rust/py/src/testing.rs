@@ -2,15 +2,15 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use zktally_core::commit::{Salting, salted_tree};
 use zktally_core::exec::Array;
-use zktally_core::fast::sampling;
 use zktally_core::hash::poseidon::{self, from_words, words};
-use zktally_core::hash::{Elem, Ints, Tree, rates};
+use zktally_core::hash::{Elem, Ints};
 use zktally_core::program::{Layout, LayoutMap};
+use zktally_core::sampling;
 
 use super::arrays::array;
 use super::errors::{digest, key, usage};
-use super::pool::Pool;
 
 fn elements(numbers: &[u32]) -> PyResult<Vec<Elem>> {
     from_words(numbers).ok_or_else(|| usage("a field element is below the prime"))
@@ -90,12 +90,12 @@ pub fn tensor_root<'py>(
         return Err(usage("shape, order, trailing or piece do not fit the values"));
     }
     let layout = LayoutMap::new(&Layout { order, trailing, piece }, &shape);
-    let key = key(salt_key)?;
-    let root = |ints: Ints| Tree::salted(ints, &layout, &key, position, tensor).root();
+    let salting = Salting { key: key(salt_key)?, position, tensor };
+    let root = |ints: Ints| salted_tree(ints, &layout, salting).root();
     let root = match (&array, width) {
-        (Array::I8(v), 1) => root(Ints::I8(&layout.to_leaf_order(v))),
-        (Array::I16(v), 2) => root(Ints::I16(&layout.to_leaf_order(v))),
-        (Array::I32(v), 3) => root(Ints::I32(&layout.to_leaf_order(v))),
+        (Array::I8(v), 1) => root(Ints::I8(v)),
+        (Array::I16(v), 2) => root(Ints::I16(v)),
+        (Array::I32(v), 3) => root(Ints::I32(v)),
         _ => return Err(usage("int8, int16 and int32 are for the widths 1, 2 and 3")),
     };
     Ok(PyBytes::new(values.py(), &root.to_bytes()))
@@ -108,14 +108,4 @@ pub fn sample_count(u: u32, r: u64, n: u64, lam: u16) -> PyResult<Option<u64>> {
         return Err(usage("0 < u ≤ 500,000 and 0 < r ≤ n"));
     }
     Ok(sampling::sample_count(u, r.into(), n.into(), lam))
-}
-
-/// Seconds of one salted tree over int8 rows, and of a SHA-256 tree over the same rows.
-#[pyfunction]
-pub fn tree_times(py: Python<'_>, rows: usize, row: usize, threads: usize) -> PyResult<(f64, f64)> {
-    if rows == 0 || row == 0 || rows.saturating_mul(row) > 1 << 30 || row > 1 << 16 {
-        return Err(usage("1 to 2^30 values in rows of 1 to 2^16"));
-    }
-    let (ours, sha) = Pool::new(threads)?.run(py, || rates::tree_times(rows, row));
-    Ok((ours.as_secs_f64(), sha.as_secs_f64()))
 }

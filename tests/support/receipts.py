@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import programs
 
 from zktally.circuits import reference
 from zktally.verifier.gates import reads
@@ -32,6 +31,8 @@ from zktally.verifier.roots import (
     weights_root,
 )
 from zktally.verifier.sampling import Counts, make_plan, sample_seed
+
+from . import programs
 
 RUN_KEY = np.arange(1, 9, dtype=np.uint64)
 PRF_SEED = np.arange(11, 19, dtype=np.uint64)

@@ -1,68 +1,22 @@
-//! The prover: a committed model, a run of its steps, and the openings that a journal asks for.
+//! A run of the steps of a model, what it commits to, and the openings that a journal asks for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::journal::{Journal, MAX_STEPS};
-use super::opened::prf_bits;
-use super::openings::{Mark, Place, Prepared, trees};
-use super::roots::{ChainDigests, model_id, weights_root};
-use super::sampling::{self, Plan};
-use super::verify::check_shape;
-use crate::error::{Error, Result};
-use crate::exec::{Array, Executor};
-use crate::hash::{Class, Digest, Ints, Key, Tree, multiproof};
-use crate::program::{Checked, Port, Role, Source, Tensor};
-
-/// A model: a program, its weights, and the commitment to them.
-pub struct Model {
-    pub prepared: Arc<Prepared>,
-    executor: Executor,
-    trees: Vec<Tree>,
-    key: Key,
-    pub roots: Vec<Digest>,
-    pub weights_root: Digest,
-    pub model_id: [u8; 32],
-}
-
-impl Model {
-    /// Commits to `weights`, one row-major array per weight tensor in tensor order, under the
-    /// model's own key (zero for a public model).
-    ///
-    /// # Errors
-    /// `usage` for arrays that do not fit their tensors.
-    pub fn new(checked: Arc<Checked>, weights: Vec<Array>, key: Key) -> Result<Self> {
-        let prepared = Arc::new(Prepared::new(checked));
-        check_arrays(&prepared, &prepared.committed.weights, &weights)?;
-        let jobs = prepared.committed.weights.par_iter().zip(&weights);
-        let trees: Vec<Tree> = jobs
-            .map(|(&tensor, array)| {
-                salted(&prepared, array, tensor, Salting { key, position: 0, tensor })
-            })
-            .collect();
-        let roots: Vec<Digest> = trees.iter().map(Tree::root).collect();
-        let weights_root = weights_root(&roots);
-        Ok(Self {
-            executor: Executor::new(prepared.checked.clone(), weights)?,
-            model_id: model_id(&prepared.checked.id, weights_root),
-            prepared,
-            trees,
-            key,
-            roots,
-            weights_root,
-        })
-    }
-}
-
-/// What the leaves of a tree are salted with.
-#[derive(Clone, Copy)]
-struct Salting {
-    key: Key,
-    position: usize,
-    tensor: usize,
-}
+use super::model::{Model, check_arrays, ints, usage};
+use crate::commit::{ChainDigests, Place, Prepared, Salting, prf_bits, salted_tree};
+use crate::error::Result;
+use crate::exec::Array;
+use crate::hash::keys::salt_bytes;
+use crate::hash::{Class, Digest, Key, Tree, multiproof};
+use crate::program::{Port, Role, Source, Tensor};
+use crate::receipt::Journal;
+use crate::receipt::journal::MAX_STEPS;
+use crate::sampling::openings::trees;
+use crate::sampling::{Mark, Plan, seed};
+use crate::statement::check_shape;
 
 /// One step of a run.
 struct Step {
@@ -131,7 +85,8 @@ impl Run {
         let jobs = states.par_iter().zip(&initial);
         let initial_trees = jobs
             .map(|(&tensor, array)| {
-                salted(prepared, array, tensor, Salting { key: state_key, position: 0, tensor })
+                let salting = Salting { key: state_key, position: 0, tensor };
+                salted_tree(ints(array), prepared.layout(tensor), salting)
             })
             .collect();
         Ok(Self {
@@ -265,7 +220,7 @@ impl Run {
         let plan = Plan::new(&prepared.checked, &journal, journal_bytes)?;
         let marks = prepared.marks(self.steps.len(), &plan, u64::MAX)?;
 
-        let mut proof = sampling::seed(journal_bytes).to_vec();
+        let mut proof = seed(journal_bytes).to_vec();
         let initial = self.initial_trees.iter().map(Tree::root);
         let steps = (0..self.steps.len()).flat_map(|step| self.roots(step).iter().copied());
         for root in self.model.roots.iter().copied().chain(initial).chain(steps) {
@@ -351,7 +306,8 @@ impl Run {
     }
 
     fn tree(&self, step: usize, tensor: usize, array: &Array) -> Tree {
-        salted(&self.model.prepared, array, tensor, self.salting(step, tensor))
+        let layout = self.model.prepared.layout(tensor);
+        salted_tree(ints(array), layout, self.salting(step, tensor))
     }
 
     /// Keeps a committed step if the budget allows, else drops what executing it again gives.
@@ -464,50 +420,8 @@ fn open_tree(
     let mut bytes = Vec::new();
     for (&leaf, salt) in opened.iter().zip(&salts) {
         layout.runs(leaf, |run| values.extend_packed(run, &mut bytes));
-        bytes.extend(crate::hash::keys::salt_bytes(salt));
+        bytes.extend(salt_bytes(salt));
     }
     bytes.extend(multiproof::prove(tree, &opened).into_iter().flat_map(Digest::to_bytes));
     bytes
-}
-
-fn ints(array: &Array) -> Ints<'_> {
-    match array {
-        Array::I8(v) => Ints::I8(v),
-        Array::I16(v) => Ints::I16(v),
-        Array::I32(v) => Ints::I32(v),
-    }
-}
-
-/// The tree of row-major values.
-fn salted(prepared: &Prepared, array: &Array, tensor: usize, salting: Salting) -> Tree {
-    let layout = prepared.layout(tensor);
-    let Salting { key, position, tensor } = salting;
-    match ints(array) {
-        Ints::I8(v) => {
-            Tree::salted(Ints::I8(&layout.to_leaf_order(v)), layout, &key, position, tensor)
-        }
-        Ints::I16(v) => {
-            Tree::salted(Ints::I16(&layout.to_leaf_order(v)), layout, &key, position, tensor)
-        }
-        Ints::I32(v) => {
-            Tree::salted(Ints::I32(&layout.to_leaf_order(v)), layout, &key, position, tensor)
-        }
-    }
-}
-
-/// Checks numbers, widths, sizes and ranges of arrays for these tensors.
-fn check_arrays(prepared: &Prepared, tensors: &[usize], arrays: &[Array]) -> Result<()> {
-    if tensors.len() != arrays.len() {
-        return Err(usage("another number of arrays")
-            .expected(tensors.len())
-            .received(arrays.len()));
-    }
-    tensors
-        .par_iter()
-        .zip(arrays)
-        .try_for_each(|(&tensor, array)| array.check(&prepared.checked.program.tensors[tensor]))
-}
-
-fn usage(message: &str) -> Error {
-    Error::new("usage", message)
 }

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
-from schedule_digest import Derived
 
 from zktally.verifier.hybrid.schedule import Schedule, Table
 from zktally.verifier.openings import LEAF_BITS, Proof
 from zktally.verifier.poseidon2 import Domain, compress, keyed, permute
 from zktally.verifier.reader import P
+
+from .schedule_digest import Derived
 
 O_DIRECT = 127 << 23
 

@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::openings::Place;
+use super::prepared::Place;
 use crate::hash::poseidon::{elem, pack_bytes, sponge};
 use crate::hash::{Digest, Elem, Tree, domain};
 use crate::program::{Checked, Role};

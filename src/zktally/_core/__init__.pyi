@@ -10,22 +10,16 @@ from typing import Any, TypedDict, final, type_check_only
 import numpy as np
 from numpy.typing import NDArray
 
+from . import testing
+
 __all__ = [
     "HybridProver",
     "Model",
     "Program",
     "Run",
     "build_info",
-    "compress",
     "hybrid_segments",
-    "journal_decode",
-    "journal_encode",
-    "keyed",
-    "poseidon2_16",
-    "poseidon2_24",
-    "sample_count",
-    "sponge",
-    "tensor_root",
+    "testing",
     "tree_times",
     "verify",
 ]
@@ -244,70 +238,21 @@ def verify(
 
     Args:
         receipt: its bytes.
-        expectations_json: an object with model_id (hex), modes (list of names), min_bits,
-            max_delta_ppm, outputs_exact, and, each or null: max_delta_step_ppm, audience,
-            nonce (hex), initial_state (hex), input_root (hex).
+        expectations_json: `verifier.policy.Expectations` as JSON, its policy inside and without its
+            inputs: bytes as hexadecimal digits, modes by name, bounds in parts per million.
         inputs: a dict of arrays by port name, or one array for a program with one input; float64 or
             int64; [items, ...], for a port without batch axis [steps, ...] or the port's own shape.
             They are looked at in their turn (step 9), unfit names, shapes and dtypes included.
         threads: 0 for all cores.
 
     Returns:
-        The facts as JSON, and the outputs by port name: float32 (dequantised) or int64,
-        [items, ...], for a port without batch axis [steps, ...].
+        The facts as JSON, the statement among them as from `testing.journal_decode`, without its
+        values; and the outputs by port name: float32 (dequantised) or int64, [items, ...], for a
+        port without batch axis [steps, ...].
 
     Raises:
         ZktallyError: every code of these sections; `usage`, `usage.input` for wrong arguments.
     """
 
-def journal_encode(text: str) -> bytes:
-    """The bytes of a journal from JSON.
-
-    Keys, with bytes in hex, in the order of docs/receipt-format.md: mode, program_id, weights_root,
-    steps, items, delta_ppm, delta_step_ppm, lambda, exact, chain_root, input_root, initial_state,
-    final_state, prf_seed, input_key, inputs, outputs, audience, nonce.
-
-    Raises:
-        ZktallyError: `usage` for a field that is missing or has a wrong type.
-    """
-
-def journal_decode(bytes: bytes) -> str:
-    """A journal as JSON, the inverse of `journal_encode`.
-
-    Raises:
-        ZktallyError: `receipt.*`.
-    """
-
-def poseidon2_16(state: Sequence[int]) -> list[int]:
-    """Poseidon2 of width 16 on canonical elements."""
-
-def poseidon2_24(state: Sequence[int]) -> list[int]:
-    """Poseidon2 of width 24 on canonical elements."""
-
-def sponge(domain: int, aux: int, input: Sequence[int]) -> bytes:
-    """`H(domain, aux, input)`, 32 bytes."""
-
-def compress(left: bytes, right: bytes) -> bytes:
-    """`C(left, right)`, 32 bytes."""
-
-def keyed(x: Sequence[int]) -> list[int]:
-    """`F(x)` on 16 elements."""
-
-def tensor_root(
-    values: _Integers,
-    shape: Sequence[int],
-    width: int,
-    order: Sequence[int],
-    trailing: int,
-    piece: int,
-    salt_key: bytes,
-    position: int,
-    tensor: int,
-) -> bytes:
-    """The root of row-major values in this layout, salted under a key, 32 bytes."""
-
 def tree_times(rows: int, row: int, threads: int) -> tuple[float, float]:
     """Seconds of one salted tree over `rows` rows of `row` int8 values, and of a SHA-256 tree."""
-
-def sample_count(u: int, r: int, n: int, lam: int) -> int | None:
-    """`s(u, r, n, λ)`, None above 2^24."""

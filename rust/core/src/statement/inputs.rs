@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use super::opened::first_outside;
-use super::openings::Prepared;
+use crate::commit::{Prepared, Salting, first_outside, salted_tree};
 use crate::error::{Error, Result};
-use crate::hash::{Digest, Ints, Key, Tree, unpack};
+use crate::hash::{Digest, Ints, Key, unpack};
 use crate::program::{Port, PortKind, Program, Tensor};
+use crate::receipt::Journal;
 
 /// What a caller gives for one input port: [items, ...], without a batch axis [steps, ...] or, for
 /// one step, the port's own shape.
@@ -143,12 +143,34 @@ fn integers(port: &Port, tensor: &Tensor, array: &CallerArray) -> Result<Vec<i32
     }
 }
 
+/// 9. Published inputs, then the caller's, against the roots of the steps.
+pub(crate) fn check_inputs(
+    prepared: &Prepared,
+    journal: &Journal,
+    roots: &[&[Digest]],
+    given: Option<&CallerInputs>,
+) -> Result<()> {
+    let Some(key) = journal.input_key else {
+        return given.map_or(Ok(()), |_| {
+            Err(mismatch(
+                "the receipt keeps its input key private; compare its input root (--input-root)",
+            ))
+        });
+    };
+    let key = Key::from_digest(key);
+    let check = InputCheck { prepared, key, roots };
+    if let Some(published) = &journal.inputs {
+        check.published(published)?;
+    }
+    given.map_or(Ok(()), |inputs| check.given(inputs, journal.items as usize))
+}
+
 /// A check of input values against the committed roots.
-pub struct InputCheck<'a> {
-    pub prepared: &'a Prepared,
-    pub key: Key,
+struct InputCheck<'a> {
+    prepared: &'a Prepared,
+    key: Key,
     /// Per step, the roots of its input and value tensors.
-    pub roots: &'a [&'a [Digest]],
+    roots: &'a [&'a [Digest]],
 }
 
 impl InputCheck<'_> {
@@ -156,7 +178,7 @@ impl InputCheck<'_> {
     ///
     /// # Errors
     /// `verify.range`, `verify.input-mismatch`.
-    pub fn published(&self, bytes: &[u8]) -> Result<()> {
+    fn published(&self, bytes: &[u8]) -> Result<()> {
         let program = &self.prepared.checked.program;
         let mut rest = bytes;
         for step in 0..self.roots.len() {
@@ -182,7 +204,7 @@ impl InputCheck<'_> {
     ///
     /// # Errors
     /// `usage.input`, `verify.input-mismatch`.
-    pub fn given(&self, inputs: &CallerInputs, claimed: usize) -> Result<()> {
+    fn given(&self, inputs: &CallerInputs, claimed: usize) -> Result<()> {
         let program = &self.prepared.checked.program;
         let arrays = inputs.in_port_order(program)?;
         let (steps, items) = extent(program, &arrays, claimed)?;
@@ -211,7 +233,7 @@ impl InputCheck<'_> {
     /// Checks the values of one tensor in one step; they lie in its declared range.
     fn step(&self, step: usize, port: &Port, values: &[i32]) -> Result<()> {
         let tensor = &self.prepared.checked.program.tensors[port.tensor];
-        let found = salted_root(self.prepared, &self.key, step, port.tensor, values);
+        let found = salted_root(self.prepared, self.key, step, port.tensor, values);
         let root = self.prepared.committed.root_in_step(self.roots[step], port.tensor);
         if found == root {
             return Ok(());
@@ -226,24 +248,23 @@ fn refused(message: impl Into<String>) -> Error {
     Error::new("usage.input", message)
 }
 
-pub(super) fn mismatch(message: impl Into<String>) -> Error {
+fn mismatch(message: impl Into<String>) -> Error {
     Error::new("verify.input-mismatch", message)
 }
 
 /// The root of row-major values of a committed tensor.
 fn salted_root(
     prepared: &Prepared,
-    key: &Key,
+    key: Key,
     position: usize,
     tensor: usize,
     values: &[i32],
 ) -> Digest {
-    let layout = prepared.layout(tensor);
-    let values = layout.to_leaf_order(values);
-    let tree = |ints: Ints| Tree::salted(ints, layout, key, position, tensor).root();
+    let salting = Salting { key, position, tensor };
+    let root = |ints: Ints| salted_tree(ints, prepared.layout(tensor), salting).root();
     match prepared.checked.program.tensors[tensor].width {
-        1 => tree(Ints::I8(&values.iter().map(|&v| v as i8).collect::<Vec<_>>())),
-        2 => tree(Ints::I16(&values.iter().map(|&v| v as i16).collect::<Vec<_>>())),
-        _ => tree(Ints::I32(&values)),
+        1 => root(Ints::I8(&values.iter().map(|&v| v as i8).collect::<Vec<_>>())),
+        2 => root(Ints::I16(&values.iter().map(|&v| v as i16).collect::<Vec<_>>())),
+        _ => root(Ints::I32(values)),
     }
 }

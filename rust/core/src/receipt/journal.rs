@@ -1,8 +1,11 @@
 //! The journal: the statement of a receipt (docs/receipt-format.md, Journal).
 
+use serde::{Deserialize, Serialize};
+
 use crate::bytes::{Codes, Reader};
 use crate::error::{Error, Result};
 use crate::hash::Digest;
+use crate::json;
 
 pub const VERSION: u16 = 2;
 pub const FAST: u8 = 0;
@@ -19,42 +22,54 @@ const CODES: Codes = Codes {
     bad: "receipt.non-canonical",
 };
 
-/// What a receipt claims; `inputs` and `outputs` are packed values.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Journal<'a> {
+/// What a receipt claims; `inputs` and `outputs` are packed values. As JSON, bytes are hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Journal {
     pub mode: u8,
+    #[serde(with = "json::hex")]
     pub program_id: [u8; 32],
+    #[serde(with = "json::hex")]
     pub weights_root: Digest,
     pub steps: u32,
     pub items: u32,
-    /// Parts per million.
-    pub delta: u32,
-    /// Parts per million; 0: none claimed.
-    pub delta_step: u32,
-    /// Parts per million; 0: none claimed.
-    pub delta_op: u32,
-    pub lambda: u16,
+    /// δ in parts per million.
+    pub delta_ppm: u32,
+    /// The same for every step; 0: none claimed.
+    pub delta_step_ppm: u32,
+    /// The same for every op; 0: none claimed.
+    pub delta_op_ppm: u32,
+    /// λ.
+    pub bits: u16,
     pub exact: Vec<u16>,
+    #[serde(with = "json::hex")]
     pub chain_root: Digest,
+    #[serde(with = "json::hex")]
     pub input_root: Digest,
+    #[serde(with = "json::hex")]
     pub initial_state: Digest,
+    #[serde(with = "json::hex")]
     pub final_state: Digest,
+    #[serde(with = "json::hex")]
     pub prf_seed: Digest,
     /// The key of the input salts: 8 elements, like a digest.
+    #[serde(with = "json::hex")]
     pub input_key: Option<Digest>,
-    pub inputs: Option<&'a [u8]>,
-    pub outputs: &'a [u8],
-    pub audience: Option<&'a str>,
-    pub nonce: Option<&'a [u8]>,
+    #[serde(with = "json::hex")]
+    pub inputs: Option<Vec<u8>>,
+    #[serde(with = "json::hex")]
+    pub outputs: Vec<u8>,
+    pub audience: Option<String>,
+    #[serde(with = "json::hex")]
+    pub nonce: Option<Vec<u8>>,
 }
 
-impl<'a> Journal<'a> {
+impl Journal {
     /// Reads a journal; the first breach, field by field, is reported.
     ///
     /// # Errors
     /// `receipt.truncated`, `receipt.trailing-bytes`, `receipt.unsupported-version`,
     /// `receipt.unsupported-mode`, `receipt.non-canonical`.
-    pub fn decode(bytes: &'a [u8]) -> Result<Self> {
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
         let r = &mut Reader::new(bytes, CODES);
         let version = r.u16()?;
         if version != VERSION {
@@ -76,10 +91,10 @@ impl<'a> Journal<'a> {
             weights_root: digest(r)?,
             steps: in_range(r, "steps", 1, MAX_STEPS)?,
             items: in_range(r, "items", 1, u32::MAX)?,
-            delta: in_range(r, "delta", least, most)?,
-            delta_step: in_range(r, "delta per step", 0, most)?,
-            delta_op: in_range(r, "delta per op", 0, most)?,
-            lambda: lambda(r, mode)?,
+            delta_ppm: in_range(r, "delta", least, most)?,
+            delta_step_ppm: in_range(r, "delta per step", 0, most)?,
+            delta_op_ppm: in_range(r, "delta per op", 0, most)?,
+            bits: bits(r, mode)?,
             exact: exact(r, mode)?,
             chain_root: digest(r)?,
             input_root: digest(r)?,
@@ -108,10 +123,12 @@ impl<'a> Journal<'a> {
         out.push(self.mode);
         out.extend(self.program_id);
         out.extend(self.weights_root.to_bytes());
-        for number in [self.steps, self.items, self.delta, self.delta_step, self.delta_op] {
+        for number in
+            [self.steps, self.items, self.delta_ppm, self.delta_step_ppm, self.delta_op_ppm]
+        {
             out.extend(number.to_le_bytes());
         }
-        out.extend(self.lambda.to_le_bytes());
+        out.extend(self.bits.to_le_bytes());
         out.extend((self.exact.len() as u16).to_le_bytes());
         self.exact.iter().for_each(|op| out.extend(op.to_le_bytes()));
         let states = [self.initial_state, self.final_state];
@@ -121,10 +138,10 @@ impl<'a> Journal<'a> {
             out.extend(digest.to_bytes());
         }
         put_opt(&mut out, self.input_key, |out, key| out.extend(key.to_bytes()));
-        put_opt(&mut out, self.inputs, put_blob);
-        put_blob(&mut out, self.outputs);
-        put_opt(&mut out, self.audience.map(str::as_bytes), put_str);
-        put_opt(&mut out, self.nonce, put_str);
+        put_opt(&mut out, self.inputs.as_deref(), put_blob);
+        put_blob(&mut out, &self.outputs);
+        put_opt(&mut out, self.audience.as_deref().map(str::as_bytes), put_str);
+        put_opt(&mut out, self.nonce.as_deref(), put_str);
         out
     }
 }
@@ -140,7 +157,7 @@ pub fn mode_name(mode: u8) -> Option<&'static str> {
 }
 
 /// A digest, each of its words below P.
-pub(super) fn digest(r: &mut Reader) -> Result<Digest> {
+pub(crate) fn digest(r: &mut Reader) -> Result<Digest> {
     Digest::from_bytes(&r.array()?).ok_or_else(|| r.bad("a word of a digest is not below P"))
 }
 
@@ -152,7 +169,7 @@ fn in_range(r: &mut Reader, what: &str, lo: u32, hi: u32) -> Result<u32> {
     Err(r.bad(format!("{what} is out of range")).expected(format!("{lo} to {hi}")).received(value))
 }
 
-fn lambda(r: &mut Reader, mode: u8) -> Result<u16> {
+fn bits(r: &mut Reader, mode: u8) -> Result<u16> {
     match r.u16()? {
         0 if mode == STRICT => Ok(0),
         bits @ 1..=256 if mode != STRICT => Ok(bits),
@@ -176,23 +193,23 @@ fn ascending(r: &mut Reader) -> Result<Vec<u16>> {
     if ops.is_sorted_by(|a, b| a < b) { Ok(ops) } else { Err(r.bad("exact ops are not ascending")) }
 }
 
-fn blob<'a>(r: &mut Reader<'a>) -> Result<&'a [u8]> {
+fn blob(r: &mut Reader) -> Result<Vec<u8>> {
     let length = r.u32()?;
-    r.take(length as usize)
+    r.take(length as usize).map(<[u8]>::to_vec)
 }
 
-fn audience<'a>(r: &mut Reader<'a>) -> Result<&'a str> {
+fn audience(r: &mut Reader) -> Result<String> {
     let bytes = r.str()?;
     match std::str::from_utf8(bytes) {
-        Ok(text) if (1..=256).contains(&bytes.len()) => Ok(text),
+        Ok(text) if (1..=256).contains(&bytes.len()) => Ok(text.to_string()),
         _ => Err(r.bad("an audience is 1 to 256 bytes of UTF-8")),
     }
 }
 
-fn nonce<'a>(r: &mut Reader<'a>) -> Result<&'a [u8]> {
+fn nonce(r: &mut Reader) -> Result<Vec<u8>> {
     let bytes = r.str()?;
     match bytes.len() {
-        1..=64 => Ok(bytes),
+        1..=64 => Ok(bytes.to_vec()),
         _ => Err(r.bad("a nonce is 1 to 64 bytes")),
     }
 }
@@ -215,20 +232,20 @@ fn put_str(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
 
-    pub fn sample() -> Journal<'static> {
+    fn sample() -> Journal {
         Journal {
             mode: FAST,
             program_id: [3; 32],
             weights_root: Digest::default(),
             steps: 2,
             items: 3,
-            delta: 50_000,
-            delta_step: 0,
-            delta_op: 0,
-            lambda: 128,
+            delta_ppm: 50_000,
+            delta_step_ppm: 0,
+            delta_op_ppm: 0,
+            bits: 128,
             exact: vec![1, 4],
             chain_root: Digest::default(),
             input_root: Digest::default(),
@@ -236,10 +253,10 @@ pub(super) mod tests {
             final_state: Digest::default(),
             prf_seed: Digest::default(),
             input_key: Some(Digest::default()),
-            inputs: Some(&[1, 2]),
-            outputs: &[3],
-            audience: Some("bank"),
-            nonce: Some(&[9]),
+            inputs: Some(vec![1, 2]),
+            outputs: vec![3],
+            audience: Some("bank".to_string()),
+            nonce: Some(vec![9]),
         }
     }
 
@@ -279,17 +296,17 @@ pub(super) mod tests {
     fn a_strict_statement_says_nothing_of_samples() {
         let strict = |change: fn(&mut Journal)| {
             let mut journal = sample();
-            (journal.mode, journal.delta, journal.lambda) = (STRICT, 0, 0);
+            (journal.mode, journal.delta_ppm, journal.bits) = (STRICT, 0, 0);
             journal.exact.clear();
             change(&mut journal);
             Journal::decode(&journal.encode()).map(|_| ()).map_err(|error| error.code)
         };
         assert_eq!(strict(|_| ()), Ok(()));
         let breaches: [fn(&mut Journal); 5] = [
-            |j| j.delta = 1,
-            |j| j.delta_step = 1,
-            |j| j.delta_op = 1,
-            |j| j.lambda = 1,
+            |j| j.delta_ppm = 1,
+            |j| j.delta_step_ppm = 1,
+            |j| j.delta_op_ppm = 1,
+            |j| j.bits = 1,
             |j| j.exact = vec![0],
         ];
         for change in breaches {
@@ -307,16 +324,16 @@ pub(super) mod tests {
             |j| j.steps = 0,
             |j| j.steps = MAX_STEPS + 1,
             |j| j.items = 0,
-            |j| j.delta = 0,
-            |j| j.delta = 500_001,
-            |j| j.delta_step = 500_001,
-            |j| j.delta_op = 500_001,
-            |j| j.lambda = 0,
-            |j| j.lambda = 257,
+            |j| j.delta_ppm = 0,
+            |j| j.delta_ppm = 500_001,
+            |j| j.delta_step_ppm = 500_001,
+            |j| j.delta_op_ppm = 500_001,
+            |j| j.bits = 0,
+            |j| j.bits = 257,
             |j| j.exact = vec![4, 4],
             |j| j.input_key = None,
-            |j| j.audience = Some(""),
-            |j| j.nonce = Some(&[0; 65]),
+            |j| j.audience = Some(String::new()),
+            |j| j.nonce = Some(vec![0; 65]),
         ];
         for change in breaches {
             assert_eq!(refused(change), "receipt.non-canonical");

@@ -1,0 +1,124 @@
+//! A receipt's statement judged (docs/protocol.md section 6): what all modes have in common.
+//!
+//! Steps 1 to 6 are [`Accepted::judge`], 8 is [`check_roots`], 9 [`inputs::check_inputs`]; what else there
+//! is depends on the mode.
+
+mod confidence;
+mod facts;
+pub mod inputs;
+mod outputs;
+pub mod policy;
+mod roots;
+
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::commit::{Prepared, model_id};
+use crate::error::{Error, Result, demand};
+use crate::hash::hex;
+use crate::program::{self, Checked, Port, Role};
+use crate::receipt::{Journal, MAX_BYTES, Receipt};
+
+pub use facts::{Facts, OpFacts, OutputFacts, StarkFacts, Status, kind_name};
+pub(crate) use outputs::port_values;
+pub use outputs::{Output, OutputValues};
+pub use policy::{Expectations, Policy};
+pub(crate) use roots::{Roots, check_roots};
+
+/// A receipt that passed every check.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verified {
+    pub facts: Facts,
+    pub outputs: Vec<Output>,
+}
+
+/// A receipt that passed sections 1 to 6: its statement is about the program that the caller means,
+/// and claims what the caller demands.
+pub(crate) struct Accepted<'a> {
+    pub receipt: &'a [u8],
+    pub sections: Receipt<'a>,
+    pub journal: Journal,
+    pub prepared: Arc<Prepared>,
+}
+
+impl<'a> Accepted<'a> {
+    pub fn judge(receipt: &'a [u8], expect: &Expectations) -> Result<Self> {
+        // 1. Envelope.
+        let sections = Receipt::split(receipt, MAX_BYTES)?;
+        // 2. Journal.
+        let journal = Journal::decode(sections.journal)?;
+        // 3. Identities: only a program that the caller means is looked at any further.
+        check_identities(&sections, &journal, expect)?;
+        // 4. Program.
+        let prepared = Arc::new(Prepared::new(Arc::new(program::load(sections.program)?)));
+        // 5. Journal against program.
+        check_shape(&prepared.checked, &journal)?;
+        // 6. Policy.
+        policy::check_policy(&prepared.checked, &journal, expect)?;
+        Ok(Self { receipt, sections, journal, prepared })
+    }
+
+    /// The outputs that the statement claims: the caller's once everything is checked.
+    pub fn outputs(&self) -> Vec<Output> {
+        outputs::outputs(&self.prepared.checked, &self.journal)
+    }
+}
+
+/// 3. The program is the one that the statement names, the model the one that the caller means.
+fn check_identities(sections: &Receipt, journal: &Journal, expect: &Expectations) -> Result<()> {
+    let tagged = Sha256::new().chain_update(b"zktally program v1\0");
+    let id: [u8; 32] = tagged.chain_update(sections.program).finalize().into();
+    if id != journal.program_id {
+        return Err(Error::new("verify.program-mismatch", "the journal is about another program")
+            .expected(hex(&journal.program_id))
+            .received(hex(&id)));
+    }
+    let model = model_id(&id, journal.weights_root);
+    demand(
+        model == expect.model_id,
+        "verify.model-mismatch",
+        "the receipt is about another model",
+        || (hex(&expect.model_id), hex(&model)),
+    )
+}
+
+/// 5. What the statement must be for this program.
+///
+/// # Errors
+/// `receipt.non-canonical`.
+pub(crate) fn check_shape(checked: &Checked, journal: &Journal) -> Result<()> {
+    let program = &checked.program;
+    let bad = |message: &str| Err(Error::new("receipt.non-canonical", message));
+    let (batch, steps) = (program.batch() as u64, u64::from(journal.steps));
+    let items = u64::from(journal.items);
+    if items <= (steps - 1) * batch || items > steps * batch {
+        return bad("the number of items does not fit the number of steps");
+    }
+    let known = |op: &u16| program.ops.get(usize::from(*op)).is_some_and(|op| !op.exact);
+    if !journal.exact.iter().all(known) {
+        return bad("an op listed as exact does not exist or is flagged in the program");
+    }
+    let bytes = |ports: &[Port]| -> u64 {
+        let of_port = |port: &Port| {
+            let tensor = &program.tensors[port.tensor];
+            (tensor.size() * tensor.width) as u64
+        };
+        steps * ports.iter().map(of_port).sum::<u64>()
+    };
+    if journal.inputs.as_ref().is_some_and(|inputs| inputs.len() as u64 != bytes(&program.inputs)) {
+        return bad("the inputs have another length than the program's");
+    }
+    if journal.outputs.len() as u64 != bytes(&program.outputs) {
+        return bad("the outputs have another length than the program's");
+    }
+    let stateless = program.states.is_empty();
+    if stateless && !(journal.initial_state.is_zero() && journal.final_state.is_zero()) {
+        return bad("a program without states has zero digests as states");
+    }
+    let has_prf = program.tensors.iter().any(|tensor| tensor.role == Role::Prf);
+    if !has_prf && !journal.prf_seed.is_zero() {
+        return bad("a program without prf tensors has a zero seed commitment");
+    }
+    Ok(())
+}

@@ -1,8 +1,0 @@
-"""Test modules share the small programs of `tests/unit/programs.py`."""
-
-from __future__ import annotations
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent / "unit"))
