@@ -20,7 +20,6 @@ from .errors import (
     MalformedReceipt,
     ProgramMismatch,
     UnsupportedReceipt,
-    UsageError,
 )
 from .gates import Ints
 from .inputs import dequantise, quantise, unpack_values
@@ -32,7 +31,7 @@ from .program.checked import Checked, load
 from .program.codec import program_id
 from .program.types import ABSENT, Port, Program, Role
 from .quoting import quoted
-from .receipt import Sections, split_receipt
+from .receipt import Sections, as_receipt, split_receipt
 from .roots import (
     digest_bytes,
     digest_elements,
@@ -82,7 +81,7 @@ def judge_statement(
         VerificationFailed: it was judged and refused.
         UsageError: the receipt is no bytes.
     """
-    receipt = _receipt_bytes(receipt)
+    receipt = as_receipt(receipt)
     sections = split_receipt(receipt)  # 1. Envelope.
     journal = Journal.decode(sections.journal)  # 2. Journal.
     _of_mode(journal, modes)
@@ -102,14 +101,6 @@ def _of_mode(journal: Journal, modes: tuple[int, ...]) -> None:
             expected=" or ".join(MODES[mode] for mode in modes),
             received=MODES[journal.mode],
         )
-
-
-def _receipt_bytes(receipt: object) -> bytes:
-    if not isinstance(receipt, bytes | bytearray | memoryview):
-        raise UsageError(
-            "a receipt is bytes", expected="bytes", received=f"a {type(receipt).__name__}"
-        )
-    return bytes(receipt)
 
 
 def _identify(program: memoryview, journal: Journal, expectations: Expectations) -> None:

@@ -9,23 +9,18 @@ from typing import Any
 import numpy as np
 
 from . import _core
-from .verifier.errors import UsageError
 from .verifier.facts import Facts
 from .verifier.plain import from_json
 from .verifier.policy import Expectations
+from .verifier.receipt import as_receipt
 
 
 def verify(
     receipt: bytes | bytearray | memoryview, expectations: Expectations, threads: int = 0
 ) -> tuple[Facts, dict[str, np.ndarray]]:
     """Judge a receipt with the Rust verifier: facts, outputs and errors as from the Python one."""
-    if not isinstance(receipt, bytes | bytearray | memoryview):
-        raise UsageError(
-            "a receipt is bytes", expected="bytes", received=f"a {type(receipt).__name__}"
-        )
-    inputs = _inputs(expectations.inputs)
-    demands = json.dumps(expectations.to_json())
-    facts, outputs = _core.verify(bytes(receipt), demands, inputs, threads)
+    receipt, demands = as_receipt(receipt), json.dumps(expectations.to_json())
+    facts, outputs = _core.verify(receipt, demands, _inputs(expectations.inputs), threads)
     return from_json(Facts, json.loads(facts)), outputs
 
 
