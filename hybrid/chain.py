@@ -130,7 +130,7 @@ def prove(
     job = run.job(claims, count, options.profile)
     del run  # its traces are needed no longer, and proving wants the memory
     progress("open", 1, 1)
-    return job.shown() if is_fast else prove_job(job, work, model.core, progress)
+    return job.shown() if is_fast else prove_job(job, work, model.core, options)
 
 
 def _judge_fast(model: CompiledModel, options: ProverOptions) -> None:

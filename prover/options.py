@@ -37,3 +37,6 @@ class ProverOptions:
             UsageError: it cannot be made, or is not empty.
         """
         return None if self.work is None else Work.create(self.work)
+
+
+DEFAULTS = ProverOptions()

@@ -232,7 +232,7 @@ def wrap_fast(receipt: bytes, model: CompiledModel | None, options: ProverOption
     job = wrapping_job(receipt, options.profile)
     _judge_as_claimed(receipt, model)
     core = None if model is None else model.core
-    return prove_job(job, options.new_folder(), core, options.progress)
+    return prove_job(job, options.new_folder(), core, options)
 
 
 def resume(work: str | Path, *, progress: Progress | None = None) -> Receipt:
@@ -245,7 +245,7 @@ def resume(work: str | Path, *, progress: Progress | None = None) -> Receipt:
     Raises:
         UsageError: there is no proof in the folder, or it cannot be read or written.
     """
-    return Receipt(prove_in(Work(work), progress=progress or silent))
+    return Receipt(prove_in(Work(work), options=ProverOptions(progress=progress or silent)))
 
 
 def _judge_as_claimed(receipt: bytes, model: CompiledModel | None) -> None:
