@@ -7,7 +7,7 @@ SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.
 CARGO   := cargo
 PACKAGES := bench circuits hybrid prover verifier
 
-.PHONY: demo test lint types rust python readme nightly numpys bench docs verifier lock clean
+.PHONY: demo test lint types rust python readme nightly numpys bench figures docs vectors verifier lock clean
 
 demo: $(READY)
 	$(BIN)/python -m zktally.bench.digits.demo
@@ -71,6 +71,14 @@ bench: $(READY)
 	$(BIN)/zktally bench hybrid
 	$(BIN)/zktally bench strict
 	$(BIN)/zktally bench weights
+
+# The sections of docs/figures.md, measured again: an hour on a quiet machine. SUITES=fast for one of them.
+figures: $(READY)
+	$(BIN)/python -m zktally.bench.figures $(SUITES)
+
+# The golden receipts; what is random in them is kept while their statements are the same.
+vectors: $(READY)
+	$(BIN)/python tests/vectors/make.py
 
 # The pages that are drawn from the code.
 docs: $(READY)

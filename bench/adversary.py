@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ..circuits.model import CompiledModel
-from ..circuits.reference import DTYPES
 from ..verifier.gates import evaluate
+from ..verifier.inputs import DTYPES
 from ..verifier.program.types import Program, Role, gates
 
 Wrong = Mapping[int, np.ndarray]

@@ -23,11 +23,11 @@ from ..circuits.compile import compile
 from ..circuits.model import CompiledModel
 from ..prover import Claims, Job, usual_bits, wrapping_job
 from ..prover.estimate import StarkEstimate, estimate_stark
+from ..prover.receipt import encode_receipt
 from ..verifier import stark
 from ..verifier.errors import UsageError
 from ..verifier.inputs import quantise
 from ..verifier.policy import Policy
-from ..verifier.receipt import encode_receipt
 from ..verifier.stark.params import PROFILE_NAMES
 from ..verifier.stark.tables import Table, read_tables
 from .cells import Row, measure_all, read_rows

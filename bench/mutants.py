@@ -18,6 +18,7 @@ import numpy as np
 
 from .. import _core
 from ..prover import Claims, FastRun, prove_job
+from ..prover.receipt import encode_receipt
 from ..verifier.errors import ZktallyError
 from ..verifier.inputs import pack_values, quantise
 from ..verifier.journal import FAST, HYBRID, MODES, STRICT, Journal
@@ -29,7 +30,7 @@ from ..verifier.program.checked import Checked, load
 from ..verifier.program.codec import encode, program_id
 from ..verifier.program.types import ABSENT, Const, Div, Dot, PortKind, Program, Role
 from ..verifier.reader import P
-from ..verifier.receipt import MAGIC, encode_receipt, split_receipt
+from ..verifier.receipt import MAGIC, split_receipt
 from ..verifier.roots import digest_bytes, input_root, state_digests, step_root, weights_root
 from ..verifier.sampling import Counts, make_plan, sample_seed
 from .drawn import Random, draw_array

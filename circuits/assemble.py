@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Mapping
 
 from ..verifier.errors import UsageError
+from ..verifier.inputs import DTYPES
 from ..verifier.program.checked import Checked, check
 from ..verifier.program.types import Program, Role, gates
 from .graph import Array
 from .model import CompiledModel, Record, checked_key
-from .reference import DTYPES
 from .report import LayerReport, Report, samples_at
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from ..verifier.errors import CompileError
 from ..verifier.program.types import (
     ABSENT,
     AxisMap,
@@ -31,9 +29,9 @@ from ..verifier.program.types import (
     Term,
 )
 from . import layouts
+from .errors import CompileError, named
 from .graph import Array, Graph, Node
 from .maps import along, at, rows
-from .operator import Operator
 from .quantise import (
     MULT_MAX,
     PRE_MAX,
@@ -45,14 +43,9 @@ from .quantise import (
     affine,
     bias_peak,
     channels,
+    clamp,
     entries,
 )
-
-SPATIAL = {"Conv", "MaxPool", "AveragePool", "GlobalAveragePool"}
-"""Operators that read W×C runs of an image."""
-
-SATURATION = {"Sigmoid": 8.0, "Tanh": 5.0}
-"""Beyond ± this the function is constant to within half an int8 step."""
 
 REACH_MIN, REACH_MAX = 1e-60, 1e60
 """Magnitude of calibrated values: far beyond any float32, and no arithmetic on scales overflows."""
@@ -82,6 +75,19 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Activation:
+    """A node that is fused into the dot before it: a clamp to `bounds`, or a table of `function`.
+
+    Beyond ± `saturation` the function is constant to within half an int8 step.
+    """
+
+    node: Node
+    bounds: tuple[float, float] | None
+    function: Callable[[Floats], Floats] | None
+    saturation: float
+
+
+@dataclass(frozen=True)
 class Layer:
     """A compiled node, for the report: what it was, the value it defines, the ops it became."""
 
@@ -92,33 +98,39 @@ class Layer:
 
 
 class Builder:
-    """The program under construction.
+    """The program under construction; it knows nothing of operators, whose lowerings call it.
 
-    `ranges` gives the calibrated range of every float value that needs one; `exact` names nodes
-    whose ops are all flagged exact (ops that decide outputs are in any case).
+    Args:
+        graph: what is lowered.
+        ranges: the calibrated range of every float value that needs one.
+        shown: values that an output only views, or is: each with that output's name.
+        images: values of which W×C runs are read.
+        exact: nodes whose ops are all flagged exact (ops that decide outputs are in any case).
     """
 
     def __init__(
         self,
         graph: Graph,
         ranges: Mapping[str, Range],
-        operators: Mapping[str, Operator],
-        exact: frozenset[str] = frozenset(),
+        shown: Mapping[str, str],
+        images: Collection[str],
+        exact: Collection[str],
     ) -> None:
         self.graph = graph
         self.values: dict[str, Value] = {}
         self.weights: list[Ints] = []
         self.layers: list[Layer] = []
         self._ranges = ranges
-        self._operators = operators
+        self._shown = shown
+        self._images = images
         self._exact = exact
-        self._shown = shown(graph, operators)
         self._tensors: list[Tensor] = []
         self._tables: list[Table] = []
         self._ops: list[Op] = []
         self._names: set[str] = set()
         self._transposed: dict[tuple[int, tuple[int, ...]], Value] = {}
         self._node: Node | None = None
+        self._activation: Activation | None = None
         for name in graph.inputs:
             self._input(name)
 
@@ -135,19 +147,17 @@ class Builder:
     def target(self, node: Node) -> Target:
         """Where the dot of a node requantises to, with the activation that is fused into it."""
         post = self.code(node.output)
-        activation = node.activation
-        if activation is None:
+        fused = self._activation
+        if fused is None:
             return Target(post, post)
-        operator = self._operators[activation.op]
-        if operator.bounds is not None:
-            clamped = clamp(post, *operator.bounds(activation, self.graph))
+        if fused.bounds is not None:
+            clamped = clamp(post, *fused.bounds)
             return Target(clamped, clamped)
-        assert operator.function is not None
-        low, high = self._range(activation.inputs[0])
-        limit = SATURATION.get(activation.op, math.inf)
+        assert fused.function is not None
+        low, high = self._range(fused.node.inputs[0])
+        limit = fused.saturation
         pre = affine(max(low, -limit), min(high, limit), PRE_MIN, PRE_MAX)
-        function = operator.function(activation, self.graph)
-        return Target(pre, post, self.table(activation.name, function, pre, post))
+        return Target(pre, post, self.table(fused.node.name, fused.function, pre, post))
 
     def read(
         self,
@@ -337,17 +347,20 @@ class Builder:
 
     # The whole
 
-    def lower(self) -> Program:
-        """Lower every node and return the program."""
-        for node in self.graph.nodes:
-            self._node = node
-            before = len(self._ops)
-            self._operators[node.op].lower(node, self)
-            made = tuple(range(before, len(self._ops)))
-            if made:
-                op = node.op if node.activation is None else f"{node.op}+{node.activation.op}"
-                self.layers.append(Layer(node.name, op, node.output, made))
-        self._node = None
+    @contextmanager
+    def layer(self, node: Node, activation: Activation | None) -> Iterator[None]:
+        """What is defined within belongs to this node, into which the activation is fused."""
+        self._node, self._activation = node, activation
+        before = len(self._ops)
+        yield
+        made = tuple(range(before, len(self._ops)))
+        if made:
+            op = node.op if activation is None else f"{node.op}+{activation.node.op}"
+            self.layers.append(Layer(node.name, op, node.output, made))
+        self._node = self._activation = None
+
+    def program(self) -> Program:
+        """The program, once every node is lowered."""
         outputs = self._outputs()
         self._flag({port.tensor for port in outputs})
         return Program(
@@ -418,7 +431,7 @@ class Builder:
         reach = max(abs(low), abs(high))
         if not low <= high or not (reach == 0.0 or REACH_MIN <= reach <= REACH_MAX):
             raise CompileError(
-                f"value {name!r} has no usable calibrated range",
+                f"value {named(name)} has no usable calibrated range",
                 code="compile.calibration",
                 expected=f"low ≤ high, the larger of both 0 or {REACH_MIN:g} to {REACH_MAX:g}",
                 received=self._ranges.get(name),
@@ -428,13 +441,9 @@ class Builder:
 
     def _value_layout(self, name: str, shape: tuple[int, ...], width: int) -> Layout:
         batched = shape[0] == self.graph.batch
-        if self._is_image(name, shape):
+        if len(shape) > 2 and name in self._images:
             return layouts.image(shape, width, batched=batched)
         return layouts.matrix(shape, width, batched=batched)
-
-    def _is_image(self, name: str, shape: tuple[int, ...]) -> bool:
-        around = [node for node in self.graph.nodes if name in (*node.inputs, *node.outputs)]
-        return len(shape) > 2 and any(node.op in SPATIAL for node in around)
 
     def _tensor(
         self,
@@ -469,29 +478,6 @@ class Builder:
             unique = f"{base}#{count}"
         self._names.add(f"{kind}:{unique}")
         return unique
-
-
-def shown(graph: Graph, operators: Mapping[str, Operator]) -> dict[str, str]:
-    """The values that are outputs, or that one only views: each with that output's name."""
-    producers = {node.output: node for node in graph.nodes}
-    found = {
-        name: name
-        for name in graph.outputs
-        if name in producers and not operators[producers[name].op].is_view
-    }
-    for output in graph.outputs:
-        name = output
-        while name in producers and operators[producers[name].op].is_view:
-            name = producers[name].inputs[0]
-        found.setdefault(name, output)
-    return found
-
-
-def clamp(code: Affine, low: float, high: float) -> Affine:
-    """The code with its integers narrowed to those of the reals [low, high]."""
-    bounds = np.clip([low, high], -1e30, 1e30)
-    lo, hi = (int(value) for value in code.quantise(bounds))
-    return replace(code, lo=lo, hi=hi)
 
 
 def printable(name: str) -> str:

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import onnx
 from onnx import helper
 
-from ..verifier.errors import CompileError, UsageError
+from ..verifier.errors import UsageError
+from .errors import CompileError, named
 from .graph import Array, Graph
 
 BINS = 1 << 14
@@ -151,7 +152,7 @@ def _joined(name: str, so_far: Range | None, values: Array) -> Range:
     low, high = float(np.min(values)), float(np.max(values))
     if not (np.isfinite(low) and np.isfinite(high)):
         raise CompileError(
-            f"value {name!r} becomes infinite or NaN on the calibration data",
+            f"value {named(name)} becomes infinite or NaN on the calibration data",
             code="compile.not-finite",
             hint="check the model and the data in float first",
         )
@@ -196,13 +197,13 @@ def _cut(counts: npt.NDArray[Any], span: Range, percentile: float) -> Range:
 def _check_array(graph: Graph, name: str, array: Array) -> None:
     shape = graph.shapes[name]
     if array.dtype.kind not in "fiub":
-        raise _bad(f"input {name!r} is not numeric", "floats", array.dtype)
+        raise _bad(f"input {named(name)} is not numeric", "floats", array.dtype)
     whole = array.ndim == len(shape) and array.ndim > 0 and len(array) % unit(graph, name) == 0
     if not whole or array.shape[1:] != shape[1:]:
         expected = f"[n, {', '.join(map(str, shape[1:]))}]" if shape[1:] else "[n]"
-        raise _bad(f"input {name!r} has another shape", expected, list(array.shape))
+        raise _bad(f"input {named(name)} has another shape", expected, list(array.shape))
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise _bad(f"input {name!r} contains NaN or infinity", "finite values")
+        raise _bad(f"input {named(name)} contains NaN or infinity", "finite values")
 
 
 def _cast(graph: Graph, name: str, array: Array) -> Array:

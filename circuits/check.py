@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..verifier.errors import BadModelFile, CalibrationMismatch, ProgramMismatch, UsageError
+from ..verifier.errors import ProgramMismatch, UsageError
 from ..verifier.program.types import Role
 from ..verifier.quoting import listed, quoted
 from . import native
 from .calibrate import METHODS, Feeds, Range, calibrate, covered, feeds, samples, unit
 from .compile import Built, Data, ModelLike, build, needed, prepare
+from .errors import BadModelFile, CalibrationMismatch, named
 from .evaluate import Fidelity, compare, counted, floored
 from .graph import Graph
 from .model import CompiledModel, Record
@@ -417,7 +418,7 @@ def _check_ranges(
         raise BadModelFile(
             "bad model file: its ranges come from no known calibration",
             expected=f"{' or '.join(METHODS)}, a percentile above 50 and at most 100",
-            received=f"{record.method!r}, {record.percentile}",
+            received=f"{named(record.method)}, {record.percentile}",
         )
     recorded = {name: record.ranges[name] for name in needed(graph) & set(record.ranges)}
     yours = calibrate(source, recorded, data, record.method, record.percentile)
@@ -461,8 +462,8 @@ def _check_fidelity(
         graph,
         built.checked.program,
         built.weights,
-        built.builder.layers,
-        built.builder.values,
+        built.layers,
+        built.values,
         data,
         count,
         native.executor(built.checked, built.weights),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -10,7 +10,8 @@ from typing import Literal
 import numpy.typing as npt
 import onnx
 
-from ..verifier.errors import CompileError, InvalidProgram, RangeOverflow, UnsupportedOp, UsageError
+from ..verifier.errors import InvalidProgram, UsageError
+from ..verifier.inputs import DTYPES
 from ..verifier.program.checked import Checked, check
 from ..verifier.program.liveness import count_live
 from ..verifier.program.operands import products
@@ -18,14 +19,17 @@ from ..verifier.program.ranges import ACC_MAX, abs_max, bounds, operand_range
 from ..verifier.program.types import Dot, Program, Role
 from ..verifier.program.validate import validate
 from ..verifier.program.weights import gate_weights
+from ..verifier.quoting import LONGEST
 from . import calibrate as calibration_
 from . import graph as graphs
-from . import native, reference
-from .builder import Builder, Range
+from . import native
+from .builder import Layer, Range, Value
+from .errors import CompileError, RangeOverflow, UnsupportedOp, named
 from .evaluate import Executor, compare
 from .fuse import fuse
 from .graph import Array, Graph, Node
 from .items import refuse_mixing
+from .lowering import lower
 from .model import CompiledModel, Record, checked_key
 from .operator import Operator
 from .ops import OPERATORS
@@ -91,23 +95,24 @@ def compile(
         fused,
         built.checked.program,
         built.weights,
-        built.builder.layers,
-        built.builder.values,
+        built.layers,
+        built.values,
         tested,
         evaluate,
         executor or native.executor(built.checked, built.weights),
     )
-    summary = report(source, built.checked, built.builder.layers, fidelity)
+    summary = report(source, built.checked, built.layers, fidelity)
     return CompiledModel(built.checked, built.weights, key, record, summary)
 
 
 @dataclass(frozen=True)
 class Built:
-    """A lowered graph: the checked program, its weights, and the builder with its layers."""
+    """A lowered graph whose program is judged: its weights, layers, and where its values are."""
 
     checked: Checked
     weights: tuple[Array, ...]
-    builder: Builder
+    layers: Sequence[Layer]
+    values: Mapping[str, Value]
 
 
 def prepare(model: ModelLike, batch: int, name: str | None = None) -> tuple[Graph, Graph]:
@@ -120,11 +125,11 @@ def prepare(model: ModelLike, batch: int, name: str | None = None) -> tuple[Grap
 
 def build(graph: Graph, record: Record) -> Built:
     """Lower a prepared graph with recorded ranges; the same record gives the same bytes."""
-    builder = Builder(graph, record.ranges, OPERATORS, frozenset(record.exact))
-    program = builder.lower()
-    dtypes = [reference.DTYPES[program.tensors[t].width] for t in program.of_role(Role.WEIGHT)]
-    weights = tuple(a.astype(t) for a, t in zip(builder.weights, dtypes, strict=True))
-    return Built(_judge(program), weights, builder)
+    lowered = lower(graph, record.ranges, OPERATORS, record.exact)
+    program = lowered.program
+    dtypes = [DTYPES[program.tensors[t].width] for t in program.of_role(Role.WEIGHT)]
+    weights = tuple(a.astype(t) for a, t in zip(lowered.weights, dtypes, strict=True))
+    return Built(_judge(program), weights, lowered.layers, lowered.values)
 
 
 def _refuse_mixing(model: ModelLike, graph: Graph, ranges: Mapping[str, Range]) -> None:
@@ -150,15 +155,16 @@ def needed(graph: Graph) -> set[str]:
 def refuse_unsupported(graph: Graph, operators: Mapping[str, Operator]) -> None:
     """Raise one `UnsupportedOp` that lists every node (and input) that cannot be compiled."""
     found = [
-        f"input {name!r}: it has the type {onnx.TensorProto.DataType.Name(graph.types[name])}, "
-        f"only float inputs compile; cast before the model"
+        f"input {named(name)}: it has the type "
+        f"{onnx.TensorProto.DataType.Name(graph.types[name])}, only float inputs compile; "
+        "cast before the model"
         for name in graph.inputs
         if not graph.is_float(name)
     ]
     for node in graph.nodes:
         reason = _unsupported(node, graph, operators)
         if reason is not None:
-            found.append(f"node {node.name!r} ({node.op}): {reason}")
+            found.append(f"node {named(node.name)} ({node.op[:LONGEST]}): {reason}")
     if found:
         raise UnsupportedOp(
             "the model cannot be compiled:\n  " + "\n  ".join(found),
@@ -168,17 +174,18 @@ def refuse_unsupported(graph: Graph, operators: Mapping[str, Operator]) -> None:
 
 
 def _unsupported(node: Node, graph: Graph, operators: Mapping[str, Operator]) -> str | None:
-    if node.op not in operators:
+    operator = operators.get(node.op)
+    if operator is None:
         if node.op in ("QuantizeLinear", "DequantizeLinear"):
             return "models that are quantised already do not compile; export the float model"
         return "this operator does not compile; express it by others or run it outside the model"
     reads = [name for name in node.inputs if name and name not in graph.constants]
     whole = [name for name in reads if not graph.is_float(name)]
-    if whole and node.op not in ("Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten"):
-        return f"its input {whole[0]!r} holds integers; only views of them compile"
+    if whole and not operator.takes_integers:
+        return f"its input {named(whole[0])} holds integers; only views of them compile"
     if any(len(graph.shapes[name]) > 8 for name in (*reads, node.output)):
         return "it has more than 8 axes"
-    return operators[node.op].support(node, graph)
+    return operator.support(node, graph)
 
 
 def exact_nodes(graph: Graph, names: Iterable[str] | Literal["all"]) -> tuple[str, ...]:

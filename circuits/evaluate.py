@@ -9,12 +9,13 @@ from decimal import ROUND_FLOOR, Decimal
 
 import numpy as np
 
-from ..verifier.errors import CompileError, UsageError
+from ..verifier.errors import UsageError
 from ..verifier.program.types import Port, PortKind, Program, Role
 from ..verifier.quoting import quoted
 from . import reference
 from .builder import Layer, Value
 from .calibrate import Feeds, run_float, samples, steps, unit
+from .errors import CompileError
 from .graph import Array, Graph
 from .quantise import Affine
 

@@ -15,7 +15,8 @@ from google.protobuf.message import DecodeError, EncodeError  # type: ignore[imp
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
-from ..verifier.errors import CompileError, UsageError
+from ..verifier.errors import UsageError
+from .errors import CompileError, named
 
 OPSETS = range(7, 26)
 """Opsets of the default domain whose operators are read with their right meaning."""
@@ -208,7 +209,7 @@ def _with_batch(model: onnx.ModelProto, batch: int, dynamic: frozenset[str]) -> 
                 symbols.add(dim.dim_param)
                 dim.dim_value = batch
             elif not _is_fixed(dim):
-                raise _dynamic(value.name, f"axis {axis} {dim.dim_param!r} has no size")
+                raise _dynamic(value.name, f"axis {axis} {named(dim.dim_param)} has no size")
     if len(symbols - {""}) > 1:
         raise _dynamic(", ".join(sorted(dynamic)), f"several dynamic axes: {sorted(symbols)}")
     del copy.graph.value_info[:]
@@ -219,7 +220,7 @@ def _with_batch(model: onnx.ModelProto, batch: int, dynamic: frozenset[str]) -> 
 
 def _dynamic(name: str, why: str) -> CompileError:
     return CompileError(
-        f"input {name!r}: {why}",
+        f"input {named(name)}: {why}",
         code="compile.dynamic-shape",
         expected="fixed sizes on all axes but the first",
         hint="export the model with fixed sizes; only the batch axis may be dynamic (batch=...)",
@@ -252,7 +253,7 @@ def _shapes(
         unknown = [name for name in node.output if name and name not in shapes]
         if unknown and not set(node.output) & set(constants):
             raise CompileError(
-                f"node {node.name or node.op_type!r}: the shape of {unknown[0]!r} is not known",
+                f"{_called(node)}: the shape of {named(unknown[0])} is not known",
                 code="compile.dynamic-shape",
                 hint="shapes must follow from the inputs' shapes alone; try onnxsim first",
             )
@@ -322,11 +323,15 @@ def _evaluate(node: onnx.NodeProto, feeds: Mapping[str, Array], opset: int) -> l
     try:
         values = [np.asarray(value) for value in ReferenceEvaluator(model).run(None, dict(feeds))]
     except Exception as error:  # whatever numpy raises on a malformed constant node
-        raise _bad(f"constant node {node.name or node.op_type!r}: {_first_line(error)}") from error
+        raise _bad(f"constant {_called(node)}: {_first_line(error)}") from error
     if sum(value.size for value in values) > _FOLD_LIMIT:
-        raise _bad(f"constant node {node.name or node.op_type!r} is larger than {_FOLD_LIMIT}")
+        raise _bad(f"constant {_called(node)} is larger than {_FOLD_LIMIT}")
     by_name = dict(zip([name for name in node.output if name], values, strict=True))
     return [by_name[name] if name else np.zeros(0) for name in node.output]
+
+
+def _called(node: onnx.NodeProto) -> str:
+    return f"node {named(node.name or node.op_type)}"
 
 
 def _nodes(model: onnx.ModelProto, constants: Mapping[str, Array]) -> Iterator[Node]:
@@ -374,7 +379,7 @@ def _batched_outputs(
         here, there = shapes[name], grown.get(name)
         if there is None or len(here) != len(there) or here[1:] != there[1:]:
             raise CompileError(
-                f"output {name!r} does not have the batch as its first axis only",
+                f"output {named(name)} does not have the batch as its first axis only",
                 code="compile.dynamic-shape",
                 expected=f"[batch, ...] or a fixed shape, at batch {batch} and {batch + 1}",
                 received=f"{list(here)} and {list(there) if there else 'no shape'}",
@@ -387,26 +392,22 @@ def _refuse_unused(graph: Graph) -> None:
     read_names = {name for node in graph.nodes for name in node.inputs} | set(graph.outputs)
     unused = [name for name in graph.inputs if name not in read_names]
     if unused:
-        raise _bad(f"input {unused[0]!r} reaches no output", hint="remove it from the model")
+        raise _bad(f"input {named(unused[0])} reaches no output", hint="remove it from the model")
     known = [name for name in graph.outputs if name in graph.constants]
     if known:
-        raise _bad(f"output {known[0]!r} is a constant", hint="remove it from the model")
+        raise _bad(f"output {named(known[0])} is a constant", hint="remove it from the model")
 
 
 def _refuse_not_finite(graph: Graph) -> None:
     for name in {name: None for node in graph.nodes for name in node.inputs if name}:
         array = graph.constants.get(name)
-        if array is not None and array.dtype.kind == "f" and np.isnan(array).any():
+        if array is None or array.dtype.kind != "f":
+            continue
+        infinite = array.size > 1 and np.isinf(array).any()  # an infinite Clip bound means: none
+        found = "NaN" if np.isnan(array).any() else "infinity" if infinite else None
+        if found:
             raise CompileError(
-                f"tensor {name!r} contains NaN",
-                code="compile.not-finite",
-                expected="finite weights",
-                hint="the model was trained or exported wrongly",
-            )
-        bounds = array is not None and array.size == 1  # an infinite Clip bound means: none
-        if array is not None and array.dtype.kind == "f" and not bounds and np.isinf(array).any():
-            raise CompileError(
-                f"tensor {name!r} contains infinity",
+                f"tensor {named(name)} contains {found}",
                 code="compile.not-finite",
                 expected="finite weights",
                 hint="the model was trained or exported wrongly",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..verifier.errors import MixesItems
 from ..verifier.program.items import mixing
-from .builder import Builder
+from .errors import MixesItems, named
 from .graph import Graph
+from .lowering import lower
 from .ops import OPERATORS
 
 
@@ -21,16 +21,15 @@ def refuse_mixing(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> No
     Raises:
         MixesItems: it lists all nodes that mix.
     """
-    builder = Builder(graph, ranges, OPERATORS)
-    program = builder.lower()
-    node_of = {op: layer for layer in builder.layers for op in layer.ops}
+    lowered = lower(graph, ranges, OPERATORS)
+    node_of = {op: layer for layer in lowered.layers for op in layer.ops}
     reasons: dict[str, str] = {}
-    for found in mixing(program):
+    for found in mixing(lowered.program):
         if found.op is None:
             reasons.setdefault(found.reason, found.reason)
         else:
             layer = node_of[found.op]
-            said = f"node {layer.name!r} ({layer.op}) reads across the batch: {found.reason}"
+            said = f"node {named(layer.name)} ({layer.op}) reads across the batch: {found.reason}"
             reasons.setdefault(layer.name, said)
     if reasons:
         raise MixesItems(

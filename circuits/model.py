@@ -19,14 +19,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from ..verifier.errors import BadModelFile, UsageError, ZktallyError
+from ..verifier.errors import UsageError, ZktallyError
+from ..verifier.inputs import DTYPES, pack_values, unpack_values
 from ..verifier.journal import model_id
 from ..verifier.program import checked as programs
 from ..verifier.program.checked import Checked
 from ..verifier.program.types import Role, Tensor
+from ..verifier.reader import P
+from .errors import BadModelFile, named
 from .files import read_limited, write_atomically
 from .graph import Array
-from .reference import DTYPES
 from .report import Report
 
 if TYPE_CHECKING:
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
 MAGIC = b"ZKTMODEL\x01"
 FILE_MAX = 1 << 33
 RECORD_MAX = 1 << 26
-PRIME = 2**31 - 2**24 + 1
 KEY_BYTES = 32
 PUBLIC_KEY = bytes(KEY_BYTES)
 
@@ -93,11 +94,6 @@ class CompiledModel:
         """The 32 bytes that a verifier pins: program id and weights root, hashed (section 4)."""
         return model_id(self.program_id, self.weights_root)
 
-    def weights_by_tensor(self) -> dict[int, Array]:
-        """The weights by tensor number, as executors take them."""
-        numbers = self.checked.program.of_role(Role.WEIGHT)
-        return dict(zip(numbers, self.weights, strict=True))
-
     def to_bytes(self) -> bytes:
         """The bytes of the .zkt file."""
         record = {
@@ -105,7 +101,7 @@ class CompiledModel:
             "report": self.report.to_json(),
         }
         tensors = _weight_tensors(self.checked)
-        packed = (pack(t, array) for t, array in zip(tensors, self.weights, strict=True))
+        packed = (pack_values(a, t.width) for t, a in zip(tensors, self.weights, strict=True))
         sections = (self.checked.data, b"".join(packed), self.key, _json(record))
         body = MAGIC + b"".join(struct.pack("<Q", len(part)) + part for part in sections)
         return body + hashlib.sha256(body).digest()
@@ -131,9 +127,8 @@ class CompiledModel:
     def __repr__(self) -> str:
         kind = "public" if self.public else "secret"
         claimed = "report, in the words of whoever compiled it:"
-        return (
-            f"<CompiledModel {self.record.name!r}, {kind} weights\n{claimed}\n{self.report.text()}>"
-        )
+        head = f"CompiledModel {named(self.record.name)}, {kind} weights"
+        return f"<{head}\n{claimed}\n{self.report.text()}>"
 
 
 def is_model_file(path: str | Path) -> bool:
@@ -169,34 +164,19 @@ def from_bytes(data: bytes) -> CompiledModel:
     return CompiledModel(checked, weights, key, *_read_record(record))
 
 
-def pack(tensor: Tensor, values: Array) -> bytes:
-    """Values as `width` little-endian bytes of v + 2^(8·width - 1) each."""
-    shifted = (values.reshape(-1).astype(np.int64) + 2 ** (8 * tensor.width - 1)).astype("<u4")
-    return bytes(shifted.view(np.uint8).reshape(-1, 4)[:, : tensor.width].tobytes())
-
-
-def unpack(tensor: Tensor, data: bytes) -> Array:
-    """The inverse of `pack`, in the tensor's shape."""
-    padded = np.zeros((tensor.size, 4), dtype=np.uint8)
-    padded[:, : tensor.width] = np.frombuffer(data, np.uint8).reshape(tensor.size, tensor.width)
-    values: Array = padded.view("<u4").reshape(tensor.shape).astype(np.int64)
-    values -= 2 ** (8 * tensor.width - 1)
-    return values.astype(DTYPES[tensor.width])
-
-
 def new_key() -> bytes:
     """8 uniform field elements from the operating system, by rejection."""
     elements: list[int] = []
     while len(elements) < 8:
         element = int.from_bytes(os.urandom(4), "little") & (2**31 - 1)
-        if element < PRIME:
+        if element < P:
             elements.append(element)
     return struct.pack("<8I", *elements)
 
 
 def is_key(key: bytes) -> bool:
     """Whether these are 8 canonical field elements."""
-    return len(key) == KEY_BYTES and all(e < PRIME for e in struct.unpack("<8I", key))
+    return len(key) == KEY_BYTES and all(e < P for e in struct.unpack("<8I", key))
 
 
 def checked_key(key: bytes | None, public: bool) -> bytes:
@@ -245,11 +225,12 @@ def _unpack_all(tensors: Sequence[Tensor], data: bytes) -> tuple[Array, ...]:
         _bad("its weights do not have the program's size", expected, len(data))
     arrays, at = [], 0
     for tensor in tensors:
-        array = unpack(tensor, data[at : at + tensor.size * tensor.width])
+        size = tensor.size * tensor.width
+        array = unpack_values(np.frombuffer(data, np.uint8, size, at), tensor.width)
         if array.min() < tensor.lo or array.max() > tensor.hi:
             _bad(f"weight {tensor.name!r} leaves its range", f"[{tensor.lo}, {tensor.hi}]")
-        arrays.append(array)
-        at += tensor.size * tensor.width
+        arrays.append(array.reshape(tensor.shape).astype(DTYPES[tensor.width]))
+        at += size
     return tuple(arrays)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from .. import _core
+from ..verifier.inputs import DTYPES
 from ..verifier.program.checked import Checked
 from ..verifier.program.types import Program, Role
 from .evaluate import Executor
 from .graph import Array
-from .reference import DTYPES
 
 KEY = bytes(32)
 """Nothing is committed here, so nothing needs a secret."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from .builder import Activation, Builder
 from .graph import Graph, Node
 from .quantise import Floats
-
-if TYPE_CHECKING:
-    from .builder import Builder
 
 
 def _always(node: Node, graph: Graph) -> str | None:
@@ -19,12 +17,19 @@ def _always(node: Node, graph: Graph) -> str | None:
 
 @dataclass(frozen=True)
 class Operator:
-    """An ONNX operator: its names, its lowering, and what of it is supported.
+    """An ONNX operator: its lowering, and what else the compiler asks about it.
 
-    `support` says why a node cannot be compiled, or None. `takes_activation` marks operators that
-    lower to one dot, into which a following activation can be fused. An activation has either
-    `bounds` (it is a clamp to these reals) or a `function` (then it becomes a table). `is_view`
-    marks those whose output is their first input, seen in another shape.
+    Args:
+        names: its ONNX names.
+        lower: defines a node's output.
+        support: says why a node cannot be compiled, or None.
+        takes_activation: it lowers to one dot, into which a following activation can be fused.
+        bounds: of an activation that is a clamp to these reals.
+        function: of any other activation, which becomes a table.
+        saturation: beyond ± this the function is constant to within half an int8 step.
+        is_view: its output is its first input, seen in another shape.
+        takes_integers: its inputs may be indices, which it passes on as they are.
+        spatial: it reads W×C runs of an image.
     """
 
     names: tuple[str, ...]
@@ -33,12 +38,21 @@ class Operator:
     takes_activation: bool = False
     bounds: Callable[[Node, Graph], tuple[float, float]] | None = None
     function: Callable[[Node, Graph], Callable[[Floats], Floats]] | None = None
+    saturation: float = math.inf
     is_view: bool = False
+    takes_integers: bool = False
+    spatial: bool = False
 
     @property
     def is_activation(self) -> bool:
         """Whether the operator can be fused into the dot before it."""
         return self.bounds is not None or self.function is not None
+
+    def activation(self, node: Node, graph: Graph) -> Activation:
+        """A node of this operator, to be fused into the dot before it."""
+        bounds = self.bounds and self.bounds(node, graph)
+        function = self.function and self.function(node, graph)
+        return Activation(node, bounds, function, self.saturation)
 
 
 def computed(node: Node, graph: Graph, index: int = 0) -> str | None:

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..verifier.errors import RangeOverflow
 from ..verifier.program.ranges import Q_MAX
+from .errors import RangeOverflow, named
 
 INT8_MIN, INT8_MAX = -128, 127
 WEIGHT_MAX = 127
@@ -63,6 +63,13 @@ def affine(low: float, high: float, lo: int = INT8_MIN, hi: int = INT8_MAX) -> A
     else:
         zero = lo if low == 0.0 else hi
     return Affine(scale, zero, lo, hi)
+
+
+def clamp(code: Affine, low: float, high: float) -> Affine:
+    """The code with its integers narrowed to those of the reals [low, high]."""
+    bounds = np.clip([low, high], -1e30, 1e30)
+    lo, hi = (int(value) for value in code.quantise(bounds))
+    return replace(code, lo=lo, hi=hi)
 
 
 @dataclass(frozen=True)
@@ -165,7 +172,7 @@ def _shift(name: str, ratio: float, peak: int) -> int:
         shift -= 1
     if shift < 0:
         raise RangeOverflow(
-            f"op {name!r}: the scale of its output is too fine for its operands",
+            f"op {named(name)}: the scale of its output is too fine for its operands",
             expected=f"a rescaling of at most {peak}",
             received=f"{ratio:.4g}",
             hint="calibrate on data that covers the ranges seen in use",

@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 
 from ..verifier.errors import UsageError
 from ..verifier.gates import Ints, evaluate
+from ..verifier.inputs import DTYPES
 from ..verifier.program.checked import Checked
 from ..verifier.program.types import Program, Role, Tensor, gates
 
 Array = NDArray[np.integer]
-
-DTYPES: dict[int, type[np.signedinteger]] = {1: np.int8, 2: np.int16, 3: np.int32}
-"""Element type of arrays that hold a tensor of this width in bytes."""
 
 
 def run(

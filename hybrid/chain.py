@@ -8,7 +8,8 @@ import numpy as np
 
 from ..circuits.model import CompiledModel
 from ..prover import Claims, FastRun, Progress, ProverOptions, prove_job, silent
-from ..verifier.errors import ProveError, UsageError
+from ..prover.errors import ProveError
+from ..verifier.errors import UsageError
 from ..verifier.inputs import DTYPES, quantise
 from ..verifier.program.checked import Checked
 from ..verifier.program.types import Role

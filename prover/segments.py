@@ -11,8 +11,9 @@ from dataclasses import replace
 from .. import _core
 from ..verifier.errors import UsageError
 from ..verifier.journal import FAST, HYBRID, MODES, Journal
-from ..verifier.receipt import encode_receipt, split_receipt
+from ..verifier.receipt import split_receipt
 from .options import DEFAULTS, ProverOptions
+from .receipt import encode_receipt
 from .work import Job, Work
 
 PHASE = "prove segments"

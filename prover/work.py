@@ -21,7 +21,8 @@ from pathlib import Path
 from ..circuits.files import read_limited, write_atomically
 from ..verifier.errors import UsageError, ZktallyError
 from ..verifier.quoting import quoted_path
-from ..verifier.receipt import MAX_RECEIPT, encode_receipt, split_receipt
+from ..verifier.receipt import MAX_RECEIPT, split_receipt
+from .receipt import encode_receipt
 
 MAGIC = b"ZKTWORK\x01"
 SEGMENT_MAX = 1 << 30

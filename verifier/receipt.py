@@ -6,9 +6,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import MalformedReceipt, ProveError, UnsupportedReceipt, UsageError
+from .errors import MalformedReceipt, UnsupportedReceipt, UsageError
 from .quoting import quoted_path
-from .reader import RECEIPT_CODES, Reader, Writer
+from .reader import RECEIPT_CODES, Reader
 
 MAGIC = b"ZKTALLY"
 VERSION = 2
@@ -70,28 +70,6 @@ def split_receipt(data: bytes) -> Sections:
     proof = _section(r, "proof", MAX_PROOF)
     r.end()
     return Sections(program, journal, proof)
-
-
-def encode_receipt(program: bytes, journal: bytes, proof: bytes) -> bytes:
-    """The receipt of these sections.
-
-    Raises:
-        ProveError: `prove.too-large`, a section is longer than a reader accepts.
-    """
-    w = Writer()
-    w.raw(MAGIC)
-    w.u8(VERSION)
-    for section, limit in ((program, MAX_PROGRAM), (journal, MAX_JOURNAL), (proof, MAX_PROOF)):
-        if len(section) > limit:
-            raise ProveError(
-                "the receipt would be larger than any reader accepts",
-                code="prove.too-large",
-                expected=f"sections of at most {MAX_PROGRAM}, {MAX_JOURNAL}, {MAX_PROOF} bytes",
-                received=f"{len(program)}, {len(journal)}, {len(proof)} bytes",
-                hint="split the chain, or claim a larger δ or fewer exact ops",
-            )
-        w.blob(section)
-    return w.getvalue()
 
 
 def read_receipt(path: str, max_size: int = DEFAULT_MAX_SIZE) -> bytes:

@@ -19,9 +19,10 @@ import zktally
 from zktally.bench.digits.data import MODEL_PATH, load
 from zktally.bench.timing import timed
 from zktally.prover import Claims, FastRun, prove_job
+from zktally.prover.receipt import encode_receipt
 from zktally.verifier.inputs import quantise
 from zktally.verifier.program.types import Role
-from zktally.verifier.receipt import encode_receipt, split_receipt
+from zktally.verifier.receipt import split_receipt
 
 BATCH = 60
 DELTA = 0.05

@@ -1,71 +1,51 @@
-"""The ONNX operators that compile, one file each (files without `OPERATOR` serve several)."""
+"""The ONNX operators that compile, one file each (files that are not listed serve several)."""
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from ..operator import Operator
-from . import (
-    add,
-    arg_max,
-    average_pool,
-    batch_normalization,
-    cast,
-    clip,
-    concat,
-    conv,
-    div,
-    flatten,
-    gemm,
-    global_average_pool,
-    identity,
-    leaky_relu,
-    matmul,
-    max_pool,
-    mul,
-    pad,
-    relu,
-    reshape,
-    sigmoid,
-    slice,
-    softmax,
-    squeeze,
-    sub,
-    tanh,
-    transpose,
-    unsqueeze,
-)
 
-_MODULES = (
-    add,
-    arg_max,
-    average_pool,
-    batch_normalization,
-    cast,
-    clip,
-    concat,
-    conv,
-    div,
-    flatten,
-    gemm,
-    global_average_pool,
-    identity,
-    leaky_relu,
-    matmul,
-    max_pool,
-    mul,
-    pad,
-    relu,
-    reshape,
-    sigmoid,
-    slice,
-    softmax,
-    squeeze,
-    sub,
-    tanh,
-    transpose,
-    unsqueeze,
+FILES = (
+    "add",
+    "arg_max",
+    "average_pool",
+    "batch_normalization",
+    "cast",
+    "clip",
+    "concat",
+    "conv",
+    "div",
+    "flatten",
+    "gemm",
+    "global_average_pool",
+    "identity",
+    "leaky_relu",
+    "matmul",
+    "max_pool",
+    "mul",
+    "pad",
+    "relu",
+    "reshape",
+    "sigmoid",
+    "slice",
+    "softmax",
+    "squeeze",
+    "sub",
+    "tanh",
+    "transpose",
+    "unsqueeze",
 )
+"""Each holds an `OPERATOR`."""
 
-OPERATORS: dict[str, Operator] = {
-    name: module.OPERATOR for module in _MODULES for name in module.OPERATOR.names
-}
+
+def _operators() -> dict[str, Operator]:
+    found: dict[str, Operator] = {}
+    for file in FILES:
+        operator: Operator = import_module(f".{file}", __name__).OPERATOR
+        found |= dict.fromkeys(operator.names, operator)
+    return found
+
+
+OPERATORS = _operators()
 """Every operator by its ONNX name."""

@@ -60,4 +60,4 @@ def support(node: Node, graph: Graph) -> str | None:
     return computed(node, graph)
 
 
-OPERATOR = Operator(("AveragePool",), lower, support, takes_activation=True)
+OPERATOR = Operator(("AveragePool",), lower, support, takes_activation=True, spatial=True)

@@ -14,4 +14,4 @@ def support(node: Node, graph: Graph) -> str | None:
     return computed(node, graph)
 
 
-OPERATOR = Operator(("Cast",), lower, support, is_view=True)
+OPERATOR = Operator(("Cast",), lower, support, is_view=True, takes_integers=True)

@@ -40,4 +40,4 @@ def lower(node: Node, builder: Builder) -> None:
     )
 
 
-OPERATOR = Operator(("Conv",), lower, support, takes_activation=True)
+OPERATOR = Operator(("Conv",), lower, support, takes_activation=True, spatial=True)

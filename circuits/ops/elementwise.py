@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 
 from ...verifier.program.types import Const, Term
-from ..builder import Builder, clamp
+from ..builder import Builder
 from ..graph import Graph, Node
 from ..maps import rows
 from ..operator import Operator, computed, first
-from ..quantise import Affine, Floats
+from ..quantise import Affine, Floats, clamp
 
 
 def activation(
@@ -19,6 +20,7 @@ def activation(
     *,
     bounds: Callable[[Node, Graph], tuple[float, float]] | None = None,
     function: Callable[[Node, Graph], Callable[[Floats], Floats]] | None = None,
+    saturation: float = math.inf,
     support: Callable[[Node, Graph], str | None] = computed,
 ) -> Operator:
     """An operator with either `bounds` (a clamp) or a `function`."""
@@ -36,7 +38,9 @@ def activation(
     def supported(node: Node, graph: Graph) -> str | None:
         return first(computed(node, graph), support(node, graph))
 
-    return Operator((name,), lower, supported, bounds=bounds, function=function)
+    return Operator(
+        (name,), lower, supported, bounds=bounds, function=function, saturation=saturation
+    )
 
 
 def apply(node: Node, builder: Builder, function: Callable[[Floats], Floats], post: Affine) -> None:

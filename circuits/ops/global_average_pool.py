@@ -23,4 +23,4 @@ def lower(node: Node, builder: Builder) -> None:
     builder.requantised(node, x.shape[:2], terms, target, mult=Const(mult), shift=shift)
 
 
-OPERATOR = Operator(("GlobalAveragePool",), lower, computed, takes_activation=True)
+OPERATOR = Operator(("GlobalAveragePool",), lower, computed, takes_activation=True, spatial=True)

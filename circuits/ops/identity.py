@@ -16,4 +16,4 @@ def support(node: Node, graph: Graph) -> str | None:
     return first("its mask is used" if mask else None, computed(node, graph))
 
 
-OPERATOR = Operator(("Identity", "Dropout"), lower, support, is_view=True)
+OPERATOR = Operator(("Identity", "Dropout"), lower, support, is_view=True, takes_integers=True)

@@ -27,4 +27,4 @@ def lower(node: Node, builder: Builder) -> None:
     builder.pick(out, builder.shape(node), source, mode=PickMode.MAX, window=frame.kernel)
 
 
-OPERATOR = Operator(("MaxPool",), lower, support)
+OPERATOR = Operator(("MaxPool",), lower, support, spatial=True)

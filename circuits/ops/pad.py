@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ...verifier.errors import UnsupportedOp
 from ..builder import Builder
+from ..errors import UnsupportedOp, named
 from ..graph import Graph, Node
 from ..maps import along
 from ..operator import Operator, computed, constants, first
@@ -13,7 +13,7 @@ def support(node: Node, graph: Graph) -> str | None:
     """Constant pads, mode constant."""
     mode = node.attributes.get("mode", "constant")
     if mode != "constant":
-        return f"mode {mode!r}; only 'constant' is"
+        return f"mode {named(mode)}; only 'constant' is"
     return first(computed(node, graph), constants(node, graph, 1, 2, 3))
 
 
@@ -26,7 +26,7 @@ def lower(node: Node, builder: Builder) -> None:
     filler = int(x.code.quantise(value))
     if abs(float(x.code.dequantise(filler)) - value) > x.code.scale / 2:
         raise UnsupportedOp(
-            f"node {node.name!r} (Pad): its value lies outside the range of its input",
+            f"node {named(node.name)} (Pad): its value lies outside the range of its input",
             expected=f"{x.code.dequantise(x.code.lo):.4g} to {x.code.dequantise(x.code.hi):.4g}",
             received=value,
             hint="pad with 0, or calibrate on data that reaches this value",

@@ -13,4 +13,4 @@ def sigmoid(x: Floats) -> Floats:
     return 0.5 + 0.5 * np.tanh(0.5 * x)
 
 
-OPERATOR = activation("Sigmoid", function=lambda node, graph: sigmoid)
+OPERATOR = activation("Sigmoid", function=lambda node, graph: sigmoid, saturation=8.0)

@@ -6,4 +6,4 @@ import numpy as np
 
 from .elementwise import activation
 
-OPERATOR = activation("Tanh", function=lambda node, graph: np.tanh)
+OPERATOR = activation("Tanh", function=lambda node, graph: np.tanh, saturation=5.0)

@@ -23,4 +23,4 @@ def support(node: Node, graph: Graph) -> str | None:
 
 def view(name: str) -> Operator:
     """The operator of that name."""
-    return Operator((name,), lower, support, is_view=True)
+    return Operator((name,), lower, support, is_view=True, takes_integers=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from .api import Receipt, assemble, check_model, compile, load, prove, resume, verify, wrap
 from .circuits.check import ModelCheck, Tolerances
 from .circuits.model import CompiledModel
-from .verifier.errors import ZktallyError
+from .errors import ZktallyError
 from .verifier.policy import Policy
 from .verifier.verified import Guarantee, Verified
 

@@ -20,12 +20,13 @@ import pytest
 import zktally as api
 from support import programs
 from support.cli import Zktally
-from zktally.circuits.model import pack
+from zktally.prover.receipt import encode_receipt
 from zktally.prover.work import Job
 from zktally.verifier.errors import ZktallyError
+from zktally.verifier.inputs import pack_values
 from zktally.verifier.journal import FAST, HYBRID, Journal
 from zktally.verifier.program.types import Role
-from zktally.verifier.receipt import encode_receipt, split_receipt
+from zktally.verifier.receipt import split_receipt
 
 BACKENDS = ("rust", "python")
 ACCEPTED = "accepted"
@@ -187,7 +188,7 @@ def test_a_private_model_is_proven_without_revealing_it(
     data = receipt.read_bytes()
     tensors = first.model.checked.program.of_role(Role.WEIGHT)
     for number, array in zip(tensors, first.model.weights, strict=True):
-        assert pack(first.model.checked.program.tensors[number], array) not in data
+        assert pack_values(array, first.model.checked.program.tensors[number].width) not in data
 
 
 def test_the_policy_chooses_the_modes(zktally: Zktally, first: Made, tmp_path: Path) -> None:

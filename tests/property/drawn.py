@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from support import programs
 from zktally import _core
-from zktally.circuits.reference import DTYPES
 from zktally.verifier.errors import ZktallyError
+from zktally.verifier.inputs import DTYPES
 from zktally.verifier.program.checked import Checked, check
 from zktally.verifier.program.types import Role, Tensor
 from zktally.verifier.reader import P

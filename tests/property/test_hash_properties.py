@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zktally._core import testing
-from zktally.circuits.reference import DTYPES
 from zktally.verifier import poseidon2
+from zktally.verifier.inputs import DTYPES
 from zktally.verifier.program.types import Layout, Role, Tensor
 from zktally.verifier.reader import P
 from zktally.verifier.roots import digest_bytes, digest_elements, input_tree_roots

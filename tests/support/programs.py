@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from zktally.circuits.reference import DTYPES
+from zktally.verifier.inputs import DTYPES
 from zktally.verifier.program.types import (
     ABSENT,
     AxisMap,

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from zktally.circuits import reference
+from zktally.prover.receipt import encode_receipt
 from zktally.verifier.gates import reads
 from zktally.verifier.inputs import dequantise, pack_values, quantise
 from zktally.verifier.journal import ZERO_DIGEST, Journal, model_id
@@ -21,7 +22,6 @@ from zktally.verifier.policy import Expectations, Policy
 from zktally.verifier.poseidon2 import compress
 from zktally.verifier.program.checked import check
 from zktally.verifier.program.types import ABSENT, PortKind, Role
-from zktally.verifier.receipt import encode_receipt
 from zktally.verifier.roots import (
     digest_bytes,
     input_root,

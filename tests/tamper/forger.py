@@ -14,9 +14,9 @@ from functools import cache
 import numpy as np
 
 from support.receipts import PRF_SEED, Prover
-from zktally.circuits.reference import DTYPES
 from zktally.verifier.confidence import headline
 from zktally.verifier.gates import evaluate
+from zktally.verifier.inputs import DTYPES
 from zktally.verifier.keys import prf_values
 from zktally.verifier.policy import Expectations, Policy
 from zktally.verifier.program.checked import check

@@ -22,19 +22,13 @@ from zktally.circuits.check import (
     check_model,
 )
 from zktally.circuits.compile import build, prepare
+from zktally.circuits.errors import BadModelFile, CalibrationMismatch, CompileError
 from zktally.circuits.evaluate import Evaluation, floored
 from zktally.circuits.model import CompiledModel, Record, from_bytes
 from zktally.circuits.report import Report
 from zktally.cli import check_model as verb
 from zktally.cli.main import main
-from zktally.verifier.errors import (
-    BadModelFile,
-    CalibrationMismatch,
-    CompileError,
-    ProgramMismatch,
-    UsageError,
-    ZktallyError,
-)
+from zktally.verifier.errors import ProgramMismatch, UsageError, ZktallyError
 
 DIGITS = data.load()
 CALIBRATION, TEST, LABELS = DIGITS.train_x[:200], DIGITS.test_x, DIGITS.test_y

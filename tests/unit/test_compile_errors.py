@@ -11,7 +11,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from zktally.circuits.compile import compile
-from zktally.verifier.errors import CompileError, RangeOverflow, UnsupportedOp, UsageError
+from zktally.circuits.errors import CompileError, RangeOverflow, UnsupportedOp
+from zktally.verifier.errors import UsageError
 
 
 def node(op: str, inputs: str, output: str, **attributes: Any) -> onnx.NodeProto:
@@ -52,6 +53,12 @@ def test_all_offending_nodes_are_listed() -> None:
     assert "'my_Cos' (Cos)" in message
     assert "'my_Sin' (Sin)" in message
     assert "my_Relu" not in message
+
+
+def test_a_long_name_is_cut() -> None:
+    called = "n" * 128
+    long = helper.make_node("Cos", ["x"], ["y"], name=called + "m" * 100_000)
+    assert f"node '{called}'… (Cos): " in refusal(network([long])).message
 
 
 def ones(*shape: int) -> np.ndarray:

@@ -11,7 +11,7 @@ LONGEST = 120
 PAGES = sorted(
     [
         *(ROOT / "docs").rglob("*.md"),
-        *(ROOT / name for name in ("README.md", "CHANGELOG.md")),
+        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
         *(ROOT / folder / "README.md" for folder in ("verifier", "tests/vectors")),
     ]
 )

@@ -12,6 +12,7 @@ import pytest
 
 from support import programs
 from support.receipts import Prover
+from zktally.prover.receipt import encode_receipt
 from zktally.verifier import cli, openings
 from zktally.verifier.errors import UsageError, ZktallyError
 from zktally.verifier.fast import verify_fast
@@ -22,7 +23,7 @@ from zktally.verifier.openings import Trees
 from zktally.verifier.pins import Pins
 from zktally.verifier.policy import Policy
 from zktally.verifier.quoting import quoted
-from zktally.verifier.receipt import encode_receipt, split_receipt
+from zktally.verifier.receipt import split_receipt
 from zktally.verifier.sampling import Counts, make_plan, sample_seed
 from zktally.verifier.verified import Verified
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from zktally.bench.figures import SUITES, replaced
 from zktally.bench.hybrid import network
 from zktally.bench.models import calibration
 from zktally.circuits.compile import compile
@@ -88,3 +89,15 @@ def test_the_estimate_is_within_a_factor(row: dict[str, Any]) -> None:
 
 def test_every_mode_is_there() -> None:
     assert {row["mode"] for row in measured()} == {"fast", "hybrid", "strict"}
+
+
+def test_a_section_is_measured_in_its_place() -> None:
+    page = "# Figures\n\nhead\n\n## Fast mode: old\nrows\n\n## Trees: `bench hash`\n\nkept\n"
+    found = replaced(page, "## Fast mode: new\n\nother rows\n")
+    assert found == page.replace("## Fast mode: old\nrows", "## Fast mode: new\n\nother rows")
+    assert replaced(page, "## Weights: w\n") == page + "\n## Weights: w\n"
+
+
+def test_every_section_with_a_suite_is_on_the_page() -> None:
+    titles = [line for line in FIGURES.read_text().splitlines() if line.startswith("## ")]
+    assert all(any(f"`zktally bench {suite}`" in title for title in titles) for suite in SUITES)

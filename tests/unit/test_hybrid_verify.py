@@ -11,6 +11,7 @@ import pytest
 from support import programs
 from support.receipts import Prover
 from zktally.prover.claims import usual_bits
+from zktally.prover.receipt import encode_receipt
 from zktally.verifier import stark
 from zktally.verifier.errors import ZktallyError
 from zktally.verifier.fast import verify_fast
@@ -20,7 +21,7 @@ from zktally.verifier.journal import HYBRID
 from zktally.verifier.pins import Pins
 from zktally.verifier.policy import Policy
 from zktally.verifier.program.checked import load
-from zktally.verifier.receipt import encode_receipt, split_receipt
+from zktally.verifier.receipt import split_receipt
 from zktally.verifier.verified import Verified
 from zktally.verifier.verify import verify
 

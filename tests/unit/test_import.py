@@ -19,10 +19,12 @@ from zktally.circuits import model as model_files
 from zktally.circuits.calibrate import calibrate, feeds
 from zktally.circuits.check import check_model
 from zktally.circuits.compile import compile
+from zktally.circuits.errors import BadModelFile, CompileError
 from zktally.circuits.evaluate import integer_run
 from zktally.circuits.model import CompiledModel
-from zktally.verifier.errors import BadModelFile, CompileError, ProgramMismatch, UsageError
+from zktally.verifier.errors import ProgramMismatch, UsageError
 from zktally.verifier.program.types import ABSENT
+from zktally.verifier.reader import P
 
 
 def network(
@@ -262,7 +264,7 @@ def test_keys(mlp: CompiledModel) -> None:
     secret, public = (compile(model, np.ones((2, 3)), public=flag) for flag in (False, True))
     assert (secret.public, public.public) == (False, True)
     assert public.key == bytes(32)
-    assert all(e < model_files.PRIME for e in struct.unpack("<8I", model_files.new_key()))
+    assert all(e < P for e in struct.unpack("<8I", model_files.new_key()))
     assert secret.key != mlp.key
     refused("usage", compile, model, np.ones((2, 3)), weights_key=b"\xff" * 32)
     refused("usage", compile, model, np.ones((2, 3)), weights_key=secret.key, public=True)

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from support.receipts import Prover
 from zktally.cli.inspect import describe_receipt
+from zktally.prover.receipt import encode_receipt
 from zktally.verifier.journal import Journal
-from zktally.verifier.receipt import encode_receipt, split_receipt
+from zktally.verifier.receipt import split_receipt
 
 
 def test_control_characters_of_the_audience_are_escaped() -> None:

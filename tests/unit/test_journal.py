@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from zktally._core import testing
+from zktally.prover.receipt import encode_receipt
 from zktally.verifier.errors import ZktallyError
 from zktally.verifier.journal import FAST, HYBRID, STRICT, Journal
-from zktally.verifier.receipt import encode_receipt, read_receipt, split_receipt
+from zktally.verifier.receipt import MAX_PROGRAM, read_receipt, split_receipt
 
 
 def digest(first):
@@ -156,6 +157,12 @@ def test_limits_of_sections_come_before_their_bytes(at, limit):
     assert code_of(split_receipt, long) == "receipt.too-large"
     allowed = data[:at] + limit.to_bytes(4, "little") + data[at + 4 :]
     assert code_of(split_receipt, allowed) == "receipt.truncated"
+
+
+def test_what_no_reader_accepts_is_not_written():
+    program = bytes(MAX_PROGRAM)
+    assert split_receipt(encode_receipt(program, b"j", b"")).program == program
+    assert code_of(encode_receipt, program + b"x", b"j", b"") == "prove.too-large"
 
 
 def test_a_file_is_limited_before_it_is_read(tmp_path):

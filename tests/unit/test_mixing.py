@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import zktally
 from zktally.circuits.compile import compile
-from zktally.verifier.errors import MixesItems
+from zktally.circuits.errors import MixesItems
 from zktally.verifier.policy import Policy
 
 BATCH = 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from zktally.circuits import reference
+from zktally.circuits import ops, reference
 from zktally.circuits.compile import compile
 from zktally.circuits.evaluate import integer_run
 from zktally.circuits.model import CompiledModel
@@ -447,3 +448,8 @@ def test_columns_are_read_through_one_transposed_copy() -> None:
     model = network(nodes, {"x": ("n", 4, 12), "z": ("n", 12, 5)})
     compiled, _, _ = run_both(model, {"x": floats(2, 4, 12), "z": floats(2, 12, 5)})
     assert sum(isinstance(op, Pick) for op in compiled.checked.program.ops) == 1
+
+
+def test_every_file_with_an_operator_is_listed() -> None:
+    files = Path(ops.__file__).parent.glob("*.py")
+    assert {file.stem for file in files if "\nOPERATOR = " in file.read_text()} == set(ops.FILES)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zktally.circuits import layouts
+from zktally.circuits.errors import RangeOverflow
 from zktally.circuits.quantise import (
     BIAS_MAX,
     MULT_MAX,
@@ -23,7 +24,6 @@ from zktally.circuits.quantise import (
     multiplier,
     symmetric,
 )
-from zktally.verifier.errors import RangeOverflow
 
 ENDS = st.floats(-1e6, 1e6, allow_subnormal=False).filter(lambda x: x == 0 or abs(x) > 1e-6)
 

@@ -1,4 +1,4 @@
-"""Write the golden receipts of format version 1 and `vectors.json`; see README.md.
+"""Write the golden receipts of format version 2 and `vectors.json`; see README.md.
 
     python tests/vectors/make.py
 
@@ -20,18 +20,19 @@ from typing import Any
 import numpy as np
 
 from zktally import _core
-from zktally.circuits.reference import DTYPES
 from zktally.native import verify
 from zktally.prover import USUAL_DELTA, Claims, FastRun, Job, prove_job
+from zktally.prover.receipt import encode_receipt
 from zktally.verifier.errors import ZktallyError
 from zktally.verifier.facts import Facts
+from zktally.verifier.inputs import DTYPES
 from zktally.verifier.journal import FAST, HYBRID, Journal, model_id
 from zktally.verifier.openings import Trees
 from zktally.verifier.policy import Expectations, Policy
 from zktally.verifier.program.checked import Checked, load
 from zktally.verifier.program.codec import program_id
 from zktally.verifier.program.types import Role, Tensor
-from zktally.verifier.receipt import encode_receipt, split_receipt
+from zktally.verifier.receipt import split_receipt
 from zktally.verifier.sampling import sample_seed
 
 FOLDER = Path(__file__).parent

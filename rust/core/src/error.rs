@@ -1,6 +1,6 @@
 //! One error type: a stable code, a sentence, what was expected, what was received.
 //!
-//! The codes are those of docs/protocol.md section 6; the Python side turns each into a class.
+//! docs/errors.md lists the codes; the Python side turns each into a class.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Errors of the core as the typed Python exceptions of `zktally.verifier.errors`.
+//! Errors of the core as the typed Python exceptions of `zktally.errors`.
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -15,10 +15,12 @@ fn typed(py: Python<'_>, error: Error) -> PyResult<PyErr> {
     let details = PyDict::new(py);
     details.set_item("expected", expected)?;
     details.set_item("received", received)?;
-    let errors = py.import("zktally.verifier.errors")?;
+    let errors = py.import("zktally.errors")?;
     let found = errors.getattr("error_for")?.call((code, message), Some(&details))?;
     Ok(PyErr::from_value(found))
 }
+
+/// A `UsageError`: the call itself is wrong.
 pub fn usage(message: impl Into<String>) -> PyErr {
     raise(Error::new("usage", message))
 }

@@ -118,19 +118,20 @@ pub fn lane_of(x: &PackedK, lane: usize) -> K {
     <PackedK as PackedFieldExtension<Elem, K>>::extract(x, lane)
 }
 
-/// Inverts all elements of a batch in lanes; zero denominators must not occur.
-pub fn invert_lanes(x: &mut [PackedK]) {
+/// Inverts all elements of a batch in lanes; `None` where one of them is zero.
+pub fn invert_lanes(x: &mut [PackedK]) -> Option<()> {
     let mut prefix = Vec::with_capacity(x.len());
     let mut product = PackedK::ONE;
     for &x in x.iter() {
         prefix.push(product);
         product *= x;
     }
-    let lanes: Vec<K> = (0..LANES).map(|lane| lane_of(&product, lane).inverse()).collect();
-    let mut inverse = PackedK::from_ext_slice(&lanes);
+    let lanes = (0..LANES).map(|lane| lane_of(&product, lane).try_inverse());
+    let mut inverse = PackedK::from_ext_slice(&lanes.collect::<Option<Vec<K>>>()?);
     for (x, prefix) in x.iter_mut().zip(prefix).rev() {
         let of_x = inverse * prefix;
         inverse *= *x;
         *x = of_x;
     }
+    Some(())
 }

@@ -66,7 +66,7 @@ pub fn auxiliary(
     let all: Vec<_> = lookups.lookups().collect();
     let sizes: Vec<usize> = air.groups.iter().map(Vec::len).collect();
     let mut fractions = vec![K::ZERO; used.next_multiple_of(LANES) * groups];
-    let invertible = fractions.par_chunks_mut(LANES * groups).enumerate().map(|(chunk, out)| {
+    let divided = fractions.par_chunks_mut(LANES * groups).enumerate().map(|(chunk, out)| {
         let mut values = Vec::with_capacity(lookups.nodes.len());
         evaluate(&lookups, &TraceRows { publics, main, start: chunk * LANES }, &mut values);
         let (mut numerators, mut denominators) = (Vec::new(), Vec::new());
@@ -82,18 +82,16 @@ pub fn auxiliary(
             numerators.push(numerator);
             denominators.push(denominator);
         }
-        invert_lanes(&mut denominators);
-        let all_invertible =
-            denominators.last().is_none_or(|d| (0..LANES).all(|lane| lane_of(d, lane) != K::ZERO));
+        invert_lanes(&mut denominators)?;
         for (g, (n, d)) in numerators.into_iter().zip(denominators).enumerate() {
             let quotient = n * d;
             (0..LANES).for_each(|lane| out[lane * groups + g] = lane_of(&quotient, lane));
         }
-        all_invertible
+        Some(())
     });
-    if !invertible.reduce(|| true, |a, b| a && b) {
-        return Err(Error::new("prove.retry", "a challenge met a tuple; prove again"));
-    }
+    divided
+        .collect::<Option<()>>()
+        .ok_or_else(|| Error::new("prove.retry", "a challenge met a tuple; prove again"))?;
     let width = (groups + 1) * DIM;
     let mut grid = Grid { width, values: Vec::with_capacity(main.rows() * width) };
     let mut acc = K::ZERO;

@@ -1,7 +1,7 @@
 //! Randomness for masks and salts: fresh from the operating system for every proof.
 
 use rand::rngs::{StdRng, SysRng};
-use rand::{Rng, SeedableRng};
+use rand::{Rng, SeedableRng, TryRng};
 
 use crate::error::{Error, Result};
 use crate::hash::{Elem, P};
@@ -38,7 +38,11 @@ impl Stream {
     /// # Errors
     /// `prove.randomness` where the system has none.
     pub fn fresh() -> Result<Self> {
-        StdRng::try_from_rng(&mut SysRng)
+        Self::seeded_by(SysRng)
+    }
+
+    fn seeded_by(mut seeds: impl TryRng) -> Result<Self> {
+        StdRng::try_from_rng(&mut seeds)
             .map(|rng| Self {
                 rng,
                 #[cfg(test)]
@@ -79,5 +83,35 @@ impl Stream {
             rng.fill_bytes(&mut salt);
         }
         salt
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    struct NoRandomness;
+
+    impl TryRng for NoRandomness {
+        type Error = io::Error;
+
+        fn try_next_u32(&mut self) -> io::Result<u32> {
+            Err(io::Error::other("the source is dry"))
+        }
+        fn try_next_u64(&mut self) -> io::Result<u64> {
+            Err(io::Error::other("the source is dry"))
+        }
+        fn try_fill_bytes(&mut self, _: &mut [u8]) -> io::Result<()> {
+            Err(io::Error::other("the source is dry"))
+        }
+    }
+
+    #[test]
+    fn without_randomness_there_is_no_stream() {
+        let error = Stream::seeded_by(NoRandomness).err().unwrap();
+        assert_eq!(error.code, "prove.randomness");
+        assert_eq!(error.message, "no randomness: the source is dry");
     }
 }

@@ -7,9 +7,13 @@ use p3_field::PrimeCharacteristicRing;
 
 use super::air::{Builder, Tables};
 use super::check::first_failure;
+use super::eval::Buses;
+use super::field::K;
 use super::grid::{Grid, MainTable, PublicTable, PublicTerms};
+use super::logup::auxiliary;
 use super::parameters::Parameters;
 use super::prove::prove;
+use super::rng::Stream;
 use super::statement::Statement;
 use super::verify::verify;
 use crate::bytes::{Codes, Reader};
@@ -114,6 +118,23 @@ impl Toy {
 
 fn values(n: u32) -> Vec<u32> {
     (0..n).map(|i| i * 7 % 256).collect()
+}
+
+/// By chance below 2^-120, so that a test must choose the challenge.
+#[test]
+fn a_challenge_that_meets_a_tuple_is_refused() {
+    let toy = toy(&values(40), [6, 8]);
+    let (bytes, rows) = (&toy.publics[1].publics, &toy.mains[1].main);
+    let met = |alpha: K| {
+        let buses = Buses::new(alpha, K::ONE, 1);
+        let mut stream = Stream::fresh().unwrap();
+        auxiliary(&toy.tables.airs[1], bytes, rows, &buses, 0, &mut stream).map(|_| ())
+    };
+    for byte in [0, 100, 255] {
+        let alpha = K::from(Elem::new(RANGE + byte));
+        assert_eq!(met(alpha).unwrap_err().code, "prove.retry");
+        assert_eq!(met(alpha + super::field::basis(1)), Ok(()));
+    }
 }
 
 #[test]

@@ -1,0 +1,101 @@
+"""What only a compiler, or a checker of compiled models, raises."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from ..verifier.errors import Codes, VerificationFailed, ZktallyError
+from ..verifier.quoting import LONGEST
+
+
+def named(name: str) -> str:
+    """A name of a model in a message, cut where it is too long: the model may be a stranger's."""
+    return repr(name) if len(name) <= LONGEST else f"{name[:LONGEST]!r}…"
+
+
+class CompileError(ZktallyError):
+    """The model cannot be turned into a program."""
+
+    codes: ClassVar[Codes] = {
+        "compile.bad-model": (
+            "The ONNX model is not valid, is of an opset that is not read, or has no place in a "
+            "program.",
+            "Export it again; check it with `onnx.checker`, and that onnxruntime runs it.",
+        ),
+        "compile.not-finite": (
+            "A weight, or a value on the data given, is NaN or infinite.",
+            "Find out in floats where it becomes so: the model was trained or exported wrongly, or "
+            "the data is of another kind.",
+        ),
+        "compile.dynamic-shape": (
+            "A shape does not follow from the inputs' shapes, or an axis beside the batch has no "
+            "size.",
+            "Export the model with fixed sizes on all axes but the first.",
+        ),
+        "compile.calibration": (
+            "There is no calibration data, or a value has no usable range.",
+            "Pass some 100 typical inputs as calibration data.",
+        ),
+    }
+
+
+class MixesItems(CompileError):
+    """The model mixes the items of a batch; the message lists all nodes that do."""
+
+    codes: ClassVar[Codes] = {
+        "compile.mixes-items": (
+            "With a dynamic batch, the result of an item depends on other items.",
+            "Export the model with a fixed batch, which is then one item, or keep the batch axis "
+            "out of the nodes listed.",
+        ),
+    }
+
+
+class UnsupportedOp(CompileError):
+    """The model has operators that zktally does not compile; the message lists all of them."""
+
+    codes: ClassVar[Codes] = {
+        "compile.unsupported-op": (
+            "Operators, or uses of them, do not compile; the message gives each node's reason.",
+            "Express these nodes by operators that compile, or cut the model before them.",
+        ),
+    }
+
+
+class RangeOverflow(CompileError):
+    """A derived bound does not fit (docs/protocol.md section 2)."""
+
+    codes: ClassVar[Codes] = {
+        "compile.range-overflow": (
+            "A sum, or a rescaling, could leave the integers that a program can hold.",
+            "Calibrate on data that covers the ranges seen in use, or split the layer.",
+        ),
+    }
+
+
+class BadModelFile(ZktallyError):
+    """A compiled model file that is not what `compile` writes."""
+
+    codes: ClassVar[Codes] = {
+        "model.malformed": (
+            "The file is no compiled model, is of another version, or is damaged.",
+            "Get the file again, or compile the model again.",
+        ),
+    }
+
+
+class CalibrationMismatch(VerificationFailed):
+    """A compiled model does not do on the checker's data what its maker recorded and claims."""
+
+    codes: ClassVar[Codes] = {
+        "check.ranges": (
+            "Recorded ranges are far wider or narrower than those of your data.",
+            "Ask for a model that is calibrated on data of your use, or say with `--range-factor` "
+            "what you accept.",
+        ),
+        "check.fidelity": (
+            "On your data the integers do not do what the floats do, or not what is claimed.",
+            "Ask for a model that is calibrated on data of your use, or say with `--min-top1` and "
+            "`--min-sqnr` what you accept.",
+        ),
+    }

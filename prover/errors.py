@@ -1,0 +1,34 @@
+"""What only a prover raises."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from ..verifier.errors import Codes, ZktallyError
+
+
+class ProveError(ZktallyError):
+    """A receipt cannot be made."""
+
+    codes: ClassVar[Codes] = {
+        "prove.needs-reveal": (
+            "A fast receipt would open rows of weights that are private.",
+            "Make a hybrid or strict receipt, which hides them; or publish them with `--reveal`.",
+        ),
+        "prove.too-large": (
+            "A section of the receipt would be larger than any reader accepts.",
+            "Prove fewer steps in a receipt, or claim a larger δ or fewer exact ops.",
+        ),
+        "prove.witness": (
+            "The openings do not pass the checks that are to be proven, so no proof is made.",
+            "Prove again from the inputs; if `wrap` says it, the fast receipt does not verify.",
+        ),
+        "prove.randomness": (
+            "The operating system gives no randomness, without which nothing is hidden.",
+            "Mend the system's source of randomness; there is no other.",
+        ),
+        "prove.retry": (
+            "A challenge fell on a value that has no inverse: by chance, below 2^-120.",
+            "Prove again.",
+        ),
+    }
