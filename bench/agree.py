@@ -14,7 +14,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,10 @@ from typing import Any
 import numpy as np
 
 from ..native import verify as verify_natively
+from ..verifier import plain
 from ..verifier.errors import ZktallyError
-from ..verifier.policy import Expectations, Policy
+from ..verifier.facts import Facts
+from ..verifier.policy import Expectations
 from ..verifier.verify import verify as verify_plainly
 from .cells import formats, text_table
 from .drawn import draw_program, two_segments
@@ -48,7 +50,7 @@ class Verdict:
     """What a verifier says: a code or `ACCEPTED`, then with facts and outputs."""
 
     code: str
-    facts: dict[str, Any] | None = None
+    facts: Facts | None = None
     outputs: dict[str, np.ndarray] | None = None
 
     def agrees(self, other: Verdict) -> bool:
@@ -138,7 +140,7 @@ def _report(trial: Trial, first: Verdict, second: Verdict, file: Path) -> None:
         "trial": trial.name,
         "rust": first.code,
         "python": second.code,
-        "facts": _different(first.facts or {}, second.facts or {}),
+        "facts": _different(*(v.facts.flat() if v.facts else {} for v in (first, second))),
         "file": str(file),
     }
     print(json.dumps(line), flush=True)
@@ -152,20 +154,12 @@ def _different(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
 
 def to_json(trial: Trial) -> dict[str, Any]:
     """A trial as an object that `from_json` reads."""
-    expected = trial.expectations
-    policy = expected.policy
-    given = expected.inputs
+    given = trial.expectations.inputs
     named = given if isinstance(given, dict) else None if given is None else {"": given}
     return {
         "trial": trial.name,
         "receipt": base64.b64encode(trial.receipt).decode(),
-        "expectations": {
-            name: None if value is None else value.hex()
-            for name in ("model_id", "nonce", "initial_state", "input_root")
-            for value in [getattr(expected, name)]
-        },
-        "audience": expected.audience,
-        "policy": {name: getattr(policy, name) for name in policy.__dataclass_fields__},
+        "expectations": plain.to_json(replace(trial.expectations, inputs=None)),
         "inputs": None if named is None else {name: _of_array(np.asarray(array))
                                               for name, array in named.items()},
     }  # fmt: skip
@@ -173,21 +167,11 @@ def to_json(trial: Trial) -> dict[str, Any]:
 
 def from_json(data: dict[str, Any]) -> Trial:
     """The inverse of `to_json`."""
-    digests = {
-        name: None if value is None else bytes.fromhex(value)
-        for name, value in data["expectations"].items()
-    }
-    policy = {**data["policy"], "modes": tuple(data["policy"]["modes"])}
     named = data["inputs"]
     inputs = None if named is None else {name: _to_array(a) for name, a in named.items()}
-    expected = Expectations(
-        model_id=digests.pop("model_id") or b"",
-        policy=Policy(**policy),
-        audience=data["audience"],
-        inputs=inputs,
-        **digests,
-    )
-    return Trial(data["trial"], base64.b64decode(data["receipt"]), expected)
+    expected: Expectations = plain.from_json(Expectations, data["expectations"])
+    receipt = base64.b64decode(data["receipt"])
+    return Trial(data["trial"], receipt, replace(expected, inputs=inputs))
 
 
 def _of_array(array: np.ndarray) -> dict[str, Any]:

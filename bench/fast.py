@@ -19,9 +19,9 @@ import onnxruntime
 
 from ..circuits.compile import compile
 from ..circuits.model import CompiledModel
-from ..hybrid import estimate
 from ..hybrid.chain import initial_state
 from ..prover import Claims, FastRun
+from ..prover.estimate import estimate_run
 from ..verifier.inputs import quantise
 from .cells import (
     CPU_MILLISECONDS,
@@ -103,9 +103,9 @@ def measure(cell: Row) -> Row:
     name = session.get_inputs()[0].name
     batches = [np.ascontiguousarray(part) for part in np.split(data, steps)]
     quantised, items = quantise(program.checked.program, data)
-    claims = Claims(delta=cell["delta"])
+    claims = Claims("fast", cell["delta"])
 
-    plan = estimate(program.checked, items, claims)
+    plan = estimate_run(claims.counts(program.checked, items))
     del graph
     forget_peak()
     times: dict[str, list[float]] = {k: [] for k in ("float", "integer", "commit", "open", "cpu")}

@@ -21,13 +21,14 @@ import onnx
 from .. import _core
 from ..circuits.compile import compile
 from ..circuits.model import CompiledModel
-from ..hybrid import StarkEstimate, estimate_stark
-from ..prover import PROFILES, Claims, Job, usual_bits, wrapping_job
+from ..prover import Claims, Job, usual_bits, wrapping_job
+from ..prover.estimate import StarkEstimate, estimate_stark
 from ..prover.receipt import encode_receipt
 from ..verifier import stark
 from ..verifier.errors import UsageError
 from ..verifier.inputs import quantise
 from ..verifier.policy import Policy
+from ..verifier.stark.params import PROFILE_NAMES
 from ..verifier.stark.tables import Table, read_tables
 from .cells import Row, measure_all, read_rows
 from .fast import prove_once
@@ -64,7 +65,7 @@ def cube(
     steps: list[int] | None = None,
     deltas: list[float] | None = None,
     batches: list[int] | None = None,
-    profile: str = PROFILES[0],
+    profile: str = PROFILE_NAMES[0],
 ) -> list[Cell]:
     """All cells of these; one step and item at δ = 5 % where nothing is said."""
     names = models.split(",") if isinstance(models, str) else models
@@ -78,7 +79,7 @@ def sweep(profile: str) -> list[Cell]:
     cells += cube("mlp,lenet5,cnn264k", deltas=[0.1, 0.05, 0.01], profile=profile)
     cells += cube("lenet5,cnn264k,dense1024", steps=[1, 16, 64], profile=profile)
     cells += cube("cnn264k,dense1024", steps=[64], batches=[64], profile=profile)
-    cells += cube("cnn264k,dense1024", profile=PROFILES[1])
+    cells += cube("cnn264k,dense1024", profile=PROFILE_NAMES[1])
     return list(dict.fromkeys(cells))
 
 
@@ -118,7 +119,7 @@ def chosen(args: argparse.Namespace) -> list[Cell]:
     Raises:
         UsageError: an unknown model, or both --quick and cells of one's own.
     """
-    profile = PROFILES[int(args.small)]
+    profile = PROFILE_NAMES[int(args.small)]
     own = (args.models, args.steps, args.deltas, args.batches)
     if not any(own):
         return quick(profile) if args.quick else sweep(profile)
@@ -159,8 +160,9 @@ def measure(cell: Cell, repeat: int, threads: int) -> Row:
     data = calibration(graph, cell.batch * cell.steps, 1)
     program = compile(graph, calibration(graph, 64, 0), batch=cell.batch)
     del graph
-    claims, profile = Claims(cell.delta, bits=usual_bits("hybrid")), PROFILES.index(cell.profile)
-    plan = estimate_stark(program.checked, cell.batch * cell.steps, claims, profile)
+    claims = Claims("fast", cell.delta, bits=usual_bits("hybrid"))
+    profile = PROFILE_NAMES.index(cell.profile)
+    plan = estimate_stark(claims.counts(program.checked, cell.batch * cell.steps), profile)
     receipt, fast = prove_fast(program, data, claims, repeat)
     job = wrapping_job(receipt, profile)
     forget_peak()

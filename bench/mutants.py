@@ -11,16 +11,18 @@ import hashlib
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from .. import _core
-from ..prover import Claims, FastRun, Job, prove_job
+from ..prover import Claims, FastRun, prove_job
 from ..prover.receipt import encode_receipt
 from ..verifier.errors import ZktallyError
 from ..verifier.inputs import pack_values, quantise
-from ..verifier.journal import FAST, HYBRID, MODES, STRICT, Journal, model_id
+from ..verifier.journal import FAST, HYBRID, MODES, STRICT, Journal
+from ..verifier.labels import LABELS, Rule
 from ..verifier.merkle import leaf_digests, opened_roots
 from ..verifier.openings import Proof, Trees
 from ..verifier.policy import Expectations, Policy
@@ -99,13 +101,12 @@ def draw_subject(rng: Random, checked: Checked, mode: str) -> Subject:
     return Subject(
         mode=mode,
         checked=checked,
-        receipt=_prove(rng, mode, run, claims, items),
+        receipt=_prove(rng, run, _in_mode(claims, mode), items),
         expectations=Expectations.of(
             model_id=model.model_id,
             policy=LAX,
-            inputs=arrays if claims.inputs != "private" and rng.random() < 0.7 else None,
-            audience=claims.audience,
-            nonce=claims.nonce,
+            inputs=arrays if claims.visibility != "private" and rng.random() < 0.7 else None,
+            **claims.labels,
         ),
         run=run,
         claims=claims,
@@ -117,14 +118,19 @@ def draw_subject(rng: Random, checked: Checked, mode: str) -> Subject:
     )
 
 
-def _prove(rng: Random, mode: str, run: FastRun, claims: Claims, items: int) -> bytes:
-    if mode not in PROVEN:
+def _in_mode(claims: Claims, mode: str) -> Claims:
+    """The claims in a receipt of another mode; a strict one has none about samples."""
+    if mode == "strict":
+        return Claims(mode, visibility=claims.visibility, **claims.labels)
+    return replace(claims, mode=mode)
+
+
+def _prove(rng: Random, run: FastRun, claims: Claims, items: int) -> bytes:
+    if claims.mode not in PROVEN:
         return run.prove(claims, items)
-    journal = run.journal(claims, items, PROVEN[mode]).encode()
     profile = int(rng.integers(0, 2))
     try:
-        job = Job(run._checked.data, journal, run._run.open(journal), profile)
-        return prove_job(job)
+        return prove_job(run.job(claims, items, profile))
     except ZktallyError as error:
         raise NotProvableError(error.code) from error
 
@@ -145,15 +151,23 @@ def _claims(rng: Random, checked: Checked) -> Claims:
     names = [op.name for op in checked.program.ops]
     exact: Any = "all" if rng.random() < 0.3 else [n for n in names if rng.random() < 0.2]
     return Claims(
+        "fast",
         delta=float(rng.choice([0.5, 0.499999, 0.25, 0.05, 0.01])),
         delta_step=None if rng.random() < 0.7 else float(rng.choice([0.5, 0.4, 0.1])),
         delta_op=None if rng.random() < 0.5 else float(rng.choice([0.5, 0.45])),
         bits=int(rng.choice([2, 3, 20, 64, 100])),
         exact=exact,
-        inputs=str(rng.choice(["private", "checkable", "public"])),  # type: ignore[arg-type]
-        audience=None if rng.random() < 0.7 else str(rng.choice(["a", "ß 東", "x" * 256])),
-        nonce=None if rng.random() < 0.7 else rng.bytes(int(rng.choice([1, 32, 64]))),
+        visibility=str(rng.choice(["private", "checkable", "public"])),  # type: ignore[arg-type]
+        **{name: _label(rng, rule) for name, rule in LABELS.items()},
     )
+
+
+def _label(rng: Random, rule: Rule) -> Any:
+    if rng.random() < 0.7:
+        return None
+    if rule.is_text:
+        return str(rng.choice(["a", "ß 東", "x" * rule.most]))
+    return rng.bytes(int(rng.choice([1, 32, rule.most])))
 
 
 def _key(rng: Random) -> bytes:
@@ -353,8 +367,8 @@ def _rehashed(parts: _Parts, subject: Subject) -> Trial:
     except ZktallyError:
         pass
     parts = _answered(replace(parts, journal=journal.encode()))
-    meant = model_id(journal.program_id, journal.weights_root)
-    return Trial("", parts.encode(), replace(subject.expectations, model_id=meant))
+    expected = replace(subject.expectations, model_id=journal.model_id)
+    return Trial("", parts.encode(), expected)
 
 
 def _start_of_roots(journal: Journal) -> int:
@@ -555,14 +569,19 @@ def _other_expectations(rng: Random, subject: Subject, other: Subject) -> Trial:
     changes: dict[str, Callable[[], Any]] = {
         "model_id": lambda: _flip(rng, expected.model_id),
         "policy": lambda: _policy(rng),
-        "audience": lambda: "a" if rng.random() < 0.5 else None,
-        "nonce": lambda: b"\1" if rng.random() < 0.5 else None,
+        **{name: partial(_other_label, rng, rule) for name, rule in LABELS.items()},
         "initial_state": lambda: Journal.decode(_Parts.of(subject).journal).initial_state,
         "input_root": lambda: _flip(rng, Journal.decode(_Parts.of(subject).journal).input_root),
         "inputs": lambda: _other_inputs(rng, subject),
     }
     name = str(rng.choice(list(changes)))
     return Trial("", subject.receipt, replace(expected, **{name: changes[name]()}))
+
+
+def _other_label(rng: Random, rule: Rule) -> Any:
+    if rng.random() >= 0.5:
+        return None
+    return "a" if rule.is_text else b"\1"
 
 
 def _policy(rng: Random) -> Policy:

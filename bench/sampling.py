@@ -52,7 +52,7 @@ class Cell:
     @property
     def claims(self) -> Claims:
         """What the receipt claims."""
-        return Claims(self.delta, bits=self.bits, delta_op=self.delta_op)
+        return Claims("fast", self.delta, bits=self.bits, delta_op=self.delta_op)
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,10 @@ import numpy as np
 from ..api import Backend, prove, verify
 from ..circuits.compile import compile
 from ..circuits.model import CompiledModel
-from ..hybrid import estimate_of
-from ..prover import PROFILES, Claims
+from ..prover import Claims
+from ..prover.estimate import estimate_job
 from ..verifier.policy import Policy
+from ..verifier.stark.params import PROFILE_NAMES
 from .cells import (
     CPU,
     Column,
@@ -81,7 +82,7 @@ def main(args: argparse.Namespace) -> int:
 def _measure_all(args: argparse.Namespace) -> tuple[list[Row], int]:
     for model in args.models:
         builder(model)
-    options = {"profile": PROFILES[int(args.small)], "repeat": args.repeat}
+    options = {"profile": PROFILE_NAMES[int(args.small)], "repeat": args.repeat}
     cells = [
         (f"{model}, batch {batch}", {"model": model, "batch": batch} | options)
         for model, batch in itertools.product(args.models, args.batches)
@@ -96,8 +97,8 @@ def measure(cell: Row) -> Row:
     data = calibration(graph, batch, 1)
     model = compile(graph, calibration(graph, 64, 0), batch=batch)
     del graph
-    profile = PROFILES.index(cell["profile"])
-    plan = estimate_of(model.checked, batch, Claims(), "strict", profile)
+    profile = PROFILE_NAMES.index(cell["profile"])
+    plan = estimate_job(Claims("strict").counts(model.checked, batch), profile)
     forget_peak()
     runs = [_prove(model, data, profile)]
     if runs[0][1]["seconds"] < LONG:

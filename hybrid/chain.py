@@ -1,4 +1,4 @@
-"""A chain: many steps of one program under one receipt."""
+"""Composition of steps: a chain of one program, proven under one receipt."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from .. import _core
-from ..prover import Claims, FastRun, Progress, Work, prove_job, silent
+from ..circuits.model import CompiledModel
+from ..prover import Claims, FastRun, Progress, ProverOptions, prove_job, silent
+from ..prover.errors import ProveError
 from ..verifier.errors import UsageError
-from ..verifier.inputs import quantise
-from ..verifier.journal import HYBRID
+from ..verifier.inputs import DTYPES, quantise
 from ..verifier.program.checked import Checked
 from ..verifier.program.types import Role
 from ..verifier.quoting import listed, quoted
@@ -19,8 +19,6 @@ Inputs = np.ndarray | Mapping[str, np.ndarray]
 
 COMMIT_EVERY = 16
 """Steps executed between two rounds of commitment: enough trees to keep all cores busy."""
-
-_DTYPES = {1: np.int8, 2: np.int16, 3: np.int32}
 
 
 def initial_state(checked: Checked, given: Mapping[str, np.ndarray] | None) -> list[np.ndarray]:
@@ -49,7 +47,7 @@ def initial_state(checked: Checked, given: Mapping[str, np.ndarray] | None) -> l
                 code="usage.input",
                 expected=f"[{tensor.lo}, {tensor.hi}]",
             )
-        arrays.append(np.ascontiguousarray(array, _DTYPES[tensor.width]))
+        arrays.append(np.ascontiguousarray(array, DTYPES[tensor.width]))
     if given:
         raise UsageError(
             f"no such state: {listed(given)}",
@@ -71,24 +69,20 @@ def execute_chain(
 
 
 def run_chain(
-    model: _core.Model,
-    checked: Checked,
+    model: CompiledModel,
     inputs: Inputs,
     *,
     state: Mapping[str, np.ndarray] | None = None,
-    prf_seed: bytes | None = None,
     items: int | None = None,
     progress: Progress = silent,
 ) -> tuple[FastRun, int]:
     """Run the program over all batches of `inputs`, and commit.
 
     Args:
-        model: the committed model.
-        checked: the same program as the Python side reads it.
+        model: the compiled model.
         inputs: arrays by input name (or one array), items along the batch axis; the last batch is
             padded.
         state: initial state by tensor name.
-        prf_seed: seed of the prf tensors; fresh by default.
         items: number of steps, for a program without inputs.
         progress: called after each step.
 
@@ -98,58 +92,56 @@ def run_chain(
     Raises:
         UsageError: inputs or state that do not fit the program.
     """
-    batches, count = quantise(checked.program, inputs, items)
-    run = FastRun(model, checked, initial_state(checked, state), prf_seed=prf_seed)
+    batches, count = quantise(model.checked.program, inputs, items)
+    run = FastRun(model.core, model.checked, initial_state(model.checked, state))
     execute_chain(run, batches, progress)
     return run, count
 
 
-def prove_chain(
-    model: _core.Model,
-    checked: Checked,
+def prove(
+    model: CompiledModel,
     inputs: Inputs,
     claims: Claims,
+    options: ProverOptions,
     *,
     state: Mapping[str, np.ndarray] | None = None,
-    prf_seed: bytes | None = None,
     items: int | None = None,
-    progress: Progress = silent,
 ) -> bytes:
-    """Run a chain and show that the claims hold: a fast receipt. Arguments: see `run_chain`."""
-    run, count = run_chain(
-        model, checked, inputs, state=state, prf_seed=prf_seed, items=items, progress=progress
-    )
-    progress("open", 0, 1)
-    receipt = run.prove(claims, count)
-    progress("open", 1, 1)
-    return receipt
+    """Run a chain, and make the receipt that the claims hold.
 
+    Args:
+        model: the compiled model.
+        inputs: see `run_chain`, as of `state` and `items`.
+        claims: what the receipt says.
+        options: how it is made.
+        state: initial state by tensor name.
+        items: number of steps, for a program without inputs.
 
-def prove_hybrid_chain(
-    model: _core.Model,
-    checked: Checked,
-    inputs: Inputs,
-    claims: Claims,
-    *,
-    profile: int = 0,
-    mode: int = HYBRID,
-    work: Work | None = None,
-    state: Mapping[str, np.ndarray] | None = None,
-    prf_seed: bytes | None = None,
-    items: int | None = None,
-    progress: Progress = silent,
-) -> bytes:
-    """Run a chain and prove the claims in zero knowledge: a hybrid or a strict receipt.
-
-    Arguments as of `run_chain`; `profile` of the STARK is 0 (standard) or 1 (small), `mode` 1
-    (hybrid) or 2 (strict), and `work` the folder to prove in, so that the proof can be resumed, or
-    None for memory.
+    Raises:
+        UsageError: arguments or inputs that do not fit.
+        ProveError: `prove.needs-reveal`, a fast receipt would open private weights.
+        UnsupportedReceipt: a program that the mode does not cover.
     """
-    run, count = run_chain(
-        model, checked, inputs, state=state, prf_seed=prf_seed, items=items, progress=progress
-    )
+    is_fast = claims.mode == "fast"
+    if is_fast:
+        _judge_fast(model, options)
+    work, progress = options.new_folder(), options.progress
+    run, count = run_chain(model, inputs, state=state, items=items, progress=progress)
     progress("open", 0, 1)
-    job = run.job(claims, count, profile, mode)
+    job = run.job(claims, count, options.profile)
     del run  # its traces are needed no longer, and proving wants the memory
     progress("open", 1, 1)
-    return prove_job(job, work, model, progress)
+    return job.shown() if is_fast else prove_job(job, work, model.core, options)
+
+
+def _judge_fast(model: CompiledModel, options: ProverOptions) -> None:
+    """Refuse what a fast receipt has nothing of, or what it would give away unasked."""
+    if options.small or options.work is not None:
+        raise UsageError("small and work are not about fast receipts", received="mode fast")
+    if not (model.public or options.reveal):
+        raise ProveError(
+            "a fast receipt opens weights in the clear, and this model's weights are private",
+            code="prove.needs-reveal",
+            hint="make a hybrid or strict receipt, which hides them; or pass --reveal "
+            "(reveal=True) to publish the sampled rows for good, or compile with --public",
+        )

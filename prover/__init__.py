@@ -1,24 +1,24 @@
 """Execute, commit, prove: from a compiled model and inputs to the bytes of a receipt."""
 
-from .claims import USUAL_DELTA, Claims, InputVisibility, usual_bits, usual_visibility
-from .hybrid import prove_in, prove_job, wrapping_job
+from .claims import USUAL_DELTA, Claims, InputVisibility, usual_bits
+from .options import ProverOptions
 from .progress import Progress, silent
 from .run import FastRun
-from .work import PROFILES, Job, Work
+from .segments import prove_in, prove_job, wrapping_job
+from .work import Job, Work
 
 __all__ = [
-    "PROFILES",
     "USUAL_DELTA",
     "Claims",
     "FastRun",
     "InputVisibility",
     "Job",
     "Progress",
+    "ProverOptions",
     "Work",
     "prove_in",
     "prove_job",
     "silent",
     "usual_bits",
-    "usual_visibility",
     "wrapping_job",
 ]

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..verifier.errors import UnsupportedReceipt, UsageError
-from ..verifier.journal import FAST, STRICT, ZERO_DIGEST, Journal
+from ..verifier.journal import MAX_BITS, MAX_PPM, MODES, ZERO_DIGEST, Journal
+from ..verifier.labels import Labels
 from ..verifier.policy import parts_per_million
 from ..verifier.program.checked import Checked
-from ..verifier.quoting import listed, quoted
+from ..verifier.quoting import listed
 from ..verifier.sampling import Counts
 
 InputVisibility = Literal["private", "checkable", "public"]
@@ -41,84 +42,99 @@ def usual_bits(mode: str) -> int:
     return USUAL_BITS[mode]
 
 
-def usual_visibility(mode: str) -> InputVisibility:
-    """Visibility of the inputs where the caller names none: what can be hidden is."""
-    return "checkable" if mode == "fast" else "private"
-
-
 @dataclass(frozen=True)
-class Claims:
-    """The claims of a receipt.
+class Claims(Labels):
+    """What the prover of a receipt states.
+
+    A strict receipt checks every gate: it has no claims about samples.
 
     Args:
-        delta: claimed bound on the wrong fraction of the chain's compute, 1e-6 to 0.5.
-        delta_step: the same for every single step, or None.
-        bits: λ, confidence of the sampling in bits, 1 to 256.
+        mode: "fast", "hybrid" or "strict".
+        delta: bound on the wrong fraction of the chain's compute, 1e-6 to 0.5; None for 5 %.
+        delta_step: the same for every single step, or None for no such bound.
+        delta_op: bound on the wrong gates of any single op, 1e-6 to 0.5, or None; "usual" is the
+            strongest of 1, 2, 5, 10, 20 and 50 % that at most doubles the checks, if any.
+        bits: λ, confidence of the sampling in bits, 1 to 256; None for what is usual in the mode.
         exact: names of ops whose every gate is checked, beyond those the program flags; or "all".
-        inputs: "private" publishes only the root of the inputs; "checkable" also the key of their
-            salts, so that whoever has the inputs can recompute the root; "public" also the values.
-        audience: who the receipt is for (1 to 256 bytes of UTF-8), or None.
-        nonce: a challenge of the verifier (1 to 64 bytes), or None.
-        delta_op: claimed bound on the wrong gates of any single op, 1e-6 to 0.5, or None; "usual"
-            is the strongest of 1, 2, 5, 10, 20 and 50 % that at most doubles the checks, if any.
-
-    A strict receipt checks everything: of these only `inputs`, `audience` and `nonce` count there.
+        visibility: of the inputs. "private" publishes only their root; "checkable" also the key of
+            their salts, so that whoever has the inputs can recompute the root; "public" also the
+            values. None for what is usual in the mode.
 
     Raises:
-        UsageError: a value is out of its range.
+        UsageError: a value is out of its range, or a strict receipt is asked to sample.
+        UnsupportedReceipt: there is no such mode.
     """
 
-    delta: float = USUAL_DELTA
+    mode: str
+    delta: float | None = None
     delta_step: float | None = None
-    bits: int = USUAL_BITS["fast"]
-    exact: Sequence[str] | Literal["all"] = ()
-    inputs: InputVisibility = "checkable"
-    audience: str | None = None
-    nonce: bytes | None = None
     delta_op: float | Literal["usual"] | None = "usual"
+    bits: int | None = None
+    exact: Sequence[str] | Literal["all"] = ()
+    visibility: InputVisibility | None = None
 
     def __post_init__(self) -> None:
+        usual_bits(self.mode)
+        if self.mode == "strict":
+            self._judge_unsampled()
         for name in ("delta", "delta_step", "delta_op"):
             value = getattr(self, name)
-            if value not in (None, "usual") and not 1 <= parts_per_million(value, name) <= 500_000:
+            if value not in (None, "usual") and not 1 <= parts_per_million(value, name) <= MAX_PPM:
                 raise UsageError(f"{name} is out of range", expected="1e-6 to 0.5", received=value)
-        if not 1 <= self.bits <= 256:
-            raise UsageError("bits is out of range", expected="1 to 256", received=self.bits)
-        if self.inputs not in ("private", "checkable", "public"):
+        if self.bits is not None and not 1 <= self.bits <= MAX_BITS:
+            raise UsageError(
+                "bits is out of range", expected=f"1 to {MAX_BITS}", received=self.bits
+            )
+        if self.visibility not in (None, "private", "checkable", "public"):
             raise UsageError(
                 "unknown visibility of inputs",
                 expected="private, checkable or public",
-                received=self.inputs,
+                received=self.visibility,
             )
-        if self.audience is not None and not 1 <= len(self.audience.encode()) <= 256:
+        self.judge_labels()
+
+    def _judge_unsampled(self) -> None:
+        optional = ("delta", "delta_step", "bits")
+        given = [name for name in optional if getattr(self, name) is not None]
+        given += ["exact"] if self.exact else []
+        given += ["delta_op"] if self.delta_op not in (None, "usual") else []
+        if given:
             raise UsageError(
-                "audience has a wrong length",
-                expected="1 to 256 bytes",
-                received=quoted(self.audience),
-            )
-        if self.nonce is not None and not 1 <= len(self.nonce) <= 64:
-            raise UsageError(
-                "nonce has a wrong length", expected="1 to 64 bytes", received=len(self.nonce)
+                "a strict receipt checks every gate: there is nothing to sample or to choose",
+                expected="none of delta, delta_step, delta_op, bits, exact",
+                received=", ".join(given),
             )
 
-    def draft(self, checked: Checked, items: int, mode: int = FAST) -> Journal:
+    @property
+    def publishes(self) -> InputVisibility:
+        """The visibility of the inputs; where none is named, what can be hidden is."""
+        return self.visibility or ("checkable" if self.mode == "fast" else "private")
+
+    def counts(self, checked: Checked, items: int) -> Counts:
+        """What these claims about `items` items ask for.
+
+        Raises:
+            UsageError: `exact` names no op of the program.
+        """
+        return Counts(checked, self.draft(checked, items))
+
+    def draft(self, checked: Checked, items: int) -> Journal:
         """The statement of these claims about `items` items, without commitments and values.
 
         Raises:
             UsageError: `exact` names no op of the program.
         """
-        strict = mode == STRICT
         statement = Journal(
-            mode=mode,
+            mode=MODES.index(self.mode),
             program_id=checked.id,
             weights_root=ZERO_DIGEST,
             steps=math.ceil(items / checked.program.batch),
             items=items,
-            delta_ppm=0 if strict else parts_per_million(self.delta, "delta"),
-            delta_step_ppm=0 if strict else _optional_ppm(self.delta_step, "delta_step"),
+            delta_ppm=0,
+            delta_step_ppm=0,
             delta_op_ppm=0,
-            bits=0 if strict else self.bits,
-            exact=() if strict else self.exact_ops(checked),
+            bits=0,
+            exact=(),
             chain_root=ZERO_DIGEST,
             input_root=ZERO_DIGEST,
             initial_state=ZERO_DIGEST,
@@ -127,14 +143,22 @@ class Claims:
             input_key=None,
             inputs=None,
             outputs=b"",
-            audience=self.audience,
-            nonce=self.nonce,
+            **self.labels,
         )
-        if strict:
-            return statement
-        if self.delta_op == "usual":
-            return _with_usual_delta_op(statement, checked)
-        return replace(statement, delta_op_ppm=_optional_ppm(self.delta_op, "delta_op"))
+        return statement if self.mode == "strict" else self._sampled(statement, checked)
+
+    def _sampled(self, statement: Journal, checked: Checked) -> Journal:
+        """The statement with what it claims about samples."""
+        delta_op = None if self.delta_op == "usual" else self.delta_op
+        statement = replace(
+            statement,
+            delta_ppm=_optional_ppm(USUAL_DELTA if self.delta is None else self.delta, "delta"),
+            delta_step_ppm=_optional_ppm(self.delta_step, "delta_step"),
+            delta_op_ppm=_optional_ppm(delta_op, "delta_op"),
+            bits=usual_bits(self.mode) if self.bits is None else self.bits,
+            exact=self.exact_ops(checked),
+        )
+        return _with_usual_delta_op(statement, checked) if self.delta_op == "usual" else statement
 
     def exact_ops(self, checked: Checked) -> tuple[int, ...]:
         """Numbers of the ops named by `exact` that the program does not flag already, ascending.

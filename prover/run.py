@@ -9,10 +9,9 @@ import numpy as np
 
 from .. import _core
 from ..circuits.model import new_key
-from ..verifier.journal import FAST, HYBRID, Journal
+from ..verifier.journal import Journal
 from ..verifier.program.checked import Checked
 from .claims import Claims
-from .receipt import encode_receipt
 from .work import Job
 
 Arrays = Sequence[np.ndarray]
@@ -77,11 +76,11 @@ class FastRun:
         """Build the trees of all steps not committed yet."""
         self._run.commit()
 
-    def journal(self, claims: Claims, items: int, mode: int = FAST) -> Journal:
+    def journal(self, claims: Claims, items: int) -> Journal:
         """The statement about all steps so far, `items` of whose item slots are real."""
         statement = self._run.statement()
         return replace(
-            claims.draft(self._checked, items, mode),
+            claims.draft(self._checked, items),
             steps=self._steps,
             weights_root=self._model.weights_root,
             chain_root=statement["chain_root"],
@@ -89,17 +88,16 @@ class FastRun:
             initial_state=statement["initial_state"],
             final_state=statement["final_state"],
             prf_seed=statement["prf_seed"],
-            input_key=None if claims.inputs == "private" else statement["input_key"],
-            inputs=statement["inputs"] if claims.inputs == "public" else None,
+            input_key=None if claims.publishes == "private" else statement["input_key"],
+            inputs=statement["inputs"] if claims.publishes == "public" else None,
             outputs=statement["outputs"],
         )
 
     def prove(self, claims: Claims, items: int) -> bytes:
-        """The fast receipt: journal first, since the samples follow from it, then the openings."""
-        journal = self.journal(claims, items).encode()
-        return encode_receipt(self._checked.data, journal, self._run.open(journal))
+        """The fast receipt of fast claims: the openings stand in the clear."""
+        return self.job(claims, items).shown()
 
-    def job(self, claims: Claims, items: int, profile: int, mode: int = HYBRID) -> Job:
-        """What a hybrid or strict receipt is made from: openings as of a fast one, to be proven."""
-        journal = self.journal(claims, items, mode).encode()
+    def job(self, claims: Claims, items: int, profile: int = 0) -> Job:
+        """What a receipt is made from: journal first, since the samples follow from it."""
+        journal = self.journal(claims, items).encode()
         return Job(self._checked.data, journal, self._run.open(journal), profile)

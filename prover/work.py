@@ -26,20 +26,17 @@ from .receipt import encode_receipt
 
 MAGIC = b"ZKTWORK\x01"
 SEGMENT_MAX = 1 << 30
-PROFILES = ("standard", "small")
-"""Of the STARK (docs/stark.md section 8), by number."""
-
 OWNER_ONLY = 0o700
 
 
 @dataclass(frozen=True)
 class Job:
-    """What the proof of a hybrid receipt is made from.
+    """What a receipt is made from.
 
     Attributes:
         program: its bytes.
-        journal: the statement, of mode hybrid.
-        openings: the proof section of a fast receipt of the same claims. Secret.
+        journal: the statement.
+        openings: the proof section of a fast receipt of the same claims; in other modes, secret.
         profile: of the STARK, 0 standard or 1 small (docs/stark.md section 8).
     """
 
@@ -48,10 +45,13 @@ class Job:
     openings: bytes
     profile: int
 
+    def shown(self) -> bytes:
+        """The receipt that shows the openings: of a fast statement, the fast receipt."""
+        return encode_receipt(self.program, self.journal, self.openings)
+
     def to_bytes(self) -> bytes:
         """The bytes of the file `job`: the profile, and the rest in the envelope of a receipt."""
-        parts = encode_receipt(self.program, self.journal, self.openings)
-        return MAGIC + bytes([self.profile]) + parts
+        return MAGIC + bytes([self.profile]) + self.shown()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Job:

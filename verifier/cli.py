@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from .errors import UsageError, ZktallyError
+from .labels import LABELS, parse
 from .pins import Pins
-from .policy import Expectations, Inputs, Policy
-from .quoting import quoted, quoted_path
+from .policy import Expectations, Inputs, Policy, options
+from .quoting import quoted_path
 from .receipt import DEFAULT_MAX_SIZE, read_receipt
 from .verified import Verified
 from .verify import verify
@@ -63,32 +64,7 @@ def add_verify_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("receipt", help="the receipt file (- is stdin)")
     add("--model-id", required=True, metavar="HEX", help="the model that you mean (64 digits)")
-    add(
-        "--max-delta",
-        type=float,
-        default=0.05,
-        metavar="D",
-        help="largest acceptable wrong part of the multiply-accumulates (default: 0.05)",
-    )
-    add(
-        "--min-bits",
-        type=int,
-        default=100,
-        metavar="N",
-        help="smallest acceptable confidence in bits (default: 100)",
-    )
-    add(
-        "--max-delta-step",
-        type=float,
-        metavar="D",
-        help="demand a bound on the wrong part of every single step, at most D",
-    )
-    add(
-        "--max-delta-op",
-        type=float,
-        metavar="D",
-        help="demand a bound on the wrong part of every single op, at most D",
-    )
+    _add_options(parser, Policy)
     add(
         "--modes",
         default=",".join(Policy.modes),
@@ -101,10 +77,9 @@ def add_verify_arguments(parser: argparse.ArgumentParser) -> None:
         help="accept outputs that are only sampled",
     )
     add("--input", metavar="NPZ", help="the inputs that you mean (.npz by name, or one .npy)")
-    add("--input-root", metavar="HEX", help="the commitment to the inputs that you mean")
-    add("--initial-state", metavar="HEX", help="the digest of the initial state that you mean")
-    add("--audience", metavar="TEXT", help="who the receipt must be made for")
-    add("--nonce", metavar="TEXT", help="the challenge that it must answer: text, or 0x and hex")
+    _add_options(parser, Expectations)
+    for name, rule in LABELS.items():
+        add(f"--{name}", metavar="TEXT", help=rule.demanded)
     add("--json", action="store_true", help="print one JSON object")
     add(
         "--max-size",
@@ -115,6 +90,12 @@ def add_verify_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_options(parser: argparse.ArgumentParser, of: type[Policy] | type[Expectations]) -> None:
+    for each in options(of):
+        flag = f"--{each.name.replace('_', '-')}"
+        parser.add_argument(flag, default=each.default, **each.metadata)
+
+
 def expectations_from(args: argparse.Namespace) -> Expectations:
     """What the command line expects.
 
@@ -122,22 +103,27 @@ def expectations_from(args: argparse.Namespace) -> Expectations:
         UsageError: an argument makes no sense, or the inputs cannot be read.
     """
     policy = Policy(
-        max_delta=args.max_delta,
-        min_bits=args.min_bits,
         modes=tuple(args.modes.split(",")),
-        max_delta_step=args.max_delta_step,
-        max_delta_op=args.max_delta_op,
         outputs_exact=not args.allow_sampled_outputs,
+        **{each.name: getattr(args, each.name) for each in options(Policy)},
     )
     return Expectations.of(
-        model_id=args.model_id,
-        policy=policy,
+        args.model_id,
+        policy,
         inputs=None if args.input is None else read_arrays(args.input),
-        input_root=args.input_root,
-        initial_state=args.initial_state,
-        audience=args.audience,
-        nonce=None if args.nonce is None else parse_nonce(args.nonce),
+        **{each.name: getattr(args, each.name) for each in options(Expectations)},
+        **labels_from(args),
     )
+
+
+def labels_from(args: argparse.Namespace) -> dict[str, Any]:
+    """The labels that the command line names, of a verifier or of a prover.
+
+    Raises:
+        UsageError: one cannot be what it stands for.
+    """
+    given = {name: getattr(args, name) for name in LABELS}
+    return {name: parse(name, text) for name, text in given.items() if text is not None}
 
 
 def read_argument(args: argparse.Namespace) -> bytes:
@@ -148,22 +134,6 @@ def read_argument(args: argparse.Namespace) -> bytes:
         MalformedReceipt: it is larger than --max-size.
     """
     return read_receipt(args.receipt, args.max_size)
-
-
-def parse_nonce(text: str) -> bytes:
-    """The bytes of a nonce: UTF-8 text, or hexadecimal digits after 0x.
-
-    Raises:
-        UsageError: the text is not UTF-8, or the digits are not hexadecimal.
-    """
-    try:
-        return bytes.fromhex(text[2:]) if text.startswith("0x") else text.encode()
-    except ValueError as error:
-        raise UsageError(
-            "the nonce is neither text nor hexadecimal",
-            expected="UTF-8, or 0x and pairs of digits",
-            received=quoted(text),
-        ) from error
 
 
 def print_verified(args: argparse.Namespace, verified: Verified) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
-from .confidence import headline
-from .journal import MODES, model_id
+from .journal import MODES, Journal
+from .plain import to_json
 from .program.operands import slots
 from .program.types import Op, Program, Read, gates
-from .sampling import Plan
+from .sampling import Counts, Plan
 
 MAX_SHOWN = 2**64 - 1
 """Draws that an op can expect are shown up to here; only an enumerated op has more."""
@@ -16,63 +17,163 @@ MAX_SHOWN = 2**64 - 1
 CERTIFIED, CONSISTENT, SAMPLED = "certified", "consistent", "sampled"
 
 
-def facts_of(plan: Plan, receipt_bytes: int) -> dict[str, Any]:
-    """The facts of a receipt whose plan was checked; JSON-ready, digests in hexadecimal."""
+@dataclass(frozen=True)
+class OpFacts:
+    """What is shown for one op.
+
+    Attributes:
+        name: of the op.
+        kind: dot, pick, gather or div.
+        gates: number of its gates in a step.
+        live: how many of them lead to an output or a state.
+        weight: of one gate.
+        macs: of one gate, 0 unless it is a dot.
+        draws: samples that it gets in expectation, rounded down.
+        enumerated: whether all its gates are checked.
+    """
+
+    name: str
+    kind: str
+    gates: int
+    live: int
+    weight: int
+    macs: int
+    draws: int
+    enumerated: bool
+
+
+@dataclass(frozen=True)
+class OutputFacts:
+    """A port of outputs, and whether it is certified, consistent or sampled."""
+
+    name: str
+    status: str
+
+
+@dataclass(frozen=True)
+class StarkFacts:
+    """The proofs of a hybrid or strict receipt.
+
+    Attributes:
+        profile: "standard" or "small".
+        segments: how many proofs there are.
+        bits: proven bits of each, rounded down to tenths.
+    """
+
+    profile: str
+    segments: int
+    bits: float
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a receipt shows that was judged and found good.
+
+    Attributes:
+        journal: the statement, without its packed values.
+        model_id: of the model that the caller named.
+        program_name: of its program.
+        batch: item slots of a step.
+        itemised: whether the program has items.
+        headline_bits: confidence with everything taken together: samples, proofs, hashes.
+        samples: draws by weight over the chain.
+        samples_per_op: draws for each op.
+        samples_per_step: draws for a full step, 0 if no bound per step is claimed.
+        step_weight: weight of all gates of a step.
+        step_macs: multiply-accumulates of a step.
+        live_macs: those that lead to an output or a state.
+        checked_gates: different gates that were recomputed.
+        ops: what is shown for each op.
+        outputs: what is shown for each port.
+        inputs_public: whether the statement holds the inputs.
+        receipt_bytes: the size of the receipt.
+        stark: its proofs; None of a fast receipt.
+    """
+
+    journal: Journal
+    model_id: bytes
+    program_name: str
+    batch: int
+    itemised: bool
+    headline_bits: int
+    samples: int
+    samples_per_op: int
+    samples_per_step: int
+    step_weight: int
+    step_macs: int
+    live_macs: int
+    checked_gates: int
+    ops: tuple[OpFacts, ...]
+    outputs: tuple[OutputFacts, ...]
+    inputs_public: bool
+    receipt_bytes: int
+    stark: StarkFacts | None
+
+    @property
+    def mode(self) -> str:
+        """Of the receipt, by name."""
+        return MODES[self.journal.mode]
+
+    def flat(self) -> dict[str, Any]:
+        """All facts in one JSON-ready object, those of the statement and of the proofs among it."""
+        shown = to_json(self)
+        journal, stark = shown.pop("journal"), shown.pop("stark") or {}
+        for name in ("exact", "inputs", "outputs"):
+            del journal[name]
+        proofs = {
+            "profile": stark.get("profile"),
+            "segments": stark.get("segments"),
+            "stark_bits": stark.get("bits"),
+        }
+        return {**journal, **shown, **proofs, "mode": self.mode}
+
+
+def facts_of(
+    plan: Plan, receipt_bytes: int, headline_bits: int, stark: StarkFacts | None = None
+) -> Facts:
+    """The facts of a receipt that was checked by a plan."""
     counts = plan.counts
     checked, journal = counts.checked, counts.claim
     program, weights = checked.program, checked.weights
     statuses = output_statuses(program, counts.enumerated, journal.steps)
-    ops = [
-        {
-            "name": op.name,
-            "kind": type(op).__name__.lower(),
-            "gates": gates(op),
-            "live": checked.live[c],
-            "weight": weights.weight[c],
-            "macs": weights.macs[c],
-            "draws": min(counts.draws(c), MAX_SHOWN),
-            "enumerated": counts.enumerated[c],
-        }
-        for c, op in enumerate(program.ops)
-    ]
-    return {
-        "mode": MODES[journal.mode],
-        "headline_bits": headline(journal.bits),
-        "model_id": model_id(journal.program_id, journal.weights_root).hex(),
-        "program_id": journal.program_id.hex(),
-        "weights_root": journal.weights_root.hex(),
-        "program_name": program.name,
-        "steps": journal.steps,
-        "items": journal.items,
-        "batch": program.batch,
-        "itemised": program.itemised,
-        "delta_ppm": journal.delta_ppm,
-        "delta_step_ppm": journal.delta_step_ppm,
-        "delta_op_ppm": journal.delta_op_ppm,
-        "lambda": journal.bits,
-        "samples": counts.samples,
-        "samples_per_op": counts.samples_per_op,
-        "samples_per_step": counts.samples_per_step,
-        "step_weight": weights.step_weight,
-        "step_macs": weights.step_macs,
-        "live_macs": checked.live_macs,
-        "checked_gates": plan.checked_gates,
-        "ops": ops,
-        "outputs": [
-            {"name": port.name, "status": status}
+    return Facts(
+        journal=replace(journal, inputs=None, outputs=b""),
+        model_id=journal.model_id,
+        program_name=program.name,
+        batch=program.batch,
+        itemised=program.itemised,
+        headline_bits=headline_bits,
+        samples=counts.samples,
+        samples_per_op=counts.samples_per_op,
+        samples_per_step=counts.samples_per_step,
+        step_weight=weights.step_weight,
+        step_macs=weights.step_macs,
+        live_macs=checked.live_macs,
+        checked_gates=plan.checked_gates,
+        ops=tuple(_op_facts(counts, c) for c in range(len(program.ops))),
+        outputs=tuple(
+            OutputFacts(port.name, status)
             for port, status in zip(program.outputs, statuses, strict=True)
-        ],
-        "input_root": journal.input_root.hex(),
-        "initial_state": journal.initial_state.hex(),
-        "final_state": journal.final_state.hex(),
-        "chain_root": journal.chain_root.hex(),
-        "prf_seed": journal.prf_seed.hex(),
-        "input_key": None if journal.input_key is None else journal.input_key.hex(),
-        "inputs_public": journal.inputs is not None,
-        "audience": journal.audience,
-        "nonce": None if journal.nonce is None else journal.nonce.hex(),
-        "receipt_bytes": receipt_bytes,
-    }
+        ),
+        inputs_public=journal.inputs is not None,
+        receipt_bytes=receipt_bytes,
+        stark=stark,
+    )
+
+
+def _op_facts(counts: Counts, number: int) -> OpFacts:
+    checked = counts.checked
+    op, weights = checked.program.ops[number], checked.weights
+    return OpFacts(
+        name=op.name,
+        kind=type(op).__name__.lower(),
+        gates=gates(op),
+        live=checked.live[number],
+        weight=weights.weight[number],
+        macs=weights.macs[number],
+        draws=min(counts.draws(number), MAX_SHOWN),
+        enumerated=counts.enumerated[number],
+    )
 
 
 def output_statuses(program: Program, enumerated: tuple[bool, ...], steps: int) -> list[str]:

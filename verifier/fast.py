@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from .confidence import headline
 from .errors import InvalidProof, JournalMismatch, MalformedReceipt
-from .facts import facts_of
+from .facts import Facts, facts_of
 from .gates import Ints, evaluate
 from .journal import FAST, Journal
 from .keys import prf_values
@@ -21,7 +22,6 @@ from .quoting import quoted
 from .roots import digest_bytes
 from .sampling import Plan, make_plan, sample_seed
 from .steps import (
-    Facts,
     Outputs,
     Statement,
     claimed_outputs,
@@ -42,8 +42,8 @@ def verify_fast(
         expectations: what the caller means and demands.
 
     Returns:
-        The facts that are shown (numbers, names, hexadecimal digests), and the outputs by port
-        name: float32 or int64, [items, ...] for a port with a batch axis, else [steps, ...].
+        The facts that are shown, and the outputs by port name: float32 or int64, [items, ...] for
+        a port with a batch axis, else [steps, ...].
 
     Raises:
         MalformedReceipt, UnsupportedReceipt, MalformedProgram, InvalidProgram: it cannot be judged.
@@ -67,7 +67,7 @@ def check_fast(statement: Statement, expectations: Expectations) -> tuple[Facts,
     values = _open(proof)  # 10. Openings.
     _recompute_gates(checked, plan, proof, values)  # 11. Gates.
     outputs = _compare_outputs(program, journal, trees, values)  # 12. Outputs.
-    return facts_of(plan, statement.receipt_bytes), outputs
+    return facts_of(plan, statement.receipt_bytes, headline(journal.bits)), outputs
 
 
 def _openings_for(seed: bytes, proof: memoryview) -> memoryview:

@@ -9,7 +9,8 @@ import hashlib
 from dataclasses import dataclass
 from itertools import pairwise
 
-from .errors import UnsupportedReceipt, ZktallyError
+from .errors import UnsupportedReceipt
+from .labels import Labels, read_labels, write_labels
 from .reader import RECEIPT_CODES, Reader, Writer
 
 VERSION = 2
@@ -19,8 +20,6 @@ MODES = ("fast", "hybrid", "strict")
 MAX_STEPS = 2**20
 MAX_PPM = 500_000
 MAX_BITS = 256
-MAX_AUDIENCE = 256
-MAX_NONCE = 64
 
 ZERO_DIGEST = bytes(32)
 
@@ -31,8 +30,8 @@ def model_id(program_id: bytes, weights_root: bytes) -> bytes:
 
 
 @dataclass(frozen=True)
-class Journal:
-    """What a receipt claims.
+class Journal(Labels):
+    """What a receipt claims, its labels among it.
 
     Attributes:
         mode: 0 fast, 1 hybrid, 2 strict. A strict one checks everything: δ, λ and `exact` are void.
@@ -46,7 +45,6 @@ class Journal:
         exact: numbers of ops checked gate by gate beyond those that the program flags, ascending.
         input_key: key of the salts of the inputs, 32 bytes, where published.
         inputs, outputs: packed values, step by step, port by port; inputs only where published.
-        audience, nonce: who the receipt is for, and which challenge it answers.
     """
 
     mode: int
@@ -67,8 +65,11 @@ class Journal:
     input_key: bytes | None
     inputs: bytes | None
     outputs: bytes
-    audience: str | None
-    nonce: bytes | None
+
+    @property
+    def model_id(self) -> bytes:
+        """The identity of the model that it is about."""
+        return model_id(self.program_id, self.weights_root)
 
     def encode(self) -> bytes:
         """The canonical bytes; `decode` judges whether the fields obey their rules."""
@@ -96,10 +97,7 @@ class Journal:
         if self.inputs is not None:
             w.blob(self.inputs)
         w.blob(self.outputs)
-        for text in (None if self.audience is None else self.audience.encode(), self.nonce):
-            w.flag(text is not None)
-            if text is not None:
-                w.string(text)
+        write_labels(w, self.labels)
         return w.getvalue()
 
     @classmethod
@@ -132,8 +130,7 @@ class Journal:
         input_key = _digest(r) if r.flag() else None
         inputs = bytes(r.blob()) if r.flag() else None
         outputs = bytes(r.blob())
-        audience = _audience(r) if r.flag() else None
-        nonce = _text(r, "nonce", MAX_NONCE) if r.flag() else None
+        labels = read_labels(r)
         if inputs is not None and input_key is None:
             raise r.bad("inputs are published without the key of their salts")
         r.end()
@@ -156,8 +153,7 @@ class Journal:
             input_key=input_key,
             inputs=inputs,
             outputs=outputs,
-            audience=audience,
-            nonce=nonce,
+            **labels,
         )
 
 
@@ -186,18 +182,3 @@ def _ascending(r: Reader) -> tuple[int, ...]:
     if any(a >= b for a, b in pairwise(ops)):
         raise r.bad("exact ops do not ascend", received=ops)
     return ops
-
-
-def _text(r: Reader, what: str, most: int) -> bytes:
-    text = r.string()
-    _within(r, f"the length of the {what}", len(text), 1, most)
-    return text
-
-
-def _audience(r: Reader) -> str:
-    text = _text(r, "audience", MAX_AUDIENCE)
-    try:
-        return text.decode("utf-8")
-    except UnicodeDecodeError as error:
-        refused: ZktallyError = r.bad("the audience is not UTF-8")
-        raise refused from error

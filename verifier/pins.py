@@ -11,7 +11,7 @@ from .program.types import ABSENT, PortKind, Program, Role
 from .receipt import split_receipt
 
 MODEL, INPUTS, INPUT_ROOT = "model", "inputs", "input_root"
-STATE, AUDIENCE, NONCE = "initial_state", "audience", "nonce"
+STATE = "initial_state"
 NOISE, ITEMS, STEPS = "noise_seed", "items", "steps"
 
 
@@ -21,7 +21,7 @@ class Pins:
 
     Attributes:
         pinned: what the caller named and the receipt had to match: "model", and maybe "inputs",
-            "input_root", "initial_state", "audience", "nonce".
+            "input_root", "initial_state", labels.
         prover_chosen: what the program has and the caller did not pin: "inputs", "initial_state",
             "noise_seed", and "items" (or "steps", where the program has no items).
         has_inputs: whether the program has inputs at all.
@@ -46,8 +46,7 @@ class Pins:
             INPUTS: expectations.inputs if program.inputs else None,
             INPUT_ROOT: expectations.input_root,
             STATE: expectations.initial_state if program.states else None,
-            AUDIENCE: expectations.audience,
-            NONCE: expectations.nonce,
+            **expectations.labels,
         }
         pinned = tuple(name for name, value in given.items() if value is not None)
         floats = any(port.kind is PortKind.FLOAT for port in program.inputs)

@@ -1,19 +1,33 @@
-"""What a caller demands of a receipt, and what it must be about; never taken from the receipt."""
+"""What a caller demands of a receipt, and what it must be about; never taken from the receipt.
+
+Each demand stands here once: its field, what it may be, how a statement is held against it, and the
+option of the command line that sets it.
+"""
 
 from __future__ import annotations
 
 import math
 import numbers
 import operator
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
 import numpy as np
 
-from .errors import UsageError
-from .journal import MAX_AUDIENCE, MAX_BITS, MAX_NONCE, MAX_PPM, MODES
-from .quoting import quoted
+from .confidence import headline
+from .errors import (
+    ErrorBoundExceeded,
+    InsufficientSecurity,
+    JournalMismatch,
+    ParametersMismatch,
+    UsageError,
+)
+from .journal import FAST, MAX_BITS, MAX_PPM, MODES, Journal
+from .labels import Labels, as_bytes, in_words
+from .plain import to_json
+from .quoting import listed, quoted
+from .sampling import Counts
 
 MILLION = 10**6
 _ROUNDING = 1e-9
@@ -40,6 +54,31 @@ def parts_per_million(value: float, name: str) -> int:
     return round(scaled)
 
 
+BOUNDS = {
+    "max_delta": ("policy.delta", ""),
+    "max_delta_step": ("policy.delta-step", " per step"),
+    "max_delta_op": ("policy.delta-op", " per op"),
+}
+"""Fields of a policy that bound what may be wrong: code of a refusal, and of what it is the δ."""
+
+
+DIGESTS = {
+    "initial_state": "verify.state-mismatch",
+    "input_root": "verify.input-mismatch",
+}
+"""Digests of a journal that the caller may know, in the order in which they are compared: code."""
+
+
+def _option(default: Any, help: str, **argument: Any) -> Any:
+    """A field that an option of its name sets, and what argparse is told of that."""
+    return field(default=default, metadata={"help": help, **argument})
+
+
+def options(of: type[Policy] | type[Expectations]) -> Iterator[Field[Any]]:
+    """The fields that an option of their name sets; their metadata is what argparse is told."""
+    return (each for each in fields(of) if each.metadata)
+
+
 @dataclass(frozen=True)
 class Policy:
     """What a receipt must claim at least.
@@ -56,15 +95,32 @@ class Policy:
         UsageError: a field is out of its range.
     """
 
-    max_delta: float = 0.05
-    min_bits: int = 100
+    max_delta: float = _option(
+        0.05,
+        "largest acceptable wrong part of the multiply-accumulates (default: 0.05)",
+        type=float,
+        metavar="D",
+    )
+    min_bits: int = _option(
+        100, "smallest acceptable confidence in bits (default: 100)", type=int, metavar="N"
+    )
     modes: tuple[str, ...] = MODES
-    max_delta_step: float | None = None
-    max_delta_op: float | None = None
+    max_delta_step: float | None = _option(
+        None,
+        "demand a bound on the wrong part of every single step, at most D",
+        type=float,
+        metavar="D",
+    )
+    max_delta_op: float | None = _option(
+        None,
+        "demand a bound on the wrong part of every single op, at most D",
+        type=float,
+        metavar="D",
+    )
     outputs_exact: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("max_delta", "max_delta_step", "max_delta_op"):
+        for name in BOUNDS:
             value = getattr(self, name)
             if value is None and name != "max_delta":
                 continue
@@ -81,36 +137,90 @@ class Policy:
                 "modes are unknown", expected=f"some of {', '.join(MODES)}", received=self.modes
             )
 
-    @property
-    def max_delta_ppm(self) -> int:
-        """`max_delta` in parts per million."""
-        return parts_per_million(self.max_delta, "max_delta")
+    def ppm(self, bound: str) -> int | None:
+        """A bound in parts per million, None where it is not demanded."""
+        value = getattr(self, bound)
+        return None if value is None else parts_per_million(value, bound)
 
-    @property
-    def max_delta_step_ppm(self) -> int | None:
-        """`max_delta_step` in parts per million, or None."""
-        return _optional_ppm(self.max_delta_step, "max_delta_step")
+    def to_json(self) -> dict[str, Any]:
+        """The policy as one JSON-ready object, bounds in parts per million."""
+        plain = {name: value for name, value in to_json(self).items() if name not in BOUNDS}
+        return plain | {f"{name}_ppm": self.ppm(name) for name in BOUNDS}
 
-    @property
-    def max_delta_op_ppm(self) -> int | None:
-        """`max_delta_op` in parts per million, or None."""
-        return _optional_ppm(self.max_delta_op, "max_delta_op")
+    def judge(self, counts: Counts) -> None:
+        """Refuse claims that are less than what is demanded.
+
+        Raises:
+            VerificationFailed: `policy.mode`, `policy.bits`, `policy.delta`, `policy.delta-step`,
+                `policy.delta-op`, `policy.exact`, in this order.
+        """
+        mode = MODES[counts.claim.mode]
+        if mode not in self.modes:
+            raise ParametersMismatch(
+                "the policy refuses this mode",
+                code="policy.mode",
+                expected=" or ".join(self.modes),
+                received=mode,
+            )
+        if not counts.is_strict:
+            self._judge_sampling(counts.claim)
+        if self.outputs_exact and (sampled := sampled_outputs(counts)):
+            raise ParametersMismatch(
+                "outputs are only sampled",
+                code="policy.exact",
+                expected="every gate of the ops that define outputs",
+                received=f"samples of {listed(sampled)}",
+                hint="prove with these ops exact, or pass --allow-sampled-outputs",
+            )
+
+    def _judge_sampling(self, journal: Journal) -> None:
+        """What the sampling claims; a strict receipt samples nothing, and obeys every bound."""
+        # Of a fast receipt nothing but samples and hashes can fail; a hybrid one is judged again
+        # with its proofs.
+        self.judge_bits(headline(journal.bits) if journal.mode == FAST else journal.bits)
+        for name, (code, of) in BOUNDS.items():
+            most, claimed = self.ppm(name), getattr(journal, f"{name.removeprefix('max_')}_ppm")
+            if most is not None and not 0 < claimed <= most:
+                raise ErrorBoundExceeded(
+                    f"the claimed bound δ{of} is larger than the policy allows",
+                    code=code,
+                    expected=f"at most {most / 1e6}",
+                    received=claimed / 1e6 or "none",
+                )
+
+    def judge_bits(self, bits: int) -> None:
+        """Refuse fewer bits than what is demanded.
+
+        Raises:
+            InsufficientSecurity: `policy.bits`.
+        """
+        if bits < self.min_bits:
+            raise InsufficientSecurity(
+                "fewer bits than the policy demands",
+                code="policy.bits",
+                expected=f"at least {self.min_bits}",
+                received=bits,
+            )
 
 
-def _optional_ppm(value: float | None, name: str) -> int | None:
-    return None if value is None else parts_per_million(value, name)
+def sampled_outputs(counts: Counts) -> list[str]:
+    """Names of the outputs whose own op is not checked gate by gate."""
+    program = counts.checked.program
+    exact = {op.out for c, op in enumerate(program.ops) if counts.enumerated[c]}
+    return [port.name for port in program.outputs if port.tensor not in exact]
 
 
 @dataclass(frozen=True)
-class Expectations:
+class Expectations(Labels):
     """Everything that the caller knows before looking at a receipt.
 
     Args:
         model_id: of the model that the caller means, 32 bytes.
         policy: what is demanded.
-        audience, nonce: what the receipt must name; None: it must name none.
         initial_state, input_root: digests of 32 bytes; None: any.
         inputs: arrays by port name, or one array, that the committed inputs must be; None: any.
+
+    A label is what the receipt must name; None: it must name none.
 
     Raises:
         UsageError: a field cannot be what it stands for.
@@ -118,14 +228,16 @@ class Expectations:
 
     model_id: bytes
     policy: Policy = field(default_factory=Policy)
-    audience: str | None = None
-    nonce: bytes | None = None
-    initial_state: bytes | None = None
-    input_root: bytes | None = None
+    input_root: bytes | None = _option(
+        None, "the commitment to the inputs that you mean", metavar="HEX"
+    )
+    initial_state: bytes | None = _option(
+        None, "the digest of the initial state that you mean", metavar="HEX"
+    )
     inputs: Inputs | None = None
 
     def __post_init__(self) -> None:
-        for name in ("model_id", "initial_state", "input_root"):
+        for name in ("model_id", *DIGESTS):
             value = getattr(self, name)
             if value is not None and len(value) != 32:
                 raise UsageError(
@@ -133,51 +245,53 @@ class Expectations:
                     expected="32 bytes (64 hexadecimal digits)",
                     received=f"{len(value)} bytes",
                 )
-        if self.audience is not None and not (
-            1 <= len(_text(self.audience, "audience")) <= MAX_AUDIENCE
-        ):
-            raise UsageError(
-                "audience has a wrong length",
-                expected=f"1 to {MAX_AUDIENCE} bytes of UTF-8",
-                received=quoted(self.audience),
-            )
-        if self.nonce is not None:
-            object.__setattr__(self, "nonce", _bytes(self.nonce, "nonce"))
-        if self.nonce is not None and not 1 <= len(self.nonce) <= MAX_NONCE:
-            raise UsageError(
-                "nonce has a wrong length",
-                expected=f"1 to {MAX_NONCE} bytes",
-                received=f"{len(self.nonce)} bytes",
-            )
+        self.judge_labels()
 
     @classmethod
-    def of(
-        cls,
-        *,
-        model_id: str | bytes,
-        policy: Policy | None = None,
-        inputs: Inputs | None = None,
-        input_root: str | bytes | None = None,
-        initial_state: str | bytes | None = None,
-        audience: str | None = None,
-        nonce: bytes | None = None,
-    ) -> Expectations:
+    def of(cls, model_id: str | bytes, policy: Policy | None = None, **given: Any) -> Expectations:
         """Expectations from what a caller has at hand: digests as 32 bytes or as hexadecimal text.
 
         Raises:
             UsageError: a field cannot be what it stands for.
         """
-        return cls(
-            model_id=as_digest(model_id, "model_id"),
-            policy=policy or Policy(),
-            audience=audience,
-            nonce=nonce,
-            initial_state=None
-            if initial_state is None
-            else as_digest(initial_state, "initial_state"),
-            input_root=None if input_root is None else as_digest(input_root, "input_root"),
-            inputs=inputs,
-        )
+        for name in DIGESTS:
+            if given.get(name) is not None:
+                given[name] = as_digest(given[name], name)
+        return cls(as_digest(model_id, "model_id"), policy or Policy(), **given)
+
+    def to_json(self) -> dict[str, Any]:
+        """All but the inputs as one JSON-ready object."""
+        plain = {name: to_json(value) for name, value in vars(self).items() if name != "inputs"}
+        return plain | {"policy": self.policy.to_json()}
+
+    def judge(self, counts: Counts) -> None:
+        """Refuse a statement that claims too little, or is about something else.
+
+        Raises:
+            VerificationFailed: see `Policy.judge`; then `verify.….-mismatch` of the labels, of the
+                initial state, of the inputs.
+        """
+        self.policy.judge(counts)
+        # The values themselves are compared, never how they are shown: a quote can be cut short.
+        for name, received in counts.claim.labels.items():
+            expected = getattr(self, name)
+            if expected != received:
+                raise JournalMismatch(
+                    f"the receipt has another {name}",
+                    code=f"verify.{name}-mismatch",
+                    expected=in_words(expected),
+                    received=in_words(received),
+                    hint=f"pass --{name} exactly if the receipt was made for one",
+                )
+        for name, code in DIGESTS.items():
+            wanted, claimed = getattr(self, name), getattr(counts.claim, name)
+            if wanted not in (None, claimed):
+                raise JournalMismatch(
+                    f"the receipt has another {name.replace('_', ' ')}",
+                    code=code,
+                    expected=wanted.hex(),
+                    received=claimed.hex(),
+                )
 
 
 def as_digest(value: str | bytes, name: str) -> bytes:
@@ -195,7 +309,7 @@ def as_digest(value: str | bytes, name: str) -> bytes:
                 expected="64 hexadecimal digits",
                 received=quoted(value),
             ) from error
-    return _bytes(value, name)
+    return as_bytes(name, value)
 
 
 def _real(value: object, name: str) -> float:
@@ -214,19 +328,3 @@ def _whole(value: object, name: str) -> int:
         raise UsageError(
             f"{name} is no whole number", expected="an integer", received=repr(value)
         ) from error
-
-
-def _bytes(value: object, name: str) -> bytes:
-    if not isinstance(value, bytes | bytearray | memoryview):
-        raise UsageError(f"{name} is not bytes", expected="bytes", received=type(value).__name__)
-    return bytes(value)
-
-
-def _text(value: object, name: str) -> bytes:
-    """The UTF-8 of a text."""
-    try:
-        if isinstance(value, str):
-            return value.encode()
-    except UnicodeEncodeError:
-        pass
-    raise UsageError(f"{name} is no text", expected="UTF-8", received=repr(value))

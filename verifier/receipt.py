@@ -29,6 +29,17 @@ class Sections:
     proof: memoryview
 
 
+def as_receipt(given: object) -> bytes:
+    """What a caller gives as a receipt, as bytes.
+
+    Raises:
+        UsageError: it is not bytes of any kind.
+    """
+    if isinstance(given, bytes | bytearray | memoryview):
+        return bytes(given)
+    raise UsageError("a receipt is bytes", expected="bytes", received=f"a {type(given).__name__}")
+
+
 def split_receipt(data: bytes) -> Sections:
     """Cut a receipt into its sections.
 

@@ -13,30 +13,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .confidence import headline
 from .errors import (
     ChainBroken,
-    ErrorBoundExceeded,
-    InsufficientSecurity,
     InvalidProof,
     JournalMismatch,
     MalformedReceipt,
-    ParametersMismatch,
     ProgramMismatch,
     UnsupportedReceipt,
-    UsageError,
 )
 from .gates import Ints
 from .inputs import dequantise, quantise, unpack_values
-from .journal import FAST, MODES, STRICT, ZERO_DIGEST, Journal, model_id
+from .journal import MODES, ZERO_DIGEST, Journal
 from .openings import Trees
-from .policy import Expectations, Policy
+from .policy import Expectations
 from .poseidon2 import Elements
 from .program.checked import Checked, load
 from .program.codec import program_id
 from .program.types import ABSENT, Port, Program, Role
-from .quoting import listed, quoted
-from .receipt import Sections, split_receipt
+from .quoting import quoted
+from .receipt import Sections, as_receipt, split_receipt
 from .roots import (
     digest_bytes,
     digest_elements,
@@ -49,7 +44,6 @@ from .roots import (
 )
 from .sampling import Counts
 
-Facts = dict[str, Any]
 Outputs = dict[str, NDArray[Any]]
 
 
@@ -87,7 +81,7 @@ def judge_statement(
         VerificationFailed: it was judged and refused.
         UsageError: the receipt is no bytes.
     """
-    receipt = _receipt_bytes(receipt)
+    receipt = as_receipt(receipt)
     sections = split_receipt(receipt)  # 1. Envelope.
     journal = Journal.decode(sections.journal)  # 2. Journal.
     _of_mode(journal, modes)
@@ -95,7 +89,7 @@ def judge_statement(
     checked = load(bytes(sections.program))  # 4. Program.
     _fit(checked.program, journal)  # 5. Journal against program.
     counts = Counts(checked, journal)
-    _obey(counts, journal, expectations)  # 6. Policy and expectations.
+    expectations.judge(counts)  # 6. Policy and expectations.
     return Statement(sections, journal, checked, counts, len(receipt))
 
 
@@ -109,14 +103,6 @@ def _of_mode(journal: Journal, modes: tuple[int, ...]) -> None:
         )
 
 
-def _receipt_bytes(receipt: object) -> bytes:
-    if not isinstance(receipt, bytes | bytearray | memoryview):
-        raise UsageError(
-            "a receipt is bytes", expected="bytes", received=f"a {type(receipt).__name__}"
-        )
-    return bytes(receipt)
-
-
 def _identify(program: memoryview, journal: Journal, expectations: Expectations) -> None:
     """3. Only a program that the caller means is looked at any further."""
     found = program_id(bytes(program))
@@ -127,13 +113,12 @@ def _identify(program: memoryview, journal: Journal, expectations: Expectations)
             expected=journal.program_id.hex(),
             received=found.hex(),
         )
-    found = model_id(journal.program_id, journal.weights_root)
-    if found != expectations.model_id:
+    if journal.model_id != expectations.model_id:
         raise ProgramMismatch(
             "the receipt is about another model",
             code="verify.model-mismatch",
             expected=expectations.model_id.hex(),
-            received=found.hex(),
+            received=journal.model_id.hex(),
             hint="the model id comes from whoever you trust to name the model, not from the prover",
         )
 
@@ -158,97 +143,6 @@ def _fit(program: Program, journal: Journal) -> None:
     absent += [] if program.of_role(Role.PRF) else [journal.prf_seed]
     if any(digest != ZERO_DIGEST for digest in absent):
         raise _unfit("a digest of something that the program does not have", "zero", "a digest")
-
-
-def _obey(counts: Counts, journal: Journal, expectations: Expectations) -> None:
-    """6. The caller's policy, then what the caller expects the receipt to be about."""
-    policy = expectations.policy
-    mode = MODES[journal.mode]
-    if mode not in policy.modes:
-        raise ParametersMismatch(
-            "the policy refuses this mode",
-            code="policy.mode",
-            expected=" or ".join(policy.modes),
-            received=mode,
-        )
-    if journal.mode != STRICT:
-        _sampled_enough(journal, policy)
-    if policy.outputs_exact:
-        _outputs_exact(counts)
-    _expected_statement(journal, expectations)
-
-
-def _sampled_enough(journal: Journal, policy: Policy) -> None:
-    """What the sampling claims; a strict receipt samples nothing, and obeys every bound."""
-    # Of a fast receipt nothing but samples and hashes can fail; a hybrid one is judged again with
-    # its proofs.
-    bits = headline(journal.bits) if journal.mode == FAST else journal.bits
-    if bits < policy.min_bits:
-        raise InsufficientSecurity(
-            "fewer bits than the policy demands",
-            expected=f"at least {policy.min_bits}",
-            received=bits,
-        )
-    bounds = (
-        ("policy.delta", "", policy.max_delta_ppm, journal.delta_ppm),
-        ("policy.delta-step", " per step", policy.max_delta_step_ppm, journal.delta_step_ppm),
-        ("policy.delta-op", " per op", policy.max_delta_op_ppm, journal.delta_op_ppm),
-    )
-    for code, of, most, claimed in bounds:
-        if most is not None and not 0 < claimed <= most:
-            raise ErrorBoundExceeded(
-                f"the claimed bound δ{of} is larger than the policy allows",
-                code=code,
-                expected=f"at most {most / 1e6}",
-                received=claimed / 1e6 or "none",
-            )
-
-
-def _outputs_exact(counts: Counts) -> None:
-    program = counts.checked.program
-    exact = {op.out for c, op in enumerate(program.ops) if counts.enumerated[c]}
-    sampled = [port.name for port in program.outputs if port.tensor not in exact]
-    if sampled:
-        raise ParametersMismatch(
-            "outputs are only sampled",
-            code="policy.exact",
-            expected="every gate of the ops that define outputs",
-            received=f"samples of {listed(sampled)}",
-            hint="prove with these ops exact, or pass --allow-sampled-outputs",
-        )
-
-
-def _expected_statement(journal: Journal, expectations: Expectations) -> None:
-    # The values themselves are compared, never how they are shown: a quote can be cut short.
-    named = (
-        ("audience", expectations.audience, journal.audience, quoted),
-        ("nonce", expectations.nonce, journal.nonce, _hexadecimal),
-    )
-    for name, expected, received, shown in named:
-        if expected != received:
-            raise JournalMismatch(
-                f"the receipt has another {name}",
-                code=f"verify.{name}-mismatch",
-                expected="none" if expected is None else shown(expected),
-                received="none" if received is None else shown(received),
-                hint=f"pass --{name} exactly if the receipt was made for one",
-            )
-    digests = (
-        ("state", "initial state", expectations.initial_state, journal.initial_state),
-        ("input", "input root", expectations.input_root, journal.input_root),
-    )
-    for code, name, wanted, claimed in digests:
-        if wanted not in (None, claimed):
-            raise JournalMismatch(
-                f"the receipt has another {name}",
-                code=f"verify.{code}-mismatch",
-                expected=wanted.hex(),
-                received=claimed.hex(),
-            )
-
-
-def _hexadecimal(value: object) -> str:
-    return f"0x{value.hex()}" if isinstance(value, bytes) else str(value)
 
 
 def hash_roots(

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from decimal import ROUND_UP, Context, Decimal
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from .facts import CERTIFIED, CONSISTENT, SAMPLED
+from .facts import CERTIFIED, CONSISTENT, SAMPLED, Facts, OpFacts
 from .inputs import Saturated
-from .journal import FAST, MODES
-from .pins import AUDIENCE, INPUT_ROOT, INPUTS, ITEMS, MODEL, NOISE, NONCE, STATE, STEPS, Pins
+from .journal import FAST
+from .labels import in_words
+from .pins import INPUT_ROOT, INPUTS, ITEMS, MODEL, NOISE, STATE, STEPS, Pins
+from .plain import to_json
 from .quoting import listed, quoted
 
 EVERYTHING = "every gate of every step was checked"
@@ -35,7 +38,6 @@ CHOSEN = {
 }
 """What can be pinned, and what there is to choose, in words."""
 
-_FOUND = ("steps", "items", "batch", "itemised", "audience", "nonce")
 _LN2 = Fraction(6931471805599453095, 10**19)
 """The natural logarithm of 2, rounded up."""
 
@@ -43,30 +45,14 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)
-class OpBound:
-    """What is shown for one op.
+class OpBound(OpFacts):
+    """What is shown for one op, and what follows.
 
     Attributes:
-        name: of the op.
-        kind: dot, pick, gather or div.
-        gates: number of its gates in a step.
-        live: how many of them lead to an output or a state.
-        weight: of one gate.
-        macs: of one gate, 0 unless it is a dot.
-        draws: samples that it gets in expectation, rounded down.
-        enumerated: whether all its gates are checked.
         bound: fraction of its live gates (of the real items) that can be wrong unseen; 0 if
             enumerated, 1 for no bound.
     """
 
-    name: str
-    kind: str
-    gates: int
-    live: int
-    weight: int
-    macs: int
-    draws: int
-    enumerated: bool
     bound: float
 
 
@@ -91,8 +77,7 @@ class Guarantee:
         ops: what is shown for each op.
         outputs: per output "certified", "consistent" (with its operands) or "sampled".
         pins: what the caller pinned, and what that left for the prover to choose.
-        audience: who it was made for.
-        nonce: the challenge that it answers, hexadecimal.
+        labels: that the receipt has, by name.
         hides: whether opened values stand inside proofs, and not in the clear.
         published: what is in the statement in the clear.
     """
@@ -109,30 +94,33 @@ class Guarantee:
     ops: tuple[OpBound, ...]
     outputs: Mapping[str, str]
     pins: Pins
-    audience: str | None = None
-    nonce: str | None = None
-    hides: bool = False
-    published: tuple[str, ...] = ()
+    labels: Mapping[str, str | bytes | None]
+    hides: bool
+    published: tuple[str, ...]
 
     @classmethod
-    def of(cls, facts: Mapping[str, Any], pins: Pins) -> Guarantee:
+    def of(cls, facts: Facts, pins: Pins) -> Guarantee:
         """The guarantee that follows from the facts of a verified receipt."""
-        complete = all(op["enumerated"] for op in facts["ops"])
+        journal, complete = facts.journal, all(op.enumerated for op in facts.ops)
 
-        def claimed(name: str) -> float | None:
-            return 0.0 if complete else facts[name] / 1e6 or None
+        def claimed(ppm: int) -> float | None:
+            return 0.0 if complete else ppm / 1e6 or None
 
         return cls(
-            bits=facts["headline_bits"],
+            bits=facts.headline_bits,
             complete=complete,
-            delta=claimed("delta_ppm") or 0.0,
-            delta_step=claimed("delta_step_ppm"),
-            delta_op=claimed("delta_op_ppm"),
-            **{name: facts[name] for name in _FOUND},
-            ops=tuple(OpBound(**op, bound=op_bound(op, facts)) for op in facts["ops"]),
-            outputs={output["name"]: output["status"] for output in facts["outputs"]},
+            delta=claimed(journal.delta_ppm) or 0.0,
+            delta_step=claimed(journal.delta_step_ppm),
+            delta_op=claimed(journal.delta_op_ppm),
+            steps=journal.steps,
+            items=journal.items,
+            batch=facts.batch,
+            itemised=facts.itemised,
+            ops=tuple(OpBound(**vars(op), bound=op_bound(op, facts)) for op in facts.ops),
+            outputs={output.name: output.status for output in facts.outputs},
             pins=pins,
-            hides=facts["mode"] != MODES[FAST],
+            labels=journal.labels,
+            hides=journal.mode != FAST,
             published=_published(facts, pins),
         )
 
@@ -159,10 +147,10 @@ class Guarantee:
 
     def to_json(self) -> dict[str, Any]:
         """The guarantee as one JSON-ready object."""
-        shown = asdict(self)
-        pins = shown.pop("pins")
-        pins["saturated"] = [{**asdict(s), "share": s.share} for s in self.pins.saturated]
-        return {**shown, **pins, "sentence": self.sentence()}
+        shown = to_json(self)
+        pins, labels = shown.pop("pins"), shown.pop("labels")
+        pins["saturated"] = [{**to_json(s), "share": s.share} for s in self.pins.saturated]
+        return {**shown, **pins, **labels, "sentence": self.sentence()}
 
     def _bounds(self) -> str:
         if self.complete:
@@ -265,11 +253,9 @@ class Guarantee:
         return lines
 
     def _pin_lines(self) -> list[str]:
-        named = {
-            AUDIENCE: f"audience {quoted(self.audience)}",
-            NONCE: f"nonce 0x{self.nonce}",
-        }
-        pinned = [named.get(name) or PINNED[name] for name in self.pins.pinned]
+        pinned = [
+            PINNED.get(name) or f"{name} {in_words(self.labels[name])}" for name in self.pins.pinned
+        ]
         chosen = [CHOSEN[name] for name in self.pins.prover_chosen]
         lines = [f"pinned     by you: {', '.join(pinned)}"]
         if self.pins.quantised:
@@ -329,104 +315,45 @@ class Guarantee:
 
 @dataclass(frozen=True)
 class Verified:
-    """A receipt that was judged and found good. Digests and ids are hexadecimal.
+    """A receipt that was judged and found good.
+
+    What `to_json` shows stands in attributes, too, digests and ids in hexadecimal: of the statement
+    `mode` (by name), `program_id`, `weights_root`, `steps`, `items`, `bits` (λ as claimed, 0 in a
+    strict receipt), `input_root`, `initial_state`, `final_state`, `chain_root`, `prf_seed`,
+    `input_key` and the labels `audience` and `nonce`; of `facts` all but `ops`; of the guarantee
+    `delta`, `delta_step`, `delta_op`; of the proofs, where there are some, `profile`, `segments`
+    and `stark_bits`, else None.
 
     Attributes:
         backend: the verifier that judged it, "rust" or "python".
-        mode: "fast", "hybrid" or "strict".
-        model_id: of the model that the caller named.
-        program_id: of its program.
-        weights_root: the commitment to its weights.
-        program_name: its name.
-        steps: steps of the chain.
-        items: real items in it; its steps, where the program has no items.
-        batch: item slots of a step.
-        itemised: whether the program has items.
-        delta: bound on the wrong part of the multiply-accumulates of the real items; 0 where every
-            gate of every step was checked.
-        delta_step: the same for every step, or None.
-        delta_op: the same for the gates of every single op, or None.
-        bits: λ as claimed, 0 in a strict receipt.
-        headline_bits: confidence with everything taken together: samples, proofs, hashes.
-        samples: draws by weight over the chain.
-        samples_per_op: draws for each op.
-        samples_per_step: draws for a full step, 0 if no bound per step is claimed.
-        live_macs: multiply-accumulates of a step that lead to an output or a state.
-        step_weight: weight of all gates of a step.
-        step_macs: multiply-accumulates of a step.
-        checked_gates: different gates that were recomputed.
-        input_root: commitment to the inputs.
-        initial_state: digest of the state that the chain starts from.
-        final_state: digest of the state that it ends in.
-        chain_root: commitment to all steps.
-        prf_seed: commitment to the seed of the prf tensors.
-        input_key: key of the salts of the inputs, where published.
-        inputs_public: whether the receipt holds the inputs.
-        audience: who it was made for.
-        nonce: the challenge that it answers.
-        receipt_bytes: its size.
+        facts: what was found, typed.
         outputs: arrays by name, float32 or int64, [items, ...] or [steps, ...].
         guarantee: what is promised.
-        stark_bits: proven bits of each proof of a receipt that has some, rounded down to tenths.
-        segments: how many proofs it has.
-        profile: of its proofs, "standard" or "small".
     """
 
     backend: str
-    mode: str
-    model_id: str
-    program_id: str
-    weights_root: str
-    program_name: str
-    steps: int
-    items: int
-    batch: int
-    itemised: bool
-    delta: float
-    delta_step: float | None
-    delta_op: float | None
-    bits: int
-    headline_bits: int
-    samples: int
-    samples_per_op: int
-    samples_per_step: int
-    live_macs: int
-    step_weight: int
-    step_macs: int
-    checked_gates: int
-    input_root: str
-    initial_state: str
-    final_state: str
-    chain_root: str
-    prf_seed: str
-    input_key: str | None
-    inputs_public: bool
-    audience: str | None
-    nonce: str | None
-    receipt_bytes: int
+    facts: Facts
     outputs: Mapping[str, Array]
     guarantee: Guarantee
-    stark_bits: float | None = None
-    segments: int | None = None
-    profile: str | None = None
 
     @classmethod
-    def of(
-        cls, facts: Mapping[str, Any], outputs: Mapping[str, Array], backend: str, pins: Pins
-    ) -> Verified:
+    def of(cls, facts: Facts, outputs: Mapping[str, Array], backend: str, pins: Pins) -> Verified:
         """From what a verifier returns, and what its caller had pinned."""
-        derived = {"delta_ppm", "delta_step_ppm", "delta_op_ppm", "lambda", "ops", "outputs"}
-        guarantee = Guarantee.of(facts, pins)
-        return cls(
-            **{name: value for name, value in facts.items() if name not in derived},
-            backend=backend,
-            delta=guarantee.delta,
-            delta_step=guarantee.delta_step,
-            delta_op=guarantee.delta_op,
-            bits=facts["lambda"],
-            outputs=outputs,
-            guarantee=guarantee,
-        )
+        return cls(backend, facts, outputs, Guarantee.of(facts, pins))
+
+    def __getattr__(self, name: str) -> Any:
+        if "facts" in vars(self) and name in self._shown:
+            return self._shown[name]
+        raise AttributeError(f"a verdict has no {name!r}")
+
+    @cached_property
+    def _shown(self) -> dict[str, Any]:
+        """All but outputs and guarantee, JSON-ready."""
+        bounds = ("delta", "delta_step", "delta_op")
+        hidden = {"ops", "outputs", *(f"{name}_ppm" for name in bounds)}
+        facts = {name: fact for name, fact in self.facts.flat().items() if name not in hidden}
+        claimed = {name: getattr(self.guarantee, name) for name in bounds}
+        return {"backend": self.backend, **facts, **claimed}
 
     def sentence(self) -> str:
         """The verdict in one line."""
@@ -437,9 +364,7 @@ class Verified:
 
     def to_json(self) -> dict[str, Any]:
         """Everything as one JSON-ready object; values of outputs that are not finite are null."""
-        shown = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        shown["guarantee"] = self.guarantee.to_json()
-        shown["outputs"] = [
+        outputs = [
             {
                 "name": name,
                 "status": self.guarantee.outputs[name],
@@ -449,27 +374,28 @@ class Verified:
             }
             for name, array in self.outputs.items()
         ]
-        return shown
+        return {**self._shown, "outputs": outputs, "guarantee": self.guarantee.to_json()}
 
     def __repr__(self) -> str:
         arrays = ", ".join(f"{quoted(name)} {list(a.shape)}" for name, a in self.outputs.items())
         return f"Verified({self.sentence()}; {arrays or 'no outputs'}; {self.backend})"
 
 
-def op_bound(op: Mapping[str, Any], facts: Mapping[str, Any]) -> float:
+def op_bound(op: OpFacts, facts: Facts) -> float:
     """The part of an op's live gates of real items that can be wrong unseen, never rounded down.
 
     Of G gates in a slot L are live, and of n slots r hold items. Where a fraction f of the r·L
     gates that count is wrong, d draws over all n·G miss them with probability at most
     e^(−f·d·r·L/(n·G)), which is 2^−λ at f = λ·ln 2·n·G/(d·r·L).
     """
-    if op["enumerated"]:
+    if op.enumerated:
         return 0.0
-    hits = op["draws"] * facts["items"] * op["live"]
-    slots = facts["steps"] * facts["batch"] * op["gates"]
+    journal = facts.journal
+    hits = op.draws * journal.items * op.live
+    slots = journal.steps * facts.batch * op.gates
     if not hits:
         return 1.0
-    bound = facts["lambda"] * _LN2 * slots / hits
+    bound = journal.bits * _LN2 * slots / hits
     shown = float(bound)
     return min(1.0, math.nextafter(shown, 2.0) if shown < bound else shown)
 
@@ -483,11 +409,11 @@ def saturation_words(input: Saturated) -> str:
     )
 
 
-def _published(facts: Mapping[str, Any], pins: Pins) -> tuple[str, ...]:
+def _published(facts: Facts, pins: Pins) -> tuple[str, ...]:
     """What of the values, or to confirm them, a statement has in the clear."""
-    inputs = INPUTS if facts["inputs_public"] else INPUT_KEY
-    found = [inputs] if facts["input_key"] is not None and pins.has_inputs else []
-    return (*found, "outputs") if facts["outputs"] else tuple(found)
+    inputs = INPUTS if facts.inputs_public else INPUT_KEY
+    found = [inputs] if facts.journal.input_key is not None and pins.has_inputs else []
+    return (*found, "outputs") if facts.outputs else tuple(found)
 
 
 def _joined(parts: Sequence[str]) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from .facts import Facts
 from .fast import check_fast
 from .hybrid.verify import check_hybrid
 from .journal import FAST, HYBRID, STRICT
 from .policy import Expectations
-from .steps import Facts, Outputs, judge_statement
+from .steps import Outputs, judge_statement
 
 
 def verify(

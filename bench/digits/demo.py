@@ -18,7 +18,7 @@ import numpy as np
 import zktally
 from zktally.bench.digits.data import MODEL_PATH, load
 from zktally.bench.timing import timed
-from zktally.prover import Claims, FastRun, prove_job, usual_bits
+from zktally.prover import Claims, FastRun, prove_job
 from zktally.prover.receipt import encode_receipt
 from zktally.verifier.inputs import quantise
 from zktally.verifier.program.types import Role
@@ -26,7 +26,7 @@ from zktally.verifier.receipt import split_receipt
 
 BATCH = 60
 DELTA = 0.05
-HYBRID = Claims(DELTA, bits=usual_bits("hybrid"))
+FAST, HYBRID = Claims("fast", DELTA), Claims("hybrid", DELTA)
 FOLDER = Path("build/demo")
 BACKENDS: tuple[Literal["rust", "python"], ...] = ("rust", "python")
 
@@ -111,7 +111,7 @@ def liars_receipt(program: zktally.CompiledModel, images: np.ndarray) -> zktally
     """A hybrid receipt about a wrong run, if the prover makes one at all."""
     run, items = lying_run(program, images)
     try:
-        return zktally.Receipt(prove_job(run.job(HYBRID, items, profile=0), model=program.core))
+        return zktally.Receipt(prove_job(run.job(HYBRID, items), model=program.core))
     except zktally.ZktallyError as error:
         print(f"forgery   one logit changed, then committed: no proof can be made, {error.code}")
         return None
@@ -154,9 +154,7 @@ def main() -> int:
     forgeries = {
         "one bit flipped": flipped(hybrid),
         "one logit changed, and the proof made to name it": relabelled(hybrid),
-        "one logit changed, then committed and opened": zktally.Receipt(
-            run.prove(Claims(DELTA), items)
-        ),
+        "one logit changed, then committed and opened": zktally.Receipt(run.prove(FAST, items)),
     }
     if (liars := liars_receipt(program, images)) is not None:
         forgeries["one logit changed, then committed and proven"] = liars

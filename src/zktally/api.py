@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -14,23 +14,20 @@ from .circuits.check import ModelCheck, Tolerances, check_model
 from .circuits.compile import compile
 from .circuits.files import write_atomically
 from .circuits.model import CompiledModel
-from .hybrid.chain import prove_chain, prove_hybrid_chain
+from .hybrid.chain import prove as prove_chain
 from .prover import (
-    USUAL_DELTA,
     Claims,
     InputVisibility,
     Progress,
+    ProverOptions,
     Work,
     prove_in,
     prove_job,
     silent,
-    usual_bits,
-    usual_visibility,
     wrapping_job,
 )
-from .prover.errors import ProveError
 from .verifier.errors import UsageError
-from .verifier.journal import MODES, Journal, model_id
+from .verifier.journal import Journal
 from .verifier.pins import Pins
 from .verifier.policy import Expectations, Policy
 from .verifier.receipt import read_receipt, split_receipt
@@ -186,83 +183,19 @@ def prove(
         UnsupportedReceipt: a mode that this release does not make, or a program that hybrid
             receipts do not cover.
     """
-    claims = claims_of(
+    claims = Claims(
         mode,
         delta=delta,
         delta_step=delta_step,
         delta_op=delta_op,
         bits=bits,
         exact=exact,
-        inputs=visibility or usual_visibility(mode),
+        visibility=visibility,
         audience=audience,
         nonce=nonce,
     )
-    progress = progress or silent
-    if mode != "fast":
-        return Receipt(
-            prove_hybrid_chain(
-                program.core,
-                program.checked,
-                inputs,
-                claims,
-                profile=int(small),
-                mode=MODES.index(mode),
-                work=None if work is None else Work.create(work),
-                state=state,
-                items=items,
-                progress=progress,
-            )
-        )
-    if small or work is not None:
-        raise UsageError("small and work are not about fast receipts", received=f"mode {mode}")
-    if not (program.public or reveal):
-        raise ProveError(
-            "a fast receipt opens weights in the clear, and this model's weights are private",
-            code="prove.needs-reveal",
-            hint="make a hybrid or strict receipt, which hides them; or pass --reveal "
-            "(reveal=True) to publish the sampled rows for good, or compile with --public",
-        )
-    return Receipt(
-        prove_chain(
-            program.core,
-            program.checked,
-            inputs,
-            claims,
-            state=state,
-            items=items,
-            progress=progress,
-        )
-    )
-
-
-def claims_of(
-    mode: str, *, delta: float | None, bits: int | None, exact: Any, **others: Any
-) -> Claims:
-    """The claims of a receipt; a strict one makes none about samples.
-
-    Raises:
-        UsageError: it is asked to, or a value is out of its range.
-        UnsupportedReceipt: an unknown mode.
-    """
-    usual = usual_bits(mode)
-    if mode == "strict":
-        sampled = {"delta": delta, "delta_step": others["delta_step"], "bits": bits}
-        given = [name for name, value in sampled.items() if value is not None]
-        given += ["exact"] if exact else []
-        given += ["delta_op"] if others["delta_op"] not in (None, "usual") else []
-        if given:
-            raise UsageError(
-                "a strict receipt checks every gate: there is nothing to sample or to choose",
-                expected="none of delta, delta_step, delta_op, bits, exact",
-                received=", ".join(given),
-            )
-        return Claims(exact="all", **others)
-    return Claims(
-        USUAL_DELTA if delta is None else delta,
-        bits=usual if bits is None else bits,
-        exact=exact,
-        **others,
-    )
+    options = ProverOptions(small, work, reveal, progress or silent)
+    return Receipt(prove_chain(program, inputs, claims, options, state=state, items=items))
 
 
 def wrap(
@@ -291,11 +224,15 @@ def wrap(
         MalformedReceipt, UnsupportedReceipt, MalformedProgram, InvalidProgram: it cannot be judged.
     """
     data = receipt.data if isinstance(receipt, Receipt) else receipt
-    job = wrapping_job(data, int(small))
-    _judge_as_claimed(data, model)
-    folder = None if work is None else Work.create(work)
+    return Receipt(wrap_fast(data, model, ProverOptions(small, work, progress=progress or silent)))
+
+
+def wrap_fast(receipt: bytes, model: CompiledModel | None, options: ProverOptions) -> bytes:
+    """The hybrid receipt around a fast one; see `wrap`."""
+    job = wrapping_job(receipt, options.profile)
+    _judge_as_claimed(receipt, model)
     core = None if model is None else model.core
-    return Receipt(prove_job(job, folder, core, progress or silent))
+    return prove_job(job, options.new_folder(), core, options)
 
 
 def resume(work: str | Path, *, progress: Progress | None = None) -> Receipt:
@@ -308,20 +245,32 @@ def resume(work: str | Path, *, progress: Progress | None = None) -> Receipt:
     Raises:
         UsageError: there is no proof in the folder, or it cannot be read or written.
     """
-    return Receipt(prove_in(Work(work), progress=progress or silent))
+    return Receipt(prove_in(Work(work), options=ProverOptions(progress=progress or silent)))
 
 
 def _judge_as_claimed(receipt: bytes, model: CompiledModel | None) -> None:
     """Judge a receipt by what it claims itself; of the model, by what the caller means."""
     journal = Receipt(receipt).journal
-    claimed = model_id(journal.program_id, journal.weights_root)
-    verify(
-        receipt,
-        claimed if model is None else model.model_id,
-        Policy(max_delta=0.5, min_bits=1, outputs_exact=False),
-        audience=journal.audience,
-        nonce=journal.nonce,
-    )
+    meant = journal.model_id if model is None else model.model_id
+    lax = Policy(max_delta=0.5, min_bits=1, outputs_exact=False)
+    judge(receipt, Expectations(meant, lax, **journal.labels))
+
+
+def judge(
+    receipt: bytes, expectations: Expectations, backend: Backend = "rust", threads: int = 0
+) -> Verified:
+    """Judge a receipt against what is expected; see `verify`."""
+    if backend == "python":
+        from .verifier.verify import verify as verify_plainly
+
+        found = verify_plainly(receipt, expectations)
+    elif backend == "rust":
+        from .native import verify as verify_natively
+
+        found = verify_natively(receipt, expectations, threads)
+    else:
+        raise UsageError("unknown backend", expected="rust or python", received=backend)
+    return Verified.of(*found, backend, Pins.of(receipt, expectations))
 
 
 def verify(
@@ -360,22 +309,12 @@ def verify(
         UsageError: expectations that make no sense.
     """
     expectations = Expectations.of(
-        model_id=model_id,
-        policy=policy or Policy(),
+        model_id,
+        policy,
         inputs=inputs,
         input_root=input_root,
         initial_state=initial_state,
         audience=audience,
         nonce=nonce,
     )
-    if backend == "python":
-        from .verifier.verify import verify as verify_plainly
-
-        facts, outputs = verify_plainly(receipt, expectations)
-    elif backend == "rust":
-        from .native import verify as verify_natively
-
-        facts, outputs = verify_natively(receipt, expectations, threads)
-    else:
-        raise UsageError("unknown backend", expected="rust or python", received=backend)
-    return Verified.of(facts, outputs, backend, Pins.of(receipt, expectations))
+    return judge(receipt, expectations, backend, threads)

@@ -9,55 +9,19 @@ from typing import Any
 import numpy as np
 
 from . import _core
-from .verifier.errors import UsageError
-from .verifier.journal import MODES
+from .verifier.facts import Facts
+from .verifier.plain import from_json
 from .verifier.policy import Expectations
-
-_NOT_SHOWN = ("bits", "exact", "inputs", "outputs")
+from .verifier.receipt import as_receipt
 
 
 def verify(
     receipt: bytes | bytearray | memoryview, expectations: Expectations, threads: int = 0
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+) -> tuple[Facts, dict[str, np.ndarray]]:
     """Judge a receipt with the Rust verifier: facts, outputs and errors as from the Python one."""
-    policy = expectations.policy
-    demands = {
-        "model_id": expectations.model_id.hex(),
-        "policy": {
-            "modes": list(policy.modes),
-            "min_bits": int(policy.min_bits),
-            "max_delta_ppm": policy.max_delta_ppm,
-            "max_delta_step_ppm": policy.max_delta_step_ppm,
-            "max_delta_op_ppm": policy.max_delta_op_ppm,
-            "outputs_exact": policy.outputs_exact,
-        },
-        "audience": expectations.audience,
-        "nonce": _hex(expectations.nonce),
-        "initial_state": _hex(expectations.initial_state),
-        "input_root": _hex(expectations.input_root),
-    }
-    if not isinstance(receipt, bytes | bytearray | memoryview):
-        raise UsageError(
-            "a receipt is bytes", expected="bytes", received=f"a {type(receipt).__name__}"
-        )
-    inputs = _inputs(expectations.inputs)
-    facts, outputs = _core.verify(bytes(receipt), json.dumps(demands), inputs, threads)
-    return _flat(json.loads(facts)), outputs
-
-
-def _flat(facts: dict[str, Any]) -> dict[str, Any]:
-    """The facts in one level, as the Python verifier gives them, by the alphabet."""
-    journal, stark = facts.pop("journal"), facts.pop("stark") or {}
-    kept = {name: value for name, value in journal.items() if name not in _NOT_SHOWN}
-    flat = {**kept, **facts, "mode": MODES[journal["mode"]], "lambda": journal["bits"]}
-    if stark:
-        flat |= {"stark_bits": stark.pop("bits"), **stark}
-    ordered: dict[str, Any] = json.loads(json.dumps(flat, sort_keys=True))
-    return ordered
-
-
-def _hex(value: bytes | None) -> str | None:
-    return None if value is None else value.hex()
+    receipt, demands = as_receipt(receipt), json.dumps(expectations.to_json())
+    facts, outputs = _core.verify(receipt, demands, _inputs(expectations.inputs), threads)
+    return from_json(Facts, json.loads(facts)), outputs
 
 
 def _inputs(given: Any) -> dict[Any, np.ndarray] | np.ndarray | None:

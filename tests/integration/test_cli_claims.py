@@ -16,8 +16,9 @@ from support.cli import Files, Outcome, Zktally
 from support.receipts import Prover
 from zktally import assemble
 from zktally.cli import acceptance, main
-from zktally.verifier.policy import Policy
+from zktally.verifier.policy import Policy, sampled_outputs
 from zktally.verifier.program.checked import check
+from zktally.verifier.sampling import Counts
 
 BACKENDS = ("rust", "python")
 Made = Callable[..., tuple[Outcome, Path]]
@@ -249,9 +250,10 @@ def test_demands_are_those_of_the_default_policy(name: str) -> None:
     for claims in ({}, {"delta_ppm": 500_000, "bits": 2}, {"delta_ppm": 60_000}, {"bits": 99}):
         prover = Prover(name, steps=30, **claims).commit()
         found = {
-            demand.arguments[0] for demand in acceptance.demands(prover.journal, prover.checked)
+            demand.arguments[0]
+            for demand in acceptance.demands(Counts(prover.checked, prover.journal))
         }
-        assert ("--max-delta" in found) == (prover.journal.delta_ppm > Policy().max_delta_ppm)
+        assert ("--max-delta" in found) == (prover.journal.delta_ppm > Policy().ppm("max_delta"))
         assert ("--min-bits" in found) == (prover.journal.bits <= Policy().min_bits)
-        exact = acceptance.sampled_outputs(prover.journal, check(prover.program)) == []
+        exact = sampled_outputs(Counts(check(prover.program), prover.journal)) == []
         assert ("--allow-sampled-outputs" in found) != exact

@@ -19,7 +19,17 @@ from unittest.mock import patch
 
 import numpy as np
 
-from zktally.verifier import fast, journal, openings, reader, receipt, sampling, steps
+from zktally.verifier import (
+    fast,
+    journal,
+    labels,
+    openings,
+    policy,
+    reader,
+    receipt,
+    sampling,
+    steps,
+)
 from zktally.verifier.hybrid import requantise, schedule, segments
 from zktally.verifier.hybrid import verify as hybrid
 from zktally.verifier.stark import constraints, fri, logup, params, proof, statement, transcript
@@ -36,14 +46,14 @@ FUNCTIONS = (
     journal._expect,
     journal._within,
     journal._ascending,
-    journal._audience,
+    labels._read,
     journal.Journal.decode.__func__,
     steps._identify,
     steps._fit,
-    steps._obey,
-    steps._sampled_enough,
-    steps._outputs_exact,
-    steps._expected_statement,
+    policy.Expectations.judge,
+    policy.Policy.judge,
+    policy.Policy._judge_sampling,
+    policy.Policy.judge_bits,
     sampling._limit,
     fast._openings_for,
     openings._expect_room,
@@ -55,6 +65,7 @@ FUNCTIONS = (
     fast._recompute_gates,
     fast._compare_outputs,
     hybrid._read_head,
+    hybrid.read_profile,
     requantise.judge_covered,
     requantise._judge_wide,
     requantise._judge_limbs,
@@ -82,8 +93,8 @@ ENGINE = (
 """Of one proof, in the order of stark.md."""
 
 HELPERS = {
-    "_same", "_judge_elements", "end", "_limit", "_outputs_exact", "_expected_statement", "demand",
-    "_judge_limbs", "_sampled_enough",
+    "_same", "_judge_elements", "end", "_limit", "demand", "_judge_limbs", "judge",
+    "_judge_sampling", "judge_bits",
 }  # fmt: skip
 
 

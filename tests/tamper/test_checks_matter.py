@@ -67,13 +67,13 @@ TABLE: dict[str, dict[str, str]] = {
     "journal._within 0": {
         "journal: too many bits": ACCEPTED,
         "journal: delta above one half": "policy.delta",
-        "journal: an empty audience": "verify.audience-mismatch",
     },
     "journal._ascending 0": {
         "journal: exact ops out of order": ACCEPTED,
         "journal: an exact op twice": ACCEPTED,
     },
-    "journal._audience 0": {
+    "labels._read 0": {"journal: an empty audience": "verify.audience-mismatch"},
+    "labels._read 1": {
         "text: an audience that is no text, where none is expected": ACCEPTED,
     },
     "journal.Journal.decode 0": {"journal: strict, and exact claimed": "verify.journal-mismatch"},
@@ -108,34 +108,39 @@ TABLE: dict[str, dict[str, str]] = {
         "journal: final_state of a program that has none": "verify.final-state",
     },
     # 6. Policy and expectations.
-    "steps._obey 0": {"claims: a mode that the caller refuses": ACCEPTED},
-    "steps._obey 1": {
+    "policy.Expectations.judge 0": {
+        "claims: a mode that the caller refuses": ACCEPTED,
+        "claims: fewer bits": ACCEPTED,
+        "claims: no exact ops": ACCEPTED,
+    },
+    "policy.Policy.judge 0": {"claims: a mode that the caller refuses": ACCEPTED},
+    "policy.Policy.judge 1": {
         "claims: fewer bits": ACCEPTED,
         "claims: a larger delta": ACCEPTED,
         "claims: no delta per op": ACCEPTED,
     },
-    "steps._sampled_enough 0": {"claims: fewer bits": ACCEPTED},
-    "steps._sampled_enough 1": {
+    "policy.Policy._judge_sampling 0": {"claims: fewer bits": ACCEPTED},
+    "policy.Policy.judge_bits 0": {
+        "claims: fewer bits": ACCEPTED,
+        "hybrid: more bits than its proofs show": ACCEPTED,
+    },
+    "policy.Policy._judge_sampling 1": {
         "claims: a larger delta": ACCEPTED,
         "claims: a larger delta per step": ACCEPTED,
         "claims: no delta per step": ACCEPTED,
         "claims: a larger delta per op": ACCEPTED,
         "claims: no delta per op": ACCEPTED,
     },
-    "steps._obey 2": {"claims: no exact ops": ACCEPTED},
-    "steps._obey 3": {
+    "policy.Policy.judge 2": {"claims: no exact ops": ACCEPTED},
+    "policy.Expectations.judge 1": {
         "claims: another audience": ACCEPTED,
         "claims: another nonce": ACCEPTED,
-        "inputs with another root": ACCEPTED,
-    },
-    "steps._outputs_exact 0": {"claims: no exact ops": ACCEPTED},
-    "steps._expected_statement 0": {
         "replay to another audience": ACCEPTED,
         "replay of an answer to another challenge": ACCEPTED,
         "claims: no nonce": ACCEPTED,
         "claims: an audience nobody asked for": ACCEPTED,
     },
-    "steps._expected_statement 1": {
+    "policy.Expectations.judge 2": {
         "another initial state than the caller's": ACCEPTED,
         "chain: another initial state, honestly committed": ACCEPTED,
         "inputs with another root": ACCEPTED,
@@ -218,8 +223,8 @@ TABLE: dict[str, dict[str, str]] = {
         "hybrid: two runs: the proof of the other one": "verify.input-root",
         "hybrid: another bits": "verify.stark",
     },
-    "verify._read_head 1": {"hybrid: head: profile 2": CRASH},
-    "verify._read_head 2": {
+    "verify.read_profile 0": {"hybrid: head: profile 2": CRASH},
+    "verify._read_head 1": {
         # The roots hash to the same ones, but the context is that of other bytes.
         "hybrid: head: written plus p: weight w": "verify.stark",
         "hybrid: head: written plus p: next of step 2": "verify.stark",
@@ -249,14 +254,14 @@ ALSO = {
         "hybrid: another program under the same statement": "receipt.non-canonical",
     },
     "steps._identify 1": {"hybrid: other weights, honestly proven": ACCEPTED},
-    "steps._obey 0": {
+    "policy.Policy.judge 0": {
         "hybrid: a caller who wants openings": ACCEPTED,
         "hybrid: a caller who wants zero knowledge": ACCEPTED,
     },
-    "steps._sampled_enough 0": {"hybrid: fewer bits than demanded": "policy.bits"},
-    "steps._sampled_enough 1": {"hybrid: a larger delta than demanded": ACCEPTED},
-    "steps._expected_statement 0": {"hybrid: replay to another audience": ACCEPTED},
-    "steps._expected_statement 1": {
+    "policy.Policy._judge_sampling 0": {"hybrid: fewer bits than demanded": "policy.bits"},
+    "policy.Policy._judge_sampling 1": {"hybrid: a larger delta than demanded": ACCEPTED},
+    "policy.Expectations.judge 1": {"hybrid: replay to another audience": ACCEPTED},
+    "policy.Expectations.judge 2": {
         "hybrid: chain: another first state, honestly proven": ACCEPTED,
     },
     "steps.hash_roots 0": {
@@ -320,7 +325,7 @@ ELSEWHERE = {
 """Checks that no receipt of a size that a test proves can meet, and where they are tested."""
 
 SLOW = {"sampling._limit 0"}
-EARLIER = {"openings._expect_room 0", "segments.judge_count 0", "steps._sampled_enough 0"}
+EARLIER = {"openings._expect_room 0", "segments.judge_count 0", "policy.Policy._judge_sampling 0"}
 """Checks that only refuse earlier what the next one refuses with the same code."""
 
 

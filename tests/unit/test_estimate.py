@@ -14,15 +14,14 @@ from support import programs
 from zktally.bench.models import BENCH_MODELS, calibration, dense
 from zktally.bench.training import training_step
 from zktally.circuits.compile import compile
-from zktally.hybrid import estimate, estimate_of, estimate_stark
-from zktally.hybrid.regions import Region, nodes_above
 from zktally.prover import Claims
+from zktally.prover.estimate import estimate_job, estimate_run, estimate_stark
+from zktally.prover.estimate.open_regions import Region, nodes_above
 from zktally.verifier.errors import UnsupportedReceipt
 from zktally.verifier.hybrid.blocks import count_blocks
 from zktally.verifier.hybrid.schedule import MIN_LOG_ROWS, derive
 from zktally.verifier.hybrid.schedule import Claims as Statements
 from zktally.verifier.hybrid.segments import SEGMENT_BLOCKS, ItemList, cut, segment_count
-from zktally.verifier.journal import MODES
 from zktally.verifier.openings import Trees
 from zktally.verifier.program.checked import Checked, check
 from zktally.verifier.sampling import Counts, make_plan
@@ -56,10 +55,15 @@ def compiled(model: str, batch: int) -> Checked:
     return compile(graph, calibration(graph, 4, 0), batch=batch, public=True, evaluate=1).checked
 
 
-def actual(checked: Checked, items: int, claims: Claims, mode: str) -> tuple[int, int, Rows]:
+def sampled(mode: str, delta: float) -> Claims:
+    """Claims about samples, which a strict receipt has none of."""
+    return Claims(mode) if mode == "strict" else Claims(mode, delta, bits=100)
+
+
+def actual(counts: Counts) -> tuple[int, int, Rows]:
     """Blocks, segments and rows by table of one draw, as a verifier derives them."""
-    journal = claims.draft(checked, items, MODES.index(mode))
-    counts, trees = Counts(checked, journal), Trees(checked.program, journal.steps)
+    checked, journal = counts.checked, counts.claim
+    trees = Trees(checked.program, journal.steps)
     plan = make_plan(counts, hashlib.sha256(b"a draw").digest())
     found = ItemList(plan, trees)
     blocks = count_blocks(plan, trees, ROOM)
@@ -79,11 +83,11 @@ def actual(checked: Checked, items: int, claims: Claims, mode: str) -> tuple[int
     return blocks, segments, rows
 
 
-def compare(checked: Checked, items: int, mode: str, claims: Claims) -> None:
+def compare(counts: Counts) -> None:
     """Refuse an estimate that is not close."""
-    plan = estimate_of(checked, items, claims, mode).stark
+    plan = estimate_job(counts).stark
     assert plan is not None
-    blocks, segments, rows = actual(checked, items, claims, mode)
+    blocks, segments, rows = actual(counts)
     assert plan.blocks == pytest.approx(blocks, rel=0.05, abs=16)
     assert plan.segments == segments
     assert set(plan.rows) == set(rows)
@@ -98,31 +102,31 @@ def compare(checked: Checked, items: int, mode: str, claims: Claims) -> None:
 def test_rows_and_segments_are_foreseen(
     model: str, batch: int, steps: int, mode: str, delta: float
 ) -> None:
-    compare(compiled(model, batch), batch * steps, mode, Claims(delta, bits=100))
+    compare(sampled(mode, delta).counts(compiled(model, batch), batch * steps))
 
 
 @pytest.mark.parametrize("mode", ["hybrid", "strict"])
 @pytest.mark.parametrize("steps", [1, 6])
 def test_the_states_of_a_chain_are_foreseen(steps: int, mode: str) -> None:
     checked = check(training_step([32] * 3, 8))
-    compare(checked, steps, mode, Claims(0.05, bits=100))
+    compare(sampled(mode, 0.05).counts(checked, steps))
 
 
 @pytest.mark.parametrize("mode", ["hybrid", "strict"])
 @pytest.mark.parametrize("name", COVERED)
 def test_rows_of_every_kind_of_gate_are_foreseen(name: str, mode: str) -> None:
     checked = check(programs.EVERY[name]()[0])
-    compare(checked, 300 * checked.program.batch, mode, Claims(0.05, bits=100))
+    compare(sampled(mode, 0.05).counts(checked, 300 * checked.program.batch))
 
 
 def test_a_receipt_of_several_segments() -> None:
     checked = compiled("cnn264k", 4)
-    plan = estimate_of(checked, 64, Claims(bits=100), "strict").stark
+    plan = estimate_job(Claims("strict").counts(checked, 64)).stark
     assert plan is not None
     assert plan.segments > 12
     assert plan.segments * SEGMENT_BLOCKS > plan.blocks
     assert plan.is_checkable
-    longer = estimate_of(checked, 64 * 1024, Claims(bits=100), "strict").stark
+    longer = estimate_job(Claims("strict").counts(checked, 64 * 1024)).stark
     assert longer is not None
     assert not longer.is_checkable
     # What is counted of some segments stands for all of them.
@@ -131,9 +135,9 @@ def test_a_receipt_of_several_segments() -> None:
 
 def test_a_program_that_the_stark_does_not_cover() -> None:
     checked = check(programs.EVERY["every_kind"]()[0])
-    assert estimate_of(checked, 9, Claims(), "fast").proof_bytes > 0
+    assert estimate_job(Claims("fast").counts(checked, 9)).proof_bytes > 0
     with pytest.raises(UnsupportedReceipt):
-        estimate_of(checked, 9, Claims(), "hybrid")
+        estimate_job(Claims("hybrid").counts(checked, 9))
 
 
 @pytest.fixture(params=COVERED)
@@ -144,7 +148,8 @@ def checked(request: pytest.FixtureRequest) -> Checked:
 def test_stricter_claims_cost_more(checked: Checked) -> None:
     items = 4096 * checked.program.batch
     found = [
-        estimate_stark(checked, items, Claims(delta, bits=100), 0) for delta in (0.5, 0.05, 0.005)
+        estimate_stark(Claims("hybrid", delta, bits=100).counts(checked, items), 0)
+        for delta in (0.5, 0.05, 0.005)
     ]
     assert found[0].blocks < found[1].blocks <= found[2].blocks
     assert found[0].segments <= found[1].segments <= found[2].segments
@@ -152,7 +157,8 @@ def test_stricter_claims_cost_more(checked: Checked) -> None:
 
 
 def test_a_small_receipt_costs_more(checked: Checked) -> None:
-    standard, small = (estimate_stark(checked, 9, Claims(), profile) for profile in (0, 1))
+    counts = Claims("fast").counts(checked, 9)
+    standard, small = (estimate_stark(counts, profile) for profile in (0, 1))
     assert standard.blocks == small.blocks
     assert standard.seconds < small.seconds
     assert standard.memory_bytes < small.memory_bytes
@@ -161,16 +167,16 @@ def test_a_small_receipt_costs_more(checked: Checked) -> None:
 
 def test_a_strict_job_costs_as_much_as_one_with_every_op_exact(checked: Checked) -> None:
     strict, hybrid = (
-        estimate_of(checked, 9, claims, mode)
-        for claims, mode in ((Claims(), "strict"), (Claims(exact="all"), "hybrid"))
+        estimate_job(claims.counts(checked, 9))
+        for claims in (Claims("strict"), Claims("hybrid", exact="all"))
     )
     assert strict.stark == hybrid.stark
     assert strict.run.samples == 0
-    assert estimate_of(checked, 9, Claims(), "fast").stark is None
+    assert estimate_job(Claims("fast").counts(checked, 9)).stark is None
 
 
 def test_the_steps_of_a_chain_are_counted(checked: Checked) -> None:
-    assert estimate(checked, 5 * checked.program.batch, Claims()).steps == 5
+    assert estimate_run(Claims("fast").counts(checked, 5 * checked.program.batch)).steps == 5
 
 
 def test_nodes_above_every_leaf_are_all_nodes() -> None:

@@ -60,7 +60,7 @@ def test_good_receipts_pass(name, claims):
     prover = Prover(name, **claims).commit()
     data = prover.receipt()
     facts, outputs = verify_fast(data, prover.expectations(inputs=prover.inputs))
-    assert facts["receipt_bytes"] == len(data)
+    assert facts.receipt_bytes == len(data)
     for port in prover.program.outputs:
         values = np.array([arrays[port.tensor] for arrays in prover.trace])
         if port.batch == 0:
@@ -73,7 +73,7 @@ def test_padding_is_cut_off_and_raises_the_samples():
     good, _ = verify_fast(full.receipt(), full.expectations())
     facts, outputs = verify_fast(padded.receipt(), padded.expectations(inputs=padded.inputs))
     assert outputs["p"].shape[0] == 3
-    assert facts["samples"] > good["samples"]
+    assert facts.samples > good.samples
 
 
 @pytest.mark.parametrize("number", range(14))
@@ -172,19 +172,19 @@ def test_sampled_outputs_need_consent():
     prover = Prover("conv", steps=2, **SPARSE).commit()
     assert judge(prover, outputs_exact=True) == "policy.exact"
     facts, _ = verify_fast(prover.receipt(), prover.expectations(outputs_exact=False))
-    assert [output["status"] for output in facts["outputs"]] == ["sampled"]
+    assert [output.status for output in facts.outputs] == ["sampled"]
     prover = Prover("conv", steps=4, exact=(1,), **SPARSE).commit()
     facts, _ = verify_fast(prover.receipt(), prover.expectations(outputs_exact=True))
-    assert [output["status"] for output in facts["outputs"]] == ["consistent"]
+    assert [output.status for output in facts.outputs] == ["consistent"]
 
 
 def test_certified_needs_the_ops_before_the_state_too():
     prover = Prover("running_average", steps=9, exact=(1,), **SPARSE).commit()
     facts, _ = verify_fast(prover.receipt(), prover.expectations())
-    assert [output["status"] for output in facts["outputs"]] == ["consistent"]
+    assert [output.status for output in facts.outputs] == ["consistent"]
     prover = Prover("running_average", steps=9, exact=(0, 1), **SPARSE).commit()
     facts, _ = verify_fast(prover.receipt(), prover.expectations())
-    assert [output["status"] for output in facts["outputs"]] == ["certified"]
+    assert [output.status for output in facts.outputs] == ["certified"]
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,15 @@ from zktally.bench.figures import SUITES, replaced
 from zktally.bench.hybrid import network
 from zktally.bench.models import calibration
 from zktally.circuits.compile import compile
-from zktally.hybrid import estimate_of
-from zktally.prover import PROFILES, Claims
+from zktally.prover import Claims
+from zktally.prover.estimate import estimate_job
 from zktally.verifier.program.checked import Checked
+from zktally.verifier.stark.params import PROFILE_NAMES
 
 FIGURES = Path(__file__).parents[2] / "docs" / "figures.md"
 FACTOR = 2.0
-LAMBDA = {"fast": 128, "hybrid": 100, "strict": 100}
-"""λ of the measured receipts, by mode; a strict one has none."""
+LAMBDA = {"fast": 128, "hybrid": 100}
+"""λ of the measured receipts, by mode."""
 
 LARGE = ("dense2048", "dense4096")
 UNITS = {"CPU ms": 1e-3, "CPU s": 1.0, "peak MB": 1e6, "KB": 1e3}
@@ -64,9 +65,10 @@ def compiled(model: str, batch: int) -> Checked:
 def test_the_estimate_is_within_a_factor(row: dict[str, Any]) -> None:
     batch, steps = int(row["batch"]), int(row.get("steps", 1))
     delta = float(row.get("δ", "5 %").removesuffix(" %")) / 100
-    claims = Claims(delta, bits=LAMBDA[row["mode"]])
-    profile = PROFILES.index(row.get("profile", PROFILES[0]))
-    plan = estimate_of(compiled(row["model"], batch), batch * steps, claims, row["mode"], profile)
+    sampled = {} if row["mode"] == "strict" else {"delta": delta, "bits": LAMBDA[row["mode"]]}
+    counts = Claims(row["mode"], **sampled).counts(compiled(row["model"], batch), batch * steps)
+    profile = PROFILE_NAMES.index(row.get("profile", PROFILE_NAMES[0]))
+    plan = estimate_job(counts, profile)
     proof = plan.stark or plan.run
     # The section about hybrid receipts measures the STARK alone.
     alone = plan.stark if plan.stark is not None and row["mode"] == "hybrid" else plan

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import fields, replace
 from fractions import Fraction
 
 import numpy as np
@@ -12,8 +13,10 @@ import pytest
 
 from support import programs
 from support.receipts import Prover
+from zktally.verifier.facts import Facts, OpFacts, OutputFacts
 from zktally.verifier.fast import verify_fast
 from zktally.verifier.inputs import Saturated, saturation
+from zktally.verifier.journal import FAST, HYBRID, STRICT, Journal
 from zktally.verifier.pins import Pins
 from zktally.verifier.program.types import Role
 from zktally.verifier.quoting import LONGEST, listed, quoted, quoted_path
@@ -22,39 +25,46 @@ from zktally.verifier.verified import Guarantee, Verified, op_bound, saturation_
 ALL = ("model", "inputs", "initial_state")
 
 
-def op(name: str = "conv", **changes: object) -> dict[str, object]:
-    found = {
-        "name": name, "kind": "dot", "gates": 80, "live": 80, "weight": 12, "macs": 12,
-        "draws": 433, "enumerated": False,
-    }  # fmt: skip
-    return {**found, **changes}
+def op(name: str = "conv", **changes: object) -> OpFacts:
+    found = OpFacts(name, "dot", gates=80, live=80, weight=12, macs=12, draws=433, enumerated=False)
+    return replace(found, **changes)
 
 
-def facts(*ops: dict[str, object], **changes: object) -> dict[str, object]:
-    found = {
-        "mode": "fast", "headline_bits": 100, "model_id": "ab" * 32, "program_id": "00" * 32,
-        "weights_root": "00" * 32, "program_name": "net", "steps": 3, "items": 20, "batch": 8,
-        "itemised": True, "delta_ppm": 50_000, "delta_step_ppm": 0, "delta_op_ppm": 0,
-        "lambda": 100, "samples": 1352, "samples_per_op": 338, "samples_per_step": 0,
-        "step_weight": 960, "step_macs": 960, "live_macs": 960, "checked_gates": 240,
-        "ops": list(ops or (op(),)), "outputs": [{"name": "y", "status": "consistent"}],
-        "input_root": "00" * 32, "initial_state": "00" * 32, "final_state": "00" * 32,
-        "chain_root": "00" * 32, "prf_seed": "00" * 32, "input_key": None,
-        "inputs_public": False, "audience": None, "nonce": None, "receipt_bytes": 1000,
-    }  # fmt: skip
-    return {**found, **changes}
+def facts(*ops: OpFacts, **changes: object) -> Facts:
+    """Facts of a sampled fast receipt; changes are of them or of their statement."""
+    digest = bytes(32)
+    journal = Journal(
+        mode=0, program_id=digest, weights_root=digest, steps=3, items=20, delta_ppm=50_000,
+        delta_step_ppm=0, delta_op_ppm=0, bits=100, exact=(), chain_root=digest, input_root=digest,
+        initial_state=digest, final_state=digest, prf_seed=digest, input_key=None, inputs=None,
+        outputs=b"",
+    )  # fmt: skip
+    found = Facts(
+        journal=journal, model_id=b"\xab" * 32, program_name="net", batch=8, itemised=True,
+        headline_bits=100, samples=1352, samples_per_op=338, samples_per_step=0, step_weight=960,
+        step_macs=960, live_macs=960, checked_gates=240, ops=ops or (op(),),
+        outputs=(OutputFacts("y", "consistent"),), inputs_public=False, receipt_bytes=1000,
+        stark=None,
+    )  # fmt: skip
+    return changed(found, **changes)
+
+
+def changed(found: Facts, **changes: object) -> Facts:
+    of_journal = {f.name for f in fields(Journal)} - {"outputs"}
+    claims = {name: changes.pop(name) for name in of_journal & changes.keys()}
+    return replace(found, journal=replace(found.journal, **claims), **changes)
 
 
 CHECKED = op(enumerated=True, draws=0)
 
 
-def strict(**changes: object) -> dict[str, object]:
-    claims = {"mode": "strict", "delta_ppm": 0, "lambda": 0, "samples": 0, "headline_bits": 101}
-    certified = [{"name": "y", "status": "certified"}]
-    return facts(CHECKED, **{**claims, "outputs": certified, **changes})
+def strict() -> Facts:
+    certified = (OutputFacts("y", "certified"),)
+    claims = {"mode": STRICT, "delta_ppm": 0, "bits": 0, "samples": 0, "headline_bits": 101}
+    return facts(CHECKED, **claims, outputs=certified)
 
 
-def words(given: dict[str, object], pins: Pins = Pins()) -> tuple[str, str]:  # noqa: B008
+def words(given: Facts, pins: Pins = Pins()) -> tuple[str, str]:  # noqa: B008
     guarantee = Guarantee.of(given, pins)
     return guarantee.sentence(), guarantee.text()
 
@@ -75,7 +85,7 @@ def test_a_strict_receipt_has_no_bounds():
     assert (guarantee.delta, guarantee.delta_step, guarantee.delta_op) == (0, 0, 0)
 
 
-@pytest.mark.parametrize("mode", ["fast", "hybrid"])
+@pytest.mark.parametrize("mode", [FAST, HYBRID])
 def test_whatever_checks_everything_says_the_same(mode):
     given = facts(CHECKED, op("pool", enumerated=True, draws=7), mode=mode, delta_op_ppm=500_000)
     sentence, text = words(given)
@@ -110,7 +120,7 @@ def test_bounds_are_of_multiply_accumulates_items_steps_and_ops():
 def test_without_items_the_unit_is_the_step():
     given = facts(itemised=False, batch=1, items=3)
     assert "of those of all steps" in words(given)[0]
-    assert "of those of the step" in words({**given, "steps": 1, "items": 1})[0]
+    assert "of those of the step" in words(changed(given, steps=1, items=1))[0]
     for pins in (Pins(), Pins(prover_chosen=("steps",))):
         verified = Verified.of(given, {}, "rust", pins)
         said = verified.sentence() + verified.guarantee.text()
@@ -132,8 +142,8 @@ def test_dead_gates_and_programs_without_dots_are_told():
 
 
 def test_no_outputs_and_mixed_outputs():
-    assert "no outputs" in words(facts(outputs=[]))[0]
-    mixed = [{"name": n, "status": s} for n, s in (("a", "certified"), ("b", "sampled"))]
+    assert "no outputs" in words(facts(outputs=()))[0]
+    mixed = (OutputFacts("a", "certified"), OutputFacts("b", "sampled"))
     assert 'outputs "a" certified, "b" sampled' in words(facts(outputs=mixed))[0]
 
 
@@ -144,7 +154,7 @@ def test_no_outputs_and_mixed_outputs():
 def test_printed_bounds_of_ops_are_sound(bits, gates, live, steps, batch, items, draws):
     """`d` draws over all gates of all slots miss a wrong fraction of the live real ones."""
     one = op(gates=gates, live=live, draws=draws)
-    given = facts(one, steps=steps, batch=batch, items=items, **{"lambda": bits})
+    given = facts(one, steps=steps, batch=batch, items=items, bits=bits)
     bound = op_bound(one, given)
     printed = words(given)[1].split('"conv": ')[1].split(" (")[0]
     share = Fraction(items * live, steps * batch * gates)
@@ -167,7 +177,7 @@ def test_a_bound_for_each_op_is_kept_by_its_draws():
             bound = op_bound(one, facts(one, items=items))
             assert bound <= ppm / 1e6
             if need > 1:
-                assert op_bound({**one, "draws": need - 1}, facts(items=items)) > ppm / 1e6 * 0.99
+                assert op_bound(replace(one, draws=need - 1), facts(items=items)) > ppm / 1e6 * 0.99
 
 
 @pytest.mark.parametrize(
@@ -235,7 +245,7 @@ def test_a_verdict_lists_what_was_pinned_and_what_was_not(name, given, pinned, c
 
 def test_pins_stand_in_text_and_json():
     pins = Pins(("model", "inputs", "audience", "nonce"), ("noise_seed", "initial_state"))
-    given = facts(audience="Zoë", nonce="0102")
+    given = facts(audience="Zoë", nonce=b"\1\2")
     text = words(given, pins)[1]
     assert 'pinned     by you: the model, the inputs, audience "Zo\\xeb", nonce 0x0102\n' in text
     assert "chosen     by the prover: the seed of the noise, the initial state\n" in text
@@ -347,7 +357,7 @@ def test_names_do_not_imitate_lines_or_clauses(name):
         pins = Pins(
             ("model", "inputs", "audience"), ("items",), quantised=True, saturated=saturated
         )
-        outputs = [{"name": called, "status": "sampled"}, {"name": "z", "status": "consistent"}]
+        outputs = (OutputFacts(called, "sampled"), OutputFacts("z", "consistent"))
         given = facts(op(called), outputs=outputs, audience=called, program_name=called)
         verified = Verified.of(given, {called: np.zeros(2)}, "rust", pins)
         lines = [*verified.guarantee.text().split("\n"), verified.sentence(), repr(verified)]

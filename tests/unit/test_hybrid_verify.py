@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -71,9 +72,16 @@ def test_facts_and_outputs(name, judged):
     hybrid = Hybrid(name)
     facts, outputs = verify_hybrid(hybrid.receipt(), hybrid.prover.expectations())
     expected, same = verify_fast(hybrid.fast, hybrid.prover.change(mode=0).expectations())
-    added = {"profile": "standard", "segments": 1, "headline_bits": 101}
-    assert facts.pop("stark_bits") >= 101
-    assert facts == {**expected, **added, "mode": "hybrid", "receipt_bytes": len(hybrid.receipt())}
+    assert facts.stark is not None
+    assert facts.stark.bits >= 101
+    assert (facts.stark.profile, facts.stark.segments, facts.headline_bits) == ("standard", 1, 101)
+    assert facts == replace(
+        expected,
+        journal=replace(expected.journal, mode=HYBRID),
+        headline_bits=facts.headline_bits,
+        stark=facts.stark,
+        receipt_bytes=len(hybrid.receipt()),
+    )
     assert all(np.array_equal(outputs[port], same[port]) for port in same)
     (given,) = judged
     head = hashlib.sha256(hybrid.roots).digest()
@@ -88,7 +96,7 @@ def test_each_segment_is_judged(judged, monkeypatch):
     monkeypatch.setattr(segments, "SEGMENT_COST", 5000)
     hybrid = Hybrid("conv", proofs=5)
     facts, _ = verify_hybrid(hybrid.receipt(), hybrid.prover.expectations())
-    assert facts["segments"] == len(judged) == 5
+    assert facts.stark.segments == len(judged) == 5
     assert len({given["context"] for given in judged}) == 5
     assert hybrid.code(hybrid.receipt()[-1:]) == "receipt.truncated"
     cut = hybrid.digest + hybrid.profile + hybrid.roots + bytes(5 * segments.LEAST_PROOF - 1)
@@ -154,9 +162,9 @@ def test_bytes_that_are_no_proof():
 
 def test_the_entry_judges_both_modes(judged):
     hybrid = Hybrid()
-    assert verify(hybrid.receipt(), hybrid.prover.expectations())[0]["mode"] == "hybrid"
+    assert verify(hybrid.receipt(), hybrid.prover.expectations())[0].mode == "hybrid"
     hybrid.prover.change(mode=0)
-    assert verify(hybrid.fast, hybrid.prover.expectations())[0]["mode"] == "fast"
+    assert verify(hybrid.fast, hybrid.prover.expectations())[0].mode == "fast"
     for judge, receipt in ((verify_fast, hybrid.receipt()), (verify_hybrid, hybrid.fast)):
         with pytest.raises(ZktallyError) as refused:
             judge(receipt, hybrid.prover.expectations())

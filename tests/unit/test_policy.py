@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from support import programs
-from zktally.verifier import cli
+from zktally.verifier import labels
 from zktally.verifier.errors import UsageError
 from zktally.verifier.inputs import dequantise, pack_values, quantise, unpack_values
 from zktally.verifier.policy import Expectations, Policy, parts_per_million
@@ -65,11 +65,11 @@ def test_names_of_inputs_are_text():
 
 
 def test_a_nonce_on_the_command_line_is_text_or_hexadecimal():
-    assert cli.parse_nonce("ä") == "ä".encode()
-    assert cli.parse_nonce("0x00ff") == b"\0\xff"
+    assert labels.parse("nonce", "ä") == "ä".encode()
+    assert labels.parse("nonce", "0x00ff") == b"\0\xff"
     for text in ("0xf", "0xzz", "\udc80"):
         with pytest.raises(UsageError):
-            cli.parse_nonce(text)
+            labels.parse("nonce", text)
 
 
 def test_the_default_policy_is_safe():

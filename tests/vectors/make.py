@@ -21,11 +21,12 @@ import numpy as np
 
 from zktally import _core
 from zktally.native import verify
-from zktally.prover import Claims, FastRun, Job, prove_job, usual_bits
+from zktally.prover import USUAL_DELTA, Claims, FastRun, Job, prove_job
 from zktally.prover.receipt import encode_receipt
 from zktally.verifier.errors import ZktallyError
+from zktally.verifier.facts import Facts
 from zktally.verifier.inputs import DTYPES
-from zktally.verifier.journal import FAST, HYBRID, STRICT, Journal, model_id
+from zktally.verifier.journal import FAST, HYBRID, Journal, model_id
 from zktally.verifier.openings import Trees
 from zktally.verifier.policy import Expectations, Policy
 from zktally.verifier.program.checked import Checked, load
@@ -45,21 +46,22 @@ MODE = 2
 SEED = 32
 ROOT = 32
 
-AVERAGE = Claims(inputs="checkable")
+AVERAGE = Claims("fast", visibility="checkable")
 GOLDEN = {
-    "dense": (2, 3, Claims(inputs="public", audience="the auditor", nonce=b"\x01\x02")),
+    "dense": (
+        2, 3, Claims("fast", visibility="public", audience="the auditor", nonce=b"\x01\x02")
+    ),
     "average": (3, 3, AVERAGE),
-    "kinds": (2, 2, Claims(delta=0.04, delta_step=0.5, inputs="private")),
-}
+    "kinds": (2, 2, Claims("fast", delta=0.04, delta_step=0.5, visibility="private")),
+}  # fmt: skip
 """Steps, items and claims of each golden receipt."""
 
-_HYBRID_BITS = usual_bits("hybrid")
 PROVEN = {
-    "hybrid-dense": ("dense", 0, HYBRID, replace(GOLDEN["dense"][2], bits=_HYBRID_BITS)),
-    "hybrid-average": ("average", 1, HYBRID, Claims(inputs="private", bits=_HYBRID_BITS)),
-    "strict-dense": ("dense", 0, STRICT, Claims(inputs="private", nonce=b"\x03")),
+    "hybrid-dense": ("dense", 0, replace(GOLDEN["dense"][2], mode="hybrid")),
+    "hybrid-average": ("average", 1, Claims("hybrid", visibility="private")),
+    "strict-dense": ("dense", 0, Claims("strict", visibility="private", nonce=b"\x03")),
 }
-"""Run, profile, mode and claims of each golden receipt whose openings are proven."""
+"""Run, profile and claims of each golden receipt whose openings are proven."""
 
 OF_VERSION_1 = ("version-1",)
 """Golden receipts of the first format, accepted then: refused by their version, not misread."""
@@ -124,7 +126,7 @@ def expected(model: _core.Model, claims: Claims) -> dict[str, Any]:
     """What a caller expects who demands exactly what is claimed."""
     return {
         "model_id": bytes(model.model_id).hex(),
-        "max_delta": claims.delta,
+        "max_delta": USUAL_DELTA if claims.delta is None else claims.delta,
         "max_delta_step": claims.delta_step,
         "max_delta_op": None,
         "min_bits": 100,
@@ -145,9 +147,9 @@ def golden(name: str) -> Golden:
 
 def hybrid_job(name: str) -> tuple[_core.Model, Checked, Job]:
     """What a golden hybrid receipt is made from."""
-    base, profile, mode, claims = PROVEN[name]
+    base, profile, claims = PROVEN[name]
     model, checked, run = executed(base)
-    return model, checked, run.job(claims, GOLDEN[base][1], profile, mode)
+    return model, checked, run.job(claims, GOLDEN[base][1], profile)
 
 
 def before_the_proofs(receipt: bytes, job: Job, trees: int) -> bool:
@@ -168,7 +170,7 @@ def tree_count(job: Job, checked: Checked) -> int:
 def hybrid(name: str) -> Golden:
     """The hybrid receipt that is there, or a new one where there is no good one of that job."""
     model, checked, job = hybrid_job(name)
-    expect = expected(model, PROVEN[name][3])
+    expect = expected(model, PROVEN[name][2])
     path = FOLDER / f"{name}.receipt"
     receipt = path.read_bytes() if path.exists() else b""
     if not is_good(receipt, job, checked, expect):
@@ -324,6 +326,15 @@ def expectations(expect: dict[str, Any]) -> Expectations:
     )
 
 
+def recorded(facts: Facts) -> dict[str, Any]:
+    """The facts as vectors have them: flat, in the order of the names, λ by its Greek name."""
+    flat = facts.flat()
+    flat["lambda"] = flat.pop("bits")
+    if facts.stark is None:
+        del flat["profile"], flat["segments"], flat["stark_bits"]
+    return json.loads(json.dumps(flat, sort_keys=True))
+
+
 def kept(name: str) -> bytes:
     """The bytes of a receipt that this release does not make any more."""
     return (FOLDER / f"refused-{name}.receipt").read_bytes()
@@ -342,7 +353,7 @@ def build() -> dict[str, bytes]:
             "receipt": f"{name}.receipt",
             "expect": made.expect,
             "verdict": ACCEPTED,
-            "facts": facts,
+            "facts": recorded(facts),
             "outputs": {port: values.tolist() for port, values in outputs.items()},
         })  # fmt: skip
     by_bytes = {data: name for name, data in files.items()}

@@ -26,7 +26,7 @@ def test_judged_as_recorded(vector, verify):
         assert refused.value.code == vector["verdict"]
         return
     facts, outputs = verify(receipt, expectations)
-    assert facts == vector["facts"]
+    assert make.recorded(facts) == vector["facts"]
     assert {port: values.tolist() for port, values in outputs.items()} == vector["outputs"]
 
 
@@ -52,7 +52,7 @@ def test_making_a_proven_one_again_gives_the_same_but_for_its_proofs(name):
     vector = next(vector for vector in LISTED["vectors"] if vector["name"] == name)
     for verify in (verify_natively, verify_plainly):
         facts, outputs = verify(again, make.expectations(vector["expect"]))
-        assert facts == {**vector["facts"], "receipt_bytes": len(again)}
+        assert make.recorded(facts) == {**vector["facts"], "receipt_bytes": len(again)}
         assert {port: values.tolist() for port, values in outputs.items()} == vector["outputs"]
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from .. import stark
 from ..confidence import headline
 from ..errors import InsufficientSecurity, InvalidProof, JournalMismatch, UnsupportedReceipt
-from ..facts import facts_of
+from ..facts import Facts, StarkFacts, facts_of
 from ..gates import Ints
 from ..journal import HYBRID, STRICT
 from ..openings import Trees
@@ -33,7 +33,6 @@ from ..roots import digest_elements
 from ..sampling import Plan, make_plan, sample_seed
 from ..stark import params
 from ..steps import (
-    Facts,
     Outputs,
     Statement,
     claimed_outputs,
@@ -57,8 +56,6 @@ REFERENCE = stark.Counts(
 )
 """The shape that the number of queries is chosen for (docs/stark.md section 8)."""
 
-PROFILE_NAMES = ("standard", "small")
-
 
 def verify_hybrid(
     receipt: bytes | bytearray | memoryview, expectations: Expectations
@@ -70,8 +67,8 @@ def verify_hybrid(
         expectations: what the caller means and demands.
 
     Returns:
-        The facts that are shown (numbers, names, hexadecimal digests), and the outputs by port
-        name: float32 or int64, [items, ...] for a port with a batch axis, else [steps, ...].
+        The facts that are shown, and the outputs by port name: float32 or int64, [items, ...] for
+        a port with a batch axis, else [steps, ...].
 
     Raises:
         MalformedReceipt, UnsupportedReceipt, MalformedProgram, InvalidProgram: it cannot be judged.
@@ -113,12 +110,11 @@ def check_hybrid(statement: Statement, expectations: Expectations) -> tuple[Fact
         )
         reader.take(used)
     reader.end()  # 12. Nothing follows.
-    facts = facts_of(plan, statement.receipt_bytes) | {
-        "profile": PROFILE_NAMES[head.profile],
-        "segments": len(segments),
-        "stark_bits": math.floor(10 * proven_bits) / 10,
-        "headline_bits": headline(journal.bits, proven_bits, len(segments)),
-    }
+    headline_bits = headline(journal.bits, proven_bits, len(segments))
+    shown = StarkFacts(
+        params.PROFILE_NAMES[head.profile], len(segments), math.floor(10 * proven_bits) / 10
+    )
+    facts = facts_of(plan, statement.receipt_bytes, headline_bits, shown)
     return facts, to_caller(program, journal, outputs)
 
 
@@ -147,14 +143,24 @@ def _read_head(reader: Reader, journal: bytes, trees: int) -> _Head:
             expected=journal.hex(),
             received=answered.hex(),
         )
-    profile = reader.u8()
-    if profile not in params.PROFILES:
-        raise reader.bad("an unknown profile", expected="0 or 1", received=profile)
+    profile = read_profile(reader)
     data = reader.take(4 * DIGEST * trees)
     roots = np.frombuffer(data, "<u4").astype(np.uint64).reshape(trees, DIGEST)
     if int(roots.max()) >= P:
         raise reader.bad("an element of a root is not below p", f"below {P}", int(roots.max()))
     return _Head(profile, roots, hashlib.sha256(data).digest())
+
+
+def read_profile(reader: Reader) -> int:
+    """The profile of the STARK, which follows the digest of the journal.
+
+    Raises:
+        MalformedReceipt: there is no such profile.
+    """
+    profile = reader.u8()
+    if profile not in params.PROFILES:
+        raise reader.bad("an unknown profile", expected="0 or 1", received=profile)
+    return profile
 
 
 def _judge_outputs(program: Program, outputs: Mapping[int, Ints]) -> None:
@@ -211,14 +217,7 @@ def _target(segments: int) -> int:
 
 def _judge_bits(bits: int, segments: int, expectations: Expectations) -> None:
     """10. What λ (0: nothing is sampled) and the parameters warrant, whatever a segment's size."""
-    warranted = headline(bits, _target(segments), segments)
-    if warranted < expectations.policy.min_bits:
-        raise InsufficientSecurity(
-            "fewer bits than the policy demands",
-            code="policy.bits",
-            expected=f"at least {expectations.policy.min_bits}",
-            received=warranted,
-        )
+    expectations.policy.judge_bits(headline(bits, _target(segments), segments))
 
 
 def _proven_bits(

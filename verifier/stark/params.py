@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from ..confidence import HASH_BITS
 from ..errors import InsufficientSecurity
 from ..reader import P
 
@@ -15,7 +16,6 @@ MAX_QUERIES = 196
 """With more, the hiding rows of a table of 2^11 rows would not leave the quotient in its chunks."""
 
 _LOG_K = 5 * math.log2(P)
-_HASH_BITS = 124.0
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Profile:
 
 
 PROFILES: Mapping[int, Profile] = {0: Profile(log_blowup=2), 1: Profile(log_blowup=3)}
-"""Standard and small."""
+PROFILE_NAMES = ("standard", "small")
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def _terms(m: int, parameters: Parameters, counts: Counts) -> Terms:
         constraints=_bits(lists * counts.constraints),
         out_of_domain=_bits(lists**2 * zeros),
         logup=_bits(lists * sums),
-        hashes=_HASH_BITS,
+        hashes=float(HASH_BITS),
     )
 
 

@@ -25,9 +25,7 @@ _Integers = NDArray[Any]
 def journal_encode(text: str) -> bytes:
     """The bytes of a journal from JSON.
 
-    Keys, with bytes in hex, in the order of docs/receipt-format.md: mode, program_id, weights_root,
-    steps, items, delta_ppm, delta_step_ppm, lambda, exact, chain_root, input_root, initial_state,
-    final_state, prf_seed, input_key, inputs, outputs, audience, nonce.
+    The keys are the fields of `zktally.verifier.journal.Journal`; bytes are in hexadecimal digits.
 
     Raises:
         ZktallyError: `usage` for a field that is missing or has a wrong type.

@@ -7,14 +7,15 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..api import Receipt
+from ..api import Receipt, judge
 from ..verifier.cli import add_verify_arguments, expectations_from
 from ..verifier.confidence import headline
 from ..verifier.errors import InsufficientSecurity, UsageError
-from ..verifier.journal import FAST, STRICT, Journal, model_id
-from ..verifier.policy import Policy
-from ..verifier.program.checked import Checked, load
-from ..verifier.quoting import listed, quoted
+from ..verifier.journal import FAST, Journal
+from ..verifier.labels import LABELS, in_words
+from ..verifier.policy import Policy, sampled_outputs
+from ..verifier.program.checked import load
+from ..verifier.quoting import listed
 from ..verifier.receipt import split_receipt
 from ..verifier.sampling import Counts
 from ..verifier.stark.params import TARGET
@@ -33,14 +34,14 @@ class Demand:
     arguments: tuple[str, ...]
 
 
-def demands(journal: Journal, checked: Checked) -> list[Demand]:
+def demands(counts: Counts) -> list[Demand]:
     """The claims of a statement that verifiers refuse unless they are told otherwise.
 
     Raises:
         UsageError: no verifier can be told to accept it.
     """
-    found, policy = [], Policy()
-    if journal.mode != STRICT and journal.delta_ppm > policy.max_delta_ppm:
+    found, policy, journal = [], Policy(), counts.claim
+    if not counts.is_strict and journal.delta_ppm > (policy.ppm("max_delta") or 0):
         delta = journal.delta_ppm / 1e6
         found.append(Demand(f"δ is {delta:.6g}", ("--max-delta", f"{delta:.6f}".rstrip("0"))))
     bits = _bits(journal)
@@ -54,24 +55,16 @@ def demands(journal: Journal, checked: Checked) -> list[Demand]:
         found.append(
             Demand(f"it shows {bits} {'bit' if bits == 1 else 'bits'}", ("--min-bits", str(bits)))
         )
-    sampled = sampled_outputs(journal, checked)
+    sampled = sampled_outputs(counts)
     if sampled:
         why = f"outputs are only sampled: {listed(sampled)}"
         found.append(Demand(why, ("--allow-sampled-outputs",)))
-    if journal.audience is not None:
-        why = f"it is for the audience {quoted(journal.audience)}"
-        found.append(Demand(why, ("--audience", journal.audience)))
-    if journal.nonce is not None:
-        nonce = f"0x{journal.nonce.hex()}"
-        found.append(Demand(f"it answers the nonce {nonce}", ("--nonce", nonce)))
+    for name, label in journal.labels.items():
+        if label is not None:
+            why = f"{LABELS[name].claim} {in_words(label)}"
+            argument = label if isinstance(label, str) else f"0x{label.hex()}"
+            found.append(Demand(why, (f"--{name}", argument)))
     return found
-
-
-def sampled_outputs(journal: Journal, checked: Checked) -> list[str]:
-    """Names of the outputs whose own op is not checked gate by gate."""
-    counts = Counts(checked, journal)
-    exact = {op.out for c, op in enumerate(checked.program.ops) if counts.enumerated[c]}
-    return [port.name for port in checked.program.outputs if port.tensor not in exact]
 
 
 def command(receipt: Receipt, path: str) -> str:
@@ -81,8 +74,8 @@ def command(receipt: Receipt, path: str) -> str:
         VerificationFailed: the receipt is refused, whatever its claims: it should not exist.
     """
     journal = receipt.journal
-    name = model_id(journal.program_id, journal.weights_root).hex()
-    needed = demands(journal, load(bytes(split_receipt(receipt.data).program)))
+    name = journal.model_id.hex()
+    needed = demands(Counts(load(bytes(split_receipt(receipt.data).program)), journal))
     arguments = {demand.arguments[0]: demand.arguments[1:] for demand in needed}
     # What the proofs of a receipt leave of λ depends on their number: the verifier tells.
     arguments.pop("--min-bits", None)
@@ -119,9 +112,7 @@ def _refused(receipt: Receipt, name: str, arguments: Mapping[str, tuple[str, ...
     words = ["-", "--model-id", name, *_options(arguments)]
     expected = expectations_from(parser.parse_args(words))
     try:
-        receipt.verify(
-            expected.model_id, expected.policy, audience=expected.audience, nonce=expected.nonce
-        )
+        judge(receipt.data, expected)
     except InsufficientSecurity as error:
         least = str(error.received)
         if error.code != "policy.bits" or int(least) >= expected.policy.min_bits:

@@ -4,27 +4,38 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from .. import _core
 from ..circuits.model import CompiledModel, is_model_file
-from ..prover import PROFILES
 from ..verifier.cli import read_argument
-from ..verifier.errors import MalformedReceipt, UsageError
-from ..verifier.journal import FAST, MODES, Journal, model_id
+from ..verifier.errors import UsageError
+from ..verifier.hybrid.verify import read_profile
+from ..verifier.journal import FAST, MODES, Journal
+from ..verifier.labels import in_words
+from ..verifier.plain import to_json
 from ..verifier.program.checked import Checked
 from ..verifier.program.checked import load as load_program
 from ..verifier.program.types import Role
 from ..verifier.quoting import listed, quoted
+from ..verifier.reader import RECEIPT_CODES, Reader
 from ..verifier.receipt import Sections, split_receipt
 from ..verifier.sampling import Counts
+from ..verifier.stark.params import PROFILE_NAMES
 from ..verifier.verified import EVERYTHING
 from .console import size
 from .proving import strict_text
 
-PROFILE_AT = 32
-"""Offset of the profile in the proof of a hybrid receipt, behind the digest of its journal."""
+JOURNAL_DIGEST = 32
+"""Bytes that the proof of a hybrid receipt begins with."""
+
+UNTOLD = {
+    "weights_root", "delta_ppm", "delta_step_ppm", "delta_op_ppm", "prf_seed", "input_key",
+    "outputs",
+}  # fmt: skip
+"""Fields of a journal that are left out, or told in other words."""
 
 
 def add_to(verbs: Any) -> None:
@@ -136,54 +147,44 @@ def describe_receipt(data: bytes) -> tuple[dict[str, Any], str]:
     checked = load_program(bytes(parts.program))
     if checked.id != journal.program_id:
         raise UsageError("the receipt's program is not the one that its journal names")
-    program = describe_program(checked)
+    statement = {name: claim for name, claim in to_json(journal).items() if name not in UNTOLD}
     described = {
         "format": "zktally.inspect/1",
         "kind": "receipt",
         "verified": False,
+        **statement,
         "mode": MODES[journal.mode],
-        "model_id": model_id(journal.program_id, journal.weights_root).hex(),
-        "program_id": journal.program_id.hex(),
-        "steps": journal.steps,
-        "items": journal.items,
+        "model_id": journal.model_id.hex(),
         "delta": journal.delta_ppm / 1e6,
         "delta_step": journal.delta_step_ppm / 1e6 or None,
         "delta_op": journal.delta_op_ppm / 1e6 or None,
         "complete": all(Counts(checked, journal).enumerated),
-        "bits": journal.bits,
         "exact": [checked.program.ops[number].name for number in journal.exact],
-        "chain_root": journal.chain_root.hex(),
-        "input_root": journal.input_root.hex(),
-        "initial_state": journal.initial_state.hex(),
-        "final_state": journal.final_state.hex(),
-        "inputs": "public"
-        if journal.inputs is not None
-        else "checkable"
-        if journal.input_key is not None
-        else "private",
-        "audience": journal.audience,
-        "nonce": None if journal.nonce is None else journal.nonce.hex(),
+        "inputs": visibility(journal),
         "bytes": {
             "program": len(parts.program),
             "journal": len(parts.journal),
             "proof": len(parts.proof),
         },
         "stark": None if journal.mode == FAST else describe_stark(parts),
-        "program": program,
+        "program": describe_program(checked),
     }
-    return described, receipt_text(described)
+    return described, receipt_text(described, journal.labels)
+
+
+def visibility(journal: Journal) -> str:
+    """How much of the inputs a statement tells."""
+    if journal.inputs is not None:
+        return "public"
+    return "private" if journal.input_key is None else "checkable"
 
 
 def describe_stark(parts: Sections) -> dict[str, Any]:
     """The STARK of a hybrid receipt as one JSON-ready object."""
-    if len(parts.proof) <= PROFILE_AT or parts.proof[PROFILE_AT] >= len(PROFILES):
-        raise MalformedReceipt(
-            "the proof does not begin as that of a hybrid receipt",
-            code="receipt.non-canonical",
-            expected=f"a profile below {len(PROFILES)} at byte {PROFILE_AT}",
-        )
+    proof = Reader(parts.proof, RECEIPT_CODES)
+    proof.take(JOURNAL_DIGEST)
     return {
-        "profile": PROFILES[parts.proof[PROFILE_AT]],
+        "profile": PROFILE_NAMES[read_profile(proof)],
         "segments": _core.hybrid_segments(bytes(parts.program), bytes(parts.journal)),
     }
 
@@ -219,11 +220,10 @@ def claims_text(described: dict[str, Any]) -> str:
     return f"{', '.join(bounds)} ({described['bits']} bits)"
 
 
-def receipt_text(described: dict[str, Any]) -> str:
+def receipt_text(described: dict[str, Any], labels: Mapping[str, str | bytes | None]) -> str:
     """A receipt's claims in words."""
     sizes, stark, exact = described["bytes"], described["stark"], described["exact"]
-    audience = "none" if described["audience"] is None else quoted(described["audience"])
-    nonce = "none" if described["nonce"] is None else f"0x{described['nonce']}"
+    named = ", ".join(f"{name} {in_words(label)}" for name, label in labels.items())
     proof, hidden, shown = (
         ("openings", FAST_HIDES, FAST_SHOWS)
         if stark is None
@@ -241,7 +241,7 @@ def receipt_text(described: dict[str, Any]) -> str:
         f"exact      {', '.join(['the ops flagged in the program', *map(quoted, exact)])}",
         f"inputs     {described['inputs']}, root {described['input_root']}",
         f"states     {described['initial_state']} -> {described['final_state']}",
-        f"for        audience {audience}, nonce {nonce}",
+        f"for        {named}",
         f"size       program {size(sizes['program'])}, statement {size(sizes['journal'])}, "
         f"{proof} {size(sizes['proof'])}",
         f"hidden     {hidden}",

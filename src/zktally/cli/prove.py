@@ -6,20 +6,28 @@ import argparse
 from dataclasses import replace
 from typing import Any, Literal
 
-from ..api import claims_of, load
-from ..api import prove as make_receipt
+from ..api import load
 from ..circuits.model import CompiledModel
-from ..hybrid.estimate import estimate_of
+from ..hybrid.chain import prove
 from ..prover import Claims
-from ..verifier.cli import parse_nonce, read_arrays
+from ..prover.estimate import estimate_job
+from ..verifier.cli import labels_from, read_arrays
 from ..verifier.inputs import quantise, saturation
-from ..verifier.journal import MAX_PPM, MODES, Journal
+from ..verifier.journal import MAX_PPM, MODES
+from ..verifier.labels import LABELS
 from ..verifier.sampling import Counts
 from ..verifier.verified import saturation_words
 from .acceptance import demands, shell_word
 from .compile import names
 from .console import note, warn
-from .proving import add_output_arguments, add_stark_arguments, check_output, job_text, make
+from .proving import (
+    add_output_arguments,
+    add_prover_arguments,
+    check_output,
+    job_text,
+    make,
+    options_from,
+)
 
 
 def add_to(verbs: Any) -> None:
@@ -68,9 +76,9 @@ def add_to(verbs: Any) -> None:
         "fast); or the values themselves",
     )
     verb.add_argument("--state", metavar="NPZ", help="initial state by tensor name")
-    verb.add_argument("--audience", help="who the receipt is for")
-    verb.add_argument("--nonce", help="challenge of the verifier (text, or hex after 0x)")
-    add_stark_arguments(verb)
+    for name, rule in LABELS.items():
+        verb.add_argument(f"--{name}", help=rule.stated)
+    add_prover_arguments(verb)
     add_output_arguments(verb)
     verb.set_defaults(run=run)
 
@@ -81,42 +89,25 @@ def run(args: argparse.Namespace) -> int:
     model = load(args.model)
     inputs: Any = {} if args.input is None else read_arrays(args.input)
     state: Any = None if args.state is None else read_arrays(args.state)
-    nonce = None if args.nonce is None else parse_nonce(args.nonce)
-    claims = claims_of(
+    claims = Claims(
         args.mode,
         delta=args.delta,
         delta_step=args.delta_step,
         delta_op=args.delta_op,
         bits=args.bits,
         exact=names(args.exact),
-        audience=args.audience,
-        nonce=nonce,
+        visibility=args.visibility,
+        **labels_from(args),
     )
     _, items = quantise(model.checked.program, inputs, args.items)
     warn_of_inputs(model, inputs)
-    statement = claims.draft(model.checked, items, MODES.index(args.mode))
-    warn_of_claims(statement, model)
-    announce(args, model, statement, claims)
+    counts = claims.counts(model.checked, items)
+    warn_of_claims(counts)
+    announce(args, counts)
     return make(
         args,
-        lambda show: make_receipt(
-            model,
-            inputs,
-            args.mode,
-            delta=args.delta,
-            delta_step=args.delta_step,
-            delta_op=args.delta_op,
-            bits=args.bits,
-            exact=names(args.exact),
-            small=args.small,
-            work=args.work,
-            reveal=args.reveal,
-            visibility=args.visibility,
-            audience=args.audience,
-            nonce=nonce,
-            state=state,
-            items=args.items,
-            progress=show,
+        lambda show: prove(
+            model, inputs, claims, options_from(args, show), state=state, items=args.items
         ),
     )
 
@@ -128,9 +119,9 @@ def warn_of_inputs(model: CompiledModel, inputs: Any) -> None:
             warn(f"{saturation_words(found)}; each counts as the nearest end of it")
 
 
-def warn_of_claims(statement: Journal, model: CompiledModel) -> None:
+def warn_of_claims(counts: Counts) -> None:
     """Say on stderr what verifiers will have to pass, before the work is done for nobody."""
-    for demand in demands(statement, model.checked):
+    for demand in demands(counts):
         arguments = shell_word("=".join(demand.arguments))
         warn(f"verifiers refuse this receipt unless they pass {arguments}: {demand.why}")
 
@@ -144,12 +135,9 @@ def _delta_op(text: str) -> float | Literal["usual"] | None:
 _delta_op.__name__ = "bound"  # what argparse calls it where it refuses a text
 
 
-def announce(
-    args: argparse.Namespace, model: CompiledModel, statement: Journal, claims: Claims
-) -> None:
+def announce(args: argparse.Namespace, counts: Counts) -> None:
     """What the job will take, before it is begun."""
-    counts = Counts(model.checked, statement)
-    job = estimate_of(model.checked, statement.items, claims, args.mode, int(args.small))
+    job = estimate_job(counts, int(args.small))
     steps = "1 step" if job.run.steps == 1 else f"{job.run.steps:,} steps"
     checks = "every gate checked" if all(counts.enumerated) else f"{job.run.samples:,} samples"
     note(f"{steps}, {job.run.macs:,} MACs, {checks}{_single_ops(counts)}", args.quiet)

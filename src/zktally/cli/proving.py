@@ -11,18 +11,18 @@ from typing import Any
 
 from ..api import Receipt
 from ..circuits.model import CompiledModel
-from ..hybrid.estimate import JobEstimate, estimate_of
-from ..prover import Claims, Progress
+from ..prover import Claims, Progress, ProverOptions, silent
+from ..prover.estimate import JobEstimate, estimate_job
 from ..verifier.errors import UnsupportedReceipt, UsageError
-from ..verifier.journal import MODES, model_id
+from ..verifier.journal import MODES
 from ..verifier.quoting import quoted_path
 from .acceptance import command, shell_word
 from .console import note, progress, size
 from .files import write_output
 
 
-def add_stark_arguments(verb: Any) -> None:
-    """Add the options of a zero-knowledge proof."""
+def add_prover_arguments(verb: Any) -> None:
+    """Add the options of a zero-knowledge proof; `options_from` reads them."""
     verb.add_argument(
         "--small", action="store_true", help="not fast: a smaller receipt for more time and memory"
     )
@@ -32,6 +32,12 @@ def add_stark_arguments(verb: Any) -> None:
         help="not fast: a new folder to prove in; `zktally resume DIR` goes on there if this is "
         "interrupted, and helps if it is not",
     )
+
+
+def options_from(args: argparse.Namespace, show: Progress | None) -> ProverOptions:
+    """How the command line wants the receipt made."""
+    reveal = getattr(args, "reveal", False)  # which only `prove` has
+    return ProverOptions(args.small, args.work, reveal, show or silent)
 
 
 def add_output_arguments(verb: Any) -> None:
@@ -74,7 +80,7 @@ def strict_text(model: CompiledModel) -> str:
     """What a strict receipt of one step would take, in words."""
     checked = model.checked
     try:
-        job = estimate_of(checked, checked.program.batch, Claims(), "strict")
+        job = estimate_job(Claims("strict").counts(checked, checked.program.batch))
     except UnsupportedReceipt as error:
         return f"no strict receipt: {error.message}"
     return f"every gate of one step, strict: {job_text(job)}"
@@ -87,26 +93,25 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def make(args: argparse.Namespace, work: Callable[[Progress | None], Receipt]) -> int:
+def make(args: argparse.Namespace, work: Callable[[Progress | None], bytes]) -> int:
     """Make a receipt under a progress bar, write it, say what it is and how to check it."""
     start = time.perf_counter()
     with progress(args.quiet) as show:
         receipt = work(show)
     seconds = time.perf_counter() - start
-    write_output(args.output, receipt.data, force=args.force)
-    _report(args, receipt, seconds)
+    write_output(args.output, receipt, force=args.force)
+    _report(args, Receipt(receipt), seconds)
     return 0
 
 
 def _report(args: argparse.Namespace, receipt: Receipt, seconds: float) -> None:
     journal = receipt.journal
-    model = model_id(journal.program_id, journal.weights_root).hex()
     if args.json:
         fields = {
             "format": f"zktally.{args.verb}/1",
             "receipt": args.output,
             "mode": MODES[journal.mode],
-            "model_id": model,
+            "model_id": journal.model_id.hex(),
             "steps": journal.steps,
             "bytes": len(receipt.data),
             "seconds": seconds,

@@ -25,4 +25,4 @@ def add_to(verbs: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Resume and write; print what was made."""
     check_output(args)
-    return make(args, lambda show: resume(args.work, progress=show))
+    return make(args, lambda show: resume(args.work, progress=show).data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..api import verify as judge
+from ..api import judge
 from ..verifier.cli import add_verify_arguments, expectations_from, print_verified, read_argument
 
 
@@ -28,17 +28,6 @@ def add_to(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Verify; print the verdict in words or JSON."""
-    expected = expectations_from(args)
-    verified = judge(
-        read_argument(args),
-        expected.model_id,
-        expected.policy,
-        inputs=expected.inputs,
-        input_root=expected.input_root,
-        initial_state=expected.initial_state,
-        audience=expected.audience,
-        nonce=expected.nonce,
-        backend=args.backend,
-    )
-    print_verified(args, verified)
+    expectations = expectations_from(args)
+    print_verified(args, judge(read_argument(args), expectations, args.backend))
     return 0

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..api import wrap
+from ..api import wrap_fast
 from ..verifier.cli import read_argument
 from ..verifier.receipt import DEFAULT_MAX_SIZE
 from .console import note
-from .proving import add_output_arguments, add_stark_arguments, check_output, make
+from .proving import add_output_arguments, add_prover_arguments, check_output, make, options_from
 
 
 def add_to(verbs: Any) -> None:
@@ -21,7 +21,7 @@ def add_to(verbs: Any) -> None:
         "model. What was published before stays public.",
     )
     verb.add_argument("receipt", help="a fast receipt (- is stdin)")
-    add_stark_arguments(verb)
+    add_prover_arguments(verb)
     verb.add_argument(
         "--max-size",
         type=int,
@@ -42,4 +42,4 @@ def run(args: argparse.Namespace) -> int:
         "only from those who never saw it",
         args.quiet,
     )
-    return make(args, lambda show: wrap(receipt, small=args.small, work=args.work, progress=show))
+    return make(args, lambda show: wrap_fast(receipt, None, options_from(args, show)))

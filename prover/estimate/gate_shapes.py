@@ -13,21 +13,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..verifier.errors import UnsupportedReceipt
-from ..verifier.gates.operand import locate, points
-from ..verifier.hybrid.accumulator import is_direct
-from ..verifier.hybrid.factors import PRF, WIDE, References
-from ..verifier.hybrid.gates import GateTables
-from ..verifier.hybrid.leaves import BLOCK, Leaves, leaf_keys, opened_keys, read_operands
-from ..verifier.hybrid.requantise import judge_covered
-from ..verifier.hybrid.rows import Rows
-from ..verifier.hybrid.schedule import Table
-from ..verifier.hybrid.segments import GateRun, Items, OutputLeaves
-from ..verifier.hybrid.streams import ReadDotRows
-from ..verifier.openings import Trees
-from ..verifier.program.checked import Checked
-from ..verifier.program.types import ABSENT, Dot, Op, Read, Tensor, gates
-from ..verifier.sampling import distinct
+from ...verifier.errors import UnsupportedReceipt
+from ...verifier.gates.operand import locate, points
+from ...verifier.hybrid.accumulator import is_direct
+from ...verifier.hybrid.factors import PRF, WIDE, References
+from ...verifier.hybrid.gates import GateTables
+from ...verifier.hybrid.leaves import BLOCK, Leaves, leaf_keys, opened_keys, read_operands
+from ...verifier.hybrid.requantise import judge_covered
+from ...verifier.hybrid.rows import Rows
+from ...verifier.hybrid.schedule import Table
+from ...verifier.hybrid.segments import GateRun, Items, OutputLeaves
+from ...verifier.hybrid.streams import ReadDotRows
+from ...verifier.openings import Trees
+from ...verifier.program.checked import Checked
+from ...verifier.program.types import ABSENT, Dot, Op, Read, Tensor, gates
+from ...verifier.sampling import distinct
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]

@@ -1,4 +1,4 @@
-"""Hybrid and strict receipts: openings as of a fast one, proven segment by segment, not shown.
+"""Prove the segments of a job: openings as of a fast receipt, not shown but proven in STARKs.
 
 A job holds all that the proof follows from. Proven in a `Work` folder it can be interrupted, and
 shared by several processes; the masks of every segment are fresh whoever proves it, and when.
@@ -12,7 +12,7 @@ from .. import _core
 from ..verifier.errors import UsageError
 from ..verifier.journal import FAST, HYBRID, MODES, Journal
 from ..verifier.receipt import split_receipt
-from .progress import Progress, silent
+from .options import DEFAULTS, ProverOptions
 from .receipt import encode_receipt
 from .work import Job, Work
 
@@ -39,7 +39,7 @@ def prove_job(
     job: Job,
     work: Work | None = None,
     model: _core.Model | None = None,
-    progress: Progress = silent,
+    options: ProverOptions = DEFAULTS,
 ) -> bytes:
     """Prove all segments.
 
@@ -48,15 +48,15 @@ def prove_job(
         work: an empty folder to prove in, so that others can help and `prove_in` can go on with it;
             None to do it all here and now, in memory.
         model: the committed model of the job's program, where there is one: saves reading it again.
-        progress: called after each segment.
+        options: their progress is called after each segment.
 
     Returns:
         The bytes of the receipt.
     """
     if work is not None:
         work.start(job)
-        return prove_in(work, model, progress)
-    prover = _prover(job, model)
+        return prove_in(work, model, options)
+    prover, progress = _prover(job, model), options.progress
     proofs: list[bytes] = []
     for segment in range(prover.segments):
         progress(PHASE, segment, prover.segments)
@@ -65,7 +65,9 @@ def prove_job(
     return _receipt(job, prover, proofs)
 
 
-def prove_in(work: Work, model: _core.Model | None = None, progress: Progress = silent) -> bytes:
+def prove_in(
+    work: Work, model: _core.Model | None = None, options: ProverOptions = DEFAULTS
+) -> bytes:
     """Prove what the folder's job still lacks, beside whoever else is at it.
 
     Segments that others are proving are waited for, and taken over if they give up.
@@ -79,7 +81,7 @@ def prove_in(work: Work, model: _core.Model | None = None, progress: Progress = 
     if (finished := work.receipt()) is not None:
         return finished
     job = work.job()
-    prover = _prover(job, model)
+    prover, progress = _prover(job, model), options.progress
     progress(PHASE, work.done(prover.segments), prover.segments)
     for wait in (False, True):
         for segment in range(prover.segments):

@@ -15,17 +15,17 @@ from functools import cached_property
 
 import numpy as np
 
-from ..verifier.hybrid.addresses import WORDS
-from ..verifier.hybrid.hashing import range_rows
-from ..verifier.hybrid.leaves import BLOCK, block_counts
-from ..verifier.hybrid.schedule import Table
-from ..verifier.hybrid.segments import ITEM_COST, SEGMENT_BLOCKS, SEGMENT_COST, gate_cost
-from ..verifier.layout import leaf_count, row_length
-from ..verifier.openings import layout_of
-from ..verifier.program.types import Role, Tensor, gates
-from ..verifier.sampling import Counts
-from .regions import Box, Region, nodes_above, region, union
-from .shapes import op_shapes
+from ...verifier.hybrid.addresses import WORDS
+from ...verifier.hybrid.hashing import range_rows
+from ...verifier.hybrid.leaves import BLOCK, block_counts
+from ...verifier.hybrid.schedule import Table
+from ...verifier.hybrid.segments import ITEM_COST, SEGMENT_BLOCKS, SEGMENT_COST, gate_cost
+from ...verifier.layout import leaf_count, row_length
+from ...verifier.openings import layout_of
+from ...verifier.program.types import Role, Tensor, gates
+from ...verifier.sampling import Counts
+from .gate_shapes import op_shapes
+from .open_regions import Box, Region, nodes_above, region, union
 
 COUNTED = 12
 """Segments that are counted; more are taken to be like these."""

@@ -1,7 +1,7 @@
 """What a proof will take, estimated from the program and the claims before any work is done.
 
-Rows of tables, opened leaves and segments are counted (`rows.Schedule`), so they are close: what
-is left open is which gates are drawn. Seconds and memory are linear in what is counted, with
+Rows of tables, opened leaves and segments are counted (`table_rows.Schedule`), so they are close:
+what is left open is which gates are drawn. Seconds and memory are linear in what is counted, with
 constants that were measured once (docs/figures.md has estimates and measurements beside each
 other); on another machine seconds differ by the ratio of the machines.
 """
@@ -12,18 +12,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..prover import Claims
-from ..verifier import stark
-from ..verifier.hybrid.requantise import judge_covered
-from ..verifier.hybrid.schedule import MIN_LOG_ROWS, Table
-from ..verifier.hybrid.segments import MAX_SEGMENTS
-from ..verifier.hybrid.verify import REFERENCE, tables_file
-from ..verifier.journal import FAST, MODES
-from ..verifier.program.checked import Checked
-from ..verifier.program.types import Role, gates
-from ..verifier.sampling import Counts
-from ..verifier.stark.params import Parameters
-from .rows import Schedule
+from ...verifier import stark
+from ...verifier.hybrid.requantise import judge_covered
+from ...verifier.hybrid.schedule import MIN_LOG_ROWS, Table
+from ...verifier.hybrid.segments import MAX_SEGMENTS
+from ...verifier.hybrid.verify import REFERENCE, tables_file
+from ...verifier.journal import FAST
+from ...verifier.program.types import Role, gates
+from ...verifier.sampling import Counts
+from ...verifier.stark.params import Parameters
+from .table_rows import Schedule
 
 CORES_GAIN = 1.75
 """How much faster two cores prove than one."""
@@ -81,7 +79,7 @@ _TREES = 3
 
 
 @dataclass(frozen=True)
-class Estimate:
+class RunEstimate:
     """What a fast proof will take: a run with its commitments, and the openings.
 
     Attributes:
@@ -143,7 +141,7 @@ class StarkEstimate:
 class JobEstimate:
     """What a whole job will take; `stark` is None in mode fast."""
 
-    run: Estimate
+    run: RunEstimate
     stark: StarkEstimate | None
 
     @property
@@ -167,46 +165,36 @@ class JobEstimate:
         return self.stark.proof_bytes if self.stark else self.run.proof_bytes
 
 
-def estimate_of(
-    checked: Checked, items: int, claims: Claims, mode: str, profile: int = 0
-) -> JobEstimate:
-    """Estimate a job.
+def estimate_job(counts: Counts, profile: int = 0) -> JobEstimate:
+    """Estimate a job from the counts of its claims.
 
     Args:
-        checked: the program.
-        items: that are run.
-        claims: of the receipt; in mode strict, what they say of samples does not count.
-        mode: fast, hybrid or strict.
+        counts: what the claims about the program ask for; in mode fast there is no STARK.
         profile: of the STARK, 0 standard or 1 small.
 
     Raises:
         UnsupportedReceipt: `hybrid.unsupported`, unless the mode is fast.
     """
-    schedule = _schedule(checked, items, claims, MODES.index(mode))
-    if mode == "fast":
-        return JobEstimate(_estimate(schedule), None)
-    return JobEstimate(_estimate(schedule), _estimate_stark(schedule, profile))
+    schedule = Schedule(counts)
+    proven = counts.claim.mode != FAST
+    return JobEstimate(_run(schedule), _stark(schedule, profile) if proven else None)
 
 
-def estimate(checked: Checked, items: int, claims: Claims) -> Estimate:
-    """Estimate the run of `items` items and its openings."""
-    return _estimate(_schedule(checked, items, claims))
+def estimate_run(counts: Counts) -> RunEstimate:
+    """Estimate a run and its openings."""
+    return _run(Schedule(counts))
 
 
-def estimate_stark(checked: Checked, items: int, claims: Claims, profile: int) -> StarkEstimate:
-    """Estimate the STARK around the openings of `items` items.
+def estimate_stark(counts: Counts, profile: int) -> StarkEstimate:
+    """Estimate the STARK around the openings of a run.
 
     Raises:
         UnsupportedReceipt: `hybrid.unsupported`.
     """
-    return _estimate_stark(_schedule(checked, items, claims), profile)
+    return _stark(Schedule(counts), profile)
 
 
-def _schedule(checked: Checked, items: int, claims: Claims, mode: int = FAST) -> Schedule:
-    return Schedule(Counts(checked, claims.draft(checked, items, mode)))
-
-
-def _estimate(schedule: Schedule) -> Estimate:
+def _run(schedule: Schedule) -> RunEstimate:
     program, weights, steps = schedule.program, schedule.checked.weights, schedule.steps
     per_step = {
         number: program.tensors[number].size * program.tensors[number].width
@@ -226,7 +214,7 @@ def _estimate(schedule: Schedule) -> Estimate:
         + len(per_step) * TREE_SECONDS
     )
     opening = _drawing_seconds(schedule) + opened_bytes * OPENED_SECONDS
-    return Estimate(
+    return RunEstimate(
         steps=steps,
         macs=weights.step_macs * steps,
         samples=schedule.counts.samples,
@@ -264,7 +252,7 @@ def _statement_bytes(schedule: Schedule) -> int:
     return len(schedule.checked.data) + outputs + _DIGEST * trees
 
 
-def _estimate_stark(schedule: Schedule, profile: int) -> StarkEstimate:
+def _stark(schedule: Schedule, profile: int) -> StarkEstimate:
     judge_covered(schedule.checked)
     segments, costs = schedule.segments, COSTS[profile]
     parameters = stark.choose(profile, REFERENCE, segments)

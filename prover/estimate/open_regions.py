@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..verifier.program.types import Op, gates
+from ...verifier.program.types import Op, gates
 
 
 @dataclass(frozen=True)

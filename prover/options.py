@@ -1,0 +1,42 @@
+"""How a receipt is made: nothing of it shows in what the receipt claims."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from .progress import Progress, silent
+from .work import Work
+
+
+@dataclass(frozen=True)
+class ProverOptions:
+    """What the maker of a receipt chooses beside its claims.
+
+    Attributes:
+        small: not in fast mode: a smaller receipt for more time and memory.
+        work: not in fast mode: a new folder to prove in, so that the proof can be resumed.
+        reveal: agree that a fast receipt opens private weights in the clear.
+        progress: called as progress(phase, done, total).
+    """
+
+    small: bool = False
+    work: str | Path | None = None
+    reveal: bool = False
+    progress: Progress = silent
+
+    @property
+    def profile(self) -> int:
+        """Of the STARK, by number."""
+        return int(self.small)
+
+    def new_folder(self) -> Work | None:
+        """The folder to prove in, where there shall be one.
+
+        Raises:
+            UsageError: it cannot be made, or is not empty.
+        """
+        return None if self.work is None else Work.create(self.work)
+
+
+DEFAULTS = ProverOptions()

@@ -1,0 +1,57 @@
+"""Labels: one rule for prover and verifier. And the JSON of what crosses to the core."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+
+import pytest
+
+from support.receipts import Prover
+from zktally.prover import Claims
+from zktally.verifier.errors import UsageError
+from zktally.verifier.facts import Facts
+from zktally.verifier.journal import Journal
+from zktally.verifier.labels import LABELS, Labels
+from zktally.verifier.plain import from_json, to_json
+from zktally.verifier.policy import Expectations, Policy
+from zktally.verifier.verify import verify
+
+
+def test_every_label_has_a_rule_and_a_field() -> None:
+    assert list(LABELS) == [field.name for field in fields(Labels)]
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        {"audience": ""},
+        {"audience": "ä" * 129},
+        {"audience": "\udc80"},
+        {"audience": b"me"},
+        {"nonce": b""},
+        {"nonce": bytes(65)},
+        {"nonce": "text"},
+    ],
+    ids=str,
+)
+def test_prover_and_verifier_refuse_the_same_labels_in_the_same_words(label) -> None:
+    said = []
+    for make in (lambda: Claims("hybrid", **label), lambda: Expectations(bytes(32), **label)):
+        with pytest.raises(UsageError) as refused:
+            make()
+        said.append(str(refused.value))
+    assert said[0] == said[1]
+
+
+def test_what_crosses_to_the_core_comes_back() -> None:
+    prover = Prover("running_average", steps=2, audience="bänk", nonce=b"\0\xff").commit()
+    expectations = Expectations.of(
+        prover.journal.model_id,
+        Policy(max_delta=0.5, min_bits=1, outputs_exact=False, modes=("fast",)),
+        input_root=prover.journal.input_root,
+        **prover.journal.labels,
+    )
+    facts, _ = verify(prover.receipt(), expectations)
+    for kind, value in ((Journal, prover.journal), (Expectations, expectations), (Facts, facts)):
+        assert from_json(kind, json.loads(json.dumps(to_json(value)))) == value
