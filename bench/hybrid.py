@@ -168,6 +168,7 @@ def measure(cell: Cell, repeat: int, threads: int) -> Row:
     forget_peak()
     wrapped, hybrid = prove_hybrid(program, job, repeat, threads)
     row = fast | hybrid | {"peak_bytes": peak_memory(), "parameters": parameters}
+    row |= {"bits": claims.bits}
     row |= {"fast_bytes": len(receipt), "hybrid_bytes": len(wrapped)}
     row |= {"estimate": stark_row(plan)}
     row |= verify_times(wrapped, program, cell.delta)

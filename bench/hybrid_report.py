@@ -188,7 +188,7 @@ def markdown(rows: Sequence[Row]) -> str:
     """The section of docs/figures.md."""
     estimated = [row for row in rows if "estimate" in row]
     parts = [
-        "## Hybrid mode: `zktally bench hybrid` (λ = 100, private weights)",
+        f"## Hybrid mode: `zktally bench hybrid` (λ = {rows[0]['bits']}, private weights)",
         paragraph(_preface(rows)),
         markdown_table(COST_COLUMNS, rows),
         paragraph(_LEGEND),

@@ -97,5 +97,5 @@ def _name(row: Row) -> str:
 
 def _signed(figure: Any, rows: Sequence[Row]) -> Any:
     """With the machine and the parameters that all rows share."""
-    figure.suptitle(f"λ = 100, private weights; {machine_text(rows[0])}", **_NOTE)
+    figure.suptitle(f"λ = {rows[0]['bits']}, private weights; {machine_text(rows[0])}", **_NOTE)
     return figure

@@ -161,7 +161,7 @@ def prove(
         delta_op: the same for the gates of every single op, or None; "usual" is the strongest of 1,
             2, 5, 10, 20 and 50 % that at most doubles the checks, if there is one.
         bits: λ: a prover beyond the bound passes with probability 2^-bits per attempt. Without
-            one, 100 in a hybrid receipt and 128 in a fast one.
+            one, 102 in a hybrid receipt and 128 in a fast one.
         exact: names of ops to check in full, or "all".
         small: not in fast mode: a smaller receipt for more time and memory.
         work: not in fast mode: a new folder to prove in, so that `resume` can go on if this is

@@ -26,6 +26,7 @@ def made_up(model: str, parameters: int, steps: int = 1) -> Row:
         "batch": 1,
         "steps": steps,
         "delta": 0.05,
+        "bits": 102,
         "profile": "standard",
         "parameters": parameters,
         "fast": fast,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -20,26 +21,25 @@ from zktally.verifier.stark.params import PROFILE_NAMES
 
 FIGURES = Path(__file__).parents[2] / "docs" / "figures.md"
 FACTOR = 2.0
-LAMBDA = {"fast": 128, "hybrid": 100}
-"""λ of the measured receipts, by mode."""
-
 LARGE = ("dense2048", "dense4096")
 UNITS = {"CPU ms": 1e-3, "CPU s": 1.0, "peak MB": 1e6, "KB": 1e3}
 
 
 def measured() -> Iterator[dict[str, Any]]:
-    """The rows of all tables of estimates, with the mode that their section is about."""
-    mode, head = "", []
+    """The rows of all tables of estimates, with the mode and λ that their section is about."""
+    section, head = {}, []
     for line in FIGURES.read_text().splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if line.startswith("## "):
             mode = line.removeprefix("## ").split()[0].rstrip(":").lower()
+            bits = re.search(r"λ = (\d+)", line)
+            section = {"mode": mode, "λ": None if bits is None else int(bits[1])}
         elif not line.startswith("|"):
             head = []
         elif not head:
             head = cells
         elif not line.startswith("|---") and any("est./real" in name for name in head):
-            yield {"mode": mode} | dict(zip(head, cells, strict=True))
+            yield section | dict(zip(head, cells, strict=True))
 
 
 def cells() -> list[Any]:
@@ -65,7 +65,7 @@ def compiled(model: str, batch: int) -> Checked:
 def test_the_estimate_is_within_a_factor(row: dict[str, Any]) -> None:
     batch, steps = int(row["batch"]), int(row.get("steps", 1))
     delta = float(row.get("δ", "5 %").removesuffix(" %")) / 100
-    sampled = {} if row["mode"] == "strict" else {"delta": delta, "bits": LAMBDA[row["mode"]]}
+    sampled = {} if row["mode"] == "strict" else {"delta": delta, "bits": row["λ"]}
     counts = Claims(row["mode"], **sampled).counts(compiled(row["model"], batch), batch * steps)
     profile = PROFILE_NAMES.index(row.get("profile", PROFILE_NAMES[0]))
     plan = estimate_job(counts, profile)

@@ -62,7 +62,7 @@ def add_to(verbs: Any) -> None:
         "of 0.01, 0.02, 0.05, 0.1, 0.2, 0.5 that at most doubles the checks)",
     )
     verb.add_argument(
-        "--bits", type=int, help="confidence of the sampling (100 if hybrid, 128 if fast)"
+        "--bits", type=int, help="confidence of the sampling (102 if hybrid, 128 if fast)"
     )
     verb.add_argument("--exact", default="", metavar="NAMES", help="ops checked in full, or all")
     verb.add_argument(
