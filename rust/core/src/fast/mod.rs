@@ -11,4 +11,6 @@ pub use run::{Run, Statement};
 pub(crate) use verify::verify_openings;
 
 #[cfg(test)]
+pub mod testing;
+#[cfg(test)]
 mod tests;

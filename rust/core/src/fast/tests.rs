@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use super::opened::Proof;
+use super::testing::{self, key};
 use super::{Model, Run};
 use crate::commit::{Prepared, model_id};
 use crate::error::Error;
 use crate::exec::Array;
-use crate::hash::{Digest, Key};
-use crate::program::testing::{Builder, Rng, by_i, by_k, dot, linear, random, read};
+use crate::program::testing::{
+    Builder, Rng, by_i, by_k, dot, linear, random, read, shuffle_layouts,
+};
 use crate::program::*;
 use crate::receipt::{Journal, Receipt};
 use crate::sampling::{Plan, SEED_BYTES, seed};
@@ -18,66 +20,15 @@ use crate::verify;
 
 const KEEP: usize = 1 << 30;
 
-fn key(seed: u8) -> Key {
-    Key::from_bytes(&std::array::from_fn(|i| {
-        if i % 4 == 3 { 1 } else { seed.wrapping_mul(i as u8 + 3) }
-    }))
-    .unwrap()
-}
-
-fn arrays(program: &Program, role: Role, rng: &mut Rng) -> Vec<Array> {
-    let array = |t: usize| {
-        let tensor = &program.tensors[t];
-        let values: Vec<i64> =
-            (0..tensor.size()).map(|_| rng.between(tensor.lo, tensor.hi).into()).collect();
-        Array::from_i64(tensor.width, &values).unwrap()
-    };
-    program.of_role(&[role]).into_iter().map(array).collect()
-}
-
 /// A model with random weights, and a run of `steps` steps with random inputs.
 fn run(program: &Program, steps: usize, keep_bytes: usize) -> (Arc<Model>, Run) {
-    let rng = &mut Rng(77);
-    let checked = load(&encode(program)).expect("valid");
-    let model = Arc::new(
-        Model::new(Arc::new(checked), arrays(program, Role::Weight, rng), key(9)).unwrap(),
-    );
-    let seed = (!program.of_role(&[Role::Prf]).is_empty()).then(|| key(5));
-    let state = arrays(program, Role::State, rng);
-    let mut run = Run::new(model.clone(), key(1), seed, state, keep_bytes).unwrap();
-    for _ in 0..steps {
-        run.execute(arrays(program, Role::Input, rng)).unwrap();
-        run.commit();
-    }
-    (model, run)
+    testing::run(Arc::new(load(&encode(program)).expect("valid")), steps, keep_bytes)
 }
 
 /// A receipt of a run, its journal changed before the openings are made.
 fn receipt(model: &Model, run: &mut Run, change: impl Fn(&mut Journal)) -> Vec<u8> {
-    let statement = run.statement().unwrap();
     let program = &model.prepared.checked.program;
-    let mut journal = Journal {
-        mode: 0,
-        program_id: model.prepared.checked.id,
-        weights_root: model.weights_root,
-        steps: statement.steps as u32,
-        items: (statement.steps * program.batch()) as u32,
-        delta_ppm: 100_000,
-        delta_step_ppm: 0,
-        delta_op_ppm: 0,
-        bits: 128,
-        exact: vec![],
-        chain_root: statement.digests.chain_root,
-        input_root: statement.digests.input_root,
-        initial_state: statement.digests.initial_state,
-        final_state: statement.digests.final_state,
-        prf_seed: statement.prf_seed,
-        input_key: Some(Digest::from_bytes(&statement.input_key.to_bytes()).unwrap()),
-        inputs: Some(statement.inputs),
-        outputs: statement.outputs,
-        audience: None,
-        nonce: None,
-    };
+    let mut journal = testing::journal(model, run.statement().unwrap(), 100_000);
     change(&mut journal);
     let journal = journal.encode();
     let proof = run.open(&journal).unwrap();
@@ -138,19 +89,6 @@ fn recurrent() -> Program {
     program.states.push(StateLink { state, value: next });
     program.outputs.retain(|port| port.tensor == out);
     program
-}
-
-/// Other leaves than whole rows in order.
-fn shuffle_layouts(program: &mut Program, rng: &mut Rng) {
-    for tensor in &mut program.tensors {
-        let Source::Committed(layout) = &mut tensor.source else { continue };
-        let rank = tensor.shape.len();
-        layout.order = (0..rank).map(|i| (i + rng.0 as usize) % rank).collect();
-        layout.trailing = 1 + rng.below(rank);
-        let row: usize =
-            layout.order[rank - layout.trailing..].iter().map(|&a| tensor.shape[a]).product();
-        layout.piece = 1 + rng.below(row);
-    }
 }
 
 #[test]

@@ -359,3 +359,16 @@ impl Draw {
         OpKind::Div(Div { scale, num, den, out_zero })
     }
 }
+
+/// Other leaves than whole rows in order.
+pub fn shuffle_layouts(program: &mut Program, rng: &mut Rng) {
+    for tensor in &mut program.tensors {
+        let Source::Committed(layout) = &mut tensor.source else { continue };
+        let rank = tensor.shape.len();
+        layout.order = (0..rank).map(|i| (i + rng.0 as usize) % rank).collect();
+        layout.trailing = 1 + rng.below(rank);
+        let row: usize =
+            layout.order[rank - layout.trailing..].iter().map(|&a| tensor.shape[a]).product();
+        layout.piece = 1 + rng.below(row);
+    }
+}

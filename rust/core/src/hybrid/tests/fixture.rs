@@ -4,40 +4,18 @@ use std::sync::Arc;
 
 use crate::commit::Prepared;
 use crate::error::Result;
-use crate::exec::Array;
-use crate::fast::Proof;
-use crate::fast::{Model, Run};
-use crate::hash::{Digest, Key};
+use crate::fast::{Proof, testing};
 use crate::hybrid::segments::{Item, Limits, Segments, total_blocks};
 use crate::hybrid::tables::TABLES;
 use crate::hybrid::trace::Opened;
 use crate::hybrid::{Schedule, support};
-use crate::program::testing::Rng;
-use crate::program::{Program, Role, encode, load};
-use crate::receipt::Journal;
-use crate::receipt::Receipt;
+use crate::program::{Program, encode, load};
+use crate::receipt::{Journal, Receipt};
 use crate::sampling::{Plan, SEED_BYTES};
 use crate::stark::MainTable;
 use crate::stark::check::first_failure;
 
 pub const HIDING: usize = 180;
-
-pub fn key(seed: u8) -> Key {
-    Key::from_bytes(&std::array::from_fn(|i| {
-        if i % 4 == 3 { 1 } else { seed.wrapping_mul(i as u8 + 3) }
-    }))
-    .unwrap()
-}
-
-fn arrays(program: &Program, role: Role, rng: &mut Rng) -> Vec<Array> {
-    let array = |t: usize| {
-        let tensor = &program.tensors[t];
-        let values: Vec<i64> =
-            (0..tensor.size()).map(|_| rng.between(tensor.lo, tensor.hi).into()).collect();
-        Array::from_i64(tensor.width, &values).unwrap()
-    };
-    program.of_role(&[role]).into_iter().map(array).collect()
-}
 
 /// A statement and its openings.
 pub struct Case {
@@ -55,43 +33,11 @@ impl Case {
 
     /// What `program` computes, committed as if it were `claimed`, of the same shapes.
     pub fn lying(claimed: &Program, program: &Program, steps: usize, delta: u32) -> Self {
-        let rng = &mut Rng(77);
         let claimed = Arc::new(load(&encode(claimed)).expect("valid"));
         let mut checked = load(&encode(program)).expect("valid");
         checked.id = claimed.id;
-        let checked = Arc::new(checked);
-        let weights = arrays(program, Role::Weight, rng);
-        let model = Arc::new(Model::new(checked.clone(), weights, key(9)).unwrap());
-        let seed = (!program.of_role(&[Role::Prf]).is_empty()).then(|| key(5));
-        let states = arrays(program, Role::State, rng);
-        let mut run = Run::new(model.clone(), key(1), seed, states, 1 << 30).unwrap();
-        for _ in 0..steps {
-            run.execute(arrays(program, Role::Input, rng)).unwrap();
-        }
-        let statement = run.statement().unwrap();
-        let journal = Journal {
-            mode: 0,
-            program_id: checked.id,
-            weights_root: model.weights_root,
-            steps: steps as u32,
-            items: (steps * program.batch()) as u32,
-            delta_ppm: delta,
-            delta_step_ppm: 0,
-            delta_op_ppm: 0,
-            bits: 128,
-            exact: vec![],
-            chain_root: statement.digests.chain_root,
-            input_root: statement.digests.input_root,
-            initial_state: statement.digests.initial_state,
-            final_state: statement.digests.final_state,
-            prf_seed: statement.prf_seed,
-            input_key: Some(Digest::from_bytes(&statement.input_key.to_bytes()).unwrap()),
-            inputs: Some(statement.inputs),
-            outputs: statement.outputs,
-            audience: None,
-            nonce: None,
-        };
-        let journal = journal.encode();
+        let (model, mut run) = testing::run(Arc::new(checked), steps, 1 << 30);
+        let journal = testing::journal(&model, run.statement().unwrap(), delta).encode();
         let openings = run.open(&journal).unwrap()[SEED_BYTES..].to_vec();
         Self { prepared: Prepared::new(claimed), journal, openings }
     }

@@ -6,7 +6,7 @@ mod programs;
 mod proofs;
 
 use self::fixture::Case;
-use self::programs::{convolution, dense, lookups, padded, picks, shuffle_layouts, wide};
+use self::programs::{convolution, dense, lookups, padded, picks, wide};
 use super::Schedule;
 use super::leaves::Leaves;
 use super::segments::{Item, Limits};
@@ -14,7 +14,9 @@ use super::support::check_supported;
 use super::tables::index;
 use super::trace::Opened;
 use crate::commit::Prepared;
-use crate::program::testing::{Builder, Rng, by_i, by_k, dot, linear, map, random, read};
+use crate::program::testing::{
+    Builder, Rng, by_i, by_k, dot, linear, map, random, read, shuffle_layouts,
+};
 use crate::program::*;
 use crate::receipt::Journal;
 

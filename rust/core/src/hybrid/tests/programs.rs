@@ -1,6 +1,6 @@
 //! Programs that together have every row of every table.
 
-use crate::program::testing::{Builder, Rng, by_i, by_k, dot, map, read};
+use crate::program::testing::{Builder, by_i, by_k, dot, map, read};
 use crate::program::*;
 
 pub fn padded(operand: Operand, zero: i32, pad: i32) -> Operand {
@@ -11,19 +11,6 @@ pub fn padded(operand: Operand, zero: i32, pad: i32) -> Operand {
 pub fn with_zero(operand: Operand, zero: i32) -> Operand {
     let Operand::Read(read) = operand else { panic!("a read") };
     Operand::Read(Read { zero, ..read })
-}
-
-/// Other leaves than whole rows in order.
-pub fn shuffle_layouts(program: &mut Program, rng: &mut Rng) {
-    for tensor in &mut program.tensors {
-        let Source::Committed(layout) = &mut tensor.source else { continue };
-        let rank = tensor.shape.len();
-        layout.order = (0..rank).map(|i| (i + rng.0 as usize) % rank).collect();
-        layout.trailing = 1 + rng.below(rank);
-        let row: usize =
-            layout.order[rank - layout.trailing..].iter().map(|&a| tensor.shape[a]).product();
-        layout.piece = 1 + rng.below(row);
-    }
 }
 
 /// `y = x·w`, `inputs` long rows in pieces; zeros, a bias of width 3, a multiplier of width 2, a table.
