@@ -7,6 +7,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from onnx import TensorProto
+
+from ..verifier.inputs import port_name
 from ..verifier.program.types import (
     ABSENT,
     AxisMap,
@@ -29,7 +32,7 @@ from ..verifier.program.types import (
     Term,
 )
 from . import layouts
-from .errors import CompileError, named
+from .errors import CompileError, RangeOverflow, named
 from .graph import Array, Graph, Node
 from .maps import along, at, rows
 from .quantise import (
@@ -127,7 +130,7 @@ class Builder:
         self._tensors: list[Tensor] = []
         self._tables: list[Table] = []
         self._ops: list[Op] = []
-        self._names: set[str] = set()
+        self._names: set[tuple[str, str]] = set()
         self._transposed: dict[tuple[int, tuple[int, ...]], Value] = {}
         self._node: Node | None = None
         self._activation: Activation | None = None
@@ -364,24 +367,37 @@ class Builder:
         outputs = self._outputs()
         self._flag({port.tensor for port in outputs})
         return Program(
-            name=printable(self.graph.name) or "model",
+            name=port_name(self.graph.name) or "model",
             tensors=tuple(self._tensors),
             tables=tuple(self._tables),
             ops=tuple(self._ops),
-            inputs=tuple(self._port(name, self.values[name]) for name in self.graph.inputs),
+            inputs=tuple(self._port("input", name) for name in self.graph.inputs),
             outputs=outputs,
         )
 
     def _outputs(self) -> tuple[Port, ...]:
         ports: list[Port] = []
         for name in self.graph.outputs:
-            value = self.values[name]
+            value = self.values[name] if name in self.values else self._known(name)
             tensor = self._tensors[value.tensor]
             taken = value.tensor in [port.tensor for port in ports]
             if taken or tensor.role != Role.VALUE or tensor.shape != (value.shape or (1,)):
                 value = self._copied(name, value)
-            ports.append(self._port(name, value))
+            ports.append(self._port("output", name))
         return tuple(ports)
+
+    def _known(self, name: str) -> Value:
+        """A constant that is an output, as a weight; its copy is the output."""
+        array = self.graph.constants[name]
+        integer = not self.graph.is_float(name)
+        low, high = float(array.min()), float(array.max())
+        code = self._whole(name, low, high) if integer else affine(low, high)
+        held, shape = code.quantise(array).reshape(array.shape or (1,)), array.shape
+        layout = layouts.weight(held.shape, _width(code))
+        number = self._tensor(Role.WEIGHT, name, held.shape, code, _width(code), layout)
+        self.weights.append(held)
+        self.values[name] = Value(number, shape, code, integer)
+        return self.values[name]
 
     def _copied(self, name: str, value: Value) -> Value:
         """A view of an input, or of another output, needs a tensor of its own."""
@@ -412,18 +428,45 @@ class Builder:
                     if self._tensors[source.tensor].size == self._tensors[op.out].size:
                         tensors.add(source.tensor)
 
-    def _port(self, name: str, value: Value) -> Port:
-        batch = 0 if name in self.graph.batched else ABSENT
+    def _port(self, kind: str, name: str) -> Port:
+        """The port of an input or output; two names that read alike in ASCII stay two."""
+        value, batch = self.values[name], 0 if name in self.graph.batched else ABSENT
+        called = self._unique(name, kind)
         if value.integer:
-            return Port(printable(name), value.tensor, batch, PortKind.INTEGER)
-        code = value.code
-        return Port(printable(name), value.tensor, batch, PortKind.FLOAT, code.scale, code.zero)
+            return Port(called, value.tensor, batch, PortKind.INTEGER)
+        return Port(called, value.tensor, batch, PortKind.FLOAT, value.code.scale, value.code.zero)
 
     def _input(self, name: str) -> None:
-        code, shape = self.code(name), self.graph.shapes[name]
-        layout = self._value_layout(name, shape or (1,), 1)
-        tensor = self._tensor(Role.INPUT, name, shape or (1,), code, 1, layout)
-        self.values[name] = Value(tensor, shape, code)
+        integer, shape = not self.graph.is_float(name), self.graph.shapes[name]
+        code = self._integers(name) if integer else self.code(name)
+        width = _width(code) if integer else 1
+        layout = self._value_layout(name, shape or (1,), width)
+        tensor = self._tensor(Role.INPUT, name, shape or (1,), code, width, layout)
+        self.values[name] = Value(tensor, shape, code, integer)
+
+    def _integers(self, name: str) -> Affine:
+        """What an input of integers may hold.
+
+        All that its type can, if that is a byte; the rows of a table, where it only chooses among
+        them; otherwise what it held in calibration.
+        """
+        kind = self.graph.types[name]
+        if kind in BYTES:
+            return Affine(1.0, 0, *BYTES[kind])
+        readers = self.graph.consumers(name)
+        tables = [_rows_chosen(node, self.graph) for node in readers if node.input(1) == name]
+        if readers and len(tables) == len(readers) and all(tables):
+            return Affine(1.0, 0, 0, min(rows for rows in tables if rows) - 1)
+        return self._whole(name, *self._range(name))
+
+    def _whole(self, name: str, low: float, high: float) -> Affine:
+        if max(abs(low), abs(high)) >= 2**23:
+            raise RangeOverflow(
+                f"value {named(name)} holds integers that are too large",
+                expected="integers below 2^23",
+                received=[low, high],
+            )
+        return Affine(1.0, 0, int(low), int(high))
 
     def _range(self, name: str) -> Range:
         """The recorded range of a value; a stranger may have recorded anything."""
@@ -470,16 +513,33 @@ class Builder:
         return self._unique(name, "op")
 
     def _unique(self, name: str, kind: str = "") -> str:
-        """A printable name that no other tensor or table (or op) has."""
-        base = printable(name)[:120] or "unnamed"
+        """A printable name that no other tensor or table (or op, or port of a kind) has."""
+        base = port_name(name) or "unnamed"
         unique, count = base, 1
-        while f"{kind}:{unique}" in self._names:
+        while (kind, unique) in self._names:
             count += 1
-            unique = f"{base}#{count}"
-        self._names.add(f"{kind}:{unique}")
+            unique = f"{base[:120]}#{count}"
+        self._names.add((kind, unique))
         return unique
 
 
-def printable(name: str) -> str:
-    """Printable ASCII, as program names must be: other characters become `?`."""
-    return "".join(char if " " <= char <= "~" else "?" for char in name)[:128]
+BYTES: Mapping[int, tuple[int, int]] = {
+    TensorProto.BOOL: (0, 1),
+    TensorProto.INT8: (-128, 127),
+    TensorProto.UINT8: (0, 255),
+}
+"""Element types all of whose values an input may hold."""
+
+
+def _width(code: Affine) -> int:
+    """Bytes of a tensor that holds these integers."""
+    peak = max(-code.lo - 1, code.hi)
+    return 1 if peak < 2**7 else 2 if peak < 2**15 else 3
+
+
+def _rows_chosen(node: Node, graph: Graph) -> int | None:
+    """The rows of the table in which a Gather looks, if it is one."""
+    if node.op != "Gather":
+        return None
+    shape = graph.shapes[node.inputs[0]]
+    return shape[int(node.attributes.get("axis", 0))] if shape else None

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 from onnx import helper
 
 from ..verifier.errors import UsageError
+from ..verifier.inputs import Slots, arranged
 from .errors import CompileError, named
 from .graph import Array, Graph
+from .session import Session
 
 BINS = 1 << 14
 METHODS = ("minmax", "percentile")
@@ -24,7 +25,8 @@ Range = tuple[float, float]
 def feeds(graph: Graph, data: npt.ArrayLike | Mapping[str, npt.ArrayLike]) -> Feeds:
     """Check data for a model: an array [n, ...], or one per input name, of floats or integers.
 
-    Axis 0 counts samples: for a model without a dynamic axis it is a multiple of that axis' size.
+    Returns them as `verifier.inputs.arranged` does: [items, ...] along the batch axis; [steps, ...]
+    for an input without one.
 
     Raises:
         UsageError: `usage.input`, naming what does not fit.
@@ -37,76 +39,46 @@ def feeds(graph: Graph, data: npt.ArrayLike | Mapping[str, npt.ArrayLike]) -> Fe
         raise _bad("the model has several inputs: give a dict by name", list(graph.inputs))
     if set(given) != set(graph.inputs):
         raise _bad("the input names are not the model's", list(graph.inputs), sorted(given))
+    slots = {name: Slots(graph.shapes[name] or (1,), name in graph.batched) for name in given}
+    given = arranged(slots, given)
     for name, array in given.items():
         _check_array(graph, name, array)
-    counts = {name: len(array) // unit(graph, name) for name, array in given.items()}
-    if len(set(counts.values())) > 1:
-        raise _bad("the inputs have different numbers of samples", received=counts)
+    items = {name: len(array) for name, array in given.items() if name in graph.batched}
+    counted = {name: len(array) for name, array in given.items() if name not in graph.batched}
+    steps = {-(-count // graph.batch) for count in items.values()} | set(counted.values())
+    if len(set(items.values())) > 1 or len(steps) > 1:
+        raise _bad("the inputs have different numbers of samples", received=items | counted)
     return {name: _cast(graph, name, given[name]) for name in graph.inputs}
 
 
-def unit(graph: Graph, name: str) -> int:
-    """Rows of axis 0 of an input that make one sample."""
-    return 1 if name in graph.batched else graph.shapes[name][0] if graph.shapes[name] else 1
-
-
 def samples(graph: Graph, data: Feeds) -> int:
-    """Number of samples in checked data."""
-    name = graph.inputs[0]
-    return len(data[name]) // unit(graph, name)
+    """Number of samples in checked data: items, or steps where no input has a batch axis."""
+    batched = [name for name in graph.inputs if name in graph.batched]
+    return len(data[(batched or graph.inputs)[0]])
 
 
 def steps(graph: Graph, data: Feeds) -> Iterator[Feeds]:
-    """The data in steps of the graph's batch; the last may be shorter if the batch is dynamic."""
-    count, size = samples(graph, data), graph.batch
-    for start in range(0, count, size):
-        stop = min(start + size, count)
-        rows = {name: unit(graph, name) for name in data}
-        yield {name: array[start * rows[name] : stop * rows[name]] for name, array in data.items()}
+    """The data in steps of the graph's batch; the last may be shorter if the batch is dynamic.
+
+    A batch of fixed size is filled up with items from the start: they change no other item.
+    """
+    count, size = samples(graph, data), graph.batch if graph.batched else 1
+    for step, start in enumerate(range(0, count, size)):
+        stop = start + size if graph.fixed else min(start + size, count)
+        rows = np.arange(start, stop) % count
+        yield {
+            name: array[rows] if name in graph.batched else array[step].reshape(graph.shapes[name])
+            for name, array in data.items()
+        }
 
 
 def run_float(graph: Graph, names: Iterable[str], data: Feeds) -> Iterator[Feeds]:
     """The float values of these names, step by step."""
     wanted = sorted(set(names))
     asked = [name for name in wanted if name not in graph.inputs]
-    run = _session(graph, asked)
+    session = Session(graph.source, asked)
     for step in steps(graph, data):
-        yield {**run(step), **{name: step[name] for name in wanted if name in step}}
-
-
-def _session(graph: Graph, names: list[str]) -> Callable[[Feeds], Feeds]:
-    """The model in onnxruntime with these values as outputs: feeds to values."""
-    import onnxruntime
-
-    model = onnx.ModelProto()
-    model.CopyFrom(graph.source)
-    outputs = {output.name for output in model.graph.output}
-    model.graph.output.extend(
-        helper.make_tensor_value_info(name, graph.types[name], None)
-        for name in names
-        if name not in outputs
-    )
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-
-    def run(step: Feeds) -> Feeds:
-        try:
-            return dict(zip(names, session.run(names, step), strict=True)) if names else {}
-        except Exception as error:  # its exceptions have no common base
-            raise _cannot_run(error) from error
-
-    try:
-        session = onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # likewise
-        raise _cannot_run(error) from error
-    return run
-
-
-def _cannot_run(error: Exception) -> CompileError:
-    first = (str(error).splitlines() or [type(error).__name__])[0]
-    return CompileError(f"onnxruntime cannot run the model: {first}", code="compile.bad-model")
+        yield {**session.run(step), **{name: step[name] for name in wanted if name in step}}
 
 
 def calibrate(
@@ -196,14 +168,18 @@ def _cut(counts: npt.NDArray[Any], span: Range, percentile: float) -> Range:
 
 def _check_array(graph: Graph, name: str, array: Array) -> None:
     shape = graph.shapes[name]
+    rest = shape[1:] if name in graph.batched else shape or (1,)
     if array.dtype.kind not in "fiub":
-        raise _bad(f"input {named(name)} is not numeric", "floats", array.dtype)
-    whole = array.ndim == len(shape) and array.ndim > 0 and len(array) % unit(graph, name) == 0
-    if not whole or array.shape[1:] != shape[1:]:
-        expected = f"[n, {', '.join(map(str, shape[1:]))}]" if shape[1:] else "[n]"
-        raise _bad(f"input {named(name)} has another shape", expected, list(array.shape))
+        raise _bad(f"input {named(name)} is not numeric", "numbers", array.dtype)
+    if array.ndim == 0 or array.shape[1:] != rest:
+        joined = ", ".join(map(str, shape[1:]))
+        expected = f"[n, {joined}]" if joined else "[n]"
+        whole = "" if name in graph.batched or not shape else f", n a multiple of {shape[0]}"
+        raise _bad(f"input {named(name)} has another shape", expected + whole, list(array.shape))
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise _bad(f"input {named(name)} contains NaN or infinity", "finite values")
+    if array.dtype.kind == "f" and not graph.is_float(name) and (array != np.rint(array)).any():
+        raise _bad(f"input {named(name)} holds integers", "integers", "fractions")
 
 
 def _cast(graph: Graph, name: str, array: Array) -> Array:

@@ -21,12 +21,13 @@ from ..verifier.errors import ProgramMismatch, UsageError
 from ..verifier.program.types import Role
 from ..verifier.quoting import listed, quoted
 from . import native
-from .calibrate import METHODS, Feeds, Range, calibrate, covered, feeds, samples, unit
-from .compile import Built, Data, ModelLike, build, needed, prepare
+from .calibrate import METHODS, Feeds, Range, calibrate, covered, feeds, samples
+from .compile import Built, Data, build, needed, open_network, prepare, settled
 from .errors import BadModelFile, CalibrationMismatch, named
 from .evaluate import Fidelity, compare, counted, floored
 from .graph import Graph
 from .model import CompiledModel, Record
+from .source import ModelLike
 
 LISTED = 8
 """Ranges that a refusal names."""
@@ -329,7 +330,8 @@ def check_model(
         raise UsageError("labels are about evaluation data", hint="give both")
     tolerances = tolerances or Tolerances()
     record = compiled.record
-    source, graph = prepare(model, record.batch, record.name)
+    network = open_network(model, record.dims, record.shapes)
+    source, graph = settled(*prepare(network, record.batch, record.name), record.ranges)
     built = build(graph, record)
     _refuse_other(built, compiled)
     given = None if calibration is None else _own(source, calibration)
@@ -389,7 +391,7 @@ def _own(source: Graph, data: Data) -> Feeds:
 
 def _constant(source: Graph, name: str, array: npt.NDArray[Any]) -> bool:
     """Whether all elements of an input are the same, or all of its samples, if it has several."""
-    rows = array.reshape(len(array) // unit(source, name), -1)
+    rows = array.reshape(len(array), -1)
     return bool((rows == rows[0, 0]).all() or (len(rows) > 1 and (rows == rows[0]).all()))
 
 

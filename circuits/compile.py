@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 import numpy.typing as npt
@@ -21,24 +20,25 @@ from ..verifier.program.validate import validate
 from ..verifier.program.weights import gate_weights
 from ..verifier.quoting import LONGEST
 from . import calibrate as calibration_
-from . import graph as graphs
 from . import native
 from .builder import Layer, Range, Value
 from .errors import CompileError, RangeOverflow, UnsupportedOp, named
 from .evaluate import Executor, compare
 from .fuse import fuse
-from .graph import Array, Graph, Node
-from .items import refuse_mixing
+from .graph import FLOATS, INTEGERS, Array, Graph, Network, Node
+from .items import itemised, refuse_mixing
 from .lowering import lower
 from .model import CompiledModel, Record, checked_key
 from .operator import Operator
 from .ops import OPERATORS
 from .report import report
+from .sizes import Axes
+from .source import ModelLike, computed, inputs
+from .source import operator as operator_of
 
 EVALUATED = 64
 """Samples on which integers and floats are compared by default."""
 
-ModelLike = str | Path | bytes | onnx.ModelProto
 Data = npt.ArrayLike | Mapping[str, npt.ArrayLike]
 
 
@@ -47,6 +47,8 @@ def compile(
     calibration: Data | None,
     *,
     batch: int = 1,
+    dims: Mapping[str, int] | None = None,
+    shapes: Mapping[str, Axes] | None = None,
     public: bool = False,
     method: str = "minmax",
     percentile: float = 99.99,
@@ -63,6 +65,8 @@ def compile(
         model: an ONNX file, its bytes, or a loaded model.
         calibration: typical inputs, an array [n, ...] or a dict of them by input name.
         batch: items of one step; the size of the inputs' dynamic first axis.
+        dims: sizes of the inputs' other dynamic axes, by their names in the model.
+        shapes: whole shapes of inputs, by input name; an axis 0 that is no number is the batch.
         public: salt the weights with zero, so that anyone can recompute their root.
         method: `minmax`, or `percentile` (values beyond it saturate).
         percentile: for that method, in percent.
@@ -81,14 +85,17 @@ def compile(
             items of a batch.
     """
     key = checked_key(weights_key, public)
-    source, fused = prepare(model, batch, name)
+    network = open_network(model, dims, shapes)
+    source, fused = prepare(network, batch, name)
     if calibration is None:
         raise calibration_.missing("there is no calibration data")
     data = calibration_.feeds(source, calibration)
     ranges = calibration_.calibrate(source, needed(fused), data, method, percentile)
-    _refuse_mixing(model, fused, ranges)
+    _refuse_mixing(network, fused, ranges)
+    source, fused = settled(source, fused, ranges)
+    data = calibration_.feeds(source, calibration)
     chosen = exact_nodes(fused, exact)
-    record = Record(source.name, batch, method, float(percentile), chosen, ranges)
+    record = Record(source.name, batch, method, float(percentile), chosen, ranges, *network.asked)
     built = build(fused, record)
     tested = data if evaluation is None else calibration_.feeds(source, evaluation)
     fidelity = compare(
@@ -115,12 +122,38 @@ class Built:
     values: Mapping[str, Value]
 
 
-def prepare(model: ModelLike, batch: int, name: str | None = None) -> tuple[Graph, Graph]:
-    """Read a model; return its graph, and the one to be lowered. Refuses what is unsupported."""
-    source = graphs.read(model, batch)
+def open_network(
+    model: ModelLike, dims: Mapping[str, int] | None, shapes: Mapping[str, Axes] | None
+) -> Network:
+    """Read a model, and write what it has of functions by operators that compile."""
+    network = Network(model, dims, shapes)
+    network.expand(OPERATORS)
+    return network
+
+
+def prepare(network: Network, batch: int, name: str | None = None) -> tuple[Graph, Graph]:
+    """The graph of a model, and the one to be lowered. Refuses what is unsupported.
+
+    Operators come first: where they do not compile, sizes are not worth giving.
+    """
+    unknown = unknown_operators(network.source.model, OPERATORS)
+    try:
+        source = network.at(batch)
+    except (CompileError, UsageError):
+        if unknown:
+            raise _unsupported_list(unknown, OPERATORS) from None
+        raise
     source = replace(source, name=name or source.name or "model")
     refuse_unsupported(source, OPERATORS)
     return source, fuse(source, OPERATORS)
+
+
+def settled(source: Graph, fused: Graph, ranges: Mapping[str, Range]) -> tuple[Graph, Graph]:
+    """Both graphs; all of a batch whose size the file fixes is one item if its items mix."""
+    if not (fused.fixed and fused.batched) or itemised(fused, ranges):
+        return source, fused
+    none: frozenset[str] = frozenset()
+    return replace(source, batched=none, batch=1), replace(fused, batched=none, batch=1)
 
 
 def build(graph: Graph, record: Record) -> Built:
@@ -132,53 +165,99 @@ def build(graph: Graph, record: Record) -> Built:
     return Built(_judge(program), weights, lowered.layers, lowered.values)
 
 
-def _refuse_mixing(model: ModelLike, graph: Graph, ranges: Mapping[str, Range]) -> None:
+def _refuse_mixing(network: Network, graph: Graph, ranges: Mapping[str, Range]) -> None:
     """Items must not mix at this batch, nor at another: a fixed Reshape can be harmless at one."""
-    if not graph.batched:
+    if not graph.batched or graph.fixed:
         return
     # A batch of one cannot show whether items mix.
     batch = max(graph.batch, 2)
-    refuse_mixing(graph if graph.batch == batch else prepare(model, batch)[1], ranges)
-    refuse_mixing(prepare(model, batch + 1)[1], ranges)
+    refuse_mixing(graph if graph.batch == batch else prepare(network, batch)[1], ranges)
+    refuse_mixing(prepare(network, batch + 1)[1], ranges)
 
 
 def needed(graph: Graph) -> set[str]:
-    """The float values whose ranges the lowering may ask for."""
+    """The values whose ranges the lowering may ask for: the inputs, and floats."""
     names = set(graph.inputs)
     for node in graph.nodes:
         names.update(node.outputs[:1])
         if node.activation is not None:
             names.add(node.activation.inputs[0])
-    return {name for name in names if graph.is_float(name)}
+    return {name for name in names if name in graph.inputs or graph.is_float(name)}
+
+
+def unknown_operators(model: onnx.ModelProto, operators: Mapping[str, Operator]) -> list[str]:
+    """What no sizes can mend: inputs of other kinds, and nodes whose operators do not compile."""
+    data = computed(model)
+    found = [
+        reason
+        for value in inputs(model)
+        if (reason := _input_reason(value.name, value.type.tensor_type.elem_type)) is not None
+    ]
+    for index, node in enumerate(model.graph.node):
+        op = operator_of(node)
+        if data.intersection(node.output) and op not in operators:
+            name = node.name or f"{node.op_type}_{index}"
+            found.append(_node_reason(name, op, _unknown(op)))
+    return found
 
 
 def refuse_unsupported(graph: Graph, operators: Mapping[str, Operator]) -> None:
     """Raise one `UnsupportedOp` that lists every node (and input) that cannot be compiled."""
-    found = [
-        f"input {named(name)}: it has the type "
-        f"{onnx.TensorProto.DataType.Name(graph.types[name])}, only float inputs compile; "
-        "cast before the model"
-        for name in graph.inputs
-        if not graph.is_float(name)
-    ]
+    reasons = (_input_reason(name, graph.types[name]) for name in graph.inputs)
+    found = [reason for reason in reasons if reason is not None]
     for node in graph.nodes:
         reason = _unsupported(node, graph, operators)
         if reason is not None:
-            found.append(f"node {named(node.name)} ({node.op[:LONGEST]}): {reason}")
+            found.append(_node_reason(node.name, node.op, reason))
     if found:
-        raise UnsupportedOp(
-            "the model cannot be compiled:\n  " + "\n  ".join(found),
-            expected=", ".join(sorted(operators)),
-            hint="replace these nodes, or cut the model before them",
-        )
+        raise _unsupported_list(found, operators)
+
+
+def _unsupported_list(found: Sequence[str], operators: Mapping[str, Operator]) -> UnsupportedOp:
+    return UnsupportedOp(
+        "the model cannot be compiled:\n  " + "\n  ".join(found),
+        expected=", ".join(sorted(operators)),
+        hint="replace these nodes, or cut the model before them",
+    )
+
+
+def _input_reason(name: str, kind: int) -> str | None:
+    if kind in FLOATS or kind in INTEGERS:
+        return None
+    what = f"has the type {onnx.TensorProto.DataType.Name(kind)}" if kind else "is no tensor"
+    return f"input {named(name)}: it {what}, only tensors of numbers compile; convert it before"
+
+
+def _node_reason(name: str, op: str, reason: str) -> str:
+    return f"node {named(name)} ({op[:LONGEST]}): {reason}"
+
+
+_DOMAINS = {
+    "ai.onnx.ml": "operators of ai.onnx.ml, the domain of classical machine learning, do not "
+    "compile unless listed below",
+    "com.microsoft": "operators of com.microsoft, onnxruntime's own domain, do not compile unless "
+    "listed below; use the model as it was before onnxruntime rewrote it",
+}
+
+
+def _unknown(op: str) -> str:
+    """The reason against an operator that has no lowering."""
+    domain = op.rpartition(".")[0]
+    if op in ("QuantizeLinear", "DequantizeLinear"):
+        return "models that are quantised already do not compile; export the float model"
+    if op in ("If", "Loop", "Scan"):
+        return "what it runs depends on the data; only an If with a constant condition compiles"
+    if domain in _DOMAINS:
+        return _DOMAINS[domain]
+    if domain:
+        return "operators of this domain are custom; express it by operators of ONNX"
+    return "this operator does not compile; express it by others or run it outside the model"
 
 
 def _unsupported(node: Node, graph: Graph, operators: Mapping[str, Operator]) -> str | None:
     operator = operators.get(node.op)
     if operator is None:
-        if node.op in ("QuantizeLinear", "DequantizeLinear"):
-            return "models that are quantised already do not compile; export the float model"
-        return "this operator does not compile; express it by others or run it outside the model"
+        return _unknown(node.op)
     reads = [name for name in node.inputs if name and name not in graph.constants]
     whole = [name for name in reads if not graph.is_float(name)]
     if whole and not operator.takes_integers:

@@ -14,7 +14,7 @@ from ..verifier.program.types import Port, PortKind, Program, Role
 from ..verifier.quoting import quoted
 from . import reference
 from .builder import Layer, Value
-from .calibrate import Feeds, run_float, samples, steps, unit
+from .calibrate import Feeds, run_float, samples, steps
 from .errors import CompileError
 from .graph import Array, Graph
 from .quantise import Affine
@@ -43,6 +43,7 @@ def integer_run(
 def _quantised(program: Program, port: Port, array: Array) -> Array:
     """The port's rule (protocol section 1, ports)."""
     tensor = program.tensors[port.tensor]
+    array = array.reshape(-1) if array.ndim == 0 else array
     padded = np.zeros(tensor.shape, dtype=array.dtype)
     padded[: len(array)] = array
     if port.kind == PortKind.INTEGER:
@@ -213,9 +214,12 @@ def _by_step(
 
 def _whole_steps(graph: Graph, data: Feeds, count: int) -> Feeds:
     """The first `count` samples, the last step filled up with samples from the start."""
-    filled = -(-count // graph.batch) * graph.batch
-    rows = {name: np.arange(filled * unit(graph, name)) for name in data}
-    return {name: array[rows[name] % (count * unit(graph, name))] for name, array in data.items()}
+    whole = -(-count // graph.batch)
+    items = np.arange(whole * graph.batch) % count
+    return {
+        name: array[items] if name in graph.batched else array[:whole]
+        for name, array in data.items()
+    }
 
 
 def _real(found: Mapping[int, Array], value: Value) -> Array:

@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
-from google.protobuf.message import DecodeError, EncodeError  # type: ignore[import-untyped]
-from onnx import TensorProto, helper, numpy_helper, shape_inference
-from onnx.reference import ReferenceEvaluator
+from onnx import TensorProto, helper
 
 from ..verifier.errors import UsageError
+from . import branches, source
 from .errors import CompileError, named
-
-OPSETS = range(7, 26)
-"""Opsets of the default domain whose operators are read with their right meaning."""
+from .session import Seen, Session
+from .sizes import Axes, Dims, Sizes
+from .source import ModelLike, Source, bad_model, computed
 
 Array = npt.NDArray[Any]
 
-_FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
-_RANDOM = {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli"}
-_FOLD_LIMIT = 1 << 26  # elements: a folded constant is held in memory
+FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
+"""Element types of real numbers."""
+
+INTEGERS = (
+    TensorProto.BOOL,
+    TensorProto.INT8,
+    TensorProto.INT16,
+    TensorProto.INT32,
+    TensorProto.INT64,
+    TensorProto.UINT8,
+    TensorProto.UINT16,
+    TensorProto.UINT32,
+    TensorProto.UINT64,
+)
+"""Element types of indices, counts and masks."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +67,8 @@ class Graph:
     """A float network with fixed shapes.
 
     `shapes` and `types` (ONNX element types) cover every value; `constants` the known ones;
-    `batched` names the inputs and outputs whose axis 0 is the batch.
+    `batched` names the inputs and outputs whose axis 0 is the batch; `fixed` says that the file
+    sets its size, so that every run has exactly `batch` items.
     """
 
     name: str
@@ -70,7 +81,8 @@ class Graph:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     batched: frozenset[str]
-    source: onnx.ModelProto
+    fixed: bool
+    source: Source
 
     def consumers(self, name: str) -> list[Node]:
         """The nodes that read a value."""
@@ -82,7 +94,7 @@ class Graph:
 
     def is_float(self, name: str) -> bool:
         """Whether a value holds floats."""
-        return self.types[name] in _FLOATS
+        return self.types[name] in FLOATS
 
     def prune(self, nodes: list[Node]) -> Graph:
         """The graph with these nodes, less those that reach no output."""
@@ -94,260 +106,239 @@ class Graph:
         return replace(self, nodes=tuple(reversed(kept)))
 
 
-def load(model: str | Path | bytes | onnx.ModelProto) -> onnx.ModelProto:
-    """Read a model and check it; external data only from the folder of its file.
+class Network:
+    """A model whose inputs have sizes, all but that of the batch: read once, a graph by batch.
+
+    Args:
+        model: an ONNX file, its bytes, or a loaded model.
+        dims: sizes of named axes.
+        shapes: shapes of inputs by name; an axis 0 that is no number is the batch.
 
     Raises:
-        UsageError: `usage.unreadable` when the file cannot be read.
-        CompileError: `compile.bad-model` when it is not a valid ONNX model.
+        UsageError: an unreadable file; sizes for what the model does not have.
+        CompileError: `compile.bad-model`.
     """
-    try:
-        if isinstance(model, onnx.ModelProto):
-            proto = model
-        elif isinstance(model, bytes):
-            proto = onnx.load_model_from_string(model)
-        else:
-            if not Path(model).is_file():
-                raise FileNotFoundError("no such file")
-            onnx.checker.check_model(str(model))
-            proto = onnx.load(str(model))
-        onnx.checker.check_model(proto)
-    except OSError as error:
-        raise UsageError(f"cannot read {model!s}: {error}", code="usage.unreadable") from error
-    except (onnx.checker.ValidationError, DecodeError, EncodeError, ValueError) as error:
-        raise _bad(f"not a valid ONNX model: {_first_line(error)}") from error
-    if not proto.graph.node or not proto.graph.output:
-        raise _bad("the model has no nodes or no outputs")
-    return proto
 
-
-def read(model: str | Path | bytes | onnx.ModelProto, batch: int = 1) -> Graph:
-    """Read a model as a `Graph` whose batch axis has the size `batch`.
-
-    The batch axis is axis 0 of every input where that axis is dynamic.
-
-    Raises:
-        UsageError: an unreadable file, or a batch for a model without a dynamic axis.
-        CompileError: `compile.bad-model`, `compile.dynamic-shape`, `compile.not-finite`.
-    """
-    source = load(model)
-    opset = _opset(source)
-    inputs = _inputs(source)
-    dynamic = frozenset(i.name for i in inputs if _dims(i) and not _is_fixed(_dims(i)[0]))
-    if batch < 1 or (batch > 1 and not dynamic):
-        raise UsageError(
-            f"batch {batch} for a model whose inputs have no dynamic axis",
-            hint="export the model with a dynamic first axis, or compile with batch=1",
+    def __init__(
+        self,
+        model: ModelLike,
+        dims: Mapping[str, int] | None = None,
+        shapes: Mapping[str, Axes] | None = None,
+    ) -> None:
+        self.source = source.load(model)
+        self.asked = (
+            dict(dims or {}),
+            {name: tuple(axes) for name, axes in (shapes or {}).items()},
         )
-    fixed = _infer(_with_batch(source, batch, dynamic))
-    fixed, constants = _fold(fixed, opset)
-    shapes, types = _shapes(fixed, constants)
-    graph = Graph(
-        name=source.graph.name,
-        opset=opset,
-        batch=batch if dynamic else 1,
-        nodes=tuple(_nodes(fixed, constants)),
-        shapes=shapes,
-        types=types,
-        constants=constants,
-        inputs=tuple(i.name for i in inputs),
-        outputs=tuple(o.name for o in source.graph.output),
-        batched=dynamic | _batched_outputs(source, batch, dynamic, shapes),
-        source=source,
-    )
-    graph = graph.prune(list(graph.nodes))
-    _refuse_unused(graph)
-    _refuse_not_finite(graph)
-    return _skip_identities(graph)
+        self._sizes = Sizes(self.source.model, *self.asked)
+        self._sessions: dict[tuple[bool, ...], tuple[Source, _Wanted, Session]] = {}
 
+    def expand(self, known: Collection[str]) -> None:
+        """Write operators that are not `known` as the bodies that the onnx package has for them."""
+        self.source = source.expand(self.source, known)
 
-def _bad(message: str, hint: str | None = None) -> CompileError:
-    return CompileError(message, code="compile.bad-model", hint=hint)
+    def at(self, batch: int = 1) -> Graph:
+        """The graph whose batch axis has this size: axis 0 of every input where it is dynamic.
 
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _opset(model: onnx.ModelProto) -> int:
-    versions = {entry.domain: entry.version for entry in model.opset_import}
-    opset = versions.get("", versions.get("ai.onnx", 0))
-    if opset not in OPSETS:
-        raise CompileError(
-            "the model's opset is not supported",
-            code="compile.bad-model",
-            expected=f"opset {OPSETS.start} to {OPSETS.stop - 1}",
-            received=opset,
-            hint="convert it with onnx.version_converter",
+        Raises:
+            UsageError: a batch for a model without a dynamic axis.
+            CompileError: `compile.bad-model`, `compile.dynamic-shape`, `compile.not-finite`.
+        """
+        dynamic = self._sizes.dynamic
+        if batch < 1 or (batch > 1 and not dynamic):
+            raise UsageError(
+                f"batch {batch} for a model whose inputs have no dynamic axis",
+                hint="export the model with a dynamic first axis, or compile with batch=1",
+            )
+        inputs = self._sizes.at(batch)
+        model, wanted, seen = self._run(batch)
+        _refuse_empty(model, seen)
+        constants = _constants(model, wanted, seen)
+        shapes = {name: value.shape for name, value in seen.items()} | inputs
+        types = {name: value.type for name, value in seen.items()} | self._sizes.types
+        for name, array in constants.items():
+            shapes[name] = array.shape
+            types[name] = helper.np_dtype_to_tensor_dtype(array.dtype)
+        outputs = tuple(output.name for output in model.model.graph.output)
+        fixed = None if dynamic else _fixed_batch(inputs)
+        graph = Graph(
+            name=model.model.graph.name,
+            opset=model.opset,
+            batch=(batch if dynamic else fixed) or 1,
+            nodes=tuple(_nodes(model.model, wanted)),
+            shapes=shapes,
+            types=types,
+            constants=constants,
+            inputs=tuple(inputs),
+            outputs=outputs,
+            batched=self._batched(batch, shapes, outputs, fixed),
+            fixed=not dynamic,
+            source=model,
         )
-    return int(opset)
+        graph = graph.prune(list(graph.nodes))
+        _refuse_unused(graph)
+        _refuse_not_finite(graph)
+        return _skip_identities(graph)
 
+    def _batched(
+        self, batch: int, shapes: Mapping[str, Dims], outputs: tuple[str, ...], fixed: int | None
+    ) -> frozenset[str]:
+        """The inputs and outputs whose axis 0 is the batch."""
+        if self._sizes.dynamic:
+            return self._sizes.dynamic | self._grown(batch, shapes, outputs)
+        if fixed is None:
+            return frozenset()
+        heads = (name for name in outputs if shapes[name][:1] == (fixed,))
+        return frozenset(self._sizes.types) | frozenset(heads)
 
-def _inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
-    initial = {tensor.name for tensor in model.graph.initializer}
-    return [value for value in model.graph.input if value.name not in initial]
+    def _grown(
+        self, batch: int, shapes: Mapping[str, Dims], outputs: tuple[str, ...]
+    ) -> frozenset[str]:
+        """The outputs whose axis 0 grows with the batch: shapes at two batch sizes are compared."""
+        try:
+            model, wanted, seen = self._run(batch + 1)
+            grown = {name: value.shape for name, value in seen.items()}
+            grown |= {k: v.shape for k, v in _constants(model, wanted, seen).items()}
+            grown |= self._sizes.at(batch + 1)
+        except CompileError:
+            grown = {}
+        for name in outputs:
+            here, there = shapes[name], grown.get(name)
+            if there is None or len(here) != len(there) or here[1:] != there[1:]:
+                raise CompileError(
+                    f"output {named(name)} does not have the batch as its first axis only",
+                    code="compile.dynamic-shape",
+                    expected=f"[batch, ...] or a fixed shape, at batch {batch} and {batch + 1}",
+                    received=f"{list(here)} and {list(there) if there else 'no shape'}",
+                    hint=BAKED,
+                )
+        return frozenset(name for name in outputs if shapes[name][:1] != grown[name][:1])
 
-
-def _dims(value: onnx.ValueInfoProto) -> list[onnx.TensorShapeProto.Dimension]:
-    return list(value.type.tensor_type.shape.dim)
-
-
-def _is_fixed(dim: onnx.TensorShapeProto.Dimension) -> bool:
-    return bool(dim.HasField("dim_value")) and dim.dim_value > 0
-
-
-def _with_batch(model: onnx.ModelProto, batch: int, dynamic: frozenset[str]) -> onnx.ModelProto:
-    """A copy with the batch axis set and every shape that was inferred before dropped."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    symbols = set()
-    for value in _inputs(copy):
-        if not value.type.tensor_type.HasField("shape"):
-            raise _dynamic(value.name, "no shape")
-        for axis, dim in enumerate(_dims(value)):
-            if axis == 0 and value.name in dynamic:
-                symbols.add(dim.dim_param)
-                dim.dim_value = batch
-            elif not _is_fixed(dim):
-                raise _dynamic(value.name, f"axis {axis} {named(dim.dim_param)} has no size")
-    if len(symbols - {""}) > 1:
-        raise _dynamic(", ".join(sorted(dynamic)), f"several dynamic axes: {sorted(symbols)}")
-    del copy.graph.value_info[:]
-    for value in copy.graph.output:
-        value.type.tensor_type.ClearField("shape")
-    return copy
-
-
-def _dynamic(name: str, why: str) -> CompileError:
-    return CompileError(
-        f"input {named(name)}: {why}",
-        code="compile.dynamic-shape",
-        expected="fixed sizes on all axes but the first",
-        hint="export the model with fixed sizes; only the batch axis may be dynamic (batch=...)",
-    )
-
-
-def _infer(model: onnx.ModelProto) -> onnx.ModelProto:
-    try:
-        return shape_inference.infer_shapes(
-            model, check_type=True, strict_mode=True, data_prop=True
-        )
-    except Exception as error:  # the inference raises types of its own, without a common base
-        raise _bad(f"shapes do not fit: {_first_line(error)}") from error
-
-
-def _shapes(
-    model: onnx.ModelProto, constants: Mapping[str, Array]
-) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
-    """Shape and element type of every value; a size that is still unknown is an error."""
-    shapes, types = {}, {}
-    for value in (*model.graph.input, *model.graph.value_info, *model.graph.output):
-        dims = _dims(value)
-        types[value.name] = value.type.tensor_type.elem_type
-        if value.type.tensor_type.HasField("shape") and all(_is_fixed(dim) for dim in dims):
-            shapes[value.name] = tuple(dim.dim_value for dim in dims)
-    for name, array in constants.items():
-        shapes[name] = array.shape
-        types[name] = helper.np_dtype_to_tensor_dtype(array.dtype)
-    for node in model.graph.node:
-        unknown = [name for name in node.output if name and name not in shapes]
-        if unknown and not set(node.output) & set(constants):
+    def _run(self, batch: int) -> tuple[Source, _Wanted, dict[str, Seen]]:
+        """One run on zeros: what every value is at this batch, constants with their values."""
+        feeds = {
+            name: np.zeros(shape, helper.tensor_dtype_to_np_dtype(self._sizes.types[name]))
+            for name, shape in self._sizes.at(batch).items()
+        }
+        try:
+            model, wanted, session = self._session(feeds)
+            return model, wanted, session.look(feeds, wanted.constants)
+        except CompileError as error:
+            if batch == 1 or not self._sizes.dynamic:
+                raise
             raise CompileError(
-                f"{_called(node)}: the shape of {named(unknown[0])} is not known",
-                code="compile.dynamic-shape",
-                hint="shapes must follow from the inputs' shapes alone; try onnxsim first",
-            )
-    return shapes, types
+                f"at batch {batch} {error.message}", code="compile.dynamic-shape", hint=BAKED
+            ) from error
+
+    def _session(self, feeds: Mapping[str, Array]) -> tuple[Source, _Wanted, Session]:
+        """The model with its branches chosen; sessions are kept by the choices made."""
+        model = Source(self._sizes.applied(self.source.model), self.source.arrays)
+        choices: tuple[bool, ...] = ()
+        while True:
+            decided = branches.conditions(model.model)
+            if not decided:
+                break
+            found = Session(model, decided, plainly=True).run(feeds)
+            values = {name: bool(found[name].all()) for name in decided}
+            model, choices = branches.taken(model, values), (*choices, *values.values())
+        if choices not in self._sessions:
+            wanted = _Wanted.of(model.model)
+            session = Session(model, wanted.names, plainly=True)
+            self._sessions[choices] = (model, wanted, session)
+        return self._sessions[choices]
 
 
-def _fold(model: onnx.ModelProto, opset: int) -> tuple[onnx.ModelProto, dict[str, Array]]:
-    """Evaluate every node whose inputs are known, until shapes and constants stand still."""
-    constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
-    while True:
-        known = len(constants)
-        _fold_once(model, opset, constants)
-        if len(constants) == known:
-            return model, constants
-        rest = [node for node in model.graph.node if not set(node.output) & set(constants)]
-        reads = {name for node in rest for name in node.input}
-        reads |= {output.name for output in model.graph.output}
-        new = [
-            numpy_helper.from_array(constants[name], name)
-            for name in constants.keys() & reads
-            if name not in {t.name for t in model.graph.initializer}
-        ]
-        del model.graph.node[:]
-        model.graph.node.extend(rest)
-        model.graph.initializer.extend(sorted(new, key=lambda tensor: tensor.name))
-        model = _infer(model)
+BAKED = (
+    "a Reshape with a fixed batch size is the usual cause: use -1 or 0 there, or fix the batch "
+    "(--dim NAME=N)"
+)
 
 
-def _fold_once(model: onnx.ModelProto, opset: int, constants: dict[str, Array]) -> None:
-    sizes = {
-        value.name: tuple(dim.dim_value for dim in _dims(value))
-        for value in (*model.graph.input, *model.graph.value_info)
-        if value.type.tensor_type.HasField("shape") and all(map(_is_fixed, _dims(value)))
-    }
-    for node in model.graph.node:
-        if node.op_type == "Shape" and node.input[0] in sizes:
-            attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-            dims = sizes[node.input[0]][attributes.get("start", 0) : attributes.get("end")]
-            constants[node.output[0]] = np.array(dims, dtype=np.int64)
-        elif _is_foldable(node, constants):
-            feeds = {name: constants[name] for name in node.input if name}
-            for name, value in zip(node.output, _evaluate(node, feeds, opset), strict=True):
-                if name:
-                    constants[name] = np.asarray(value)
+@dataclass(frozen=True)
+class _Wanted:
+    """What is asked of a model's run.
+
+    `computed` are the values that follow from the data, as far as a node or an output reads them
+    (and the first ones of all nodes); `constants` are what their nodes and the outputs read beside
+    that, and no initialiser holds.
+    """
+
+    computed: tuple[str, ...]
+    constants: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (*self.computed, *self.constants)
+
+    @classmethod
+    def of(cls, model: onnx.ModelProto) -> _Wanted:
+        data, graph = computed(model), model.graph
+        nodes = [node for node in graph.node if data.intersection(node.output)]
+        read = {name for node in nodes for name in source.reads(node)}
+        read |= {output.name for output in graph.output}
+        made = {name for node in nodes for name in node.output if name}
+        first = {node.output[0] for node in nodes if node.output[0]}
+        held = {tensor.name for tensor in graph.initializer}
+        return cls(
+            tuple(sorted(made & read | first)),
+            tuple(sorted(read - data - held)),
+        )
 
 
-def _is_foldable(node: onnx.NodeProto, constants: Mapping[str, Array]) -> bool:
-    has_body = any(a.type in (a.GRAPH, a.GRAPHS) for a in node.attribute)
-    if node.op_type in _RANDOM or has_body or node.domain not in ("", "ai.onnx"):
-        return False
-    return all(name in constants for name in node.input if name)
+def read(
+    model: ModelLike,
+    batch: int = 1,
+    dims: Mapping[str, int] | None = None,
+    shapes: Mapping[str, Axes] | None = None,
+) -> Graph:
+    """Read a model as a `Graph` whose batch axis has the size `batch`; see `Network`."""
+    return Network(model, dims, shapes).at(batch)
 
 
-def _evaluate(node: onnx.NodeProto, feeds: Mapping[str, Array], opset: int) -> list[Array]:
-    graph = helper.make_graph(
-        [node],
-        "constant",
-        [
-            helper.make_tensor_value_info(
-                name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape
-            )
-            for name, value in feeds.items()
-        ],
-        [helper.make_empty_tensor_value_info(name) for name in node.output if name],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
-    try:
-        values = [np.asarray(value) for value in ReferenceEvaluator(model).run(None, dict(feeds))]
-    except Exception as error:  # whatever numpy raises on a malformed constant node
-        raise _bad(f"constant {_called(node)}: {_first_line(error)}") from error
-    if sum(value.size for value in values) > _FOLD_LIMIT:
-        raise _bad(f"constant {_called(node)} is larger than {_FOLD_LIMIT}")
-    by_name = dict(zip([name for name in node.output if name], values, strict=True))
-    return [by_name[name] if name else np.zeros(0) for name in node.output]
+def _fixed_batch(inputs: Mapping[str, Dims]) -> int | None:
+    """The common size of axis 0 of all inputs, which may be a batch; None where there is none."""
+    sizes = {shape[:1] for shape in inputs.values()}
+    first = sizes.pop() if len(sizes) == 1 else ()
+    return first[0] if first else None
 
 
-def _called(node: onnx.NodeProto) -> str:
-    return f"node {named(node.name or node.op_type)}"
+def _constants(model: Source, wanted: _Wanted, seen: Mapping[str, Seen]) -> dict[str, Array]:
+    """Values of everything known that the graph reads."""
+    found = dict(model.arrays)
+    for name in wanted.constants:
+        value = seen.get(name)
+        if value is not None and value.array is not None:
+            found[name] = value.array
+    return found
 
 
-def _nodes(model: onnx.ModelProto, constants: Mapping[str, Array]) -> Iterator[Node]:
-    taken: set[str] = set()
+def _refuse_empty(model: Source, seen: Mapping[str, Seen]) -> None:
+    data = computed(model.model)
+    for node in model.model.graph.node:
+        for name in node.output:
+            if name in data and name in seen and 0 in seen[name].shape:
+                raise CompileError(
+                    f"{source.called(node)}: its output {named(name)} has no elements",
+                    code="compile.dynamic-shape",
+                    received=list(seen[name].shape),
+                    hint="give larger sizes (--dim, --shape)",
+                )
+
+
+def _nodes(model: onnx.ModelProto, wanted: _Wanted) -> Iterator[Node]:
+    """The nodes that compute; outputs that nobody reads have an empty name."""
+    kept = set(wanted.computed)
     for index, node in enumerate(model.graph.node):
-        if set(node.output) & set(constants):
+        if not kept.intersection(node.output):
             continue
-        name = node.name or f"{node.op_type}_{index}"
-        name = name if name not in taken else f"{name}_{index}"
-        taken.add(name)
-        prefix = "" if node.domain in ("", "ai.onnx") else f"{node.domain}."
+        outputs = [output if output in kept else "" for output in node.output]
+        while not outputs[-1]:
+            outputs.pop()
         yield Node(
-            name=name,
-            op=prefix + node.op_type,
+            name=node.name or f"{node.op_type}_{index}",
+            op=source.operator(node),
             inputs=tuple(node.input),
-            outputs=tuple(node.output),
+            outputs=tuple(outputs),
             attributes={a.name: _attribute(a) for a in node.attribute},
         )
 
@@ -359,43 +350,15 @@ def _attribute(attribute: onnx.AttributeProto) -> Any:
     return list(value) if isinstance(value, list | tuple) else value
 
 
-def _batched_outputs(
-    source: onnx.ModelProto,
-    batch: int,
-    dynamic: frozenset[str],
-    shapes: Mapping[str, tuple[int, ...]],
-) -> frozenset[str]:
-    """The outputs whose axis 0 grows with the batch: shapes at two batch sizes are compared."""
-    if not dynamic:
-        return frozenset()
-    names = [output.name for output in source.graph.output]
-    try:
-        other = _infer(_with_batch(source, batch + 1, dynamic))
-        other, constants = _fold(other, _opset(source))
-        grown, _ = _shapes(other, constants)
-    except CompileError:
-        grown = {}
-    for name in names:
-        here, there = shapes[name], grown.get(name)
-        if there is None or len(here) != len(there) or here[1:] != there[1:]:
-            raise CompileError(
-                f"output {named(name)} does not have the batch as its first axis only",
-                code="compile.dynamic-shape",
-                expected=f"[batch, ...] or a fixed shape, at batch {batch} and {batch + 1}",
-                received=f"{list(here)} and {list(there) if there else 'no shape'}",
-                hint="a Reshape with a fixed batch size is the usual cause: use -1 or 0 there",
-            )
-    return frozenset(name for name in names if shapes[name][:1] != grown[name][:1])
-
-
 def _refuse_unused(graph: Graph) -> None:
     read_names = {name for node in graph.nodes for name in node.inputs} | set(graph.outputs)
     unused = [name for name in graph.inputs if name not in read_names]
+    if not graph.inputs:
+        raise bad_model("the model has no inputs: its outputs are constants")
     if unused:
-        raise _bad(f"input {named(unused[0])} reaches no output", hint="remove it from the model")
-    known = [name for name in graph.outputs if name in graph.constants]
-    if known:
-        raise _bad(f"output {named(known[0])} is a constant", hint="remove it from the model")
+        raise bad_model(
+            f"input {named(unused[0])} reaches no output", hint="remove it from the model"
+        )
 
 
 def _refuse_not_finite(graph: Graph) -> None:

@@ -11,6 +11,14 @@ from .lowering import lower
 from .ops import OPERATORS
 
 
+def itemised(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> bool:
+    """Whether the items of a batch whose size the file fixes cannot mix.
+
+    Then the batch is one of items, as a dynamic one is; else all of it is one item.
+    """
+    return not mixing(lower(graph, ranges, OPERATORS).program)
+
+
 def refuse_mixing(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> None:
     """Refuse a network with a dynamic batch in which an item's result depends on other items.
 

@@ -12,7 +12,7 @@ import json
 import os
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -51,6 +51,8 @@ class Record:
     percentile: float
     exact: tuple[str, ...]
     ranges: Mapping[str, tuple[float, float]]
+    dims: Mapping[str, int] = field(default_factory=dict)
+    shapes: Mapping[str, tuple[int | str | None, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +99,7 @@ class CompiledModel:
     def to_bytes(self) -> bytes:
         """The bytes of the .zkt file."""
         record = {
-            "record": {**vars(self.record), "ranges": dict(self.record.ranges)},
+            "record": vars(self.record),
             "report": self.report.to_json(),
         }
         tensors = _weight_tensors(self.checked)
@@ -249,6 +251,9 @@ def _read_record(data: bytes) -> tuple[Record, Report]:
         fields["ranges"] = {
             str(name): (float(low), float(high)) for name, (low, high) in fields["ranges"].items()
         }
+        fields["shapes"] = {
+            str(name): tuple(axes) for name, axes in fields.get("shapes", {}).items()
+        }
         record, report = Record(**fields), Report.from_json(found["report"])
         _refuse_kinds(record)
         canonical = _json(found) == data
@@ -264,6 +269,9 @@ def _refuse_kinds(record: Record) -> None:
     texts = all(isinstance(text, str) for text in (record.name, record.method))
     if not texts or type(record.batch) is not int or record.batch < 1:
         raise TypeError("a name, method or batch that is none")
+    sizes = [*record.dims.values(), *(size for axes in record.shapes.values() for size in axes)]
+    if not all(size is None or type(size) in (int, str) for size in sizes):
+        raise TypeError("a size of an axis that is none")
     if type(record.percentile) is not float:
         raise TypeError("a percentile that is no number")
 

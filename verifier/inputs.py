@@ -5,6 +5,7 @@ The prover and the verifiers share this, so that the same arrays always mean the
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,9 @@ from .program.types import ABSENT, Port, PortKind, Program, Role, Tensor
 from .quoting import listed, quoted
 
 _NONE = "no inputs"
+
+NAME_MAX = 128
+"""Characters of a name in a program."""
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Ints = NDArray[np.int64]
@@ -32,9 +36,9 @@ def quantise(
 
     Args:
         program: a valid program.
-        arrays: by port name, or one array for a program with one input. With a batch axis: shape
-            [items, ...]; without: [steps, ...], or the port's own shape for one step. Floats are
-            quantised by the port's rule; integers must lie in the declared range.
+        arrays: by port name, or one array for a program with one input, in any form that
+            `arranged` takes. Floats are quantised by the port's rule; integers must lie in the
+            declared range.
         items: number of items; needed only where no array has a batch axis, by default all slots.
 
     Returns:
@@ -44,7 +48,7 @@ def quantise(
     Raises:
         UsageError: `usage.input`.
     """
-    named = _by_name(program, arrays)
+    named = _by_name(program, caller_arrays(program, arrays))
     steps, items = _extent(program, named, items)
     by_tensor = {}
     for port in program.inputs:
@@ -53,6 +57,102 @@ def quantise(
         by_tensor[port.tensor] = _steps(port, tensor, values, steps)
     order = program.of_role(Role.INPUT)
     return [[by_tensor[number][step] for number in order] for step in range(steps)], items
+
+
+def caller_arrays(
+    program: Program, arrays: Mapping[str, Array] | Array
+) -> Mapping[str, Array] | Array:
+    """A caller's arrays by port name and as `arranged` has them; what does not fit, as it is."""
+    names = [port.name for port in program.inputs]
+    if not isinstance(arrays, Mapping):
+        if len(names) != 1:
+            return arrays
+        arrays = {names[0]: arrays}
+    elif not set(arrays) <= set(names):
+        arrays = _renamed(arrays)
+    if set(arrays) != set(names):
+        return arrays
+    slots = {
+        port.name: Slots(program.tensors[port.tensor].shape, port.batch != ABSENT)
+        for port in program.inputs
+    }
+    return arranged(slots, arrays)
+
+
+@dataclass(frozen=True)
+class Slots:
+    """The shape of an input in one step, and whether its axis 0 is the batch."""
+
+    shape: tuple[int, ...]
+    batched: bool
+
+
+def arranged(slots: Mapping[str, Slots], arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """A caller's arrays in one form: [items, ...] with a batch axis, [steps, *shape] without.
+
+    The axes of one step may stand for themselves or be joined: [steps, batch, ...] is read as
+    [steps · batch, ...], and without a batch axis [steps · n, ...] as [steps, n, ...]. What has the
+    shape of one step, where others have several, is the same in every step. Whatever fits none of
+    these stays as it is, for the reader to refuse.
+    """
+    found, whole = {}, {}
+    for name, slot in slots.items():
+        array = np.asarray(arrays[name]) if _is_array(arrays[name]) else arrays[name]
+        if not isinstance(array, np.ndarray) or 0 in slot.shape or not slot.shape:
+            found[name] = array
+        elif slot.batched:
+            joined = array.ndim == len(slot.shape) + 1 and array.shape[1:] == slot.shape
+            found[name] = array.reshape(-1, *slot.shape[1:]) if joined else array
+        elif array.shape == slot.shape or (slot.shape == (1,) and array.shape == ()):
+            whole[name] = array.reshape(1, *slot.shape)
+        else:
+            found[name] = _by_steps(slot.shape, array)
+    steps = max((_steps_of(slots[name], array) for name, array in found.items()), default=1)
+    for name, array in whole.items():
+        found[name] = np.broadcast_to(array, (max(steps, 1), *array.shape[1:]))
+    return {name: found[name] for name in slots}
+
+
+def _by_steps(shape: tuple[int, ...], array: Array) -> Array:
+    joined = array.ndim == len(shape) and array.ndim > 0 and array.shape[1:] == shape[1:]
+    if joined and len(array) % shape[0] == 0:
+        return array.reshape(-1, *shape)
+    return array
+
+
+def _steps_of(slot: Slots, array: object) -> int:
+    if not isinstance(array, np.ndarray) or array.ndim == 0 or not all(slot.shape[:1]):
+        return 1
+    return -(-len(array) // slot.shape[0]) if slot.batched else len(array)
+
+
+def _is_array(given: object) -> bool:
+    try:
+        np.asarray(given)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def port_name(name: str) -> str:
+    r"""The name of a port for a tensor of an ONNX model: printable ASCII, at most 128 characters.
+
+    Other characters become their escapes in Python's notation (`\u6e29`), and a name that is too
+    long ends in the start of its hash, so that two names stay two.
+    """
+    escaped = "".join(c if " " <= c <= "~" else c.encode("unicode_escape").decode() for c in name)
+    if len(escaped) <= NAME_MAX:
+        return escaped
+    digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()
+    return f"{escaped[: NAME_MAX - 9]}~{digest[:8]}"
+
+
+def _renamed(arrays: Mapping[str, Array]) -> Mapping[str, Array]:
+    """Arrays by the names of ports; as they are where two names would become one."""
+    if not all(isinstance(name, str) for name in arrays):
+        return arrays
+    renamed = {port_name(name): array for name, array in arrays.items()}
+    return renamed if len(renamed) == len(arrays) else arrays
 
 
 @dataclass(frozen=True)
@@ -84,7 +184,7 @@ def saturation(program: Program, arrays: Mapping[str, Array] | Array) -> tuple[S
     Raises:
         UsageError: `usage.input`, the arrays are not those of the program.
     """
-    named = _by_name(program, arrays)
+    named = _by_name(program, caller_arrays(program, arrays))
     found = []
     for port in program.inputs:
         if port.kind is PortKind.INTEGER:

@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 
 from . import _core
+from .verifier.errors import ZktallyError
 from .verifier.facts import Facts
+from .verifier.inputs import caller_arrays
 from .verifier.plain import from_json
 from .verifier.policy import Expectations
-from .verifier.receipt import as_receipt
+from .verifier.program.codec import decode
+from .verifier.receipt import as_receipt, split_receipt
 
 
 def verify(
@@ -20,8 +23,19 @@ def verify(
 ) -> tuple[Facts, dict[str, np.ndarray]]:
     """Judge a receipt with the Rust verifier: facts, outputs and errors as from the Python one."""
     receipt, demands = as_receipt(receipt), json.dumps(expectations.to_json())
-    facts, outputs = _core.verify(receipt, demands, _inputs(expectations.inputs), threads)
+    given = _arranged(receipt, expectations.inputs)
+    facts, outputs = _core.verify(receipt, demands, _inputs(given), threads)
     return from_json(Facts, json.loads(facts)), outputs
+
+
+def _arranged(receipt: bytes, given: Any) -> Any:
+    """The caller's arrays in the one form that the core reads, by the program in the receipt."""
+    if given is None:
+        return None
+    try:
+        return caller_arrays(decode(split_receipt(receipt).program), given)
+    except (ZktallyError, IndexError):  # the core says what is wrong with receipt or program
+        return given
 
 
 def _inputs(given: Any) -> dict[Any, np.ndarray] | np.ndarray | None:

@@ -21,7 +21,7 @@ from zktally.circuits.check import (
     Tolerances,
     check_model,
 )
-from zktally.circuits.compile import build, prepare
+from zktally.circuits.compile import build, open_network, prepare
 from zktally.circuits.errors import BadModelFile, CalibrationMismatch, CompileError
 from zktally.circuits.evaluate import Evaluation, floored
 from zktally.circuits.model import CompiledModel, Record, from_bytes
@@ -44,7 +44,8 @@ def honest() -> CompiledModel:
 def with_ranges(honest: CompiledModel, ranges: dict[str, Any], **claims: Any) -> CompiledModel:
     """The model recompiled with other ranges, under the honest report but for these claims."""
     record = dataclasses.replace(honest.record, ranges={**honest.record.ranges, **ranges})
-    _, graph = prepare(data.MODEL_PATH, record.batch, record.name)
+    network = open_network(data.MODEL_PATH, record.dims, record.shapes)
+    _, graph = prepare(network, record.batch, record.name)
     built = build(graph, record)
     report = dataclasses.replace(honest.report, **claims)
     return CompiledModel(built.checked, built.weights, honest.key, record, report)

@@ -73,10 +73,23 @@ def test_batch_sets_the_dynamic_axis_and_the_ports_name_it() -> None:
     assert compile(model, models.calibration(model, 2, 0), batch=5).checked.program.batch == 5
 
 
-def test_a_static_model_has_no_batch_axis() -> None:
-    compiled = compile(relu([2, 3]), np.ones((4, 3)))
-    ports = (*compiled.checked.program.inputs, *compiled.checked.program.outputs)
-    assert {port.batch for port in ports} == {ABSENT}
+def batches(compiled: CompiledModel) -> set[int]:
+    program = compiled.checked.program
+    return {port.batch for port in (*program.inputs, *program.outputs)}
+
+
+def test_a_batch_of_fixed_size_whose_items_cannot_mix_has_items() -> None:
+    compiled = compile(relu([2, 3]), np.ones((5, 3)))
+    assert batches(compiled) == {0}
+    assert compiled.checked.program.batch == 2
+
+
+def test_a_batch_of_fixed_size_whose_items_mix_is_one_item() -> None:
+    model = network([helper.make_node("Softmax", ["x"], ["y"], axis=0)], [2, 3])
+    assert batches(compile(model, np.ones((4, 3)))) == {ABSENT}
+    with pytest.raises(UsageError) as caught:
+        compile(model, np.ones((5, 3)))
+    assert caught.value.expected == "[n, 3], n a multiple of 2"
 
 
 def test_batch_of_a_static_model_is_refused() -> None:

@@ -99,7 +99,8 @@ INTEGERS = {
     "floats": (lambda x: x.astype(np.float32), USAGE),
     "out of range": (lambda x: x + 1000, USAGE),
     "above int64": (lambda x: np.full(x.shape, HUGE), USAGE),
-    "flat": (np.ravel, USAGE),
+    "steps joined": (np.ravel, ACCEPTED),
+    "a part of a step": (lambda x: np.ravel(x)[1:], USAGE),
     "complex": (lambda x: x.astype(complex), USAGE),
     "strings": (lambda x: x.astype(str), USAGE),
 }

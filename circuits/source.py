@@ -1,0 +1,321 @@
+"""An ONNX file as it is: read and checked, its functions expanded, its large constants apart.
+
+Constants are what makes a file large, and protobuf carries no more than 2 GB. So they are taken out
+once, into arrays, and what is left (the skeleton) is cheap to copy, to rewrite and to hand to
+onnxruntime, which gets the arrays beside it without a copy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import onnx
+from google.protobuf.message import DecodeError, EncodeError  # type: ignore[import-untyped]
+from onnx import TensorProto, external_data_helper, helper, inliner, numpy_helper
+
+from ..verifier.errors import UsageError
+from .errors import CompileError, named
+
+Array = npt.NDArray[Any]
+
+OPSETS = range(7, onnx.defs.onnx_opset_version() + 1)
+"""Opsets of the default domain whose operators are read with their right meaning."""
+
+INLINE = 1024
+"""Elements of the largest constant that stays in the skeleton: sizes, axes, single numbers."""
+
+SIZES = frozenset({"Shape", "Size"})
+"""Operators whose results follow from the sizes of what they read, whatever its values are."""
+
+RANDOM = frozenset(
+    {
+        "Bernoulli",
+        "Multinomial",
+        "RandomNormal",
+        "RandomNormalLike",
+        "RandomUniform",
+        "RandomUniformLike",
+    }
+)
+"""Operators that are no function of what they read: their results are no constants."""
+
+_BAD = (onnx.checker.ValidationError, DecodeError, EncodeError, ValueError, TypeError, KeyError)
+"""What the onnx package raises for files that are no models."""
+
+ModelLike = str | Path | bytes | onnx.ModelProto
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A checked model: the skeleton, and the values of its initialisers by name."""
+
+    model: onnx.ModelProto
+    arrays: Mapping[str, Array]
+
+    @property
+    def opset(self) -> int:
+        """The version of the default domain."""
+        return opset(self.model)
+
+
+def load(model: ModelLike) -> Source:
+    """Read a model and check it; external data only from the folder of its file.
+
+    Raises:
+        UsageError: `usage.unreadable` when the file cannot be read.
+        CompileError: `compile.bad-model` when it is not a valid ONNX model.
+    """
+    try:
+        proto = _read(model)
+        if not proto.graph.output:
+            raise bad_model("the model has no outputs")
+        opset(proto)
+        arrays = take_constants(proto)
+        _check(proto)
+        source = Source(_plain(proto), arrays)
+    except OSError as error:
+        raise UsageError(f"cannot read {model!s}: {error}", code="usage.unreadable") from error
+    except _BAD as error:
+        raise bad_model(f"not a valid ONNX model: {first_line(error)}") from error
+    return source
+
+
+def bad_model(message: str, hint: str | None = None) -> CompileError:
+    """The error for a model that is not valid, or has no place in a program."""
+    return CompileError(message, code="compile.bad-model", hint=hint)
+
+
+def first_line(error: Exception) -> str:
+    """What an exception of a library says first."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def opset(model: onnx.ModelProto) -> int:
+    """The version of the default domain.
+
+    Raises:
+        CompileError: `compile.bad-model`, one whose operators this onnx package does not know.
+    """
+    versions = {entry.domain: entry.version for entry in model.opset_import}
+    found = versions.get("", versions.get("ai.onnx", 0))
+    if not found and not any(is_default(node.domain) for node in model.graph.node):
+        return OPSETS.stop - 1
+    if found not in OPSETS:
+        raise CompileError(
+            "the model's opset is not supported",
+            code="compile.bad-model",
+            expected=f"opset {OPSETS.start} to {OPSETS.stop - 1}",
+            received=found,
+            hint="convert it with onnx.version_converter",
+        )
+    return int(found)
+
+
+def inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    """The inputs that a caller must give: those without an initialiser."""
+    initial = {tensor.name for tensor in model.graph.initializer}
+    return [value for value in model.graph.input if value.name not in initial]
+
+
+def reads(node: onnx.NodeProto) -> Iterator[str]:
+    """The names that a node reads, also those that the graphs inside it take from outside."""
+    yield from (name for name in node.input if name)
+    for attribute in node.attribute:
+        for graph in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+            yield from (output.name for output in graph.output)
+            for inner in graph.node:
+                yield from reads(inner)
+
+
+def computed(model: onnx.ModelProto) -> set[str]:
+    """The values that follow from the data, and not from sizes and constants alone."""
+    found = {value.name for value in inputs(model)}
+    for node in model.graph.node:
+        if node.op_type in SIZES and is_default(node.domain):
+            continue
+        if node.op_type in RANDOM or found.intersection(reads(node)):
+            found.update(name for name in node.output if name)
+    return found
+
+
+def is_default(domain: str) -> bool:
+    """Whether a domain is that of ONNX itself."""
+    return domain in ("", "ai.onnx")
+
+
+def operator(node: onnx.NodeProto) -> str:
+    """The operator of a node, with its domain where that is not the default one."""
+    return node.op_type if is_default(node.domain) else f"{node.domain}.{node.op_type}"
+
+
+def expand(source: Source, known: Collection[str]) -> Source:
+    """Write the operators that are not `known` as the bodies that the onnx package has for them.
+
+    Only where every operator of the body is known: otherwise the operator is named as it is.
+    """
+    model, left = source.model, set[str]()
+    while True:
+        missing = _missing(model, known)
+        pending = [op for op in sorted(missing - left) if _has_body(op, source.opset)]
+        if not pending:
+            return Source(model, source.arrays)
+        trial = inliner.inline_selected_functions(
+            model, [("", pending[0])], inline_schema_functions=True
+        )
+        if _missing(trial, known) < missing:
+            model = _pruned(trial)
+        else:
+            left.add(pending[0])
+
+
+def _missing(model: onnx.ModelProto, known: Collection[str]) -> set[str]:
+    data = computed(model)
+    return {
+        operator(node)
+        for node in model.graph.node
+        if data.intersection(node.output) and operator(node) not in known
+    }
+
+
+def _has_body(op: str, version: int) -> bool:
+    if "." in op or not onnx.defs.has(op):
+        return False
+    try:
+        schema: Any = onnx.defs.get_schema(op, version)  # its stub lacks what is asked here
+    except onnx.defs.SchemaError:
+        return False
+    return bool(schema.has_function or schema.has_context_dependent_function)
+
+
+def _read(model: ModelLike) -> onnx.ModelProto:
+    """A copy that is ours to change, with its external data."""
+    if isinstance(model, str | Path):
+        if not Path(model).is_file():
+            raise FileNotFoundError("no such file")
+        return onnx.load(str(model))
+    proto = onnx.ModelProto()
+    if isinstance(model, bytes):
+        proto = onnx.load_model_from_string(model)
+    else:
+        proto.CopyFrom(model)
+    if any(map(external_data_helper.uses_external_data, proto.graph.initializer)):
+        raise bad_model(
+            "the model's constants lie in other files", "give the path of the model's file"
+        )
+    return proto
+
+
+def _check(skeleton: onnx.ModelProto) -> None:
+    """The checks of the onnx package, of a copy in which nothing lies outside and no shape is left out.
+
+    The checker wants the shape of every input and output; onnxruntime needs none of an output, and
+    that of an input may come from the caller.
+    """
+    copy = onnx.ModelProto()
+    copy.CopyFrom(skeleton)
+    del copy.graph.initializer[:]
+    declared = {value.name for value in copy.graph.input}
+    for tensor in skeleton.graph.initializer:
+        if not external_data_helper.uses_external_data(tensor):
+            copy.graph.initializer.add().CopyFrom(tensor)
+        elif tensor.name not in declared:
+            value = helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+            copy.graph.input.append(value)
+    for value in (*copy.graph.input, *copy.graph.output):
+        if value.type.HasField("tensor_type"):
+            value.type.tensor_type.shape.SetInParent()
+    onnx.checker.check_model(copy)
+
+
+def take_constants(model: onnx.ModelProto) -> dict[str, Array]:
+    """Arrays of the initialisers that hold their values, and of Constant nodes.
+
+    The large ones leave the model.
+    """
+    _name_constants(model.graph)
+    arrays = {}
+    for tensor in model.graph.initializer:
+        held = external_data_helper.uses_external_data(tensor)
+        if not held and tensor.data_type != TensorProto.STRING:
+            arrays[tensor.name] = numpy_helper.to_array(tensor)
+            if math.prod(tensor.dims) > INLINE:
+                _empty(tensor)
+    return arrays
+
+
+def _name_constants(graph: onnx.GraphProto) -> None:
+    """Constant nodes of tensors become initialisers: old exporters write weights so."""
+    rest = []
+    for node in graph.node:
+        value = next((a.t for a in node.attribute if a.name == "value"), None)
+        if node.op_type == "Constant" and is_default(node.domain) and value is not None:
+            tensor = graph.initializer.add()
+            tensor.CopyFrom(value)
+            tensor.name = node.output[0]
+        else:
+            rest.append(node)
+    if len(rest) < len(graph.node):
+        kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in rest]
+        del graph.node[:]
+        graph.node.extend(kept)
+
+
+def _empty(tensor: onnx.TensorProto) -> None:
+    """Leave name, type and shape; onnxruntime finds the values by the name."""
+    shell = TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
+    shell.data_location = TensorProto.EXTERNAL
+    shell.external_data.add(key="location", value="held in memory")
+    tensor.CopyFrom(shell)
+
+
+def _plain(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Without local functions, and without what an exporter claims of shapes in between."""
+    if proto.functions:
+        proto = inliner.inline_local_functions(proto)
+    del proto.training_info[:]
+    del proto.graph.value_info[:]
+    for value in proto.graph.output:
+        if value.type.HasField("tensor_type"):
+            value.type.tensor_type.ClearField("shape")
+    _tell_apart(proto.graph)
+    return _pruned(proto)
+
+
+def _tell_apart(graph: onnx.GraphProto) -> None:
+    """No two nodes have the same name: onnxruntime refuses that, onnx does not."""
+    taken: set[str] = set()
+    for index, node in enumerate(graph.node):
+        if node.name in taken:
+            node.name = f"{node.name}_{index}"
+        if node.name:
+            taken.add(node.name)
+
+
+def _pruned(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Without the nodes, and the initialisers, that reach no output."""
+    live, kept = {output.name for output in model.graph.output}, []
+    for node in reversed(model.graph.node):
+        if live.intersection(node.output):
+            kept.append(node)
+            live.update(reads(node))
+    pruned = onnx.ModelProto()
+    pruned.CopyFrom(model)
+    del pruned.graph.node[:]
+    del pruned.graph.initializer[:]
+    pruned.graph.node.extend(reversed(kept))
+    pruned.graph.initializer.extend(t for t in model.graph.initializer if t.name in live)
+    given = {t.name for t in model.graph.initializer}
+    values = [v for v in model.graph.input if v.name not in given or v.name in live]
+    del pruned.graph.input[:]
+    pruned.graph.input.extend(values)
+    return pruned
+
+
+def called(node: onnx.NodeProto) -> str:
+    """A node in a message."""
+    return f"node {named(node.name or node.op_type)}"
