@@ -364,6 +364,7 @@ class Builder:
 
     def program(self) -> Program:
         """The program, once every node is lowered."""
+        inputs = tuple(self._port("input", name) for name in self.graph.inputs)
         outputs = self._outputs()
         self._flag({port.tensor for port in outputs})
         return Program(
@@ -371,7 +372,7 @@ class Builder:
             tensors=tuple(self._tensors),
             tables=tuple(self._tables),
             ops=tuple(self._ops),
-            inputs=tuple(self._port("input", name) for name in self.graph.inputs),
+            inputs=inputs,
             outputs=outputs,
         )
 

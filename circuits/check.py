@@ -226,13 +226,16 @@ class ModelCheck:
     def text(self) -> str:
         """The verdict with its numbers, one line each."""
         record = self.record
+        sizes = [f"{name}={size}" for name, size in sorted(record.dims.items())]
+        sizes += [f"{name}={list(axes)}" for name, axes in sorted(record.shapes.items())]
+        given = f"sizes {listed(sizes)}, " if sizes else ""
         percentile = f" {record.percentile}" if record.method == "percentile" else ""
         lines = [
             self.sentence(),
             f"model id   {self.model_id} ({'public' if self.public else 'private'})",
             f"program id {self.program_id}",
             f"recorded   by whoever compiled it: name {quoted(record.name)}, batch {record.batch}, "
-            f"ranges by {quoted(record.method)}{percentile}, exact {listed(record.exact)}",
+            f"{given}ranges by {quoted(record.method)}{percentile}, exact {listed(record.exact)}",
         ]
         if self.ranges:
             lines += [f"ranges     {line}" for line in self._extremes()]
@@ -259,6 +262,8 @@ class ModelCheck:
                 "by": "whoever compiled it",
                 "name": record.name,
                 "batch": record.batch,
+                "dims": dict(record.dims),
+                "shapes": {name: list(axes) for name, axes in record.shapes.items()},
                 "method": record.method,
                 "percentile": record.percentile,
                 "exact": list(record.exact),

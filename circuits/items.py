@@ -43,6 +43,6 @@ def refuse_mixing(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> No
         raise MixesItems(
             "the model mixes the items of its batch:\n  " + "\n  ".join(reasons.values()),
             expected="every item's result follows from that item alone",
-            hint="export the model with a fixed batch: the whole batch is then one item, and "
-            "nothing is padded",
+            hint="export the model with a fixed batch, or give it one (--dim NAME=N): the whole "
+            "batch is then one item, and nothing is padded",
         )

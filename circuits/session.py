@@ -10,7 +10,7 @@ import onnx
 from onnx import external_data_helper
 
 from .errors import CompileError
-from .source import Array, Source
+from .source import Array, Source, first_line
 
 SILENT = 4
 """onnxruntime's severity of what is fatal: its errors come as exceptions, and we word them."""
@@ -116,5 +116,5 @@ def _with_outputs(model: onnx.ModelProto, names: Iterable[str]) -> onnx.ModelPro
 
 
 def _cannot_run(error: Exception) -> CompileError:
-    first = (str(error).splitlines() or [type(error).__name__])[0]
-    return CompileError(f"onnxruntime cannot run the model: {first}", code="compile.bad-model")
+    said = first_line(error).rpartition("[ONNXRuntimeError] : ")[2]
+    return CompileError(f"onnxruntime cannot run the model: {said}", code="compile.bad-model")

@@ -16,7 +16,14 @@ from typing import Any
 import numpy.typing as npt
 import onnx
 from google.protobuf.message import DecodeError, EncodeError  # type: ignore[import-untyped]
-from onnx import TensorProto, external_data_helper, helper, inliner, numpy_helper
+from onnx import (
+    TensorProto,
+    external_data_helper,
+    helper,
+    inliner,
+    numpy_helper,
+    shape_inference,
+)
 
 from ..verifier.errors import UsageError
 from .errors import CompileError, named
@@ -164,13 +171,56 @@ def expand(source: Source, known: Collection[str]) -> Source:
         pending = [op for op in sorted(missing - left) if _has_body(op, source.opset)]
         if not pending:
             return Source(model, source.arrays)
-        trial = inliner.inline_selected_functions(
-            model, [("", pending[0])], inline_schema_functions=True
-        )
-        if _missing(trial, known) < missing:
+        trial = _written_out(model, pending[0])
+        if trial is not None and _missing(trial, known) < missing:
             model = _pruned(trial)
         else:
             left.add(pending[0])
+
+
+def _written_out(model: onnx.ModelProto, op: str) -> onnx.ModelProto | None:
+    """The model with the body of an operator in its place; None where types are not known.
+
+    Bodies depend on types: the inliner reads those of values, and none of initialisers.
+    """
+    try:
+        typed = shape_inference.infer_shapes(_with_defaults(model, op))
+        for tensor in typed.graph.initializer:
+            value = helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+            typed.graph.value_info.append(value)
+        made = inliner.inline_selected_functions(typed, [("", op)], inline_schema_functions=True)
+        return _bare(_with_casts(made))
+    except Exception:  # both raise RuntimeError and types of their own, without a common base
+        return None
+
+
+def _with_defaults(model: onnx.ModelProto, op: str) -> onnx.ModelProto:
+    """All attributes of an operator's nodes: the inliner writes none where a default is meant."""
+    schema = onnx.defs.get_schema(op, opset(model))
+    defaults = [a.default_value for a in schema.attributes.values() if a.default_value.name]
+    full = onnx.ModelProto()
+    full.CopyFrom(model)
+    for node in full.graph.node:
+        if node.op_type == op and is_default(node.domain):
+            given = {attribute.name for attribute in node.attribute}
+            node.attribute.extend(a for a in defaults if a.name not in given)
+    return full
+
+
+def _with_casts(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Every CastLike whose type is known as a Cast, which does not read a value for its type."""
+    graph = shape_inference.infer_shapes(model).graph
+    values = (*graph.input, *graph.value_info, *graph.output)
+    types = {value.name: value.type.tensor_type.elem_type for value in values}
+    types |= {tensor.name: tensor.data_type for tensor in graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "CastLike" and is_default(node.domain) and types.get(node.input[1]):
+            node.CopyFrom(
+                helper.make_node(
+                    "Cast", node.input[:1], node.output, node.name, to=types[node.input[1]]
+                )
+            )
+    return model
 
 
 def _missing(model: onnx.ModelProto, known: Collection[str]) -> set[str]:
@@ -211,7 +261,7 @@ def _read(model: ModelLike) -> onnx.ModelProto:
 
 
 def _check(skeleton: onnx.ModelProto) -> None:
-    """The checks of the onnx package, of a copy in which nothing lies outside and no shape is left out.
+    """The checks of the onnx package, of a copy that has all shapes and no data outside.
 
     The checker wants the shape of every input and output; onnxruntime needs none of an output, and
     that of an input may come from the caller.
@@ -277,13 +327,20 @@ def _plain(proto: onnx.ModelProto) -> onnx.ModelProto:
     """Without local functions, and without what an exporter claims of shapes in between."""
     if proto.functions:
         proto = inliner.inline_local_functions(proto)
+    if any(node.op_type == "CastLike" for node in proto.graph.node):
+        proto = _with_casts(proto)
     del proto.training_info[:]
-    del proto.graph.value_info[:]
-    for value in proto.graph.output:
+    _tell_apart(proto.graph)
+    return _pruned(_bare(proto))
+
+
+def _bare(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Without shapes of what is computed: they may be wrong, or of other sizes."""
+    del model.graph.value_info[:]
+    for value in model.graph.output:
         if value.type.HasField("tensor_type"):
             value.type.tensor_type.ClearField("shape")
-    _tell_apart(proto.graph)
-    return _pruned(proto)
+    return model
 
 
 def _tell_apart(graph: onnx.GraphProto) -> None:

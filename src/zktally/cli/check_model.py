@@ -13,6 +13,7 @@ from ..circuits.model import CompiledModel
 from ..verifier.cli import printable, read_arrays
 from ..verifier.errors import UsageError
 from ..verifier.quoting import quoted_path
+from .console import libraries_silenced
 
 FORMAT = "zktally.check-model/2"
 LABELS = "labels"
@@ -72,14 +73,15 @@ def run(args: argparse.Namespace) -> int:
             hint="give them in the file of --evaluate",
         )
     evaluation, labels = _data(args.evaluate, compiled)
-    found = check_model(
-        args.model,
-        compiled,
-        calibration=calibration,
-        evaluation=evaluation,
-        labels=labels,
-        tolerances=_tolerances(args),
-    )
+    with libraries_silenced(quiet=args.json):
+        found = check_model(
+            args.model,
+            compiled,
+            calibration=calibration,
+            evaluation=evaluation,
+            labels=labels,
+            tolerances=_tolerances(args),
+        )
     if args.json:
         print(json.dumps({"format": FORMAT, **found.to_json()}, sort_keys=True, allow_nan=False))
     else:

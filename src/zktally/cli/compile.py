@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
 
 from ..api import compile as compile_model
 from ..verifier.cli import read_arrays
 from ..verifier.errors import UsageError
 from ..verifier.quoting import quoted_path
-from .console import note
+from .console import libraries_silenced, note
+from .files import refuse_output
 from .proving import strict_text
 
 
@@ -25,6 +25,21 @@ def add_to(verbs: Any) -> None:
     verb.add_argument("model", help="ONNX file")
     verb.add_argument("--calibrate", metavar="NPZ", help="typical inputs, by input name")
     verb.add_argument("--batch", type=int, default=1, help="items in one step (default: 1)")
+    verb.add_argument(
+        "--dim",
+        action="append",
+        default=[],
+        metavar="NAME=N",
+        help="size of a named axis of the inputs (may be repeated)",
+    )
+    verb.add_argument(
+        "--shape",
+        action="append",
+        default=[],
+        metavar="INPUT=N,N,...",
+        help="shape of an input; a word in the place of the first number leaves the batch open "
+        "(may be repeated)",
+    )
     verb.add_argument(
         "--public", action="store_true", help="public weights: anyone recomputes the model id"
     )
@@ -44,21 +59,20 @@ def run(args: argparse.Namespace) -> int:
     """Compile and save; print the report."""
     if args.batch < 1:
         raise UsageError("batch is out of range", expected="1 or more", received=args.batch)
-    if Path(args.output).exists() and not args.force:
-        raise UsageError(
-            f"{quoted_path(args.output)} exists",
-            code="usage.file-exists",
-            hint="choose another name, or pass --force",
+    refuse_output(args.output, (args.model, args.calibrate), force=args.force)
+    data = None if args.calibrate is None else read_arrays(args.calibrate)
+    with libraries_silenced(args.quiet):
+        model = compile_model(
+            args.model,
+            data,
+            batch=args.batch,
+            dims=dict(map(_dim, args.dim)),
+            shapes=dict(map(_shape, args.shape)),
+            public=args.public,
+            method=args.method,
+            percentile=args.percentile,
+            exact=names(args.exact),
         )
-    model = compile_model(
-        args.model,
-        None if args.calibrate is None else read_arrays(args.calibrate),
-        batch=args.batch,
-        public=args.public,
-        method=args.method,
-        percentile=args.percentile,
-        exact=names(args.exact),
-    )
     model.save(args.output, force=args.force)
     if args.json:
         print(json.dumps(summary(model), sort_keys=True))
@@ -69,6 +83,23 @@ def run(args: argparse.Namespace) -> int:
         note(strict_text(model), args.quiet)
         note(f"wrote {quoted_path(args.output)}", args.quiet)
     return 0
+
+
+def _dim(text: str) -> tuple[str, int]:
+    """The name and size in NAME=N."""
+    name, _, size = text.rpartition("=")
+    if not name or not size.isdecimal():
+        raise UsageError("cannot read --dim", expected="NAME=N", received=text)
+    return name, int(size)
+
+
+def _shape(text: str) -> tuple[str, tuple[int | str, ...]]:
+    """The name and sizes in INPUT=N,N,...; no sizes are the shape of a single number."""
+    name, equals, sizes = text.rpartition("=")
+    parts = [part.strip() for part in sizes.split(",")] if sizes else []
+    if not name or not equals or not all(part.isdecimal() for part in parts[1:]):
+        raise UsageError("cannot read --shape", expected="INPUT=N,N,...", received=text)
+    return name, tuple(int(part) if part.isdecimal() else part for part in parts)
 
 
 def names(text: str) -> Any:

@@ -3,9 +3,34 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..circuits.files import write_atomically
+from ..verifier.errors import UsageError
+from ..verifier.quoting import quoted_path
+
+
+def refuse_output(path: str, reads: Iterable[str | None], *, force: bool) -> None:
+    """Refuse an output, before any work is done, that exists, or that the command reads.
+
+    Raises:
+        UsageError: `usage.file-exists` without force; a file that is read is never overwritten.
+    """
+    if path == "-" or not Path(path).exists():
+        return
+    if not force:
+        raise UsageError(
+            f"{quoted_path(path)} exists",
+            code="usage.file-exists",
+            hint="choose another name, or pass --force",
+        )
+    for given in reads:
+        if given is not None and Path(given).exists() and Path(given).samefile(path):
+            raise UsageError(
+                f"{quoted_path(path)} is an input of this command",
+                hint="write to another file",
+            )
 
 
 def write_output(path: str, data: bytes, *, force: bool) -> None:

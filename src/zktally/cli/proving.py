@@ -6,7 +6,6 @@ import argparse
 import json
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from ..api import Receipt
@@ -18,7 +17,7 @@ from ..verifier.journal import MODES
 from ..verifier.quoting import quoted_path
 from .acceptance import command, shell_word
 from .console import note, progress, size
-from .files import write_output
+from .files import refuse_output, write_output
 
 
 def add_prover_arguments(verb: Any) -> None:
@@ -48,18 +47,18 @@ def add_output_arguments(verb: Any) -> None:
     verb.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
 
 
+READ = ("model", "input", "state", "receipt")
+"""Arguments, of any verb that writes a receipt, that name a file to read."""
+
+
 def check_output(args: argparse.Namespace) -> None:
-    """Refuse an output that exists before any work is done.
+    """Refuse an output that exists, or is read, before any work is done.
 
     Raises:
-        UsageError: it does, or two things would go to stdout.
+        UsageError: it is, or two things would go to stdout.
     """
-    if args.output != "-" and Path(args.output).exists() and not args.force:
-        raise UsageError(
-            f"{quoted_path(args.output)} exists",
-            code="usage.file-exists",
-            hint="choose another name, or pass --force",
-        )
+    reads = (getattr(args, name, None) for name in READ)
+    refuse_output(args.output, reads, force=args.force)
     if args.json and args.output == "-":
         raise UsageError("--json and a receipt cannot both go to stdout")
 
