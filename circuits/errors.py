@@ -30,7 +30,8 @@ class CompileError(ZktallyError):
         "compile.dynamic-shape": (
             "A shape does not follow from the inputs' shapes, or an axis beside the batch has no "
             "size.",
-            "Export the model with fixed sizes on all axes but the first.",
+            "Give the sizes: `--dim NAME=N` for named axes, `--shape INPUT=N,N,...` for any input; "
+            "or export the model with fixed sizes on all axes but the first.",
         ),
         "compile.calibration": (
             "There is no calibration data, or a value has no usable range.",
@@ -45,8 +46,8 @@ class MixesItems(CompileError):
     codes: ClassVar[Codes] = {
         "compile.mixes-items": (
             "With a dynamic batch, the result of an item depends on other items.",
-            "Export the model with a fixed batch, which is then one item, or keep the batch axis "
-            "out of the nodes listed.",
+            "Give the batch a size (`--dim NAME=N`), so that it is one item, or keep the batch "
+            "axis out of the nodes listed.",
         ),
     }
 

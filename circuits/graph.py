@@ -215,20 +215,28 @@ class Network:
         return frozenset(name for name in outputs if shapes[name][:1] != grown[name][:1])
 
     def _run(self, batch: int) -> tuple[Source, _Wanted, dict[str, Seen]]:
-        """One run on zeros: what every value is at this batch, constants with their values."""
+        """What every value is at this batch, constants with their values."""
+        try:
+            return self._run_on(0, batch)
+        except CompileError as error:
+            failed = error
+        try:
+            return self._run_on(1, batch)  # not every model takes zeros: it may divide by integers
+        except CompileError:
+            if batch == 1 or not self._sizes.dynamic:
+                raise failed from None
+        raise CompileError(
+            f"at batch {batch} {failed.message}", code="compile.dynamic-shape", hint=BAKED
+        ) from failed
+
+    def _run_on(self, number: int, batch: int) -> tuple[Source, _Wanted, dict[str, Seen]]:
+        """One run on inputs that hold this number throughout."""
         feeds = {
-            name: np.zeros(shape, helper.tensor_dtype_to_np_dtype(self._sizes.types[name]))
+            name: np.full(shape, number, helper.tensor_dtype_to_np_dtype(self._sizes.types[name]))
             for name, shape in self._sizes.at(batch).items()
         }
-        try:
-            model, wanted, session = self._session(feeds)
-            return model, wanted, session.look(feeds, wanted.constants)
-        except CompileError as error:
-            if batch == 1 or not self._sizes.dynamic:
-                raise
-            raise CompileError(
-                f"at batch {batch} {error.message}", code="compile.dynamic-shape", hint=BAKED
-            ) from error
+        model, wanted, session = self._session(feeds)
+        return model, wanted, session.look(feeds, wanted.constants)
 
     def _session(self, feeds: Mapping[str, Array]) -> tuple[Source, _Wanted, Session]:
         """The model with its branches chosen; sessions are kept by the choices made."""

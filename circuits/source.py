@@ -268,6 +268,7 @@ def _check(skeleton: onnx.ModelProto) -> None:
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(skeleton)
+    copy.ir_version = max(copy.ir_version, 4)  # before, initialisers had to be inputs as well
     del copy.graph.initializer[:]
     declared = {value.name for value in copy.graph.input}
     for tensor in skeleton.graph.initializer:
