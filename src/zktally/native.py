@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _core
+from ._core import verify as judge
 from .verifier.errors import ZktallyError
 from .verifier.facts import Facts
 from .verifier.inputs import caller_arrays
@@ -24,7 +24,7 @@ def verify(
     """Judge a receipt with the Rust verifier: facts, outputs and errors as from the Python one."""
     receipt, demands = as_receipt(receipt), json.dumps(expectations.to_json())
     given = _arranged(receipt, expectations.inputs)
-    facts, outputs = _core.verify(receipt, demands, _inputs(given), threads)
+    facts, outputs = judge(receipt, demands, _inputs(given), threads)
     return from_json(Facts, json.loads(facts)), outputs
 
 
