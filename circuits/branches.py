@@ -13,7 +13,7 @@ from .source import Source, computed, is_default, take_constants
 def conditions(model: onnx.ModelProto) -> list[str]:
     """The conditions that do not depend on the data, of every `If` that has one."""
     data = computed(model)
-    return sorted({node.input[0] for node in model.graph.node if _decided(node, data)})
+    return sorted({node.input[0] for node in model.graph.node if decided(node, data)})
 
 
 def taken(source: Source, values: Mapping[str, bool]) -> Source:
@@ -25,7 +25,7 @@ def taken(source: Source, values: Mapping[str, bool]) -> Source:
     model.CopyFrom(source.model)
     del model.graph.node[:]
     for index, node in enumerate(source.model.graph.node):
-        if _decided(node, data):
+        if decided(node, data):
             which = "then_branch" if values[node.input[0]] else "else_branch"
             branch = next(a.g for a in node.attribute if a.name == which)
             _inline(model.graph, node, branch, f"{node.name or f'If_{index}'}/")
@@ -34,7 +34,8 @@ def taken(source: Source, values: Mapping[str, bool]) -> Source:
     return Source(model, {**source.arrays, **take_constants(model)})
 
 
-def _decided(node: onnx.NodeProto, data: set[str]) -> bool:
+def decided(node: onnx.NodeProto, data: set[str]) -> bool:
+    """Whether a node is an `If` whose condition does not depend on the data."""
     return node.op_type == "If" and is_default(node.domain) and node.input[0] not in data
 
 

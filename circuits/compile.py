@@ -21,6 +21,7 @@ from ..verifier.program.weights import gate_weights
 from ..verifier.quoting import LONGEST
 from . import calibrate as calibration_
 from . import native
+from .branches import decided
 from .builder import Layer, Range, Value
 from .errors import CompileError, RangeOverflow, UnsupportedOp, named
 from .evaluate import Executor, compare
@@ -150,7 +151,7 @@ def prepare(network: Network, batch: int, name: str | None = None) -> tuple[Grap
 
 def settled(source: Graph, fused: Graph, ranges: Mapping[str, Range]) -> tuple[Graph, Graph]:
     """Both graphs; all of a batch whose size the file fixes is one item if its items mix."""
-    if not (fused.fixed and fused.batched) or itemised(fused, ranges):
+    if not (fused.fixed and fused.batched) or fused.batch == 1 or itemised(fused, ranges):
         return source, fused
     none: frozenset[str] = frozenset()
     return replace(source, batched=none, batch=1), replace(fused, batched=none, batch=1)
@@ -195,7 +196,7 @@ def unknown_operators(model: onnx.ModelProto, operators: Mapping[str, Operator])
     ]
     for index, node in enumerate(model.graph.node):
         op = operator_of(node)
-        if data.intersection(node.output) and op not in operators:
+        if data.intersection(node.output) and op not in operators and not decided(node, data):
             name = node.name or f"{node.op_type}_{index}"
             found.append(_node_reason(name, op, _unknown(op)))
     return found

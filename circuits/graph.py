@@ -150,6 +150,7 @@ class Network:
                 f"batch {batch} for a model whose inputs have no dynamic axis",
                 hint="export the model with a dynamic first axis, or compile with batch=1",
             )
+        _refuse_kinds(self._sizes.types)
         inputs = self._sizes.at(batch)
         model, wanted, seen = self._run(batch)
         _refuse_empty(model, seen)
@@ -284,13 +285,10 @@ class _Wanted:
         nodes = [node for node in graph.node if data.intersection(node.output)]
         read = {name for node in nodes for name in source.reads(node)}
         read |= {output.name for output in graph.output}
-        made = {name for node in nodes for name in node.output if name}
+        made = {name for node in graph.node for name in node.output if name}
         first = {node.output[0] for node in nodes if node.output[0]}
-        held = {tensor.name for tensor in graph.initializer}
-        return cls(
-            tuple(sorted(made & read | first)),
-            tuple(sorted(read - data - held)),
-        )
+        # Of what the graphs inside a node read, their own values are none of this graph.
+        return cls(tuple(sorted(made & data & (read | first))), tuple(sorted(made & read - data)))
 
 
 def read(
@@ -301,6 +299,12 @@ def read(
 ) -> Graph:
     """Read a model as a `Graph` whose batch axis has the size `batch`; see `Network`."""
     return Network(model, dims, shapes).at(batch)
+
+
+def _refuse_kinds(types: Mapping[str, int]) -> None:
+    other = [name for name, kind in types.items() if kind not in FLOATS + INTEGERS]
+    if other:
+        raise bad_model(f"input {named(other[0])} is no tensor of numbers")
 
 
 def _fixed_batch(inputs: Mapping[str, Dims]) -> int | None:

@@ -81,6 +81,8 @@ def load(model: ModelLike) -> Source:
         proto = _read(model)
         if not proto.graph.output:
             raise bad_model("the model has no outputs")
+        if proto.graph.sparse_initializer:
+            raise bad_model("the model has sparse initialisers", "write them as dense ones")
         opset(proto)
         arrays = take_constants(proto)
         _check(proto)

@@ -328,14 +328,30 @@ def test_a_condition_on_sizes_chooses_a_branch() -> None:
     assert compiled.report.operators == {"Sigmoid": 1, "Identity": 1}
 
 
+def test_a_branch_that_is_chosen_later_is_no_operator_that_is_missing() -> None:
+    relu = branch([node("Relu", "inner", "a")], "a")
+    relu.node.insert(0, node("Neg", "x", "inner"))
+    nodes = [
+        node("Shape", "x", "s"),
+        node("ReduceMax", "s", "m", keepdims=0),
+        node("Greater", "m zero", "c"),
+        node("If", "c", "y", then_branch=relu, else_branch=relu),
+    ]
+    made = model(nodes, [("x", FLOAT, ["n", "m"])], constants={"zero": np.array(0)})
+    with pytest.raises(CompileError, match="axis 1 'm' has no size"):
+        compile(made, floats(2, 3))
+    assert read(made, dims={"m": 3}).nodes[-1].op == "Identity"
+
+
 def test_a_condition_on_data_is_refused() -> None:
+    inner = [node("Neg", "x", "own"), node("Relu", "own", "a")]
     nodes = [
         node(
             "If",
             "c",
             "y",
             name="choice",
-            then_branch=branch([node("Relu", "x", "a")], "a"),
+            then_branch=branch(inner, "a"),
             else_branch=branch([node("Sigmoid", "x", "a")], "a"),
         )
     ]
@@ -397,6 +413,23 @@ def test_integer_and_boolean_inputs() -> None:
     assert ranges == [(-3, 999), (0, 1), (0, 255)]
     assert {port.kind for port in program.inputs} == {PortKind.INTEGER}
     zktally.check_model(made, compiled)
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float64])
+def test_floats_of_other_widths(kind: type) -> None:
+    element = helper.np_dtype_to_tensor_dtype(np.dtype(kind))
+    nodes = [node("MatMul", "x w", "a"), node("Add", "a b", "y")]
+    known = {"w": floats(6, 40).astype(kind), "b": floats(40).astype(kind)}
+    made = model(nodes, [("x", element, ["n", 6])], [("y", element, None)], known)
+    agree(made, {"x": floats(8, 6).astype(kind)}, batch=4)
+
+
+def test_inputs_that_are_no_tensors_of_numbers() -> None:
+    tensors = helper.make_tensor_sequence_value_info("x", FLOAT, None)
+    made = model([node("ConcatFromSequence", "x", "y", axis=0)], [])
+    made.graph.input.append(tensors)
+    with pytest.raises(UnsupportedOp, match=r"input 'x': it is no tensor[^(]*\n.*ConcatFrom"):
+        compile(made, floats(2, 3))
 
 
 def test_integers_that_no_tensor_holds_are_refused() -> None:
