@@ -225,7 +225,9 @@ def _unsupported_list(found: Sequence[str], operators: Mapping[str, Operator]) -
 def _input_reason(name: str, kind: int) -> str | None:
     if kind in FLOATS or kind in INTEGERS:
         return None
-    what = f"has the type {onnx.TensorProto.DataType.Name(kind)}" if kind else "is no tensor"
+    known = onnx.TensorProto.DataType.values()
+    called = onnx.TensorProto.DataType.Name(kind) if kind in known else kind
+    what = f"has the type {called}" if kind else "is no tensor"
     return f"input {named(name)}: it {what}, only tensors of numbers compile; convert it before"
 
 

@@ -59,7 +59,10 @@ class Session:
             options.add_external_initializers(held, self._held)
         try:
             self._session = onnxruntime.InferenceSession(
-                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+                model.SerializeToString(),
+                options,
+                providers=["CPUExecutionProvider"],
+                enable_fallback=0,  # it would print, and try the same again
             )
         except Exception as error:  # its exceptions have no common base
             raise _cannot_run(error) from error

@@ -51,7 +51,16 @@ RANDOM = frozenset(
 )
 """Operators that are no function of what they read: their results are no constants."""
 
-_BAD = (onnx.checker.ValidationError, DecodeError, EncodeError, ValueError, TypeError, KeyError)
+_BAD = (
+    onnx.checker.ValidationError,
+    shape_inference.InferenceError,
+    DecodeError,
+    EncodeError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    KeyError,
+)
 """What the onnx package raises for files that are no models."""
 
 ModelLike = str | Path | bytes | onnx.ModelProto

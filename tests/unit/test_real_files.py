@@ -432,6 +432,13 @@ def test_inputs_that_are_no_tensors_of_numbers() -> None:
         compile(made, floats(2, 3))
 
 
+def test_an_element_type_that_does_not_exist() -> None:
+    made = model([node("Relu", "x", "y")], [X])
+    made.graph.input[0].type.tensor_type.elem_type = 65
+    with pytest.raises(UnsupportedOp, match="it has the type 65"):
+        compile(made, floats(2, 6))
+
+
 def test_integers_that_no_tensor_holds_are_refused() -> None:
     made = model([node("Identity", "x", "y")], [("x", INT64, [2])], [("y", INT64, None)])
     with pytest.raises(RangeOverflow, match="'x'"):
