@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 
 from ..verifier.errors import UsageError
 from . import branches, source
-from .errors import CompileError, named
+from .errors import CompileError, MixesItems, named
 from .session import Seen, Session
 from .sizes import Axes, Dims, Sizes
 from .source import ModelLike, Source, bad_model, computed
@@ -172,7 +172,7 @@ class Network:
             constants=constants,
             inputs=tuple(inputs),
             outputs=outputs,
-            batched=self._batched(batch, shapes, outputs, fixed),
+            batched=self._batched(batch, shapes, outputs, constants),
             fixed=not dynamic,
             source=model,
         )
@@ -182,27 +182,38 @@ class Network:
         return _skip_identities(graph)
 
     def _batched(
-        self, batch: int, shapes: Mapping[str, Dims], outputs: tuple[str, ...], fixed: int | None
+        self,
+        batch: int,
+        shapes: Mapping[str, Dims],
+        outputs: tuple[str, ...],
+        constants: Mapping[str, Array],
     ) -> frozenset[str]:
         """The inputs and outputs whose axis 0 is the batch."""
         if self._sizes.dynamic:
-            return self._sizes.dynamic | self._grown(batch, shapes, outputs)
+            return self._sizes.dynamic | self._grown(batch, shapes, outputs, constants)
+        fixed = _fixed_batch(self._sizes.at(batch))
         if fixed is None:
             return frozenset()
         heads = (name for name in outputs if shapes[name][:1] == (fixed,))
         return frozenset(self._sizes.types) | frozenset(heads)
 
     def _grown(
-        self, batch: int, shapes: Mapping[str, Dims], outputs: tuple[str, ...]
+        self,
+        batch: int,
+        shapes: Mapping[str, Dims],
+        outputs: tuple[str, ...],
+        constants: Mapping[str, Array],
     ) -> frozenset[str]:
         """The outputs whose axis 0 grows with the batch: shapes at two batch sizes are compared."""
         try:
             model, wanted, seen = self._run(batch + 1)
+            others = _constants(model, wanted, seen)
             grown = {name: value.shape for name, value in seen.items()}
-            grown |= {k: v.shape for k, v in _constants(model, wanted, seen).items()}
+            grown |= {name: array.shape for name, array in others.items()}
             grown |= self._sizes.at(batch + 1)
         except CompileError:
-            grown = {}
+            grown, others = {}, {}
+        _refuse_counted(constants, others)
         for name in outputs:
             here, there = shapes[name], grown.get(name)
             if there is None or len(here) != len(there) or here[1:] != there[1:]:
@@ -322,6 +333,20 @@ def _constants(model: Source, wanted: _Wanted, seen: Mapping[str, Seen]) -> dict
         if value is not None and value.array is not None:
             found[name] = value.array
     return found
+
+
+def _refuse_counted(constants: Mapping[str, Array], others: Mapping[str, Array]) -> None:
+    """Refuse numbers that follow from the size of the batch: items would depend on the others."""
+    for name in constants.keys() & others.keys():
+        here, there = constants[name], others[name]
+        if here is there or here.dtype.kind != "f" or here.shape != there.shape:
+            continue
+        if not np.array_equal(here, there, equal_nan=True):
+            raise MixesItems(
+                f"value {named(name)} follows from the number of items in the batch",
+                expected="every item's result follows from that item alone",
+                hint="give the batch a size (--dim NAME=N): all of it is then one item",
+            )
 
 
 def _refuse_empty(model: Source, seen: Mapping[str, Seen]) -> None:

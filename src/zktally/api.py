@@ -151,7 +151,7 @@ def prove(
     Args:
         program: a compiled model.
         inputs: float32/float64 (or integer) arrays by input name, or one array; items along the
-            batch axis. N batches make a chain of N steps; the last one is padded.
+            batch axis, or steps apart. N batches make a chain of N steps; the last one is padded.
         mode: "hybrid" proves the sampled checks in zero knowledge; "fast" shows them, which is far
             quicker, but opens sampled weights, inputs and activations in the clear; "strict" proves
             every gate of every step in zero knowledge, and samples nothing.

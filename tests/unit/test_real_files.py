@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 import zktally
 from zktally.circuits.calibrate import feeds
 from zktally.circuits.compile import compile
-from zktally.circuits.errors import CompileError, RangeOverflow, UnsupportedOp
+from zktally.circuits.errors import CompileError, MixesItems, RangeOverflow, UnsupportedOp
 from zktally.circuits.graph import Network, read
 from zktally.circuits.model import CompiledModel, from_bytes
 from zktally.circuits.source import OPSETS
@@ -161,6 +161,18 @@ def test_what_follows_from_sizes_alone_is_no_operator() -> None:
     known = {"one": np.array(1), "zero": np.array(0)}
     compiled = agree(model(nodes, [X], constants=known), {"x": floats(8, 6)}, batch=4)
     assert compiled.report.operators == {"Mul": 1}
+
+
+def test_numbers_that_follow_from_the_size_of_the_batch_are_refused() -> None:
+    nodes = [
+        node("Shape", "x", "s", end=1),
+        node("Cast", "s", "f", to=FLOAT),
+        node("Div", "x f", "y"),
+    ]
+    made = model(nodes, [X])
+    with pytest.raises(MixesItems, match="'f' follows from the number of items"):
+        compile(made, floats(4, 6), batch=2)
+    agree(made, {"x": floats(4, 6)}, dims={"n": 4})
 
 
 # Sizes
