@@ -34,8 +34,6 @@ from .graph import Array, Graph, Node
 from .maps import along, at, rows
 from .quantise import (
     MULT_MAX,
-    PRE_MAX,
-    PRE_MIN,
     WEIGHT_MAX,
     Affine,
     Floats,
@@ -44,6 +42,7 @@ from .quantise import (
     bias_peak,
     channels,
     clamp,
+    domain,
     entries,
 )
 
@@ -156,7 +155,7 @@ class Builder:
         assert fused.function is not None
         low, high = self._range(fused.node.inputs[0])
         limit = fused.saturation
-        pre = affine(max(low, -limit), min(high, limit), PRE_MIN, PRE_MAX)
+        pre = domain(fused.function, max(low, -limit), min(high, limit), post)
         return Target(pre, post, self.table(fused.node.name, fused.function, pre, post))
 
     def read(

@@ -33,6 +33,7 @@ from .lowering import lower
 from .model import CompiledModel, Record, checked_key
 from .operator import Operator
 from .ops import OPERATORS
+from .ops.composite import compose
 from .report import report
 
 EVALUATED = 64
@@ -119,8 +120,9 @@ def prepare(model: ModelLike, batch: int, name: str | None = None) -> tuple[Grap
     """Read a model; return its graph, and the one to be lowered. Refuses what is unsupported."""
     source = graphs.read(model, batch)
     source = replace(source, name=name or source.name or "model")
-    refuse_unsupported(source, OPERATORS)
-    return source, fuse(source, OPERATORS)
+    composed = compose(source, OPERATORS)
+    refuse_unsupported(composed, OPERATORS)
+    return source, fuse(composed, OPERATORS)
 
 
 def build(graph: Graph, record: Record) -> Built:

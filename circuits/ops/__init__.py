@@ -1,4 +1,7 @@
-"""The ONNX operators that compile, one file each (files that are not listed serve several)."""
+"""The ONNX operators that compile: a file each, or one for a family that shares its idea.
+
+Files that are not listed serve several.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,19 @@ from importlib import import_module
 from ..operator import Operator
 
 FILES = (
+    "activations",
     "add",
     "arg_max",
     "average_pool",
     "batch_normalization",
     "cast",
     "clip",
+    "composite",
     "concat",
     "conv",
     "div",
     "flatten",
+    "functions",
     "gemm",
     "global_average_pool",
     "identity",
@@ -25,6 +31,8 @@ FILES = (
     "max_pool",
     "mul",
     "pad",
+    "pow",
+    "prelu",
     "relu",
     "reshape",
     "sigmoid",
@@ -36,14 +44,16 @@ FILES = (
     "transpose",
     "unsqueeze",
 )
-"""Each holds an `OPERATOR`."""
+"""Each holds an `OPERATOR`, or the `OPERATORS` of a family."""
 
 
 def _operators() -> dict[str, Operator]:
     found: dict[str, Operator] = {}
     for file in FILES:
-        operator: Operator = import_module(f".{file}", __name__).OPERATOR
-        found |= dict.fromkeys(operator.names, operator)
+        module = import_module(f".{file}", __name__)
+        family: tuple[Operator, ...] = getattr(module, "OPERATORS", ()) or (module.OPERATOR,)
+        for operator in family:
+            found |= dict.fromkeys(operator.names, operator)
     return found
 
 
