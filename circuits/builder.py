@@ -33,6 +33,7 @@ from .errors import CompileError, named
 from .graph import Array, Graph, Node
 from .maps import along, at, rows
 from .quantise import (
+    INT8_MIN,
     MULT_MAX,
     WEIGHT_MAX,
     Affine,
@@ -135,9 +136,9 @@ class Builder:
 
     # What lowerings ask for
 
-    def code(self, name: str) -> Affine:
-        """The int8 code of a float value, from its calibrated range."""
-        return affine(*self._range(name))
+    def code(self, name: str, lo: int = INT8_MIN) -> Affine:
+        """The int8 code of a float value, from its calibrated range; `lo` is its least integer."""
+        return affine(*self._range(name), lo)
 
     def shape(self, node: Node) -> tuple[int, ...]:
         """Shape of a node's output."""
@@ -313,15 +314,14 @@ class Builder:
         self,
         out: Value,
         space: Sequence[int],
-        operand: Read,
-        *,
+        *operands: Operand,
         mode: PickMode = PickMode.COPY,
         window: Sequence[int] = (),
         suffix: str = "",
     ) -> None:
-        """Append a pick op with one operand that defines `out`."""
+        """Append a pick op that defines `out`."""
         name, exact = self._op_name(suffix), self._prefix() in self._exact
-        self._append(Pick(name, out.tensor, exact, tuple(space), mode, tuple(window), (operand,)))
+        self._append(Pick(name, out.tensor, exact, tuple(space), mode, tuple(window), operands))
 
     def quotient(
         self, out: Value, space: Sequence[int], scale: int, num: Read, den: Read, suffix: str = ""

@@ -17,6 +17,7 @@ FILES = (
     "batch_normalization",
     "cast",
     "clip",
+    "comparisons",
     "composite",
     "concat",
     "conv",
@@ -27,8 +28,10 @@ FILES = (
     "global_average_pool",
     "identity",
     "leaky_relu",
+    "logic",
     "matmul",
     "max_pool",
+    "min_max",
     "mul",
     "pad",
     "pow",
@@ -40,9 +43,11 @@ FILES = (
     "softmax",
     "squeeze",
     "sub",
+    "sum",
     "tanh",
     "transpose",
     "unsqueeze",
+    "where",
 )
 """Each holds an `OPERATOR`, or the `OPERATORS` of a family."""
 

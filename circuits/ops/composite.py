@@ -52,11 +52,15 @@ ARITHMETIC: Mapping[str, Callable[..., Array]] = {
 """Operators of several operands, of which all but one value are constants here."""
 
 
+COMPARED = ("Min", "Max")
+"""A table of one value is cheaper than what these lower to."""
+
+
 def compose(graph: Graph, operators: Mapping[str, Operator]) -> Graph:
     """The graph with a node `Composite` for each such part, the largest that there is.
 
     Only values that nothing outside of the part reads vanish. A node alone is such a part only if
-    it would not compile otherwise.
+    it would not compile otherwise, or by more than one op.
     """
     search = _Search(graph, operators)
     made: dict[str, Node | None] = {}
@@ -64,14 +68,18 @@ def compose(graph: Graph, operators: Mapping[str, Operator]) -> Graph:
         if node.name in made or not graph.is_float(node.output):
             continue
         source, part = search.part(node)
-        alone = len(part) == 1 and operators[node.op].support(node, graph) is None
-        if source is None or alone:
+        if source is None or (len(part) == 1 and _stays(node, graph, operators)):
             continue
         made |= dict.fromkeys((member.name for member in part), None)
         function = _function(part, source, graph, operators)
         made[node.name] = Node(node.name, NAME, (source,), (node.output,), {"function": function})
     nodes = (made.get(node.name, node) for node in graph.nodes)
     return replace(graph, nodes=tuple(node for node in nodes if node is not None))
+
+
+def _stays(node: Node, graph: Graph, operators: Mapping[str, Operator]) -> bool:
+    """Whether a node alone is better lowered as it is."""
+    return node.op not in COMPARED and operators[node.op].support(node, graph) is None
 
 
 class _Search:
@@ -115,7 +123,7 @@ class _Search:
     def _fits(self, node: Node, output: str) -> bool:
         """Whether it works element by element on values of the output's shape, and scalars."""
         graph, operator = self._graph, self._operators.get(node.op)
-        if operator is None or not (node.op in ARITHMETIC or operator.is_activation):
+        if operator is None or not (node.op in ARITHMETIC or operator.is_function(node, graph)):
             return False
         if node.op not in ARITHMETIC and operator.support(node, graph) is not None:
             return False

@@ -76,7 +76,7 @@ REASONS: dict[str, tuple[Sequence[onnx.NodeProto], str, dict[str, np.ndarray]]] 
     "gemm transA": ([node("Gemm", "x w", "y", transA=1)], "transA", {"w": ones(2, 3)}),
     "gemm bias": ([node("Gemm", "x w c", "y")], "row to row", {"w": ones(4, 3), "c": ones(2, 3)}),
     "pad mode": ([node("Pad", "x p", "y", mode="reflect")], "reflect", {"p": CUT}),
-    "integer cast": ([TO_INT, TO_FLOAT], "between floats", {}),
+    "integer cast": ([TO_INT, TO_FLOAT], "floats to integers", {}),
     "arg max last": ([LAST, TO_FLOAT], "select_last_index", {}),
     "division": ([node("Softmax", "x", "a"), node("Div", "x a", "y")], "input 1 is computed", {}),
     "division by zero": ([node("Div", "x c", "y")], "zeros", {"c": np.zeros((), np.float32)}),

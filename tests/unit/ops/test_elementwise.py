@@ -199,6 +199,19 @@ WRITTEN: dict[str, list[Any]] = {
     "cube by products": [node("Mul", "h h", "a"), node("Mul", "a h", "y")],
     "mish": [node("Softplus", "h", "a"), node("Tanh", "a", "b"), node("Mul", "h b", "y")],
     "softsign": [node("Abs", "h", "a"), node("Add", "a one", "b"), node("Div", "h b", "y")],
+    "bounded": [node("Max", "h low", "a"), node("Min", "six a half", "y")],
+    "where": [
+        node("Greater", "h low", "c"),
+        node("Mul", "h three", "b"),
+        node("Where", "c h b", "y"),
+    ],
+    "between": [
+        node("Greater", "h low", "a"),
+        node("Less", "h half", "b"),
+        node("And", "a b", "c"),
+        node("Not", "c", "d"),
+        node("Where", "d h zero", "y"),
+    ],
 }
 
 
