@@ -331,6 +331,14 @@ class Builder:
         mode, zero = DivMode.QUOTIENT, out.code.zero
         self._append(Div(name, out.tensor, exact, tuple(space), mode, scale, num, den, zero))
 
+    def root(
+        self, out: Value, space: Sequence[int], scale: int, num: Read, suffix: str = ""
+    ) -> None:
+        """Append a div op that defines `out` = floor(√(scale·num))."""
+        name, exact = self._op_name(suffix), self._prefix() in self._exact
+        mode = DivMode.SQRT
+        self._append(Div(name, out.tensor, exact, tuple(space), mode, scale, num, None))
+
     def transposed(self, value: Value) -> Value:
         """A copy with the last two axes swapped, so that columns are read as rows."""
         key = (value.tensor, value.shape)

@@ -68,7 +68,6 @@ def ones(*shape: int) -> np.ndarray:
 CUT = np.array([0, 1, 0, 1])
 TO_INT = node("Cast", "x", "a", to=TensorProto.INT64)
 TO_FLOAT = node("Cast", "a", "y", to=TensorProto.FLOAT)
-LAST = node("ArgMax", "x", "a", axis=1, select_last_index=1)
 QDQ = [node("QuantizeLinear", "x s z", "a"), node("DequantizeLinear", "a s z", "y")]
 DROPOUT = [node("Dropout", "x r t", "a"), node("Relu", "a", "y")]
 
@@ -77,7 +76,6 @@ REASONS: dict[str, tuple[Sequence[onnx.NodeProto], str, dict[str, np.ndarray]]] 
     "gemm bias": ([node("Gemm", "x w c", "y")], "row to row", {"w": ones(4, 3), "c": ones(2, 3)}),
     "pad mode": ([node("Pad", "x p", "y", mode="reflect")], "reflect", {"p": CUT}),
     "integer cast": ([TO_INT, TO_FLOAT], "floats to integers", {}),
-    "arg max last": ([LAST, TO_FLOAT], "select_last_index", {}),
     "division": ([node("Softmax", "x", "a"), node("Div", "x a", "y")], "input 1 is computed", {}),
     "division by zero": ([node("Div", "x c", "y")], "zeros", {"c": np.zeros((), np.float32)}),
     "quantised model": (QDQ, "the float model", {"s": ones(), "z": np.zeros((), np.int8)}),
