@@ -17,7 +17,7 @@ from ..quantise import Affine, Floats
 
 VALUES_MAX = 2**20
 """Products of one gate (docs/protocol.md section 1)."""
-SQUARES_MAX = 2**14
+SQUARES_MAX = 2**14 - 1
 """So many squares of 9 bits fit an accumulator."""
 WIDE = 2**23 - 1
 """The largest number of three bytes."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from support.networks import floats, network, node, run_both, sqnr, weights
+from support.compared import floats, network, node, run_both, sqnr, weights
 from zktally.circuits import ops
 from zktally.verifier.program.types import Dot, Pick, PortKind
 

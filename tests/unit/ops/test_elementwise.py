@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from support.networks import network, node, run_both, sqnr, steps_off
+from support.compared import network, node, run_both, sqnr, steps_off
 from zktally.circuits.errors import UnsupportedOp
 from zktally.circuits.quantise import affine, domain, tabulated
 from zktally.verifier.program.types import Dot

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from support.networks import network, node, run_apart, run_both, steps_off
+from support.compared import network, node, run_apart, run_both, steps_off
 from zktally.circuits.errors import UnsupportedOp
 
 RNG = np.random.default_rng(13)
