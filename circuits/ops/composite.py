@@ -65,7 +65,7 @@ def compose(graph: Graph, operators: Mapping[str, Operator]) -> Graph:
     search = _Search(graph, operators)
     made: dict[str, Node | None] = {}
     for node in reversed(graph.nodes):
-        if node.name in made or not graph.is_float(node.output):
+        if node.name in made or not node.output or not graph.is_float(node.output):
             continue
         source, part = search.part(node)
         if source is None or (len(part) == 1 and _stays(node, graph, operators)):

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...verifier.program.types import AxisMap
 from ..builder import Builder
-from ..graph import Array, Graph, Node
+from ..graph import Graph, Node
 from ..maps import along, broadcast
 from ..operator import Operator, axis_of, computed, constants, first
 from .reduction import SQUARES_MAX, Reduction
@@ -72,18 +72,11 @@ def lower(node: Node, builder: Builder) -> None:
     gain, bias = (builder.graph.constant(node.input(index)) for index in (1, 2))
     rank = len(builder.shape(node))
     if node.op in ("InstanceNormalization", "GroupNormalization"):
-        channels = builder.shape(node)[1]
-        gain, bias = (_by_channel(array, channels) for array in (gain, bias))
         maps: Sequence[AxisMap] = (along(1),)
     else:
         maps = broadcast(() if gain is None else gain.shape, rank)
         bias = None if bias is None or gain is None else np.broadcast_to(bias, gain.shape)
     affine_output(node, builder, value, gain, bias, maps)
-
-
-def _by_channel(array: Array | None, channels: int) -> Array | None:
-    """One number a channel; before opset 21 GroupNormalization has one a group."""
-    return None if array is None else np.repeat(array, channels // len(array))
 
 
 OPERATORS = tuple(

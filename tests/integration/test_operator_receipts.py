@@ -36,6 +36,7 @@ PATTERNS: dict[str, tuple[Any, ...]] = {
         FIVE,
         {"e": np.full((1, 5), 1e-3, np.float32)},
     ),
+    "a computed divisor": ([node("Exp", "z", "d"), node("Div", "x d", "y")], FIVE),
     "slopes by channel": ([node("PRelu", "x s", "y")], {"x": ("n", 5)}, {"s": normal(5)}),
     "values beside each other": ([node("Min", "x z c", "y")], FIVE, {"c": normal(5)}),
     "a comparison and a choice": (

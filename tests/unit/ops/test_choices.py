@@ -1,4 +1,4 @@
-"""Sums, minima, comparisons, truth values and choices of several values, against onnxruntime."""
+"""Sums, quotients, minima, comparisons and choices of several values, against onnxruntime."""
 
 from __future__ import annotations
 
@@ -68,6 +68,19 @@ def test_unlike_ranges_keep_their_precision(op: str) -> None:
     }
     model = network([node(op, "x z", "y")], {"x": ("n", 5), "z": ("n", 5)})
     assert steps_off(model, data, {name: array[:9] for name, array in data.items()}) < 0.6
+
+
+@pytest.mark.parametrize("span", [(0.5, 3.0), (-4.0, -1.0), (2.0, 2.5), (-1.0, 1.0)], ids=str)
+@pytest.mark.parametrize("shape", [A, ROW, ONE, (1, 1)], ids=str)
+def test_division_by_computed_values(span: tuple[float, float], shape: tuple[int, ...]) -> None:
+    def data(count: int) -> dict[str, np.ndarray]:
+        divisors = RNG.uniform(*span, (count, *shape)).astype(np.float32)
+        divisors[np.abs(divisors) < 0.2] = 0.2
+        divisors.reshape(-1)[:2] = span
+        return {"x": drawn(A, count), "d": divisors}
+
+    model = network([node("Div", "x d", "y")], {"x": ("n", *A), "d": ("n", *shape)})
+    assert steps_off(model, data(40), data(3)) < 0.7
 
 
 def test_a_value_and_a_number_are_a_table() -> None:
@@ -156,8 +169,9 @@ def test_a_comparison_of_two_values(op: str, left: tuple[int, ...], right: tuple
     def data(count: int) -> dict[str, np.ndarray]:
         x = RNG.integers(-30, 31, (count, *left)).astype(np.float32)
         z = RNG.integers(-30, 31, (count, *(right or (1, 1)))).astype(np.float32) / 2
-        x.reshape(-1)[:4] = -128, 127, 5, 5
-        z.reshape(-1)[:4] = (-64, 63.5, 5, 5)[: z.size]
+        for values in (x, z):
+            values.reshape(count, -1)[:, -1] = 5
+        x.reshape(-1)[:2], z.reshape(-1)[:2] = (-128, 127), (-64, 63.5)
         return {"x": x, "z": z}
 
     shapes = {"x": left, "z": right or (1, 1)}
