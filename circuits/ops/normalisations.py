@@ -13,21 +13,24 @@ from ..graph import Graph, Node
 from ..maps import along, broadcast
 from ..operator import Operator, axis_of, computed, constants, first
 from .reduction import SQUARES_MAX, Reduction
-from .standardise import Norm, affine_output, deviations, magnified, standardised
+from .standardise import Norm, affine_output, deviations, inner_axes, magnified, standardised
 
 EPSILON = 1e-5
+VALUES_MAX = 2**18
+"""Quotients of 15 bits cover the root of this; one of more values would be told too coarsely."""
 
 
 def _support(node: Node, graph: Graph) -> str | None:
-    """Constant gains and biases, lines of up to 2^14 values, no statistics as outputs."""
+    """Constant gains and biases, lines of up to 2^18 values, no statistics as outputs."""
     reason = first(computed(node, graph), constants(node, graph, 1, 2))
     if reason is not None:
         return reason
     read = {name for other in graph.nodes for name in other.inputs} | set(graph.outputs)
     if any(name in read for name in node.outputs[1:] if name):
         return "its mean or deviation is an output"
-    if _lines(node, graph).count > SQUARES_MAX:
-        return f"it runs over more than {SQUARES_MAX} values"
+    lines = _lines(node, graph)
+    if lines.count > VALUES_MAX or not inner_axes(lines):
+        return f"it runs over more than {VALUES_MAX} values, or {SQUARES_MAX} along one axis"
     if node.op == "LpNormalization" and int(node.attributes.get("p", 2)) not in (1, 2):
         return "its p is neither 1 nor 2"
     return None
@@ -41,10 +44,11 @@ def _lines(node: Node, graph: Graph) -> Reduction:
             axis = axis_of(node, graph, -1)
             return Reduction((math.prod(shape[:axis]), math.prod(shape[axis:])), (1,))
         case "InstanceNormalization":
-            return Reduction((*shape[:2], math.prod(shape[2:])), (2,))
+            return Reduction(shape, tuple(range(2, len(shape))))
         case "GroupNormalization":
             groups = int(node.attributes["num_groups"])
-            return Reduction((shape[0], groups, math.prod(shape[1:]) // groups), (2,))
+            split = (shape[0], groups, shape[1] // groups, *shape[2:])
+            return Reduction(split, tuple(range(2, len(split))))
         case "LpNormalization":
             return Reduction(shape, (axis_of(node, graph, -1),))
     given = node.attributes.get("axes", [0, 2, 3])

@@ -23,7 +23,7 @@ from ..errors import RangeOverflow, named
 from ..graph import Array, Node
 from ..maps import rows
 from ..quantise import BIAS_MAX, SHIFT_MAX, Affine, multiplier
-from .reduction import WIDE, Reduction, magnitudes, reach
+from .reduction import SQUARES_MAX, WIDE, Reduction, magnitudes, reach
 
 FINE_BITS = 7
 QUOTIENT_MAX = 2**14 - 1
@@ -123,13 +123,40 @@ def _squares(node: Node, builder: Builder, x: Value, lines: Reduction, norm: Nor
         )
     unit = x.code.scale**2 * 2.0**shift
     offset = round(added / 2.0**shift)
-    high = (largest >> shift) + 1 + offset
-    code = Affine(unit / count, 0, max(offset, 1), high)
+    code = Affine(unit / count, 0, max(offset, 1), (largest >> shift) + 1 + offset)
     squares = builder.temporary("squares", lines.lines, code, 3)
-    source = builder.read(x, lines.across, view=lines.shape)
-    terms = [Term(lines.window, source, source)]
-    builder.dot(squares, lines.lines, terms, shift=shift, zero=offset, suffix="squares")
+    term, bits = _square_term(builder, x, lines)
+    builder.dot(squares, lines.lines, [term], shift=shift - bits, zero=offset, suffix="squares")
     return squares
+
+
+def _square_term(builder: Builder, x: Value, lines: Reduction) -> tuple[Term, int]:
+    """Σx² of a line, in units of 2^bits; of a long one by sums over its last axes."""
+    if lines.count <= SQUARES_MAX:
+        source = builder.read(x, lines.across, view=lines.shape)
+        return Term(lines.window, source, source), 0
+    inner = Reduction(lines.shape, inner_axes(lines))
+    largest = inner.count * reach(x.code) ** 2
+    bits = (largest // WIDE).bit_length()
+    code = Affine(x.code.scale**2 * 2.0**bits, 0, 0, (largest >> bits) + 1)
+    parts = builder.temporary("parts", inner.lines, code, 3)
+    source = builder.read(x, inner.across, view=lines.shape)
+    builder.dot(
+        parts, inner.lines, [Term(inner.window, source, source)], shift=bits, suffix="parts"
+    )
+    kept = [axis for axis in range(len(lines.shape)) if axis not in inner.axes]
+    outer = Reduction(inner.lines, tuple(kept.index(axis) for axis in lines.axes if axis in kept))
+    return Term(outer.window, builder.read(parts, outer.across), Const(1)), bits
+
+
+def inner_axes(lines: Reduction) -> tuple[int, ...]:
+    """The last of a line's axes, as many as one sum of squares takes; none if that is none."""
+    axes: tuple[int, ...] = ()
+    for axis in reversed(lines.axes):
+        if math.prod(lines.shape[n] for n in (axis, *axes)) > SQUARES_MAX:
+            break
+        axes = (axis, *axes)
+    return axes
 
 
 def _rooted(builder: Builder, squares: Value, x: Value, ratio: float) -> Value:

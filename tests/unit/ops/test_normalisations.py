@@ -168,13 +168,22 @@ def test_log_softmax(shape: tuple[int, ...], axis: int, opset: int) -> None:
     assert db > 34
 
 
-def test_large_images_are_refused() -> None:
-    constants = {"g": normal(2), "b": normal(2)}
-    model = network(
-        [node("InstanceNormalization", "x g b", "y")], {"x": ("n", 2, 160, 160)}, constants
-    )
-    with pytest.raises(UnsupportedOp, match="more than 16383 values"):
-        run_both(model, {"x": normal(1, 2, 160, 160)})
+@pytest.mark.parametrize("dims", [(150, 149), (3, 160, 41), (300, 301)], ids=str)
+def test_large_images(dims: tuple[int, ...]) -> None:
+    constants = {"g": normal(1), "b": normal(1)}
+    nodes = [node("InstanceNormalization", "x g b", "y")]
+    db, steps = judge(nodes, normal(4, 1, *dims) * 2 + 1, constants)
+    assert steps < 1.0
+    assert db > 30
+
+
+def test_larger_ones_are_refused() -> None:
+    constants = {"g": normal(1), "b": normal(1)}
+    for dims in ((17000,), (600, 601)):
+        nodes = [node("InstanceNormalization", "x g b", "y")]
+        model = network(nodes, {"x": ("n", 1, *dims)}, constants)
+        with pytest.raises(UnsupportedOp, match="more than 262144 values"):
+            run_both(model, {"x": normal(1, 1, *dims)})
 
 
 @pytest.mark.parametrize(
