@@ -36,9 +36,8 @@ from .errors import CompileError, RangeOverflow, named
 from .graph import Array, Graph, Node
 from .maps import along, at, rows
 from .quantise import (
+    INT8_MIN,
     MULT_MAX,
-    PRE_MAX,
-    PRE_MIN,
     WEIGHT_MAX,
     Affine,
     Floats,
@@ -47,6 +46,7 @@ from .quantise import (
     bias_peak,
     channels,
     clamp,
+    domain,
     entries,
 )
 
@@ -139,9 +139,9 @@ class Builder:
 
     # What lowerings ask for
 
-    def code(self, name: str) -> Affine:
-        """The int8 code of a float value, from its calibrated range."""
-        return affine(*self._range(name))
+    def code(self, name: str, lo: int = INT8_MIN) -> Affine:
+        """The int8 code of a float value, from its calibrated range; `lo` is its least integer."""
+        return affine(*self._range(name), lo)
 
     def shape(self, node: Node) -> tuple[int, ...]:
         """Shape of a node's output."""
@@ -159,7 +159,7 @@ class Builder:
         assert fused.function is not None
         low, high = self._range(fused.node.inputs[0])
         limit = fused.saturation
-        pre = affine(max(low, -limit), min(high, limit), PRE_MIN, PRE_MAX)
+        pre = domain(fused.function, max(low, -limit), min(high, limit), post)
         return Target(pre, post, self.table(fused.node.name, fused.function, pre, post))
 
     def read(
@@ -317,15 +317,14 @@ class Builder:
         self,
         out: Value,
         space: Sequence[int],
-        operand: Read,
-        *,
+        *operands: Operand,
         mode: PickMode = PickMode.COPY,
         window: Sequence[int] = (),
         suffix: str = "",
     ) -> None:
-        """Append a pick op with one operand that defines `out`."""
+        """Append a pick op that defines `out`."""
         name, exact = self._op_name(suffix), self._prefix() in self._exact
-        self._append(Pick(name, out.tensor, exact, tuple(space), mode, tuple(window), (operand,)))
+        self._append(Pick(name, out.tensor, exact, tuple(space), mode, tuple(window), operands))
 
     def quotient(
         self, out: Value, space: Sequence[int], scale: int, num: Read, den: Read, suffix: str = ""
@@ -334,6 +333,14 @@ class Builder:
         name, exact = self._op_name(suffix), self._prefix() in self._exact
         mode, zero = DivMode.QUOTIENT, out.code.zero
         self._append(Div(name, out.tensor, exact, tuple(space), mode, scale, num, den, zero))
+
+    def root(
+        self, out: Value, space: Sequence[int], scale: int, num: Read, suffix: str = ""
+    ) -> None:
+        """Append a div op that defines `out` = floor(√(scale·num))."""
+        name, exact = self._op_name(suffix), self._prefix() in self._exact
+        mode = DivMode.SQRT
+        self._append(Div(name, out.tensor, exact, tuple(space), mode, scale, num, None))
 
     def transposed(self, value: Value) -> Value:
         """A copy with the last two axes swapped, so that columns are read as rows."""

@@ -32,6 +32,7 @@ from .lowering import lower
 from .model import CompiledModel, Record, checked_key
 from .operator import Operator
 from .ops import OPERATORS
+from .ops.composite import compose
 from .report import report
 from .sizes import Axes
 from .source import ModelLike, computed, inputs
@@ -145,8 +146,9 @@ def prepare(network: Network, batch: int, name: str | None = None) -> tuple[Grap
             raise _unsupported_list(unknown, OPERATORS) from None
         raise
     source = replace(source, name=name or source.name or "model")
-    refuse_unsupported(source, OPERATORS)
-    return source, fuse(source, OPERATORS)
+    composed = compose(source, OPERATORS)
+    refuse_unsupported(composed, OPERATORS)
+    return source, fuse(composed, OPERATORS)
 
 
 def settled(source: Graph, fused: Graph, ranges: Mapping[str, Range]) -> tuple[Graph, Graph]:

@@ -27,7 +27,9 @@ def fuse(graph: Graph, operators: Mapping[str, Operator]) -> Graph:
     graph = _merge_pairs(graph, _with_batch_norm)
 
     def with_activation(node: Node, follower: Node, graph: Graph) -> _Merged | None:
-        fits = operators[node.op].takes_activation and operators[follower.op].is_activation
+        fits = operators[node.op].takes_activation and operators[follower.op].is_function(
+            follower, graph
+        )
         if not fits or node.activation is not None or node.output != follower.inputs[0]:
             return None
         return replace(node, outputs=follower.outputs, activation=follower), {}

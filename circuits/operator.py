@@ -48,6 +48,10 @@ class Operator:
         """Whether the operator can be fused into the dot before it."""
         return self.bounds is not None or self.function is not None
 
+    def is_function(self, node: Node, graph: Graph) -> bool:
+        """Whether a node of it is a function of its first input alone: the others are constants."""
+        return self.is_activation and constants(node, graph, *range(1, len(node.inputs))) is None
+
     def activation(self, node: Node, graph: Graph) -> Activation:
         """A node of this operator, to be fused into the dot before it."""
         bounds = self.bounds and self.bounds(node, graph)

@@ -24,8 +24,12 @@ WEIGHT_MAX = 127
 BIAS_MAX = 2**23 - 1
 MULT_MAX = 2**15 - 1
 SHIFT_MAX = 44
-PRE_MIN, PRE_MAX = -1024, 1023
-"""Domain of the table of a fused non-linearity: 11 bits, so that its input does not limit it."""
+PRE_BITS = range(11, 15)
+"""Bits of the domain of a fused non-linearity's table: 11, so that its input does not limit it, and
+more where the function is steep. 14 leave room for accumulators that reach
+512 times what calibration saw (their quotient has 24 bits)."""
+PRE_JUMP = 2
+"""Between neighbours of the domain the output moves by so many of its steps, if 14 bits allow."""
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -149,7 +153,47 @@ def coefficients(
 def entries(function: Callable[[Floats], Floats], pre: Affine, post: Affine) -> tuple[int, ...]:
     """The table of a function: for each q of `pre`, the `post` integer of function(real of q)."""
     domain = pre.dequantise(np.arange(pre.lo, pre.hi + 1))
-    return tuple(int(value) for value in post.quantise(function(domain)))
+    return tuple(int(value) for value in post.quantise(tabulated(function, domain)))
+
+
+def tabulated(function: Callable[[Floats], Floats], domain: Floats) -> Floats:
+    """The function at all points of an ascending domain.
+
+    Where it is not defined (the root of a negative number) no calibrated value lies, but a code
+    reaches: there it has the value of the nearest point where it is.
+    """
+    with np.errstate(all="ignore"):
+        values = function(domain)
+    known = np.flatnonzero(~np.isnan(values))
+    if known.size in (0, values.size):
+        return np.nan_to_num(values, posinf=np.inf, neginf=-np.inf)
+    middles = (known[1:] + known[:-1] + 1) // 2
+    return values[known[np.searchsorted(middles, np.arange(values.size), side="right")]]
+
+
+def domain(function: Callable[[Floats], Floats], low: float, high: float, post: Affine) -> Affine:
+    """The code of the table's argument on [low, high]: the coarsest that does not limit it."""
+    code = _domain(low, high, PRE_BITS[0])
+    if _jump(function, low, high, code, post) <= PRE_JUMP:
+        return code
+    limit = max(_jump(function, low, high, _domain(low, high, PRE_BITS[-1]), post), PRE_JUMP)
+    codes = (_domain(low, high, bits) for bits in PRE_BITS)
+    return next(code for code in codes if _jump(function, low, high, code, post) <= limit)
+
+
+def _domain(low: float, high: float, bits: int) -> Affine:
+    return affine(low, high, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+
+def _jump(
+    function: Callable[[Floats], Floats], low: float, high: float, code: Affine, post: Affine
+) -> int:
+    """The most steps of `post` between neighbours of `code` in [low, high]."""
+    reals = code.dequantise(np.arange(code.lo, code.hi + 1))
+    inside = reals[(reals >= low) & (reals <= high)]
+    if inside.size < 2:
+        return 0
+    return int(np.abs(np.diff(post.quantise(tabulated(function, inside)))).max())
 
 
 def symmetric(values: npt.NDArray[Any], peak: int) -> tuple[Ints, float]:

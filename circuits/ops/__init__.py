@@ -1,4 +1,7 @@
-"""The ONNX operators that compile, one file each (files that are not listed serve several)."""
+"""The ONNX operators that compile: a file each, or one for a family that shares its idea.
+
+Files that are not listed serve several.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +10,38 @@ from importlib import import_module
 from ..operator import Operator
 
 FILES = (
+    "activations",
     "add",
     "arg_max",
     "average_pool",
     "batch_normalization",
     "cast",
     "clip",
+    "comparisons",
+    "composite",
     "concat",
     "conv",
+    "cum_sum",
     "div",
     "flatten",
+    "functions",
     "gemm",
     "global_average_pool",
     "identity",
     "leaky_relu",
+    "log_softmax",
+    "logic",
+    "lp_pool",
+    "lrn",
     "matmul",
     "max_pool",
+    "min_max",
     "mul",
+    "normalisations",
     "pad",
+    "pow",
+    "prelu",
+    "reduce",
     "relu",
     "reshape",
     "sigmoid",
@@ -32,18 +49,22 @@ FILES = (
     "softmax",
     "squeeze",
     "sub",
+    "sum",
     "tanh",
     "transpose",
     "unsqueeze",
+    "where",
 )
-"""Each holds an `OPERATOR`."""
+"""Each holds an `OPERATOR`, or the `OPERATORS` of a family."""
 
 
 def _operators() -> dict[str, Operator]:
     found: dict[str, Operator] = {}
     for file in FILES:
-        operator: Operator = import_module(f".{file}", __name__).OPERATOR
-        found |= dict.fromkeys(operator.names, operator)
+        module = import_module(f".{file}", __name__)
+        family: tuple[Operator, ...] = getattr(module, "OPERATORS", ()) or (module.OPERATOR,)
+        for operator in family:
+            found |= dict.fromkeys(operator.names, operator)
     return found
 
 

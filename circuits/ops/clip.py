@@ -1,12 +1,15 @@
-"""Clip: min(max(x, low), high), with constant bounds (Relu6 is one)."""
+"""Clip: min(max(x, low), high); with constant bounds (as in Relu6) it is an activation."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
+from ..builder import Builder
 from ..graph import Graph, Node
 from ..operator import constants
 from .elementwise import activation
+from .min_max import lower_between
 
 
 def bounds(node: Node, graph: Graph) -> tuple[float, float]:
@@ -20,8 +23,21 @@ def bounds(node: Node, graph: Graph) -> tuple[float, float]:
 
 
 def support(node: Node, graph: Graph) -> str | None:
-    """The bounds must be constants."""
-    return constants(node, graph, 1, 2)
+    """Computed bounds are compared with (`min_max`)."""
+    if constants(node, graph, 1, 2) is None:
+        return None
+    return "it has more than 7 axes" if len(graph.shapes[node.output]) > 7 else None
 
 
-OPERATOR = activation("Clip", bounds=bounds, support=support)
+_CLAMP = activation("Clip", bounds=bounds, support=support)
+
+
+def lower(node: Node, builder: Builder) -> None:
+    """A clamp, or comparisons where a bound is computed."""
+    if constants(node, builder.graph, 1, 2) is None:
+        _CLAMP.lower(node, builder)
+    else:
+        lower_between(node, builder)
+
+
+OPERATOR = replace(_CLAMP, lower=lower)

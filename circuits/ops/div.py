@@ -1,30 +1,47 @@
-"""Div by a constant: a product by its inverse."""
+"""Div: a product by the inverse of a constant, or by that of a computed value, a table."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from ...verifier.program.types import Const, Term
 from ..builder import Builder
 from ..graph import Graph, Node
-from ..operator import Operator, computed, constants, first
+from ..maps import broadcast, rows
+from ..operator import Operator, computed, first
+from ..quantise import Affine, multiplier
 from .mul import scaled
+
+INVERSE_MAX = 2**20
+"""Inverses have 21 bits: that of the farthest of 255 steps still has 12."""
 
 
 def support(node: Node, graph: Graph) -> str | None:
-    """The divisor must be a constant without zeros."""
+    """A constant divisor must not have zeros."""
     divisor = graph.constant(node.input(1))
     zeros = divisor is not None and not np.all(divisor)
-    return first(
-        computed(node, graph),
-        constants(node, graph, 1),
-        "its divisor has zeros" if zeros else None,
-    )
+    return first(computed(node, graph), "its divisor has zeros" if zeros else None)
 
 
 def lower(node: Node, builder: Builder) -> None:
-    """One dot of one product."""
-    inverse = 1.0 / builder.graph.constants[node.inputs[1]].astype(np.float64)
-    scaled(node, builder, node.inputs[0], inverse)
+    """One dot of one product, after the table where the divisor is computed."""
+    divisor = builder.graph.constant(node.inputs[1])
+    if divisor is not None:
+        scaled(node, builder, node.inputs[0], 1.0 / divisor.astype(np.float64))
+        return
+    x, d = (builder.values[name] for name in node.inputs)
+    space, shape = builder.shape(node), d.shape or (1,)
+    # The inverse of one step is the largest that a divisor other than 0 has.
+    code = Affine(1.0 / d.code.scale / INVERSE_MAX, 0, -INVERSE_MAX, INVERSE_MAX)
+    table = builder.table(node.name, np.reciprocal, d.code, code)
+    inverse = builder.temporary("inverse", shape, code, 3)
+    source = builder.read(d, rows(len(shape)), raw=True)
+    builder.dot(inverse, shape, [Term((), source, Const(1))], zero=0, table=table, suffix="inverse")
+    target = builder.target(node)
+    mult, shift = multiplier(node.name, x.code.scale * code.scale / target.pre.scale)
+    operands = [builder.read(value, broadcast(value.shape, len(space))) for value in (x, inverse)]
+    terms = [Term((), *operands)]
+    builder.requantised(node, space, terms, target, mult=Const(mult), shift=shift)
 
 
 OPERATOR = Operator(("Div",), lower, support, takes_activation=True)

@@ -1,11 +1,11 @@
-"""MaxPool: the largest value of each window; positions outside the image never win."""
+"""MaxPool and GlobalMaxPool: the largest value of each window; what is outside never wins."""
 
 from __future__ import annotations
 
 from ...verifier.program.types import PickMode
 from ..builder import Builder
 from ..graph import Graph, Node
-from ..maps import along, windows
+from ..maps import along, over, windows
 from ..operator import Operator, computed
 
 
@@ -27,4 +27,17 @@ def lower(node: Node, builder: Builder) -> None:
     builder.pick(out, builder.shape(node), source, mode=PickMode.MAX, window=frame.kernel)
 
 
-OPERATOR = Operator(("MaxPool",), lower, support, spatial=True)
+def lower_global(node: Node, builder: Builder) -> None:
+    """One pick, the window is the image."""
+    x = builder.values[node.inputs[0]]
+    dims = x.shape[2:]
+    maps = (along(0), along(1), *(over(axis) for axis in range(len(dims))))
+    source = builder.read(x, maps, raw=True)
+    out = builder.define(node, x.code)
+    builder.pick(out, x.shape[:2], source, mode=PickMode.MAX, window=dims)
+
+
+OPERATORS = (
+    Operator(("MaxPool",), lower, support, spatial=True),
+    Operator(("GlobalMaxPool",), lower_global, computed, spatial=True),
+)

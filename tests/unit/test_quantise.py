@@ -12,8 +12,6 @@ from zktally.circuits.errors import RangeOverflow
 from zktally.circuits.quantise import (
     BIAS_MAX,
     MULT_MAX,
-    PRE_MAX,
-    PRE_MIN,
     WEIGHT_MAX,
     Affine,
     affine,
@@ -120,9 +118,9 @@ def test_coefficients_share_a_shift_that_the_addend_bounds() -> None:
 
 
 def test_table_covers_its_whole_domain() -> None:
-    pre, post = affine(-4.0, 4.0, PRE_MIN, PRE_MAX), affine(-1.0, 1.0)
+    pre, post = affine(-4.0, 4.0, -1024, 1023), affine(-1.0, 1.0)
     table = entries(np.tanh, pre, post)
-    assert len(table) == PRE_MAX - PRE_MIN + 1
+    assert len(table) == 2048
     assert table[pre.zero - pre.lo] == post.zero
     assert (table[0], table[-1]) == (-127, 127)
 

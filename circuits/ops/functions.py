@@ -1,0 +1,55 @@
+"""Mathematical functions of one value without attributes, each a table.
+
+A function is not defined everywhere: the table gives points outside its domain the value of the
+nearest one inside (`quantise.tabulated`), and infinities the end of the output's range.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from ..operator import Operator
+from ..quantise import Floats
+from .elementwise import activation
+
+
+def erf(x: Floats) -> Floats:
+    """The error function (numpy has none)."""
+    return np.array([math.erf(value) for value in x], dtype=np.float64)
+
+
+FUNCTIONS: Mapping[str, Callable[[Floats], Floats]] = {
+    "Abs": np.abs,
+    "Acos": np.arccos,
+    "Acosh": np.arccosh,
+    "Asin": np.arcsin,
+    "Asinh": np.arcsinh,
+    "Atan": np.arctan,
+    "Atanh": np.arctanh,
+    "Ceil": np.ceil,
+    "Cos": np.cos,
+    "Cosh": np.cosh,
+    "Erf": erf,
+    "Exp": np.exp,
+    "Floor": np.floor,
+    "Log": np.log,
+    "Neg": np.negative,
+    "Reciprocal": np.reciprocal,
+    "Round": np.rint,
+    "Sign": np.sign,
+    "Sin": np.sin,
+    "Sinh": np.sinh,
+    "Sqrt": np.sqrt,
+    "Tan": np.tan,
+}
+"""By ONNX name; Round takes halves to the even neighbour, as `rint` does."""
+
+
+def _table(name: str, function: Callable[[Floats], Floats]) -> Operator:
+    return activation(name, function=lambda node, graph: function)
+
+
+OPERATORS = tuple(_table(name, function) for name, function in FUNCTIONS.items())

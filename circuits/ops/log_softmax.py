@@ -1,0 +1,40 @@
+"""LogSoftmax: (x − m) − log Σ exp(x − m), m the largest x along the axis."""
+
+from __future__ import annotations
+
+from ...verifier.program.types import Const, Term
+from ..builder import Builder
+from ..graph import Graph, Node
+from ..maps import rows
+from ..operator import Operator, computed
+from ..quantise import coefficients
+from .reduction import SQUARES_MAX, Reduction, log_sum_exp
+from .softmax import factors
+
+
+def support(node: Node, graph: Graph) -> str | None:
+    """Up to 2^14 classes, as many as a sum of exponentials of 15 bits may have."""
+    _, count, _ = factors(node, graph)
+    return (
+        f"it runs over more than {SQUARES_MAX} values"
+        if count > SQUARES_MAX
+        else computed(node, graph)
+    )
+
+
+def lower(node: Node, builder: Builder) -> None:
+    """The maximum and the logarithm of each line, taken from each of its values."""
+    lines = Reduction(factors(node, builder.graph), (1,))
+    x, target = builder.values[node.inputs[0]], builder.target(node)
+    largest, log = log_sum_exp(builder, x, lines)
+    ratios = [x.code.scale / target.pre.scale, -log.code.scale / target.pre.scale]
+    (by, by_log), shift, _ = coefficients(node.name, ratios, target.pre.scale)
+    terms = [
+        Term((), builder.read(x, rows(3), view=lines.shape, raw=True), Const(by)),
+        Term((), builder.read(largest, lines.each, raw=True), Const(-by)),
+        Term((), builder.read(log, lines.each), Const(by_log)),
+    ]
+    builder.requantised(node, lines.shape, terms, target, mult=Const(1), shift=shift)
+
+
+OPERATOR = Operator(("LogSoftmax",), lower, support, takes_activation=True)

@@ -1,0 +1,29 @@
+"""Pow with one constant exponent (or one constant base, see `composite`): a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..graph import Graph, Node
+from ..operator import constants, first
+from ..quantise import Floats
+from .elementwise import activation
+
+
+def support(node: Node, graph: Graph) -> str | None:
+    """One exponent for all elements."""
+    exponent = graph.constant(node.input(1))
+    several = exponent is not None and exponent.size != 1
+    reason = "its exponent differs from element to element" if several else None
+    return first(constants(node, graph, 1), reason)
+
+
+def function(node: Node, graph: Graph) -> Callable[[Floats], Floats]:
+    """X to the node's exponent."""
+    exponent = float(graph.constants[node.inputs[1]].item())
+    return lambda x: np.power(x, exponent)
+
+
+OPERATOR = activation("Pow", function=function, support=support)

@@ -1,0 +1,199 @@
+"""The Reduce operators: over any axes, given as an attribute or a constant input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from ...verifier.program.types import AxisMap, Const, PickMode, Term
+from ..builder import Builder, Value
+from ..graph import Graph, Node
+from ..maps import along, at, rows
+from ..operator import Operator, computed, first
+from ..quantise import Affine, coefficients, domain, multiplier
+from .mirror import mirror, mirrored
+from .reduction import (
+    SQUARES_MAX,
+    VALUES_MAX,
+    Reduction,
+    fits,
+    log_sum_exp,
+    magnitudes,
+    reach,
+    reduction,
+    root_of_squares,
+)
+
+FACTORS_MAX = 8
+"""Values of a product: each step's code covers all that the factors so far can give."""
+PRODUCT_MAX = 2**14
+
+
+def _support(limit: int, noop: bool, node: Node, graph: Graph) -> str | None:
+    """`noop`: without axes it is the identity, whatever the operator."""
+    reason = first(computed(node, graph), fits(node, graph, limit))
+    if reason is None and not noop and not reduction(node, graph).axes:
+        return "it names no axes, and noop_with_empty_axes is set"
+    return reason
+
+
+def lower_sum(node: Node, builder: Builder) -> None:
+    """One dot with the constant 1; 1/count is in the multiplier of a mean."""
+    x, lines = _lines(node, builder)
+    count = lines.count if node.op == "ReduceMean" else 1
+    target = builder.target(node)
+    mult, shift = multiplier(node.name, x.code.scale / target.pre.scale / count)
+    terms = [Term(lines.window, builder.read(x, lines.across, view=lines.shape), Const(1))]
+    builder.requantised(node, lines.lines, terms, target, mult=Const(mult), shift=shift)
+
+
+def lower_l1(node: Node, builder: Builder) -> None:
+    """Magnitudes by a table, and their sum."""
+    x, lines = _lines(node, builder)
+    source = builder.read(x, rows(len(lines.shape)), view=lines.shape, raw=True)
+    sizes = magnitudes(builder, x, lines.shape, source)
+    target = builder.target(node)
+    mult, shift = multiplier(node.name, x.code.scale / target.pre.scale)
+    terms = [Term(lines.window, builder.read(sizes, lines.across), Const(1))]
+    builder.requantised(node, lines.lines, terms, target, mult=Const(mult), shift=shift)
+
+
+def lower_sum_square(node: Node, builder: Builder) -> None:
+    """One dot of x by x."""
+    x, lines = _lines(node, builder)
+    target = builder.target(node)
+    mult, shift = multiplier(node.name, x.code.scale**2 / target.pre.scale)
+    source = builder.read(x, lines.across, view=lines.shape)
+    terms = [Term(lines.window, source, source)]
+    builder.requantised(node, lines.lines, terms, target, mult=Const(mult), shift=shift)
+
+
+def lower_l2(node: Node, builder: Builder) -> None:
+    """The root of the sum of squares, and its code."""
+    x, lines = _lines(node, builder)
+    source = builder.read(x, lines.across, view=lines.shape)
+    norm = root_of_squares(builder, lines.lines, lines.window, source, x.code)
+    rescaled(node, builder, norm)
+
+
+def rescaled(node: Node, builder: Builder, value: Value) -> None:
+    """The node's output is this value in the output's code."""
+    target = builder.target(node)
+    mult, shift = multiplier(node.name, value.code.scale / target.pre.scale)
+    terms = [Term((), builder.read(value, rows(len(value.shape))), Const(1))]
+    builder.requantised(node, value.shape, terms, target, mult=Const(mult), shift=shift)
+
+
+def lower_log_sum(node: Node, builder: Builder) -> None:
+    """A sum with the table of the logarithm; what the output was seen to be bounds the sum."""
+    x, lines = _lines(node, builder)
+    post = builder.code(node.output)
+    low, high = np.exp(post.dequantise([post.lo, post.hi]))
+    pre = domain(np.log, float(low), float(high), post)
+    table = builder.table(node.name, np.log, pre, post)
+    mult, shift = multiplier(node.name, x.code.scale / pre.scale)
+    terms = [Term(lines.window, builder.read(x, lines.across, view=lines.shape), Const(1))]
+    out = builder.define(node, post)
+    builder.dot(out, lines.lines, terms, mult=Const(mult), shift=shift, zero=pre.zero, table=table)
+
+
+def lower_log_sum_exp(node: Node, builder: Builder) -> None:
+    """M + log Σ exp(x − m), m the largest x."""
+    x, lines = _lines(node, builder)
+    largest, log = log_sum_exp(builder, x, lines)
+    target = builder.target(node)
+    ratios = [value.code.scale / target.pre.scale for value in (largest, log)]
+    numbers, shift, _ = coefficients(node.name, ratios, target.pre.scale)
+    each = rows(len(lines.lines))
+    terms = [
+        Term((), builder.read(value, each), Const(number))
+        for value, number in zip((largest, log), numbers, strict=True)
+    ]
+    builder.requantised(node, lines.lines, terms, target, mult=Const(1), shift=shift)
+
+
+def lower_max(node: Node, builder: Builder) -> None:
+    """One pick; the code stays."""
+    x, lines = _lines(node, builder)
+    source = builder.read(x, lines.across, view=lines.shape, raw=True)
+    out = builder.define(node, x.code)
+    builder.pick(out, lines.lines, source, mode=PickMode.MAX, window=lines.window)
+
+
+def lower_min(node: Node, builder: Builder) -> None:
+    """The mirrored values' maximum, mirrored back."""
+    x, lines = _lines(node, builder)
+    code = mirrored(x.code)
+    turned = builder.temporary("mirrored", lines.shape, code)
+    mirror(builder, x, turned, lines.shape, "mirrored")
+    largest = builder.temporary("largest", lines.lines, code)
+    source = builder.read(turned, lines.across, raw=True)
+    builder.pick(
+        largest, lines.lines, source, mode=PickMode.MAX, window=lines.window, suffix="largest"
+    )
+    mirror(builder, largest, builder.define(node, x.code), lines.lines, "")
+
+
+def lower_prod(node: Node, builder: Builder) -> None:
+    """One value after the other, the product so far in 15 bits."""
+    x, lines = _lines(node, builder)
+    target, each = builder.target(node), rows(len(lines.lines))
+    factors = [
+        builder.read(x, _place(lines, index), view=lines.shape)
+        for index in np.ndindex(*lines.window)
+    ]
+    so_far, scale, bound = factors[0], x.code.scale, reach(x.code) * x.code.scale
+    for number, factor in enumerate(factors[1:-1]):
+        bound *= reach(x.code) * x.code.scale
+        code = Affine(bound / PRODUCT_MAX, 0, -PRODUCT_MAX, PRODUCT_MAX)
+        mult, shift = multiplier(node.name, scale * x.code.scale / code.scale)
+        product = builder.temporary(f"product {number}", lines.lines, code, 2)
+        terms = [Term((), so_far, factor)]
+        builder.dot(product, lines.lines, terms, mult=Const(mult), shift=shift, suffix="product")
+        so_far, scale = builder.read(product, each), code.scale
+    last = factors[-1] if len(factors) > 1 else Const(1)
+    ratio = scale * (x.code.scale if len(factors) > 1 else 1.0)
+    mult, shift = multiplier(node.name, ratio / target.pre.scale)
+    terms = [Term((), so_far, last)]
+    builder.requantised(node, lines.lines, terms, target, mult=Const(mult), shift=shift)
+
+
+def _place(lines: Reduction, index: tuple[int, ...]) -> list[AxisMap]:
+    """Maps of the tensor in the space of the lines, at one place of a line."""
+    fixed = dict(zip(lines.axes, index, strict=True))
+    kept = [axis for axis in range(len(lines.shape)) if axis not in fixed]
+    return [
+        at(fixed[axis]) if axis in fixed else along(kept.index(axis))
+        for axis in range(len(lines.shape))
+    ]
+
+
+def _lines(node: Node, builder: Builder) -> tuple[Value, Reduction]:
+    return builder.values[node.inputs[0]], reduction(node, builder.graph)
+
+
+def _operator(
+    name: str,
+    lower: Callable[[Node, Builder], None],
+    limit: int = VALUES_MAX,
+    *,
+    noop: bool = False,
+    takes_activation: bool = False,
+) -> Operator:
+    return Operator((name,), lower, partial(_support, limit, noop), takes_activation)
+
+
+OPERATORS = (
+    _operator("ReduceSum", lower_sum, noop=True, takes_activation=True),
+    _operator("ReduceMean", lower_sum, noop=True, takes_activation=True),
+    _operator("ReduceSumSquare", lower_sum_square, SQUARES_MAX, takes_activation=True),
+    _operator("ReduceL1", lower_l1),
+    _operator("ReduceL2", lower_l2, SQUARES_MAX),
+    _operator("ReduceLogSum", lower_log_sum),
+    _operator("ReduceLogSumExp", lower_log_sum_exp, SQUARES_MAX),
+    _operator("ReduceMax", lower_max, noop=True),
+    _operator("ReduceMin", lower_min, noop=True),
+    _operator("ReduceProd", lower_prod, FACTORS_MAX),
+)

@@ -1,0 +1,178 @@
+"""What reductions and normalisations share: lines of values, their roots of squares, their logs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...verifier.program.types import AxisMap, Const, PickMode, Read, Term
+from ..builder import Builder, Value
+from ..graph import Graph, Node
+from ..maps import along, at, over
+from ..operator import constants
+from ..quantise import Affine, Floats
+
+VALUES_MAX = 2**20
+"""Products of one gate (docs/protocol.md section 1)."""
+SQUARES_MAX = 2**14 - 1
+"""So many squares of 9 bits fit an accumulator."""
+WIDE = 2**23 - 1
+"""The largest number of three bytes."""
+ROOT_BITS = 14
+EXP_MAX = 2**15 - 1
+LOG_STEPS = 2**11
+"""Finer steps would get a coarser factor beside the value to which the logarithm is added."""
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """A tensor of this shape as lines of values along `axes`, one line for each other index."""
+
+    shape: tuple[int, ...]
+    axes: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        """Values of a line."""
+        return math.prod(self.window)
+
+    @property
+    def window(self) -> tuple[int, ...]:
+        """Sizes of the axes of a line."""
+        return tuple(self.shape[axis] for axis in self.axes)
+
+    @property
+    def lines(self) -> tuple[int, ...]:
+        """Sizes of the other axes; a single line has one axis, too."""
+        return tuple(self.shape[axis] for axis in self._kept) or (1,)
+
+    @property
+    def across(self) -> tuple[AxisMap, ...]:
+        """Maps of the tensor in the space of the lines: the window runs over a line."""
+        kept = self._kept
+        return tuple(
+            over(self.axes.index(axis)) if axis in self.axes else along(kept.index(axis))
+            for axis in range(len(self.shape))
+        )
+
+    @property
+    def each(self) -> tuple[AxisMap, ...]:
+        """Maps of one number a line in the space of the tensor."""
+        return tuple(along(axis) for axis in self._kept) or (at(),)
+
+    @property
+    def _kept(self) -> tuple[int, ...]:
+        return tuple(axis for axis in range(len(self.shape)) if axis not in self.axes)
+
+
+def given_axes(node: Node, graph: Graph) -> list[int]:
+    """The axes that a node names: an attribute, or its second input since opset 13 or 18."""
+    array = graph.constant(node.input(1))
+    if array is None:
+        return [int(axis) for axis in node.attributes.get("axes") or []]
+    return [int(axis) for axis in array.reshape(-1)]
+
+
+def reduction(node: Node, graph: Graph) -> Reduction:
+    """The lines of a Reduce node: all of its input where it names no axes."""
+    shape = graph.shapes[node.inputs[0]]
+    axes = given_axes(node, graph)
+    if not axes and not node.attributes.get("noop_with_empty_axes", 0):
+        axes = list(range(len(shape)))
+    return Reduction(shape, tuple(sorted(axis % len(shape) for axis in axes)))
+
+
+def fits(node: Node, graph: Graph, limit: int = VALUES_MAX) -> str | None:
+    """Constant axes, lines of up to so many values."""
+    reason = constants(node, graph, 1)
+    if reason is None and reduction(node, graph).count > limit:
+        return f"it runs over more than {limit} values"
+    return reason
+
+
+def reach(code: Affine) -> int:
+    """The largest distance of an integer from the zero."""
+    return max(code.hi - code.zero, code.zero - code.lo)
+
+
+def magnitudes(builder: Builder, x: Value, shape: Sequence[int], read: Read) -> Value:
+    """|x| at each point of a space."""
+    code = Affine(x.code.scale, 0, 0, reach(x.code))
+    numbers = range(x.code.lo, x.code.hi + 1)
+    table = builder.integer_table(
+        "magnitudes", x.code.lo, tuple(abs(q - x.code.zero) for q in numbers)
+    )
+    out = builder.temporary("magnitudes", tuple(shape), code, 2)
+    builder.dot(out, shape, [Term((), read, Const(1))], table=table, suffix="magnitudes")
+    return out
+
+
+def root_of_squares(
+    builder: Builder, lines: tuple[int, ...], window: tuple[int, ...], read: Read, code: Affine
+) -> Value:
+    """√Σx² of each line, to 14 bits and more: the sum of squares in 24 bits, and its root."""
+    largest = math.prod(window) * reach(code) ** 2
+    shift = max(0, (largest // WIDE).bit_length())
+    unit = Affine(code.scale**2 * 2.0**shift, 0, 0, min(largest >> shift, WIDE - 1) + 1)
+    squares = builder.temporary("squares", lines, unit, 3)
+    builder.dot(squares, lines, [Term(window, read, read)], shift=shift, suffix="squares")
+    return root(builder, squares, 2**ROOT_BITS)
+
+
+def root(builder: Builder, squares: Value, factor: int) -> Value:
+    """√(factor·squares), rounded down."""
+    scale, hi = math.sqrt(squares.code.scale / factor), math.isqrt(squares.code.hi * factor)
+    out = builder.temporary("root", squares.shape, Affine(scale, 0, 0, hi), 3)
+    maps = tuple(along(axis) for axis in range(len(squares.shape)))
+    builder.root(out, squares.shape, factor, builder.read(squares, maps), suffix="root")
+    return out
+
+
+def log_sum_exp(builder: Builder, x: Value, lines: Reduction) -> tuple[Value, Value]:
+    """The largest value m of each line, and log Σ exp(x − m), which is 0 to log(count).
+
+    The logarithm is a table over the root of the sum: its argument is then as fine where one value
+    outweighs all others as where all are alike.
+    """
+    space = lines.shape
+    largest = builder.temporary("max", lines.lines, x.code)
+    across = builder.read(x, lines.across, view=space, raw=True)
+    builder.pick(largest, lines.lines, across, mode=PickMode.MAX, window=lines.window, suffix="max")
+    difference = np.arange(x.code.lo - x.code.hi, 1)
+    powers = tuple(int(v) for v in np.rint(np.exp(difference * x.code.scale) * EXP_MAX))
+    table = builder.integer_table("exp", int(difference[0]), powers)
+    power = builder.temporary("exp", space, Affine(1.0 / EXP_MAX, 0, 0, EXP_MAX), 2)
+    here = tuple(along(axis) for axis in range(len(space)))
+    terms = [
+        Term((), builder.read(x, here, view=space, raw=True), Const(1)),
+        Term((), builder.read(largest, lines.each, raw=True), Const(-1)),
+    ]
+    builder.dot(power, space, terms, table=table, suffix="exp")
+    shift = (EXP_MAX * lines.count // WIDE).bit_length()
+    unit = Affine(2.0**shift / EXP_MAX, 0, EXP_MAX >> shift, (EXP_MAX * lines.count >> shift) + 1)
+    total = builder.temporary("sum", lines.lines, unit, 3)
+    parts = builder.read(power, lines.across)
+    terms = [Term(lines.window, parts, Const(1))]
+    builder.dot(total, lines.lines, terms, shift=shift, suffix="sum")
+    return largest, _log(builder, total)
+
+
+def _log(builder: Builder, total: Value) -> Value:
+    """log(total) for totals from 1 on."""
+    factor = max(2 ** (2 * ROOT_BITS) // total.code.hi, 1)
+    rooted = root(builder, total, factor)
+    least, most = (math.isqrt(end * factor) for end in (total.code.lo, total.code.hi))
+    code = Affine(math.log(max(most / least, 1.5)) * 2 / LOG_STEPS, 0, 0, LOG_STEPS)
+
+    def log(roots: Floats) -> Floats:
+        return 2.0 * np.log((roots + 0.5) * rooted.code.scale)
+
+    entries = code.quantise(log(np.arange(least, most + 1, dtype=np.float64)))
+    table = builder.integer_table("log", least, tuple(int(value) for value in entries))
+    out = builder.temporary("log", total.shape, code, 2)
+    source = builder.read(rooted, tuple(along(axis) for axis in range(len(total.shape))))
+    builder.dot(out, total.shape, [Term((), source, Const(1))], table=table, suffix="log")
+    return out

@@ -1,0 +1,65 @@
+"""Where: the first choice where the condition holds, the second elsewhere, with broadcasting."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...verifier.program.types import Const, Operand, PickMode, Term
+from ..builder import Builder
+from ..graph import Graph, Node
+from ..maps import broadcast, rows
+from ..operator import Operator
+from ..quantise import INT8_MAX, Affine, coefficients
+
+
+def support(node: Node, graph: Graph) -> str | None:
+    """The choices must be floats; something must be computed."""
+    if not graph.is_float(node.output):
+        return "its choices are integers"
+    if all(graph.constant(name) is not None for name in node.inputs):
+        return "all inputs are constants"
+    return None
+
+
+def lower(node: Node, builder: Builder) -> None:
+    """Each choice in the code of the output, then a pick of mode select."""
+    space = builder.shape(node) or (1,)
+    code = builder.code(node.output, lo=-INT8_MAX)  # the range of constants is symmetric
+    choices = [
+        _choice(node, builder, name, code, len(space), label)
+        for name, label in zip(node.inputs[1:], ("then", "else"), strict=True)
+    ]
+    condition = _condition(node.inputs[0], builder, len(space))
+    out = builder.define(node, code)
+    builder.pick(out, space, condition, *choices, mode=PickMode.SELECT, suffix="select")
+
+
+def _choice(
+    node: Node, builder: Builder, name: str, code: Affine, rank: int, label: str
+) -> Operand:
+    constant = builder.graph.constant(name)
+    if constant is not None:
+        numbers = code.quantise(constant)
+        if numbers.size == 1:
+            return Const(int(numbers.item()))
+        return builder.weight(label, numbers, INT8_MAX, broadcast(numbers.shape, rank))
+    x = builder.values[name]
+    if x.code != code:
+        shape = x.shape or (1,)
+        (number,), shift, _ = coefficients(node.name, [x.code.scale / code.scale], code.scale)
+        source = builder.read(x, rows(len(shape)))
+        x = builder.temporary(label, shape, code)
+        builder.dot(x, shape, [Term((), source, Const(number))], shift=shift, suffix=label)
+    return builder.read(x, broadcast(builder.graph.shapes[name], rank), raw=True)
+
+
+def _condition(name: str, builder: Builder, rank: int) -> Operand:
+    constant = builder.graph.constant(name)
+    if constant is None:
+        value = builder.values[name]
+        return builder.read(value, broadcast(value.shape, rank))
+    truths = constant.astype(np.int64)
+    return builder.weight("condition", truths, 1, broadcast(truths.shape, rank), signed=False)
+
+
+OPERATOR = Operator(("Where",), lower, support, takes_integers=True)
