@@ -2,6 +2,9 @@
 
 A function is not defined everywhere: the table gives points outside its domain the value of the
 nearest one inside (`quantise.tabulated`), and infinities the end of the output's range.
+
+Where a function jumps (Floor, Ceil, Round, Sign) an argument that was rounded to its code may fall
+on the other side: then the result is off by the height of the jump, however fine its own code.
 """
 
 from __future__ import annotations
