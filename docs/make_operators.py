@@ -1,0 +1,77 @@
+"""Writes docs/operators.md from the operators themselves.
+
+Run it with `make docs`; tests/unit/test_operators_page.py fails if the page is stale.
+"""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import onnx
+
+from zktally.circuits import ops
+from zktally.circuits.graph import OPSETS
+from zktally.circuits.operator import Operator, computed
+
+PAGE = Path(__file__).parent / "operators.md"
+LINE = 120
+HEAD = f"""# Operators
+
+The ONNX operators of the default domain that compile, in opsets {OPSETS.start} to
+{OPSETS.stop - 1}. The numbers after a name are the opsets in which the operator changed: each of
+these forms is read.
+
+What is said under *supported* is all that is asked of a node, beside fixed shapes of at most 8
+axes; what does not fit is refused by `zktally compile` with its reason. `zktally bench nodes`
+counts onnx's own tests of them.
+
+This page is written by `make docs` from the operators themselves.
+"""
+
+
+def operators() -> Iterator[tuple[str, Operator]]:
+    """What the file of each operator says of it, and the operator."""
+    for file in ops.FILES:
+        module = import_module(f"{ops.__name__}.{file}")
+        yield (inspect.getdoc(module) or "").split("\n\n")[0], module.OPERATOR
+
+
+def versions(name: str) -> list[int]:
+    """The opsets in which an operator changed, among those that are read."""
+    since = {s.since_version for s in onnx.defs.get_all_schemas_with_history() if s.name == name}
+    older = [version for version in since if version <= OPSETS.start]
+    read = {version for version in since if version in OPSETS}
+    return sorted(read | ({max(older)} if older else set()))
+
+
+def render() -> str:
+    """The page."""
+    sections = {operator.names: _section(said, operator) for said, operator in operators()}
+    return "\n".join([HEAD, *(sections[names] for names in sorted(sections))])
+
+
+def _section(said: str, operator: Operator) -> str:
+    title = ", ".join(
+        f"{name} ({', '.join(map(str, versions(name)))})" for name in sorted(operator.names)
+    )
+    lines = ["## " + title, *_wrapped(said)]
+    lines += ["", *_wrapped(f"*Supported:* {_limits(operator)}")]
+    return "\n".join([*lines, ""])
+
+
+def _limits(operator: Operator) -> str:
+    """What `support` says of itself; the common ones only look for a computed input."""
+    common = operator.support in (Operator.support, computed)
+    return "all of it." if common else inspect.getdoc(operator.support) or "all of it."
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(" ".join(text.split()), LINE, break_on_hyphens=False)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(), encoding="utf-8")
