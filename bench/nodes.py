@@ -60,8 +60,9 @@ COUNTS: tuple[Column, ...] = (
     *formats(("right", "{:,}", "right"), ("wrong", "{:,}", "wrong")),
     *formats(("refused", "{:,}", "refused"), ("crashed", "{:,}", "crashed")),
 )
-REASONS: tuple[Column, ...] = formats(
-    ("count", "{:,}", "tests"), ("operator", "{}", "operator"), ("reason", "{}", "reason")
+REASONS: tuple[Column, ...] = (
+    *formats(("count", "{:,}", "tests"), ("operator", "{}", "operator")),
+    *formats(("reason", "{}", "reason")),
 )
 
 
@@ -357,7 +358,7 @@ def counted(rows: Sequence[Row]) -> list[Row]:
             counts = {name: verdicts[name] for name in ("right", "wrong", "refused", "crashed")}
             compiled = counts["right"] + counts["wrong"]
             sums = {"tests": len(those), "applicable": sum(counts.values()), "compiled": compiled}
-            found.append({"family": family} | sums | counts)
+            found.append({"family": family, **sums, **counts})
     return found
 
 

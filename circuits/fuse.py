@@ -5,7 +5,8 @@ In this order, each only where the value in between has no other reader and is n
 1. A Gemm, or a MatMul by a constant matrix, takes the form x·wᵀ + b with w [N, K].
 2. An Add of a constant vector after that becomes b.
 3. A BatchNormalization after a Conv or Gemm becomes part of its weights (in float64).
-4. An activation after an operator that lowers to one dot becomes part of that dot.
+4. A Pad of minus infinity before a MaxPool becomes pads of that MaxPool.
+5. An activation after an operator that lowers to one dot becomes part of that dot.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 from .graph import Array, Graph, Node
 from .operator import Operator
 from .ops.batch_normalization import scale_and_bias
+from .ops.pad import with_pool
 
 
 def fuse(graph: Graph, operators: Mapping[str, Operator]) -> Graph:
@@ -25,6 +27,7 @@ def fuse(graph: Graph, operators: Mapping[str, Operator]) -> Graph:
     graph = _normalise(graph)
     graph = _merge_pairs(graph, _with_addend)
     graph = _merge_pairs(graph, _with_batch_norm)
+    graph = _merge_pairs(graph, _with_pool)
 
     def with_activation(node: Node, follower: Node, graph: Graph) -> _Merged | None:
         fits = operators[node.op].takes_activation and operators[follower.op].is_activation
@@ -113,3 +116,8 @@ def _with_batch_norm(node: Node, follower: Node, graph: Graph) -> _Merged | None
     added = offset if bias is None else offset + bias.astype(np.float64) * scale
     merged = replace(node, inputs=(node.inputs[0], *names), outputs=follower.outputs)
     return merged, dict(zip(names, (folded, added), strict=True))
+
+
+def _with_pool(node: Node, follower: Node, graph: Graph) -> _Merged | None:
+    merged = with_pool(node, follower, graph)
+    return None if merged is None else (merged, {})

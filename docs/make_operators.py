@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import textwrap
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -34,18 +35,30 @@ This page is written by `make docs` from the operators themselves.
 
 
 def operators() -> Iterator[tuple[str, Operator]]:
-    """What the file of each operator says of it, and the operator."""
+    """What the file of each operator (or of its family) says of it, and the operator."""
     for file in ops.FILES:
         module = import_module(f"{ops.__name__}.{file}")
-        yield (inspect.getdoc(module) or "").split("\n\n")[0], module.OPERATOR
+        said = (inspect.getdoc(module) or "").split("\n\n")[0]
+        for operator in getattr(module, "OPERATORS", ()) or (module.OPERATOR,):
+            if all(map(versions, operator.names)):
+                yield said, operator
+
+
+@cache
+def history() -> dict[str, list[int]]:
+    """The opsets in which each operator of the default domain changed."""
+    found: dict[str, list[int]] = {}
+    for schema in onnx.defs.get_all_schemas_with_history():
+        if schema.domain == "":
+            found.setdefault(schema.name, []).append(schema.since_version)
+    return {name: sorted(since) for name, since in found.items()}
 
 
 def versions(name: str) -> list[int]:
     """The opsets in which an operator changed, among those that are read."""
-    since = {s.since_version for s in onnx.defs.get_all_schemas_with_history() if s.name == name}
+    since = history().get(name, [])
     older = [version for version in since if version <= OPSETS.start]
-    read = {version for version in since if version in OPSETS}
-    return sorted(read | ({max(older)} if older else set()))
+    return sorted({*older[-1:], *(version for version in since if version in OPSETS)})
 
 
 def render() -> str:
