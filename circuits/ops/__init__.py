@@ -33,6 +33,7 @@ FILES = (
     "pad",
     "relu",
     "reshape",
+    "resize",
     "reverse_sequence",
     "scatter",
     "sigmoid",
