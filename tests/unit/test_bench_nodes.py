@@ -41,11 +41,23 @@ def made(op: str, expected: np.ndarray, **attributes: object) -> nodes.Case:
 X = np.arange(6, dtype=np.float32).reshape(2, 3)
 
 
-def test_a_right_test_and_a_wrong_one() -> None:
+@pytest.fixture
+def wrong(monkeypatch: pytest.MonkeyPatch) -> nodes.Row:
+    """The row of a test about which a program errs, as the runtime does not."""
+    monkeypatch.setattr(nodes, "runtime_outputs", lambda model, feeds: [X + 2])
+    return nodes.measure(made("Add", X + 2))
+
+
+def test_a_right_test_and_a_wrong_one(wrong: nodes.Row) -> None:
     assert nodes.measure(made("Add", X + 1))["verdict"] == "right"
+    assert wrong["verdict"] == "wrong"
+    assert "quanta" in wrong["faults"][0]
+
+
+def test_a_test_with_other_values_than_the_runtime() -> None:
     row = nodes.measure(made("Add", X + 2))
-    assert row["verdict"] == "wrong"
-    assert "quanta" in row["faults"][0]
+    assert (row["verdict"], row["elsewhere"]) == ("right", True)
+    assert nodes.counted([row])[0]["elsewhere"] == 1
     assert nodes.measure(made("Add", (X + 1)[None]))["faults"] == ["shape [2, 3], not [1, 2, 3]"]
 
 
@@ -99,8 +111,10 @@ def test_the_command_prints_tables_and_keeps_rows(
     assert all(len(line) <= LINE for line in section.splitlines())
 
 
-def test_a_wrong_test_fails_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_test_fails_the_command(
+    wrong: nodes.Row, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "rows.jsonl"
-    file.write_text(json.dumps(nodes.measure(made("Add", X + 2))))
+    file.write_text(json.dumps(wrong))
     assert nodes.main(options("--rows", str(file))) == 1
     assert "wrong: made" in capsys.readouterr().out
