@@ -19,6 +19,7 @@ import numpy as np
 from .graph import Array, Graph, Node
 from .operator import Operator
 from .ops.batch_normalization import scale_and_bias
+from .ops.gemm import is_linear
 from .ops.pad import with_pool
 
 
@@ -54,9 +55,9 @@ def _normalise(graph: Graph) -> Graph:
 
 
 def _as_gemm(node: Node, graph: Graph) -> _Merged | None:
-    weight = graph.constant(node.input(1))
-    if node.op not in ("Gemm", "MatMul") or weight is None or weight.ndim != 2:
+    if node.op not in ("Gemm", "MatMul") or not is_linear(node, graph):
         return None
+    weight = graph.constants[node.inputs[1]]
     if node.op == "MatMul" and len(graph.shapes[node.inputs[0]]) < 2:
         return None
     by_rows = weight if node.attributes.get("transB", 0) else weight.T
@@ -90,6 +91,8 @@ def _merge_pairs(graph: Graph, rule: _Rule) -> Graph:
 def _with_addend(node: Node, follower: Node, graph: Graph) -> _Merged | None:
     if node.op != "Gemm" or node.input(2) is not None or follower.op != "Add":
         return None
+    if not is_linear(node, graph):
+        return None
     other = follower.inputs[1] if follower.inputs[0] == node.output else follower.inputs[0]
     addend, columns = graph.constant(other), graph.shapes[node.output][-1]
     same_shape = graph.shapes[follower.output] == graph.shapes[node.output]
@@ -106,7 +109,7 @@ def _with_addend(node: Node, follower: Node, graph: Graph) -> _Merged | None:
 def _with_batch_norm(node: Node, follower: Node, graph: Graph) -> _Merged | None:
     if node.op not in ("Conv", "Gemm") or follower.op != "BatchNormalization":
         return None
-    if node.op == "Gemm" and len(graph.shapes[node.output]) != 2:
+    if node.op == "Gemm" and (len(graph.shapes[node.output]) != 2 or not is_linear(node, graph)):
         return None  # its channels are on axis 1, a Gemm's on the last
     scale, offset = scale_and_bias(follower, graph)
     weight = graph.constants[node.inputs[1]].astype(np.float64)

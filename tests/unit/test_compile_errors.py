@@ -73,8 +73,6 @@ QDQ = [node("QuantizeLinear", "x s z", "a"), node("DequantizeLinear", "a s z", "
 DROPOUT = [node("Dropout", "x r t", "a"), node("Relu", "a", "y")]
 
 REASONS: dict[str, tuple[Sequence[onnx.NodeProto], str, dict[str, np.ndarray]]] = {
-    "gemm transA": ([node("Gemm", "x w", "y", transA=1)], "transA", {"w": ones(2, 3)}),
-    "gemm bias": ([node("Gemm", "x w c", "y")], "row to row", {"w": ones(4, 3), "c": ones(2, 3)}),
     "pad mode": ([node("Pad", "x p", "y", mode="mirror")], "mirror", {"p": CUT}),
     "integer cast": ([TO_INT, TO_FLOAT], "between floats", {}),
     "arg max last": ([LAST, TO_FLOAT], "select_last_index", {}),
