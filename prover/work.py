@@ -15,11 +15,12 @@ import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..circuits.files import read_limited, write_atomically
 from ..verifier.errors import UsageError, ZktallyError
+from ..verifier.journal import FAST, MODES, Journal
 from ..verifier.quoting import quoted_path
 from ..verifier.receipt import MAX_RECEIPT, split_receipt
 from .receipt import encode_receipt
@@ -42,16 +43,26 @@ class Job:
 
     program: bytes
     journal: bytes
-    openings: bytes
+    openings: bytes = field(repr=False)
     profile: int
 
     def shown(self) -> bytes:
-        """The receipt that shows the openings: of a fast statement, the fast receipt."""
+        """The fast receipt, which shows the openings.
+
+        Raises:
+            UsageError: the statement is of a mode that hides them.
+        """
+        mode = Journal.decode(self.journal).mode
+        if mode != FAST:
+            raise UsageError(
+                "only a fast receipt shows openings", expected=MODES[FAST], received=MODES[mode]
+            )
         return encode_receipt(self.program, self.journal, self.openings)
 
     def to_bytes(self) -> bytes:
         """The bytes of the file `job`: the profile, and the rest in the envelope of a receipt."""
-        return MAGIC + bytes([self.profile]) + self.shown()
+        parts = encode_receipt(self.program, self.journal, self.openings)
+        return MAGIC + bytes([self.profile]) + parts
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Job:

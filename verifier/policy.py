@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 import numbers
 import operator
-from collections.abc import Iterator, Mapping
-from dataclasses import Field, dataclass, field, fields
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import KW_ONLY, Field, dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -132,10 +132,12 @@ class Policy:
             raise UsageError(
                 "min_bits is out of range", expected=f"1 to {MAX_BITS}", received=self.min_bits
             )
+        object.__setattr__(self, "modes", _names(self.modes, "modes"))
         if not self.modes or not set(self.modes) <= set(MODES):
             raise UsageError(
                 "modes are unknown", expected=f"some of {', '.join(MODES)}", received=self.modes
             )
+        object.__setattr__(self, "outputs_exact", _flag(self.outputs_exact, "outputs_exact"))
 
     def ppm(self, bound: str) -> int | None:
         """A bound in parts per million, None where it is not demanded."""
@@ -228,6 +230,7 @@ class Expectations(Labels):
 
     model_id: bytes
     policy: Policy = field(default_factory=Policy)
+    _: KW_ONLY
     input_root: bytes | None = _option(
         None, "the commitment to the inputs that you mean", metavar="HEX"
     )
@@ -239,12 +242,16 @@ class Expectations(Labels):
     def __post_init__(self) -> None:
         for name in ("model_id", *DIGESTS):
             value = getattr(self, name)
-            if value is not None and len(value) != 32:
+            if value is None and name in DIGESTS:
+                continue
+            digest = as_bytes(name, value)
+            if len(digest) != 32:
                 raise UsageError(
                     f"{name} has a wrong length",
                     expected="32 bytes (64 hexadecimal digits)",
-                    received=f"{len(value)} bytes",
+                    received=f"{len(digest)} bytes",
                 )
+            object.__setattr__(self, name, digest)
         self.judge_labels()
 
     @classmethod
@@ -319,6 +326,19 @@ def _real(value: object, name: str) -> float:
     except OverflowError:
         pass
     raise UsageError(f"{name} is no number", expected="a real number", received=repr(value))
+
+
+def _names(value: object, name: str) -> tuple[str, ...]:
+    """Several names in one order, whatever holds them; a text is none."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise UsageError(f"{name} are no names", expected="a tuple of names", received=repr(value))
+    return tuple(value)
+
+
+def _flag(value: object, name: str) -> bool:
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    raise UsageError(f"{name} is no flag", expected="True or False", received=repr(value))
 
 
 def _whole(value: object, name: str) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _core
+from ._core import verify as judge
 from .verifier.facts import Facts
 from .verifier.plain import from_json
 from .verifier.policy import Expectations
@@ -20,7 +20,7 @@ def verify(
 ) -> tuple[Facts, dict[str, np.ndarray]]:
     """Judge a receipt with the Rust verifier: facts, outputs and errors as from the Python one."""
     receipt, demands = as_receipt(receipt), json.dumps(expectations.to_json())
-    facts, outputs = _core.verify(receipt, demands, _inputs(expectations.inputs), threads)
+    facts, outputs = judge(receipt, demands, _inputs(expectations.inputs), threads)
     return from_json(Facts, json.loads(facts)), outputs
 
 

@@ -8,6 +8,8 @@ from dataclasses import fields
 import pytest
 
 from support.receipts import Prover
+from zktally import _core
+from zktally._core import testing
 from zktally.prover import Claims
 from zktally.verifier.errors import UsageError
 from zktally.verifier.facts import Facts
@@ -55,3 +57,29 @@ def test_what_crosses_to_the_core_comes_back() -> None:
     facts, _ = verify(prover.receipt(), expectations)
     for kind, value in ((Journal, prover.journal), (Expectations, expectations), (Facts, facts)):
         assert from_json(kind, json.loads(json.dumps(to_json(value)))) == value
+
+
+def test_the_core_takes_no_demand_for_another_and_none_for_granted() -> None:
+    """A name that the core does not know, or one that is missing, never means "not demanded"."""
+    prover = Prover("dense").commit()
+    receipt, demands = prover.receipt(), prover.expectations().to_json()
+    _core.verify(receipt, json.dumps(demands))
+    spoilt = [{**demands, "more": 1}, {**demands, "policy": {**demands["policy"], "more": 1}}]
+    spoilt += [{k: v for k, v in demands.items() if k != key} for key in demands]
+    spoilt += [
+        {**demands, "policy": {k: v for k, v in demands["policy"].items() if k != key}}
+        for key in demands["policy"]
+    ]
+    for each in spoilt:
+        with pytest.raises(UsageError):
+            _core.verify(receipt, json.dumps(each))
+
+
+def test_the_core_takes_no_journal_that_lacks_a_claim() -> None:
+    whole = to_json(Prover("dense").commit().journal)
+    testing.journal_encode(json.dumps(whole))
+    for each in [{k: v for k, v in whole.items() if k != key} for key in whole] + [
+        whole | {"x": 1}
+    ]:
+        with pytest.raises(UsageError):
+            testing.journal_encode(json.dumps(each))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from fractions import Fraction
 
@@ -40,6 +41,11 @@ def test_parts_per_million_are_exact_or_refused():
         {"max_delta_step": 1j},
         {"modes": ()},
         {"modes": ("quick",)},
+        {"modes": "fast"},
+        {"modes": None},
+        {"outputs_exact": None},
+        {"outputs_exact": 0},
+        {"outputs_exact": ""},
     ],
     ids=str,
 )
@@ -55,6 +61,16 @@ def test_numbers_of_numpy_become_plain_ones():
     assert (policy.min_bits, policy.max_delta, policy.max_delta_step) == (90, 0.25, 0.5)
     assert {type(policy.min_bits), type(policy.max_delta)} == {int, float}
     assert Policy(max_delta=Fraction(1, 20)) == Policy()
+
+
+@pytest.mark.parametrize("holder", [list, set, frozenset, dict.fromkeys, np.array], ids=repr)
+def test_modes_and_flags_become_plain_ones(holder):
+    given = ["fast"]
+    policy = Policy(modes=holder(given), outputs_exact=np.bool_(False))
+    given.append("strict")
+    assert policy.modes == ("fast",)
+    assert policy.outputs_exact is False
+    json.dumps(policy.to_json())
 
 
 def test_names_of_inputs_are_text():
@@ -93,6 +109,7 @@ def test_the_default_policy_is_safe():
         {"audience": "\udc80"},
         {"audience": b"me"},
         {"model_id": 32},
+        {"input_root": [0] * 32},
     ],
     ids=str,
 )
@@ -103,6 +120,9 @@ def test_expectations_that_make_no_sense_are_refused(fields):
 
 def test_digests_are_bytes_or_text():
     assert Expectations.of(model_id="ab" * 32) == Expectations.of(model_id=b"\xab" * 32)
+    made = Expectations(bytearray(32), input_root=memoryview(bytes(32)))
+    assert {type(made.model_id), type(made.input_root)} == {bytes}
+    json.dumps(made.to_json())
 
 
 DENSE = programs.dense()[0]  # x: [2, 6] floats, scale 0.05, zero 3

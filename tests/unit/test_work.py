@@ -6,12 +6,15 @@ import os
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from support.receipts import Prover
 from zktally.prover import Job, Work
 from zktally.verifier.errors import UsageError
+from zktally.verifier.journal import HYBRID
 
 JOB = Job(b"program", b"statement", b"openings", 1)
 
@@ -42,6 +45,16 @@ def test_a_job_is_kept_as_it_is_and_for_its_owner_only(tmp_path: Path) -> None:
     assert Work(work.folder).job() == JOB
     assert mode(work.folder) == 0o700
     assert {mode(path) for path in work.folder.iterdir()} == {0o600}
+
+
+def test_openings_that_are_to_be_hidden_are_not_shown() -> None:
+    made = Prover("dense").commit()
+    secret = replace(made.journal, mode=HYBRID).encode()
+    fast = Job(b"program", made.journal.encode(), b"openings", 0)
+    assert fast.shown().endswith(b"openings")
+    with pytest.raises(UsageError, match="only a fast receipt"):
+        replace(fast, journal=secret).shown()
+    assert "openings" not in repr(fast)
 
 
 def test_only_a_new_or_an_empty_folder_is_taken(tmp_path: Path) -> None:

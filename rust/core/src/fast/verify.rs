@@ -13,17 +13,17 @@ use crate::receipt::{Journal, Receipt};
 use crate::sampling::openings::expect_room;
 use crate::sampling::{Draw, Plan, SEED_BYTES, seed};
 use crate::statement::inputs::{CallerInputs, check_inputs};
-use crate::statement::{Accepted, Facts, Roots, Verified, check_roots, port_values};
+use crate::statement::{Accepted, Roots, Verified, check_roots, port_values};
 
 /// Gates that one task checks.
 const GATES_PER_TASK: usize = 512;
 
 /// Sections 7 to 12 of a fast receipt.
 pub(crate) fn verify_openings(
-    accepted: &Accepted,
+    accepted: Accepted,
     inputs: Option<&CallerInputs>,
 ) -> Result<Verified> {
-    let Accepted { receipt, sections, journal, prepared } = accepted;
+    let Accepted { sections, journal, prepared, .. } = &accepted;
     // 7. Plan, and a proof of exactly the size that follows from it.
     let plan = Plan::new(&prepared.checked, journal, sections.journal)?;
     let steps = journal.steps as usize;
@@ -46,10 +46,7 @@ pub(crate) fn verify_openings(
     // 12. Outputs.
     check_outputs(prepared, journal, &proof)?;
 
-    Ok(Verified {
-        facts: Facts::new(prepared, journal, &plan, None, receipt.len()),
-        outputs: accepted.outputs(),
-    })
+    Ok(accepted.verified(&plan, None))
 }
 
 /// The openings, which begin with the seed that they answer: a changed statement is named as such.

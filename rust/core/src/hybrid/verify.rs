@@ -15,7 +15,7 @@ use crate::stark::statement::Statement;
 use crate::stark::verify as stark_verify;
 use crate::statement::inputs::{CallerInputs, check_inputs};
 use crate::statement::{
-    Accepted, Expectations, Facts, Roots, StarkFacts, Verified, check_roots, port_values,
+    Accepted, Expectations, Roots, StarkFacts, Verified, check_roots, port_values,
 };
 
 const CODES: Codes = Codes {
@@ -32,11 +32,11 @@ const MAX_SEGMENTS: u64 = 1 << 10;
 /// # Errors
 /// Every code of docs/hybrid.md section 7.
 pub(crate) fn verify_hybrid(
-    accepted: &Accepted,
+    accepted: Accepted,
     expect: &Expectations,
     inputs: Option<&CallerInputs>,
 ) -> Result<Verified> {
-    let Accepted { receipt, sections, journal, prepared } = accepted;
+    let Accepted { sections, journal, prepared, .. } = &accepted;
     // 7. Plan, head of the proof, coverage.
     let plan = Plan::new(&prepared.checked, journal, sections.journal)?;
     let steps = journal.steps as usize;
@@ -48,7 +48,7 @@ pub(crate) fn verify_hybrid(
     check_roots(prepared, journal, &roots, None)?;
     // 9. Inputs; outputs in their ranges.
     check_inputs(prepared, journal, &of_steps, inputs)?;
-    check_outputs(accepted)?;
+    check_outputs(&accepted)?;
     // 10. Number of segments, and what the parameters warrant.
     let segments = segments(prepared, &plan, steps, rest.len())?;
     let count = segments.count() as usize;
@@ -82,10 +82,7 @@ pub(crate) fn verify_hybrid(
         return Err(Error::new("receipt.trailing-bytes", "bytes after the last segment")
             .received(reader.remaining()));
     }
-    Ok(Verified {
-        facts: Facts::new(prepared, journal, &plan, Some(facts(bits)), receipt.len()),
-        outputs: accepted.outputs(),
-    })
+    Ok(accepted.verified(&plan, Some(facts(bits))))
 }
 
 /// The segments of a receipt whose proofs have so much room.

@@ -24,6 +24,7 @@ const CODES: Codes = Codes {
 
 /// What a receipt claims; `inputs` and `outputs` are packed values. As JSON, bytes are hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Journal {
     pub mode: u8,
     #[serde(with = "json::hex")]
@@ -58,6 +59,7 @@ pub struct Journal {
     pub inputs: Option<Vec<u8>>,
     #[serde(with = "json::hex")]
     pub outputs: Vec<u8>,
+    #[serde(deserialize_with = "Option::deserialize")]
     pub audience: Option<String>,
     #[serde(with = "json::hex")]
     pub nonce: Option<Vec<u8>>,

@@ -97,7 +97,7 @@ pub struct Facts {
 impl Facts {
     pub fn new(
         prepared: &Prepared,
-        journal: &Journal,
+        journal: Journal,
         plan: &Plan,
         stark: Option<StarkFacts>,
         receipt_bytes: usize,
@@ -138,7 +138,7 @@ impl Facts {
             outputs: outputs.collect(),
             stark,
             receipt_bytes: receipt_bytes as u64,
-            journal: Journal { inputs: None, outputs: vec![], ..journal.clone() },
+            journal: Journal { inputs: None, outputs: Vec::new(), ..journal },
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::error::{Error, Result, demand};
 use crate::hash::hex;
 use crate::program::{self, Checked, Port, Role};
 use crate::receipt::{Journal, MAX_BYTES, Receipt};
+use crate::sampling::Plan;
 
 pub use facts::{Facts, OpFacts, OutputFacts, StarkFacts, Status, kind_name};
 pub(crate) use outputs::port_values;
@@ -59,9 +60,11 @@ impl<'a> Accepted<'a> {
         Ok(Self { receipt, sections, journal, prepared })
     }
 
-    /// The outputs that the statement claims: the caller's once everything is checked.
-    pub fn outputs(&self) -> Vec<Output> {
-        outputs::outputs(&self.prepared.checked, &self.journal)
+    /// What the receipt shows once everything is checked: the outputs are the caller's then.
+    pub fn verified(self, plan: &Plan, stark: Option<StarkFacts>) -> Verified {
+        let outputs = outputs::outputs(&self.prepared.checked, &self.journal);
+        let facts = Facts::new(&self.prepared, self.journal, plan, stark, self.receipt.len());
+        Verified { facts, outputs }
     }
 }
 

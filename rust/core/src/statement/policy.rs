@@ -13,13 +13,16 @@ use crate::sampling::Counts;
 
 /// What is demanded of any receipt.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Policy {
     pub modes: Vec<String>,
     pub min_bits: u16,
     pub max_delta_ppm: u32,
-    /// `None`: no bound per step is demanded.
+    /// `None`: no bound per step is demanded, which must be said.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub max_delta_step_ppm: Option<u32>,
-    /// `None`: no bound per op is demanded.
+    /// `None`: no bound per op is demanded, which must be said.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub max_delta_op_ppm: Option<u32>,
     /// Every op that defines an output must be enumerated.
     pub outputs_exact: bool,
@@ -27,11 +30,13 @@ pub struct Policy {
 
 /// What the caller means and demands; nothing of it is taken from the receipt.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Expectations {
     #[serde(with = "json::hex")]
     pub model_id: [u8; 32],
     pub policy: Policy,
     /// `None`: the receipt must name none. Likewise `nonce`.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub audience: Option<String>,
     #[serde(with = "json::hex")]
     pub nonce: Option<Vec<u8>>,
