@@ -270,6 +270,7 @@ def with_constants(model: onnx.ModelProto, values: Mapping[str, Array]) -> onnx.
     """A copy in which these inputs are initializers."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
+    copy.ir_version = max(copy.ir_version, 4)  # before, every initializer had to be an input
     kept = [value for value in copy.graph.input if value.name not in values]
     del copy.graph.input[:]
     copy.graph.input.extend(kept)

@@ -15,6 +15,9 @@ from zktally.verifier.program.types import Dot
 
 Shapes = dict[str, Sequence[int]]
 
+LIMIT = {False: 1.6, True: 2.8}
+"""Quanta, without and with constants: these have 8 bits, so that their rounding comes on top."""
+
 
 def off(nodes: list[Any], inputs: Shapes, constants: Any = None, opset: int = 17) -> float:
     """The largest error in quanta, on data that was not calibrated on."""
@@ -49,7 +52,7 @@ RANKS: list[tuple[Sequence[int], Sequence[int]]] = [
 def test_matrices_of_all_ranks(a: Sequence[int], b: Sequence[int], constant: str) -> None:
     inputs: Shapes = {"a": a, "b": b}
     constants = {constant: weights(*inputs.pop(constant))} if constant else {}
-    assert off([node("MatMul", "a b", "y")], inputs, constants) < 2.6
+    assert off([node("MatMul", "a b", "y")], inputs, constants) < LIMIT[bool(constants)]
 
 
 @pytest.mark.parametrize("constants", ["", "a", "b", "c", "ab", "ac", "bc"])
@@ -71,14 +74,14 @@ def test_gemm(
     names = "a b" if c is None else "a b c"
     alpha, beta = scales
     gemm = node("Gemm", names, "y", transA=t[0], transB=t[1], alpha=alpha, beta=beta)
-    assert off([gemm], shapes, given, opset=13) < 2.6
+    assert off([gemm], shapes, given, opset=13) < LIMIT[bool(given)]
 
 
 @pytest.mark.parametrize("opset", [7, 9, 11, 13])
 def test_gemm_in_older_opsets(opset: int) -> None:
     gemm = node("Gemm", "a b c", "y", transA=1)
     inputs: Shapes = {"a": (7, 4), "b": (7, 5), "c": (4, 1)}
-    assert off([gemm], inputs, opset=opset) < 2.6
+    assert off([gemm], inputs, opset=opset) < LIMIT[True]
 
 
 @pytest.mark.parametrize("bias", [100.0, 1e-3])
@@ -88,16 +91,16 @@ def test_a_product_is_far_smaller_or_larger_than_what_is_added(bias: float) -> N
         [node("Mul", "c k", "h"), node("Gemm", "a b h", "y")],
         [node("Gemm", "a b", "p"), node("Mul", "c k", "h"), node("Add", "p h", "y")],
     ):
-        assert off(nodes, inputs, {"k": np.float32(bias)}) < 2.6
+        assert off(nodes, inputs, {"k": np.float32(bias)}) < LIMIT[True]
 
 
 def test_what_follows_a_gemm_of_computed_matrices_is_fused_or_kept() -> None:
     inputs: Shapes = {"a": (4, 7), "b": (7, 5)}
     tail = [node("Add", "h c", "g"), node("Relu", "g", "y")]
     gemm = node("Gemm", "a b", "h", alpha=0.5, beta=3.0)
-    assert off([gemm, *tail], inputs, {"c": weights(5)}) < 2.6
+    assert off([gemm, *tail], inputs, {"c": weights(5)}) < LIMIT[True]
     assert off([node("Gemm", "a b c", "h"), node("Sigmoid", "h", "y")],
-               inputs, {"c": weights(4, 5)}) < 2.6  # fmt: skip
+               inputs, {"c": weights(4, 5)}) < LIMIT[True]  # fmt: skip
 
 
 EINSUMS: list[tuple[str, Sequence[Sequence[int]]]] = [
@@ -128,7 +131,7 @@ def test_einsum(equation: str, shapes: Sequence[Sequence[int]], constant: bool) 
     inputs: Shapes = dict(zip(names, shapes, strict=True))
     constants = {"b": weights(*inputs.pop("b"))} if constant and "b" in inputs else {}
     einsum = node("Einsum", " ".join(names), "y", equation=equation)
-    assert off([einsum], inputs, constants) < 2.1
+    assert off([einsum], inputs, constants) < LIMIT[bool(constants)]
 
 
 def test_an_einsum_of_three_is_refused() -> None:
@@ -169,7 +172,7 @@ def test_conv_transpose(case: str, biased: bool) -> None:
     constants = {"w": weights(4, 8 // groups, *kernel)} | ({"b": weights(8)} if biased else {})
     made = node("ConvTranspose", " ".join(["x", *constants]), "y", **attributes)
     for opset in (7, 11, 17):
-        assert off([made], {"x": spatial(rank)}, constants, opset) < 2.1
+        assert off([made], {"x": spatial(rank)}, constants, opset) < LIMIT[True]
 
 
 def test_a_conv_transpose_is_one_op_with_its_activation() -> None:
@@ -233,7 +236,7 @@ def test_average_pool(case: str, rank: int, include: int, opset: int) -> None:
 def test_conv(case: str, rank: int, groups: int) -> None:
     constants = {"w": weights(6, 4 // groups, *(3, 2, 2)[:rank]), "b": weights(6)}
     conv = node("Conv", "x w b", "y", group=groups, **window(case, rank))
-    assert off([conv], {"x": spatial(rank)}, constants) < 2.1
+    assert off([conv], {"x": spatial(rank)}, constants) < LIMIT[True]
 
 
 @pytest.mark.parametrize("mode", ["fast", "hybrid"])
