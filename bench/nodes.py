@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, numpy_helper, version_converter
 
 from ..circuits import native
 from ..circuits.compile import compile
@@ -236,7 +236,7 @@ def _limit(seconds: int) -> Iterator[None]:
 
 
 def _read_as_supported(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy, its opset relabelled where it is older or newer than those that are read.
+    """A copy in an opset that is read: older ones converted, newer ones relabelled.
 
     Tests come in the newest opset that their operators may have; most of these did not change.
     """
@@ -244,8 +244,20 @@ def _read_as_supported(model: onnx.ModelProto) -> onnx.ModelProto:
     copy.CopyFrom(model)
     for entry in copy.opset_import:
         if entry.domain in ("", "ai.onnx"):
-            entry.version = min(max(entry.version, OPSETS.start), OPSETS.stop - 1)
+            if entry.version < OPSETS.start:
+                return _converted(copy)
+            entry.version = min(entry.version, OPSETS.stop - 1)
     return copy
+
+
+def _converted(model: onnx.ModelProto) -> onnx.ModelProto:
+    """In the oldest opset that is read, as the refusal of an older one tells its user to do."""
+    try:
+        return version_converter.convert_version(model, OPSETS.start)
+    except (
+        RuntimeError
+    ):  # the converter knows not all operators; the refusal is then the compiler's
+        return model
 
 
 def forms(model: onnx.ModelProto, feeds: Feeds) -> Iterator[tuple[str, onnx.ModelProto, Feeds]]:

@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto
 
 import zktally
-from support.networks import floats, network, node, run_both, steps_off
+from support.compared import floats, network, node, run_both, steps_off
 from zktally.circuits.errors import UnsupportedOp
 from zktally.verifier.program.types import Gather, Pick
 

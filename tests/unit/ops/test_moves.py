@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import zktally
-from support.networks import floats, network, node, run_both, steps_off
+from support.compared import floats, network, node, run_both, steps_off
 from zktally.circuits.errors import UnsupportedOp
 from zktally.verifier.program.types import Gather, Pick
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import zktally
-from support.networks import floats, infer, network, node, run_both, steps_off, weights
+from support.compared import floats, infer, network, node, run_both, steps_off, weights
 from zktally.circuits.errors import UnsupportedOp
 from zktally.verifier.program.types import Dot
 

@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 import zktally
-from support.networks import floats, infer, network, node, run_both, steps_off
+from support.compared import floats, infer, network, node, run_both, steps_off
 from zktally.circuits.errors import UnsupportedOp
 from zktally.circuits.ops.interpolation import NEAREST_MODES, TRANSFORMATIONS, Axis, Rule, matrix
 from zktally.circuits.ops.resize import banded

@@ -108,6 +108,8 @@ def run_apart(
     found = []
     for port, real in zip(program.outputs, infer(model, rounded), strict=True):
         tensor, integers = program.tensors[port.tensor], values[port.tensor]
+        if not real.shape:  # a tensor has an axis
+            integers = integers.reshape(())
         if port.kind == PortKind.INTEGER:
             found.append((real, integers, 1.0))
             continue
