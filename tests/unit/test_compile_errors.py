@@ -80,7 +80,6 @@ REASONS: dict[str, tuple[Sequence[onnx.NodeProto], str, dict[str, np.ndarray]]] 
     "division by zero": ([node("Div", "x c", "y")], "zeros", {"c": np.zeros((), np.float32)}),
     "quantised model": (QDQ, "the float model", {"s": ones(), "z": np.zeros((), np.int8)}),
     "dropout": (DROPOUT, "training_mode", {"r": 0.5 * ones(), "t": np.array(True)}),
-    "concat": ([node("Concat", "x c", "y", axis=0)], "is a constant", {"c": ones(1, 4)}),
 }
 
 
