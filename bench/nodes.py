@@ -12,6 +12,7 @@ import json
 import re
 import signal
 import sys
+import textwrap
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,7 +36,7 @@ from ..circuits.quantise import Affine
 from ..errors import ZktallyError
 from ..verifier.errors import UsageError
 from ..verifier.program.types import PortKind
-from .cells import Column, Row, formats, markdown_table, paragraph, read_rows, text_table
+from .cells import LINE, Column, Row, formats, markdown_table, paragraph, read_rows, text_table
 
 Array = npt.NDArray[Any]
 Feeds = dict[str, Array]
@@ -360,18 +361,26 @@ def table(rows: Sequence[Row]) -> str:
 
 def markdown(rows: Sequence[Row]) -> str:
     """The section of docs/figures.md."""
+    often = [_short(row) for row in refusals(rows) if row["count"] >= OFTEN]
     return "\n\n".join(
         [
             "## Node tests: `zktally bench nodes` (onnx's own backend tests)",
             paragraph(_PREFACE),
             markdown_table(COUNTS, counted(rows)),
             paragraph(_REFUSALS),
-            markdown_table(REASONS, [row for row in refusals(rows) if row["count"] >= OFTEN]),
+            markdown_table(REASONS, often),
         ]
     )
 
 
-OFTEN = 4
+def _short(row: Row) -> Row:
+    """A reason in a line of the documentation."""
+    room = LINE - len(f"| {row['count']:,} | {row['operator']} |  |")
+    reason = textwrap.shorten(row["reason"].replace("|", "/"), room, placeholder=" …")
+    return row | {"reason": reason}
+
+
+OFTEN = 8
 """Reasons that are given at least so often stand in the documentation."""
 
 

@@ -111,6 +111,14 @@ def test_the_command_prints_tables_and_keeps_rows(
     assert all(len(line) <= LINE for line in section.splitlines())
 
 
+def test_long_reasons_fit_a_line() -> None:
+    refusal = {"form": "as it is", "reasons": [["Gru", "because | " + "of this " * 40]]}
+    row = nodes.measure(made("Add", X + 1)) | {"verdict": "refused", "refusals": [refusal]}
+    lines = nodes.markdown([row] * nodes.OFTEN).splitlines()
+    assert lines[-1].startswith(f"| {nodes.OFTEN} | Gru | because / of this")
+    assert all(len(line) <= LINE for line in lines)
+
+
 def test_a_wrong_test_fails_the_command(
     wrong: nodes.Row, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
