@@ -184,8 +184,9 @@ def test_an_index_keeps_its_kind() -> None:
         node("Tile", "t r", "y"),
     ]
     model = network(nodes, {"x": (4, 300)}, {"r": ints(2, 1)}, kind=7)
-    compiled, expected, found = run_both(model, {"x": floats(4, 300)})
-    assert np.array_equal(expected[0], found[0])
+    feeds = {"x": floats(4, 300)}
+    assert steps_off(model, feeds, feeds) == 0
+    compiled, _, _ = run_both(model, feeds)
     assert {tensor.width for tensor in compiled.checked.program.tensors} == {1, 2}
 
 
