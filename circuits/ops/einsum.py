@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from ...verifier.program.types import AxisMap, Const, Operand, Read, Term
 from ..builder import Builder
-from ..graph import Graph, Node
+from ..graph import Array, Graph, Node
 from ..maps import along, at, over
 from ..moves import RANK_MAX
 from ..operator import Operator
@@ -79,9 +81,29 @@ def _labels(term: str, spare: int, widest: int) -> tuple[str, ...]:
     return (*before, *ellipsis, *after)
 
 
+def presummed(found: Equation, number: int, array: Array) -> tuple[Equation, Array]:
+    """A constant operand without the axes that it alone has, and that are summed.
+
+    Their sum is exact so; of rounded terms that cancel, the roundings would remain.
+    """
+    own, others = found.inputs[number], (*found.inputs[:number], *found.inputs[number + 1 :])
+    elsewhere = {*found.output, *(label for labels in others for label in labels)}
+    gone = [label for label in own if label not in elsewhere and own.count(label) == 1]
+    kept = tuple(label for label in own if label not in gone)
+    inputs = (*found.inputs[:number], kept, *found.inputs[number + 1 :])
+    summed = tuple(label for label in found.summed if label not in gone)
+    axes = tuple(own.index(label) for label in gone)
+    total = np.asarray(array.astype(np.float64).sum(axis=axes))
+    return replace(found, inputs=inputs, summed=summed), total
+
+
 def lower(node: Node, builder: Builder) -> None:
     """One dot over the summed labels; a copy where nothing is summed or multiplied."""
-    found = equation(node, builder.graph)
+    found, known = equation(node, builder.graph), dict[int, Array]()
+    for number, name in enumerate(node.inputs):
+        if name in builder.graph.constants:
+            constant = builder.graph.constants[name]
+            found, known[number] = presummed(found, number, constant)
     window = tuple(found.sizes[label] for label in found.summed)
     space = builder.shape(node)
     if len(node.inputs) == 1 and not window:
@@ -91,7 +113,7 @@ def lower(node: Node, builder: Builder) -> None:
     operands: list[Operand] = []
     scale = 1.0
     for number in range(len(node.inputs)):
-        operand, own = _operand(node, builder, found, number)
+        operand, own = _operand(node, builder, found, number, known.get(number))
         operands.append(operand)
         scale *= own
     target = builder.target(node)
@@ -100,14 +122,15 @@ def lower(node: Node, builder: Builder) -> None:
     builder.requantised(node, space, terms, target, mult=Const(mult), shift=shift)
 
 
-def _operand(node: Node, builder: Builder, found: Equation, number: int) -> tuple[Read, float]:
+def _operand(
+    node: Node, builder: Builder, found: Equation, number: int, constant: Array | None
+) -> tuple[Read, float]:
     name = node.inputs[number]
-    shape = builder.graph.shapes[name]
+    shape = builder.graph.shapes[name] if constant is None else constant.shape
     maps = [
         at() if dim == 1 else axis_map
         for dim, axis_map in zip(shape, found.maps(number), strict=True)
     ]
-    constant = builder.graph.constant(name)
     if constant is None:
         value = builder.values[name]
         return builder.read(value, maps), value.code.scale
