@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 PAGE = Path(__file__).parents[1] / "docs/figures.md"
-SUITES = ("fast", "hybrid", "strict", "weights")
+SUITES = ("fast", "hybrid", "nodes", "strict", "weights")
 """The suites of `zktally bench` that print their section with --markdown."""
 
 

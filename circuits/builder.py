@@ -17,6 +17,7 @@ from ..verifier.program.types import (
     Div,
     DivMode,
     Dot,
+    Gather,
     Layout,
     Op,
     Operand,
@@ -231,6 +232,14 @@ class Builder:
         self.values[name] = value
         return value
 
+    def define_like(self, node: Node, value: Value) -> Value:
+        """The tensor of a node's output whose elements are some of those of a value."""
+        return self.define(node, value.code, integer=value.integer, width=self.width(value))
+
+    def width(self, value: Value) -> int:
+        """Bytes of an element of a value."""
+        return self._tensors[value.tensor].width
+
     def temporary(self, name: str, shape: tuple[int, ...], code: Affine, width: int = 1) -> Value:
         """A tensor inside a node; shape [items, ...] is row-major."""
         layout = layouts.matrix(shape, width, batched=shape[:1] == (self.graph.batch,))
@@ -326,6 +335,20 @@ class Builder:
         name, exact = self._op_name(suffix), self._prefix() in self._exact
         self._append(Pick(name, out.tensor, exact, tuple(space), mode, tuple(window), operands))
 
+    def gather(
+        self,
+        out: Value,
+        space: Sequence[int],
+        source: Read,
+        axis: int,
+        index: Operand,
+        *,
+        suffix: str = "",
+    ) -> None:
+        """Append a gather op that defines `out`: the index on the source's view axis is a value."""
+        name, exact = self._op_name(suffix), self._prefix() in self._exact
+        self._append(Gather(name, out.tensor, exact, tuple(space), axis, source, index))
+
     def quotient(
         self, out: Value, space: Sequence[int], scale: int, num: Read, den: Read, suffix: str = ""
     ) -> None:
@@ -366,7 +389,8 @@ class Builder:
         made = tuple(range(before, len(self._ops)))
         if made:
             op = node.op if activation is None else f"{node.op}+{activation.node.op}"
-            self.layers.append(Layer(node.name, op, node.output, made))
+            defined = next(name for name in node.outputs if name in self.values)
+            self.layers.append(Layer(node.name, op, defined, made))
         self._node = self._activation = None
 
     def program(self) -> Program:

@@ -5,7 +5,8 @@ In this order, each only where the value in between has no other reader and is n
 1. A Gemm, or a MatMul by a constant matrix, takes the form x·wᵀ + b with w [N, K].
 2. An Add of a constant vector after that becomes b.
 3. A BatchNormalization after a Conv or Gemm becomes part of its weights (in float64).
-4. An activation after an operator that lowers to one dot becomes part of that dot.
+4. A Pad of minus infinity before a MaxPool becomes pads of that MaxPool.
+5. An activation after an operator that lowers to one dot becomes part of that dot.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import numpy as np
 from .graph import Array, Graph, Node
 from .operator import Operator
 from .ops.batch_normalization import scale_and_bias
+from .ops.gemm import is_linear
+from .ops.pad import with_pool
 
 
 def fuse(graph: Graph, operators: Mapping[str, Operator]) -> Graph:
@@ -25,6 +28,7 @@ def fuse(graph: Graph, operators: Mapping[str, Operator]) -> Graph:
     graph = _normalise(graph)
     graph = _merge_pairs(graph, _with_addend)
     graph = _merge_pairs(graph, _with_batch_norm)
+    graph = _merge_pairs(graph, _with_pool)
 
     def with_activation(node: Node, follower: Node, graph: Graph) -> _Merged | None:
         fits = operators[node.op].takes_activation and operators[follower.op].is_function(
@@ -53,9 +57,9 @@ def _normalise(graph: Graph) -> Graph:
 
 
 def _as_gemm(node: Node, graph: Graph) -> _Merged | None:
-    weight = graph.constant(node.input(1))
-    if node.op not in ("Gemm", "MatMul") or weight is None or weight.ndim != 2:
+    if node.op not in ("Gemm", "MatMul") or not is_linear(node, graph):
         return None
+    weight = graph.constants[node.inputs[1]]
     if node.op == "MatMul" and len(graph.shapes[node.inputs[0]]) < 2:
         return None
     by_rows = weight if node.attributes.get("transB", 0) else weight.T
@@ -89,6 +93,8 @@ def _merge_pairs(graph: Graph, rule: _Rule) -> Graph:
 def _with_addend(node: Node, follower: Node, graph: Graph) -> _Merged | None:
     if node.op != "Gemm" or node.input(2) is not None or follower.op != "Add":
         return None
+    if not is_linear(node, graph):
+        return None
     other = follower.inputs[1] if follower.inputs[0] == node.output else follower.inputs[0]
     addend, columns = graph.constant(other), graph.shapes[node.output][-1]
     same_shape = graph.shapes[follower.output] == graph.shapes[node.output]
@@ -105,7 +111,7 @@ def _with_addend(node: Node, follower: Node, graph: Graph) -> _Merged | None:
 def _with_batch_norm(node: Node, follower: Node, graph: Graph) -> _Merged | None:
     if node.op not in ("Conv", "Gemm") or follower.op != "BatchNormalization":
         return None
-    if node.op == "Gemm" and len(graph.shapes[node.output]) != 2:
+    if node.op == "Gemm" and (len(graph.shapes[node.output]) != 2 or not is_linear(node, graph)):
         return None  # its channels are on axis 1, a Gemm's on the last
     scale, offset = scale_and_bias(follower, graph)
     weight = graph.constants[node.inputs[1]].astype(np.float64)
@@ -115,3 +121,8 @@ def _with_batch_norm(node: Node, follower: Node, graph: Graph) -> _Merged | None
     added = offset if bias is None else offset + bias.astype(np.float64) * scale
     merged = replace(node, inputs=(node.inputs[0], *names), outputs=follower.outputs)
     return merged, dict(zip(names, (folded, added), strict=True))
+
+
+def _with_pool(node: Node, follower: Node, graph: Graph) -> _Merged | None:
+    merged = with_pool(node, follower, graph)
+    return None if merged is None else (merged, {})

@@ -50,7 +50,7 @@ def lower(
 
 def shown(graph: Graph, operators: Mapping[str, Operator]) -> dict[str, str]:
     """The values that are outputs, or that one only views: each with that output's name."""
-    producers = {node.output: node for node in graph.nodes}
+    producers = {name: node for node in graph.nodes for name in node.outputs}
     found = {
         name: name
         for name in graph.outputs

@@ -1,26 +1,48 @@
-"""Gemm: y = x·wᵀ + b with constant w [N, K], for any rank of x (`fuse` brings it to this form)."""
+"""Gemm: alpha·A·B + beta·C, any of them transposed, constant or computed.
+
+With a constant B, one C per column and A as it is, `fuse` brings it to the form x·wᵀ + b with
+w [N, K], for any rank of x: one dot with a scale per column. Any other is a product and a sum.
+"""
 
 from __future__ import annotations
 
-from ..builder import Builder
+import numpy as np
+
+from ...verifier.program.types import Const, Operand, Term
+from ..builder import Builder, Value
 from ..graph import Graph, Node
-from ..maps import along, over, rows
-from ..operator import Operator, computed, constants, first
+from ..maps import along, broadcast, over, rows
+from ..operator import Operator
+from ..quantise import BIAS_MAX, Affine, coefficients, multiplier
+from .matmul import by_rows
+
+SUM_MAX = 2**15 - 1
+"""The product has 16 bits before C is added."""
 
 
-def support(node: Node, graph: Graph) -> str | None:
-    """B and C must be constants, C one number per column, A not transposed."""
-    if node.attributes.get("transA", 0):
-        return "transA is set"
-    reason = first(computed(node, graph), constants(node, graph, 1, 2))
-    bias = graph.constant(node.input(2))
-    if reason is None and bias is not None and bias.ndim == 2 and bias.shape[0] != 1:
-        return "C differs from row to row"
-    return reason
+def is_linear(node: Node, graph: Graph) -> bool:
+    """Whether a product is x·wᵀ + b: B is a constant matrix, A as it is, C the same in each row."""
+    weight, addend = graph.constant(node.input(1)), graph.constant(node.input(2))
+    if graph.constant(node.inputs[0]) is not None or node.attributes.get("transA", 0):
+        return False
+    if weight is None or weight.ndim != 2:
+        return False
+    if addend is None:
+        return node.input(2) is None
+    return addend.ndim < 2 or addend.shape[0] == 1
 
 
 def lower(node: Node, builder: Builder) -> None:
-    """One dot over k: space [..., N], rows of x by rows of w."""
+    """One dot over k where it is linear, else two."""
+    if is_linear(node, builder.graph):
+        _linear(node, builder)
+    elif node.input(2) is None and node.attributes.get("alpha", 1.0) > 0:
+        _product(node, builder)
+    else:
+        _sum(node, builder)
+
+
+def _linear(node: Node, builder: Builder) -> None:
     x = builder.values[node.inputs[0]]
     weight = builder.graph.constants[node.inputs[1]]
     bias = builder.graph.constant(node.input(2))
@@ -40,4 +62,61 @@ def lower(node: Node, builder: Builder) -> None:
     )
 
 
-OPERATOR = Operator(("Gemm",), lower, support, takes_activation=True)
+def _factors(node: Node, builder: Builder) -> tuple[Term, float]:
+    """The sum of products of A and B, and its scale, |alpha| included."""
+    get, inner = node.attributes.get, builder.graph.shapes[node.inputs[0]]
+    left, left_scale = by_rows(node, builder, 0, 2, transpose=bool(get("transA", 0)))
+    right, right_scale = by_rows(node, builder, 1, 2, transpose=not get("transB", 0))
+    term = Term((inner[0 if get("transA", 0) else 1],), left, right)
+    return term, left_scale * right_scale * abs(float(get("alpha", 1.0)))
+
+
+def _product(node: Node, builder: Builder) -> None:
+    target = builder.target(node)
+    term, scale = _factors(node, builder)
+    mult, shift = multiplier(node.name, scale / target.pre.scale)
+    space = builder.shape(node)
+    builder.requantised(node, space, [term], target, mult=Const(mult), shift=shift)
+
+
+def _sum(node: Node, builder: Builder) -> None:
+    """The product as 16 bits, then its sum with beta·C: no C is rounded to the product's units."""
+    graph, space, target = builder.graph, builder.shape(node), builder.target(node)
+    beta, constant = float(node.attributes.get("beta", 1.0)), graph.constant(node.input(2))
+    computed = None if constant is not None or not node.input(2) else builder.values[node.inputs[2]]
+    addend = None if constant is None else np.asarray(beta * constant.astype(np.float64))
+    largest = 0.0 if addend is None else float(np.abs(addend).max())
+    if computed is not None:
+        largest = abs(beta) * _reach(computed.code)
+    # What exceeds this range is outside of the output's range whatever C is, and is clamped there.
+    peak = _reach(target.pre) + largest or 1.0
+    product = _rounded(node, builder, peak)
+    sign = -1.0 if node.attributes.get("alpha", 1.0) < 0 else 1.0
+    sides = [(product, sign)] + ([] if computed is None else [(computed, beta)])
+    ratios = [factor * value.code.scale / target.pre.scale for value, factor in sides]
+    numbers, shift, added = coefficients(node.name, ratios, target.pre.scale, addend)
+    terms = [
+        Term((), builder.read(value, broadcast(value.shape, 2)), Const(number))
+        for (value, _), number in zip(sides, numbers, strict=True)
+    ]
+    bias: Operand | None = None
+    if added is not None:
+        bias = builder.weight("addend", added, BIAS_MAX, broadcast(added.shape or (1,), 2))
+    builder.requantised(node, space, terms, target, mult=Const(1), shift=shift, bias=bias)
+
+
+def _rounded(node: Node, builder: Builder, peak: float) -> Value:
+    space = builder.shape(node)
+    code = Affine(peak / SUM_MAX, 0, -SUM_MAX, SUM_MAX)
+    term, scale = _factors(node, builder)
+    mult, shift = multiplier(node.name, scale / code.scale)
+    value = builder.temporary("product", space, code, 2)
+    builder.dot(value, space, [term], mult=Const(mult), shift=shift, suffix="product")
+    return value
+
+
+def _reach(code: Affine) -> float:
+    return float(np.abs(code.dequantise([code.lo, code.hi])).max())
+
+
+OPERATOR = Operator(("Gemm",), lower, takes_activation=True)

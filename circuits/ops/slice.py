@@ -1,41 +1,37 @@
-"""Slice with constant starts, ends, axes and steps (also negative ones)."""
+"""Slice: every step-th element of a range of each axis."""
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..builder import Builder
 from ..graph import Graph, Node
-from ..maps import along
+from ..moves import move
 from ..operator import Operator, computed, constants, first
 
 
 def support(node: Node, graph: Graph) -> str | None:
-    """All of the parameters must be constants."""
+    """Starts, ends, axes and steps (also negative ones) that are constants."""
     return first(computed(node, graph), constants(node, graph, 1, 2, 3, 4))
 
 
 def lower(node: Node, builder: Builder) -> None:
     """One copy with index = step·i + start."""
     x = builder.values[node.inputs[0]]
-    maps = [along(axis) for axis in range(len(x.shape))]
-    for axis, start, step in _cuts(node, builder.graph, x.shape):
-        maps[axis] = along(axis, step, start)
-    out = builder.define(node, x.code)
-    builder.pick(out, builder.shape(node), builder.read(x, maps, raw=True))
+    indices = [np.arange(dim) for dim in x.shape]
+    for axis, cut in _cuts(node, builder.graph):
+        indices[axis] = indices[axis][cut]
+    move(node, builder, x, indices)
 
 
-def _cuts(node: Node, graph: Graph, shape: tuple[int, ...]) -> list[tuple[int, int, int]]:
-    """(axis, first index, step) of each axis that is cut."""
+def _cuts(node: Node, graph: Graph) -> list[tuple[int, slice]]:
+    """Each axis that is cut, with what is left of it."""
     names = ("starts", "ends", "axes", "steps")
-    lists = [_parameter(node, graph, 1 + n, name) for n, name in enumerate(names)]
-    starts, ends = lists[0] or [], lists[1] or []
-    axes = lists[2] or list(range(len(starts)))
-    steps = lists[3] or [1] * len(starts)
-    cuts = []
-    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        dim = shape[axis]
-        first_index = slice(start, end, step).indices(dim)[0]
-        cuts.append((axis % len(shape), first_index, step))
-    return cuts
+    starts, ends, axes, steps = (
+        _parameter(node, graph, 1 + n, name) or [] for n, name in enumerate(names)
+    )
+    cuts = zip(axes or range(len(starts)), starts, ends, steps or [1] * len(starts), strict=True)
+    return [(axis, slice(start, end, step)) for axis, start, end, step in cuts]
 
 
 def _parameter(node: Node, graph: Graph, index: int, name: str) -> list[int] | None:
@@ -47,4 +43,4 @@ def _parameter(node: Node, graph: Graph, index: int, name: str) -> list[int] | N
     return found
 
 
-OPERATOR = Operator(("Slice",), lower, support)
+OPERATOR = Operator(("Slice",), lower, support, takes_integers=True)

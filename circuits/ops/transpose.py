@@ -14,8 +14,8 @@ def lower(node: Node, builder: Builder) -> None:
     rank = len(x.shape)
     perm = node.attributes.get("perm") or list(reversed(range(rank)))
     maps = [along(perm.index(axis)) for axis in range(rank)]
-    out = builder.define(node, x.code)
+    out = builder.define_like(node, x)
     builder.pick(out, builder.shape(node), builder.read(x, maps, raw=True))
 
 
-OPERATOR = Operator(("Transpose",), lower, computed)
+OPERATOR = Operator(("Transpose",), lower, computed, takes_integers=True)

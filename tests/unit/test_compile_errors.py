@@ -79,15 +79,12 @@ QDQ = [node("QuantizeLinear", "x s z", "a"), node("DequantizeLinear", "a s z", "
 DROPOUT = [node("Dropout", "x r t", "a"), node("Relu", "a", "y")]
 
 REASONS: dict[str, tuple[Sequence[onnx.NodeProto], str, dict[str, np.ndarray]]] = {
-    "gemm transA": ([node("Gemm", "x w", "y", transA=1)], "transA", {"w": ones(2, 3)}),
-    "gemm bias": ([node("Gemm", "x w c", "y")], "row to row", {"w": ones(4, 3), "c": ones(2, 3)}),
-    "pad mode": ([node("Pad", "x p", "y", mode="reflect")], "reflect", {"p": CUT}),
+    "pad mode": ([node("Pad", "x p", "y", mode="mirror")], "mirror", {"p": CUT}),
     "integer cast": ([TO_INT, TO_FLOAT], "floats to integers", {}),
     "division": ([node("Div", "c x", "y")], "input 0 is a constant", {"c": ones(1, 4)}),
     "division by zero": ([node("Div", "x c", "y")], "zeros", {"c": np.zeros((), np.float32)}),
     "quantised model": (QDQ, "the float model", {"s": ones(), "z": np.zeros((), np.int8)}),
     "dropout": (DROPOUT, "training_mode", {"r": 0.5 * ones(), "t": np.array(True)}),
-    "concat": ([node("Concat", "x c", "y", axis=0)], "is a constant", {"c": ones(1, 4)}),
 }
 
 

@@ -44,6 +44,20 @@ def add_to(verbs: Any) -> None:
     weights.add_argument("--large", action="store_true", help="training steps of full width, too")
     _add_rows_arguments(weights)
     weights.set_defaults(run=run_weights)
+    nodes = suites.add_parser(
+        "nodes",
+        help="onnx's own backend tests: applicable, compiled, right, wrong, refused and why",
+        description="Tables on stdout; fails if a test that compiles gives a wrong result.",
+    )
+    nodes.add_argument(
+        "--families",
+        type=_listed(str),
+        default=["node", "node expanded", "pytorch-converted", "pytorch-operator"],
+        help="comma-separated (default: node,node expanded,pytorch-converted,pytorch-operator)",
+    )
+    nodes.add_argument("--only", default="", metavar="TEXT", help="tests whose names hold this")
+    _add_rows_arguments(nodes)
+    nodes.set_defaults(run=run_nodes)
     hashing = suites.add_parser("hash", help="tree building in MB/s, SHA-256 beside it")
     hashing.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="thread counts")
     hashing.set_defaults(run=run_hash)
@@ -145,6 +159,13 @@ def run_strict(args: argparse.Namespace) -> int:
 def run_weights(args: argparse.Namespace) -> int:
     """Weigh the networks."""
     from ..bench.weights import main
+
+    return main(args)
+
+
+def run_nodes(args: argparse.Namespace) -> int:
+    """Run onnx's backend tests."""
+    from ..bench.nodes import main
 
     return main(args)
 

@@ -1,0 +1,100 @@
+"""ConvTranspose: y[n,o,p] = b[o] + Σ w[c,o,k]·x[n,c,(p + begin - d·k)/s], over whole indices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...verifier.program.types import ABSENT, AxisMap
+from ..builder import Builder
+from ..graph import Array, Graph, Node
+from ..maps import along, over
+from ..operator import Operator, computed, constants, first
+
+
+def support(node: Node, graph: Graph) -> str | None:
+    """Constant weights and bias, at most four spatial axes."""
+    if len(graph.shapes[node.inputs[0]]) > 6:
+        return "it has more than four spatial axes"
+    return first(computed(node, graph), constants(node, graph, 1, 2))
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The spatial axes: what is cut off before the output, and the steps of input and kernel."""
+
+    kernel: tuple[int, ...]
+    begins: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilations: tuple[int, ...]
+
+    def maps(self, first_i: int, first_k: int) -> list[AxisMap]:
+        """Maps of the input's axes, for space and window axes from these numbers on."""
+        axes = zip(self.kernel, self.begins, self.strides, self.dilations, strict=True)
+        return [
+            AxisMap(first_i + n, 1, first_k + n, -dilation, begin, stride)
+            if size > 1
+            else AxisMap(first_i + n, 1, ABSENT, 0, begin, stride)
+            for n, (size, begin, stride, dilation) in enumerate(axes)
+        ]
+
+
+def frame(node: Node, graph: Graph, kernel: Sequence[int]) -> Frame:
+    """The frame of a node; sizes that are asked for (`output_shape`, SAME) say what is cut off."""
+    dims, out = graph.shapes[node.inputs[0]][2:], graph.shapes[node.output][2:]
+    rank, get = len(dims), node.attributes.get
+    strides, dilations = get("strides") or [1] * rank, get("dilations") or [1] * rank
+    added = get("output_padding") or [0] * rank
+    mode = get("auto_pad", "NOTSET")
+    begins = list((get("pads") or [0] * (2 * rank))[:rank])
+    if mode == "VALID":
+        begins = [0] * rank
+    elif get("output_shape") or mode != "NOTSET":
+        whole = [
+            stride * (dim - 1) + more + (size - 1) * dilation + 1
+            for dim, size, stride, dilation, more in zip(
+                dims, kernel, strides, dilations, added, strict=True
+            )
+        ]
+        cut = [max(total - size, 0) for total, size in zip(whole, out, strict=True)]
+        begins = [each // 2 if mode == "SAME_UPPER" else each - each // 2 for each in cut]
+    return Frame(tuple(kernel), tuple(begins), tuple(strides), tuple(dilations))
+
+
+def lower(node: Node, builder: Builder) -> None:
+    """One dot over [c, k]: space [N, O, P], or [N, G, O/G, P] where there are groups."""
+    graph = builder.graph
+    x = builder.values[node.inputs[0]]
+    groups = int(node.attributes.get("group", 1))
+    weight = by_output(graph.constants[node.inputs[1]], groups)
+    batch, outputs, *out = builder.shape(node)
+    inner, *kernel = weight.shape[1:]
+    found = frame(node, graph, kernel)
+    split = (outputs,) if groups == 1 else (groups, outputs // groups)
+    channel = tuple(along(1 + axis) for axis in range(len(split)))
+    window_maps = tuple(over(1 + axis) for axis in range(len(kernel)))
+    maps = (along(0), *channel[:-1], over(0), *found.maps(1 + len(split), 1))
+    view = (batch, *split[:-1], inner, *x.shape[2:])
+    source = (builder.read(x, maps, view=view, pad=x.code.zero), x.code.scale)
+    builder.weighted(
+        node,
+        (batch, *split, *out),
+        (inner, *kernel),
+        source,
+        weight,
+        graph.constant(node.input(2)),
+        ((*split, *weight.shape[1:]), (*channel, over(0), *window_maps)),
+        (split, channel),
+    )
+
+
+def by_output(weight: Array, groups: int) -> Array:
+    """Weights [C, O/G, k] as those of a Conv: [O, C/G, k]."""
+    inner = len(weight) // groups
+    split = weight.reshape(groups, inner, *weight.shape[1:])
+    return np.swapaxes(split, 1, 2).reshape(-1, inner, *weight.shape[2:])
+
+
+OPERATOR = Operator(("ConvTranspose",), lower, support, takes_activation=True, spatial=True)

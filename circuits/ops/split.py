@@ -1,0 +1,34 @@
+"""Split: a value cut along an axis, each part an output."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..builder import Builder
+from ..graph import Graph, Node
+from ..moves import move
+from ..operator import Operator, axis_of, computed, constants, first
+
+
+def support(node: Node, graph: Graph) -> str | None:
+    """Sizes that are constants, or equal parts (`num_outputs`: the last may be smaller)."""
+    return first(computed(node, graph), constants(node, graph, 1))
+
+
+def lower(node: Node, builder: Builder) -> None:
+    """One copy for each part that is used."""
+    graph = builder.graph
+    x = builder.values[node.inputs[0]]
+    axis, start = axis_of(node, graph, 0), 0
+    for name in node.outputs:
+        size = graph.shapes[name][axis] if name else 0
+        if name and (graph.consumers(name) or name in graph.outputs):
+            indices = [np.arange(dim) for dim in x.shape]
+            indices[axis] = np.arange(start, start + size)
+            move(replace(node, outputs=(name,)), builder, x, indices)
+        start += size
+
+
+OPERATOR = Operator(("Split",), lower, support, takes_integers=True)

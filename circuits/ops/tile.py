@@ -1,0 +1,28 @@
+"""Tile: a value repeated along its axes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..builder import Builder
+from ..graph import Graph, Node
+from ..moves import move
+from ..operator import Operator, computed, constants, first
+
+
+def support(node: Node, graph: Graph) -> str | None:
+    """Repeats that are constants."""
+    return first(computed(node, graph), constants(node, graph, 1))
+
+
+def lower(node: Node, builder: Builder) -> None:
+    """One copy with index = i mod dim."""
+    x = builder.values[node.inputs[0]]
+    repeats = builder.graph.constants[node.inputs[1]].reshape(-1)
+    indices = [
+        np.tile(np.arange(dim), int(count)) for dim, count in zip(x.shape, repeats, strict=True)
+    ]
+    move(node, builder, x, indices)
+
+
+OPERATOR = Operator(("Tile",), lower, support, takes_integers=True)
