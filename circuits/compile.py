@@ -219,7 +219,7 @@ def refuse_unsupported(graph: Graph, operators: Mapping[str, Operator]) -> None:
 def _unsupported_list(found: Sequence[str], operators: Mapping[str, Operator]) -> UnsupportedOp:
     return UnsupportedOp(
         "the model cannot be compiled:\n  " + "\n  ".join(found),
-        expected=", ".join(sorted(operators)),
+        expected=", ".join(sorted(name for name in operators if onnx.defs.has(name))),
         hint="replace these nodes, or cut the model before them",
     )
 

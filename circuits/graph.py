@@ -102,7 +102,7 @@ class Graph:
         for node in reversed(nodes):
             if live.intersection(node.outputs):
                 kept.append(node)
-                live.update(node.inputs)
+                live.update(name for name in node.inputs if name)
         return replace(self, nodes=tuple(reversed(kept)))
 
 
@@ -363,19 +363,16 @@ def _refuse_empty(model: Source, seen: Mapping[str, Seen]) -> None:
 
 
 def _nodes(model: onnx.ModelProto, wanted: _Wanted) -> Iterator[Node]:
-    """The nodes that compute; outputs that nobody reads have an empty name."""
+    """The nodes that compute; outputs that nobody reads have an empty name, but count."""
     kept = set(wanted.computed)
     for index, node in enumerate(model.graph.node):
         if not kept.intersection(node.output):
             continue
-        outputs = [output if output in kept else "" for output in node.output]
-        while not outputs[-1]:
-            outputs.pop()
         yield Node(
             name=node.name or f"{node.op_type}_{index}",
             op=source.operator(node),
             inputs=tuple(node.input),
-            outputs=tuple(outputs),
+            outputs=tuple(output if output in kept else "" for output in node.output),
             attributes={a.name: _attribute(a) for a in node.attribute},
         )
 

@@ -22,13 +22,24 @@ def lower(node: Node, builder: Builder) -> None:
     graph = builder.graph
     x = builder.values[node.inputs[0]]
     axis, start = axis_of(node, graph, 0), 0
-    for name in node.outputs:
-        size = graph.shapes[name][axis] if name else 0
+    for name, size in zip(node.outputs, sizes(node, graph, x.shape[axis]), strict=True):
         if name and (graph.consumers(name) or name in graph.outputs):
             indices = [np.arange(dim) for dim in x.shape]
             indices[axis] = np.arange(start, start + size)
             move(replace(node, outputs=(name,)), builder, x, indices)
         start += size
+
+
+def sizes(node: Node, graph: Graph, dim: int) -> list[int]:
+    """Of every part, also of those that nothing reads: given, or equal but for the last."""
+    given = node.input(1)
+    if given is not None:
+        return [int(size) for size in graph.constants[given]]
+    if "split" in node.attributes:
+        return [int(size) for size in node.attributes["split"]]
+    parts = len(node.outputs)
+    each = -(-dim // parts)
+    return [min(each, dim - each * part) for part in range(parts)]
 
 
 OPERATOR = Operator(("Split",), lower, support, takes_integers=True)

@@ -79,7 +79,6 @@ QDQ = [node("QuantizeLinear", "x s z", "a"), node("DequantizeLinear", "a s z", "
 DROPOUT = [node("Dropout", "x r t", "a"), node("Relu", "a", "y")]
 
 REASONS: dict[str, tuple[Sequence[onnx.NodeProto], str, dict[str, np.ndarray]]] = {
-    "pad mode": ([node("Pad", "x p", "y", mode="mirror")], "mirror", {"p": CUT}),
     "integer cast": ([TO_INT, TO_FLOAT], "floats to integers", {}),
     "division": ([node("Div", "c x", "y")], "input 0 is a constant", {"c": ones(1, 4)}),
     "division by zero": ([node("Div", "x c", "y")], "zeros", {"c": np.zeros((), np.float32)}),
