@@ -396,11 +396,13 @@ def _refuse_unused(graph: Graph) -> None:
 
 
 def _refuse_not_finite(graph: Graph) -> None:
-    for name in {name: None for node in graph.nodes for name in node.inputs if name}:
+    read = {name: None for node in graph.nodes for name in node.inputs if name}
+    for name in read | dict.fromkeys(graph.outputs):
         array = graph.constants.get(name)
         if array is None or array.dtype.kind != "f":
             continue
-        infinite = array.size > 1 and np.isinf(array).any()  # an infinite Clip bound means: none
+        bound = array.size == 1 and name not in graph.outputs  # an infinite bound of Clip: none
+        infinite = not bound and np.isinf(array).any()
         found = "NaN" if np.isnan(array).any() else "infinity" if infinite else None
         if found:
             raise CompileError(

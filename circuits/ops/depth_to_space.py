@@ -11,6 +11,7 @@ VIEWS = {
     ("DepthToSpace", "DCR"): ("yxcHW", "cHyWx"),
     ("DepthToSpace", "CRD"): ("cyxHW", "cHyWx"),
     ("SpaceToDepth", "DCR"): ("cHyWx", "yxcHW"),
+    ("SpaceToDepth", "CRD"): ("cHyWx", "cyxHW"),
 }
 """Axes of the input and of the output after the batch: channels, rows, columns, inside a block."""
 

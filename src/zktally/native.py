@@ -12,9 +12,10 @@ from ._core import verify as judge
 from .verifier.errors import ZktallyError
 from .verifier.facts import Facts
 from .verifier.inputs import caller_arrays
+from .verifier.journal import Journal
 from .verifier.plain import from_json
 from .verifier.policy import Expectations
-from .verifier.program.codec import decode
+from .verifier.program.codec import decode, program_id
 from .verifier.receipt import as_receipt, split_receipt
 
 
@@ -23,19 +24,28 @@ def verify(
 ) -> tuple[Facts, dict[str, np.ndarray]]:
     """Judge a receipt with the Rust verifier: facts, outputs and errors as from the Python one."""
     receipt, demands = as_receipt(receipt), json.dumps(expectations.to_json())
-    given = _arranged(receipt, expectations.inputs)
+    given = _arranged(receipt, expectations)
     facts, outputs = judge(receipt, demands, _inputs(given), threads)
     return from_json(Facts, json.loads(facts)), outputs
 
 
-def _arranged(receipt: bytes, given: Any) -> Any:
-    """The caller's arrays in the one form that the core reads, by the program in the receipt."""
+def _arranged(receipt: bytes, expectations: Expectations) -> Any:
+    """The caller's arrays in the one form that the core reads, by the program in the receipt.
+
+    Only a program that the caller means is looked at: another one could ask for steps without end.
+    """
+    given = expectations.inputs
     if given is None:
         return None
     try:
-        return caller_arrays(decode(split_receipt(receipt).program), given)
+        sections = split_receipt(receipt)
+        journal = Journal.decode(sections.journal)
+        meant = program_id(bytes(sections.program)) == journal.program_id
+        if meant and journal.model_id == expectations.model_id:
+            return caller_arrays(decode(sections.program), given)
     except (ZktallyError, IndexError):  # the core says what is wrong with receipt or program
-        return given
+        pass
+    return given
 
 
 def _inputs(given: Any) -> dict[Any, np.ndarray] | np.ndarray | None:

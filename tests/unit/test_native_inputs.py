@@ -152,3 +152,13 @@ def test_inputs_are_looked_at_in_their_turn(floats, inputs):
 )
 def test_receipts_in_any_bytes(floats, made, code):
     assert codes(floats.prover, made(floats.receipt)) == [code, code]
+
+
+def test_a_program_that_is_not_meant_arranges_nothing(floats, monkeypatch):
+    """It could make of each item a step, and of a large array one copy for each."""
+    looked = []
+    monkeypatch.setattr("zktally.native.caller_arrays", lambda *given: looked.append(given))
+    inputs = {floats.name: floats.x}
+    found = codes(floats.prover, floats.receipt, model_id=bytes(32), inputs=inputs)
+    assert found == ["verify.model-mismatch"] * 2
+    assert not looked

@@ -499,6 +499,14 @@ def test_an_input_with_an_initialiser_needs_no_value() -> None:
     agree(made, {"x": floats(4, 6)})
 
 
+def test_an_output_that_is_an_infinite_constant_is_refused() -> None:
+    nodes = [node("Relu", "x", "y"), node("Identity", "c", "z")]
+    constants = {"c": np.array([-np.inf, 0.0], np.float32)}
+    made = model(nodes, [X], [("y", FLOAT, None), ("z", FLOAT, None)], constants)
+    with pytest.raises(CompileError, match="contains infinity"):
+        compile(made, floats(4, 6))
+
+
 def test_outputs_that_are_constants_or_inputs() -> None:
     outputs: list[Info] = [
         ("y", FLOAT, None),

@@ -66,6 +66,7 @@ CASES: dict[str, Case] = {
     "depth to space": one("DepthToSpace", 7, shape=("n", 12, 3, 2), blocksize=2),
     "depth to space crd": one("DepthToSpace", shape=("n", 18, 2, 1), blocksize=3, mode="CRD"),
     "space to depth": one("SpaceToDepth", 7, shape=("n", 3, 4, 6), blocksize=2),
+    "space to depth crd": one("SpaceToDepth", 28, shape=("n", 3, 6, 4), blocksize=2, mode="CRD"),
     "trilu": one("Trilu", shape=("n", 4, 5)),
     "trilu lower": one("Trilu", shape=("n", 2, 5, 3), k=ints(-1), upper=0),
     "trilu all": one("Trilu", shape=("n", 3, 3), k=np.array(-7, np.int64)),
