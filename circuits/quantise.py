@@ -207,10 +207,14 @@ def _bias(bias: npt.NDArray[Any], unit: Floats | np.float64) -> Ints:
     return np.clip(np.rint(bias.astype(np.float64) / unit), -BIAS_MAX, BIAS_MAX).astype(np.int64)
 
 
+NO_RATIO_SHIFT = 22
+"""Where all values are zero: no sum of int8 products, below 2^30, leaves the quotient's bound."""
+
+
 def _shift(name: str, ratio: float, peak: int) -> int:
     """The largest shift with ceil(ratio·2^shift) ≤ peak."""
     if ratio <= 0.0:
-        return 0
+        return NO_RATIO_SHIFT
     shift = min(math.floor(math.log2(peak / ratio)), SHIFT_MAX)
     while shift >= 0 and math.ceil(ratio * 2.0**shift) > peak:
         shift -= 1

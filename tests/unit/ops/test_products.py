@@ -272,3 +272,23 @@ def test_a_receipt_of_products(mode: str) -> None:
         verified = receipt.verify(compiled.model_id, backend=backend)
         found = verified.outputs["y"].reshape(expected.shape)
         assert np.abs(found - expected).max() < 0.05 * np.abs(expected).max()
+
+
+ZEROS: dict[str, tuple[str, Sequence[Any], Sequence[int]]] = {
+    "gemm": ("Gemm", ("n", 300), (300, 3)),
+    "convolution": ("Conv", ("n", 5, 7, 6), (3, 5, 3, 3)),
+    "depthwise": ("Conv", ("n", 3, 7, 6), (3, 1, 3, 3)),
+}
+
+
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("case", ZEROS)
+def test_a_layer_of_zeros_is_a_layer(case: str, biased: bool) -> None:
+    """As before a training, or pruned: its output is zero on any input."""
+    op, shape, of_weights = ZEROS[case]
+    constants = {"w": np.zeros(of_weights, np.float32)}
+    constants |= {"b": np.zeros(3, np.float32)} if biased else {}
+    groups = {"group": 3} if case == "depthwise" else {}
+    nodes = [node(op, f"x w{' b' if biased else ''}", "y", **groups)]
+    given = {"x": floats(8, *shape[1:])}
+    assert steps_off(network(nodes, {"x": shape}, constants), given, given) < 1e-6
