@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 PAGE = Path(__file__).parents[1] / "docs/figures.md"
+PLOTS = PAGE.parent / "plots"
 SUITES = ("fast", "hybrid", "nodes", "strict", "weights")
 """The suites of `zktally bench` that print their section with --markdown."""
 
@@ -33,6 +34,7 @@ def measure(suite: str) -> str:
     rows = Path("build") / f"{suite}.jsonl"
     rows.parent.mkdir(exist_ok=True)
     verb = [sys.executable, "-m", "zktally", "bench", suite, "--markdown", "--output", str(rows)]
+    verb += ["--plot", str(PLOTS)] if suite == "hybrid" else []
     return subprocess.run(verb, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 

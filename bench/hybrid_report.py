@@ -190,6 +190,7 @@ def markdown(rows: Sequence[Row]) -> str:
     parts = [
         f"## Hybrid mode: `zktally bench hybrid` (λ = {rows[0]['bits']}, private weights)",
         paragraph(_preface(rows)),
+        _PLOTS,
         markdown_table(COST_COLUMNS, rows),
         paragraph(_LEGEND),
         markdown_table(SIZE_COLUMNS, rows),
@@ -206,8 +207,16 @@ def _preface(rows: Sequence[Row]) -> str:
     return (
         f"{machines_text(rows)}. Medians of up to 3 runs (of the STARK one where it takes 10 s or "
         "more; Python verifier: one run). `dense1024` is `dense4m` of the table above; all dense "
-        "networks have four square layers."
+        "networks have four square layers. What grows with the model is the row that a sampled "
+        "gate opens (its width), not the number of parameters."
     )
+
+
+_PLOTS = """\
+![Cost against model size](plots/hybrid-size.png)
+![Cost against the number of steps](plots/hybrid-steps.png)
+![Where the time goes](plots/hybrid-split.png)"""
+"""Drawn from the same rows by --plot."""
 
 
 _LEGEND = (
