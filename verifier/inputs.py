@@ -14,13 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import UsageError
+from .program.codec import MAX_NAME
 from .program.types import ABSENT, Port, PortKind, Program, Role, Tensor
 from .quoting import listed, quoted
 
 _NONE = "no inputs"
-
-NAME_MAX = 128
-"""Characters of a name in a program."""
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Ints = NDArray[np.int64]
@@ -97,7 +95,7 @@ def arranged(slots: Mapping[str, Slots], arrays: Mapping[str, Array]) -> dict[st
     """
     found, whole = {}, {}
     for name, slot in slots.items():
-        array = np.asarray(arrays[name]) if _is_array(arrays[name]) else arrays[name]
+        array = _as_array(arrays[name])
         if not isinstance(array, np.ndarray) or 0 in slot.shape or not slot.shape:
             found[name] = array
         elif slot.batched:
@@ -126,12 +124,12 @@ def _steps_of(slot: Slots, array: object) -> int:
     return -(-len(array) // slot.shape[0]) if slot.batched else len(array)
 
 
-def _is_array(given: object) -> bool:
+def _as_array(given: Any) -> Any:
+    """The array, where it is one; anything else as it is."""
     try:
-        np.asarray(given)
+        return np.asarray(given)
     except (TypeError, ValueError):
-        return False
-    return True
+        return given
 
 
 def port_name(name: str) -> str:
@@ -141,10 +139,10 @@ def port_name(name: str) -> str:
     long ends in the start of its hash, so that two names stay two.
     """
     escaped = "".join(c if " " <= c <= "~" else c.encode("unicode_escape").decode() for c in name)
-    if len(escaped) <= NAME_MAX:
+    if len(escaped) <= MAX_NAME:
         return escaped
     digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()
-    return f"{escaped[: NAME_MAX - 9]}~{digest[:8]}"
+    return f"{escaped[: MAX_NAME - 9]}~{digest[:8]}"
 
 
 def _renamed(arrays: Mapping[str, Array]) -> Mapping[str, Array]:
