@@ -372,7 +372,7 @@ class Builder:
             rank = len(value.shape)
             axes = (*range(rank - 2), rank - 1, rank - 2)
             shape = tuple(value.shape[axis] for axis in axes)
-            copy = self.temporary("transposed", shape, value.code)
+            copy = self.temporary("transposed", shape, value.code, self.width(value))
             maps = [along(axes.index(axis)) for axis in range(rank)]
             self.pick(copy, shape, self.read(value, maps, raw=True), suffix="transposed")
             self._transposed[key] = copy

@@ -265,11 +265,12 @@ def _unsupported(node: Node, graph: Graph, operators: Mapping[str, Operator]) ->
         return _unknown(node.op)
     reads = [name for name in node.inputs if name and name not in graph.constants]
     whole = [name for name in reads if not graph.is_float(name)]
-    if whole and not operator.takes_integers:
+    form = operator.form(node, graph)
+    if whole and not operator.takes_integers and form is not operator.whole:
         return f"its input {named(whole[0])} holds integers; only views of them compile"
     if any(len(graph.shapes[name]) > 8 for name in (*reads, node.output)):
         return "it has more than 8 axes"
-    return operator.support(node, graph)
+    return form.support(node, graph)
 
 
 def exact_nodes(graph: Graph, names: Iterable[str] | Literal["all"]) -> tuple[str, ...]:

@@ -31,8 +31,10 @@ def fuse(graph: Graph, operators: Mapping[str, Operator]) -> Graph:
     graph = _merge_pairs(graph, _with_pool)
 
     def with_activation(node: Node, follower: Node, graph: Graph) -> _Merged | None:
-        fits = operators[node.op].takes_activation and operators[follower.op].is_function(
-            follower, graph
+        fits = (
+            operators[node.op].takes_activation
+            and graph.is_float(node.output)
+            and operators[follower.op].is_function(follower, graph)
         )
         if not fits or node.activation is not None or node.output != follower.inputs[0]:
             return None
@@ -58,6 +60,8 @@ def _normalise(graph: Graph) -> Graph:
 
 def _as_gemm(node: Node, graph: Graph) -> _Merged | None:
     if node.op not in ("Gemm", "MatMul") or not is_linear(node, graph):
+        return None
+    if not graph.is_float(node.output):
         return None
     weight = graph.constants[node.inputs[1]]
     if node.op == "MatMul" and len(graph.shapes[node.inputs[0]]) < 2:

@@ -44,7 +44,7 @@ def lower(
         fused = node.activation
         activation = None if fused is None else operators[fused.op].activation(fused, graph)
         with builder.layer(node, activation):
-            operators[node.op].lower(node, builder)
+            operators[node.op].form(node, graph).lower(node, builder)
     return Lowered(builder.program(), builder.weights, builder.layers, builder.values)
 
 

@@ -16,6 +16,14 @@ def _always(node: Node, graph: Graph) -> str | None:
 
 
 @dataclass(frozen=True)
+class Whole:
+    """How an operator works on integers, which stay exact: its lowering, and what it refuses."""
+
+    lower: Callable[[Node, Builder], None]
+    support: Callable[[Node, Graph], str | None] = _always
+
+
+@dataclass(frozen=True)
 class Operator:
     """An ONNX operator: its lowering, and what else the compiler asks about it.
 
@@ -30,6 +38,7 @@ class Operator:
         is_view: its output is its first input, seen in another shape.
         takes_integers: its inputs may be indices, which it passes on as they are.
         spatial: it reads W×C runs of an image.
+        whole: its form for integers, where that is another one.
     """
 
     names: tuple[str, ...]
@@ -42,6 +51,11 @@ class Operator:
     is_view: bool = False
     takes_integers: bool = False
     spatial: bool = False
+    whole: Whole | None = None
+
+    def form(self, node: Node, graph: Graph) -> Operator | Whole:
+        """What lowers and judges a node: the form for integers where it computes with such."""
+        return self.whole if self.whole is not None and on_integers(node, graph) else self
 
     @property
     def is_activation(self) -> bool:
@@ -57,6 +71,12 @@ class Operator:
         bounds = self.bounds and self.bounds(node, graph)
         function = self.function and self.function(node, graph)
         return Activation(node, bounds, function, self.saturation)
+
+
+def on_integers(node: Node, graph: Graph) -> bool:
+    """Whether a node computes with integers; the condition of a Where is none of its numbers."""
+    name = node.input(1 if node.op == "Where" else 0)
+    return name is not None and not graph.is_float(name)
 
 
 def computed(node: Node, graph: Graph, index: int = 0) -> str | None:

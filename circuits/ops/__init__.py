@@ -5,6 +5,7 @@ Files that are not listed serve several.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 
 from ..operator import Operator
@@ -35,6 +36,7 @@ FILES = (
     "gemm",
     "global_average_pool",
     "identity",
+    "integer_division",
     "leaky_relu",
     "log_softmax",
     "logic",
@@ -72,6 +74,9 @@ FILES = (
 )
 """Each holds an `OPERATOR`, or the `OPERATORS` of a family."""
 
+WHOLE_FILES = ("integers", "integer_choices", "integer_division", "integer_reductions")
+"""Each holds the forms for integers, `WHOLE`, of operators that stand in other files."""
+
 
 def _operators() -> dict[str, Operator]:
     found: dict[str, Operator] = {}
@@ -80,6 +85,9 @@ def _operators() -> dict[str, Operator]:
         family: tuple[Operator, ...] = getattr(module, "OPERATORS", ()) or (module.OPERATOR,)
         for operator in family:
             found |= dict.fromkeys(operator.names, operator)
+    for file in WHOLE_FILES:
+        for name, form in import_module(f".{file}", __name__).WHOLE.items():
+            found[name] = replace(found[name], whole=form)
     return found
 
 

@@ -16,7 +16,7 @@ LENGTH_MAX = 2**12
 def support(node: Node, graph: Graph) -> str | None:
     """A constant axis of up to 4,096 values."""
     reason = first(computed(node, graph), constants(node, graph, 1))
-    if reason is None and graph.shapes[node.inputs[0]][_axis(node, graph)] > LENGTH_MAX:
+    if reason is None and graph.shapes[node.inputs[0]][axis_of(node, graph)] > LENGTH_MAX:
         return f"it runs over more than {LENGTH_MAX} values"
     return reason
 
@@ -24,7 +24,7 @@ def support(node: Node, graph: Graph) -> str | None:
 def lower(node: Node, builder: Builder) -> None:
     """One dot with the constant 1: index i − k, or i + k in reverse, from k = 1 if exclusive."""
     x, space = builder.values[node.inputs[0]], builder.shape(node)
-    axis = _axis(node, builder.graph)
+    axis = axis_of(node, builder.graph)
     step = 1 if node.attributes.get("reverse", 0) else -1
     start = step if node.attributes.get("exclusive", 0) else 0
     maps = list(rows(len(space)))
@@ -35,7 +35,8 @@ def lower(node: Node, builder: Builder) -> None:
     builder.requantised(node, space, terms, target, mult=Const(mult), shift=shift)
 
 
-def _axis(node: Node, graph: Graph) -> int:
+def axis_of(node: Node, graph: Graph) -> int:
+    """The axis summed along, a constant input."""
     return int(graph.constants[node.inputs[1]].item()) % len(graph.shapes[node.inputs[0]])
 
 

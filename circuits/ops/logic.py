@@ -15,7 +15,7 @@ from .comparisons import TRUTH, support
 def lower(node: Node, builder: Builder) -> None:
     """A product; a sum that is clamped; a sum through a table."""
     space = builder.shape(node) or (1,)
-    left, right = (_operand(name, builder, len(space)) for name in node.inputs)
+    left, right = (operand(name, builder, len(space)) for name in node.inputs)
     out = builder.define(node, TRUTH, integer=True)
     if node.op == "And":
         builder.dot(out, space, [Term((), left, right)])
@@ -24,7 +24,8 @@ def lower(node: Node, builder: Builder) -> None:
     builder.dot(out, space, [Term((), side, Const(1)) for side in (left, right)], table=table)
 
 
-def _operand(name: str, builder: Builder, rank: int) -> Operand:
+def operand(name: str, builder: Builder, rank: int) -> Operand:
+    """A value of truths, or constant ones, broadcast to a space of this rank."""
     constant = builder.graph.constant(name)
     if constant is None:
         value = builder.values[name]

@@ -46,17 +46,18 @@ def by_rows(
             np.swapaxes(array, -1, -2) if transpose and constant.ndim > 1 else array, WEIGHT_MAX
         )
         return builder.weight(
-            "weight", numbers, WEIGHT_MAX, _maps(numbers.shape, rank, side)
+            "weight", numbers, WEIGHT_MAX, maps_of(numbers.shape, rank, side)
         ), scale
     value = builder.values[name]
     if len(value.shape) == 1:
         value = replace(value, shape=(1, *value.shape))
     elif transpose:
         value = builder.transposed(value)
-    return builder.read(value, _maps(value.shape, rank, side)), value.code.scale
+    return builder.read(value, maps_of(value.shape, rank, side)), value.code.scale
 
 
-def _maps(shape: tuple[int, ...], rank: int, side: int) -> tuple[AxisMap, ...]:
+def maps_of(shape: tuple[int, ...], rank: int, side: int) -> tuple[AxisMap, ...]:
+    """Maps of rows [..., rows, K] in the space [..., M, N]: along M (side 0) or N (side 1)."""
     leading = broadcast((*shape[:-2], 1, 1), rank)[:-2]
     return (*leading, along(rank - 2 + side), over(0))
 

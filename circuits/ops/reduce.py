@@ -141,7 +141,7 @@ def lower_prod(node: Node, builder: Builder) -> None:
     x, lines = _lines(node, builder)
     target, each = builder.target(node), rows(len(lines.lines))
     factors = [
-        builder.read(x, _place(lines, index), view=lines.shape)
+        builder.read(x, place(lines, index), view=lines.shape)
         for index in np.ndindex(*lines.window)
     ]
     so_far, scale, bound = factors[0], x.code.scale, reach(x.code) * x.code.scale
@@ -160,7 +160,7 @@ def lower_prod(node: Node, builder: Builder) -> None:
     builder.requantised(node, lines.lines, terms, target, mult=Const(mult), shift=shift)
 
 
-def _place(lines: Reduction, index: tuple[int, ...]) -> list[AxisMap]:
+def place(lines: Reduction, index: tuple[int, ...]) -> list[AxisMap]:
     """Maps of the tensor in the space of the lines, at one place of a line."""
     fixed = dict(zip(lines.axes, index, strict=True))
     kept = [axis for axis in range(len(lines.shape)) if axis not in fixed]

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ...verifier.program.types import Const, Operand, PickMode, Term
 from ..builder import Builder
 from ..graph import Graph, Node
 from ..maps import broadcast, rows
 from ..operator import Operator
 from ..quantise import INT8_MAX, Affine, coefficients
+from .logic import operand as truths
 
 
 def support(node: Node, graph: Graph) -> str | None:
-    """The choices must be floats; something must be computed."""
-    if not graph.is_float(node.output):
-        return "its choices are integers"
+    """Something must be computed."""
     if all(graph.constant(name) is not None for name in node.inputs):
         return "all inputs are constants"
     return None
@@ -29,7 +26,7 @@ def lower(node: Node, builder: Builder) -> None:
         _choice(node, builder, name, code, len(space), label)
         for name, label in zip(node.inputs[1:], ("then", "else"), strict=True)
     ]
-    condition = _condition(node.inputs[0], builder, len(space))
+    condition = truths(node.inputs[0], builder, len(space))
     out = builder.define(node, code)
     builder.pick(out, space, condition, *choices, mode=PickMode.SELECT, suffix="select")
 
@@ -51,15 +48,6 @@ def _choice(
         x = builder.temporary(label, shape, code)
         builder.dot(x, shape, [Term((), source, Const(number))], shift=shift, suffix=label)
     return builder.read(x, broadcast(builder.graph.shapes[name], rank), raw=True)
-
-
-def _condition(name: str, builder: Builder, rank: int) -> Operand:
-    constant = builder.graph.constant(name)
-    if constant is None:
-        value = builder.values[name]
-        return builder.read(value, broadcast(value.shape, rank))
-    truths = constant.astype(np.int64)
-    return builder.weight("condition", truths, 1, broadcast(truths.shape, rank), signed=False)
 
 
 OPERATOR = Operator(("Where",), lower, support, takes_integers=True)
