@@ -16,6 +16,7 @@ FILES = (
     "arg_max",
     "average_pool",
     "batch_normalization",
+    "bits",
     "cast",
     "clip",
     "comparisons",

@@ -56,11 +56,11 @@ def lower_mod(node: Node, builder: Builder) -> None:
         return
     if turn is not None:
         peak = max(-left.code.lo, left.code.hi)
-        term = Term((), *(_read(builder, value, space) for value in (left, turn)))
+        term = Term((), *(read_in(builder, value, space) for value in (left, turn)))
         above = made(node, builder, "turned", space, [term], (-peak, peak))
     else:
         above = left
-    quotient = _floor(node, builder, space, above, _divisor(node, builder, right, turn))
+    quotient = floor(node, builder, space, above, _divisor(node, builder, right, turn))
     bounds = _bounds(left, right)
     result(node, builder, _taken_off(node, builder, space, left, right, quotient), *bounds)
 
@@ -73,7 +73,7 @@ def _bounds(left: Value, right: Value) -> tuple[int, int]:
     return low, high
 
 
-def _read(builder: Builder, value: Value, space: Space) -> Read:
+def read_in(builder: Builder, value: Value, space: Space) -> Read:
     return builder.read(value, broadcast(value.shape, len(space)), raw=True)
 
 
@@ -82,7 +82,7 @@ def _sign(node: Node, builder: Builder, value: Value, name: str) -> Value | None
     if value.code.lo >= 0:
         return None
     shape = value.shape or (1,)
-    terms = [Term((), _read(builder, value, shape), Const(1))]
+    terms = [Term((), read_in(builder, value, shape), Const(1))]
     return made(node, builder, name, shape, terms, (-1, 1), table=(-1, (-1, 0, 1)))
 
 
@@ -91,7 +91,7 @@ def _size(node: Node, builder: Builder, value: Value, sign: Value | None, name: 
     if sign is None:
         return value
     shape = value.shape or (1,)
-    term = Term((), *(_read(builder, each, shape) for each in (value, sign)))
+    term = Term((), *(read_in(builder, each, shape) for each in (value, sign)))
     return made(node, builder, name, shape, [term], (0, max(-value.code.lo, value.code.hi)))
 
 
@@ -101,7 +101,7 @@ def _divisor(node: Node, builder: Builder, value: Value, sign: Value | None) -> 
     if size.code.lo > 0:
         return size
     shape = size.shape or (1,)
-    terms = [Term((), _read(builder, size, shape), Const(1))]
+    terms = [Term((), read_in(builder, size, shape), Const(1))]
     return made(node, builder, "divisor", shape, terms, (1, max(size.code.hi, 1)))
 
 
@@ -116,25 +116,25 @@ def _quotient(
 ) -> Value:
     """⌊|n| / |d|⌋."""
     size = _size(node, builder, left, sign, "numerator size")
-    return _floor(node, builder, space, size, _divisor(node, builder, right, turn))
+    return floor(node, builder, space, size, _divisor(node, builder, right, turn))
 
 
-def _floor(node: Node, builder: Builder, space: Space, left: Value, right: Value) -> Value:
+def floor(node: Node, builder: Builder, space: Space, left: Value, right: Value) -> Value:
     """⌊n / d⌋ for d ≥ 1."""
     low, high, least, most = left.code.lo, left.code.hi, right.code.lo, right.code.hi
     shape = right.shape or (1,)
-    terms = [Term((), _read(builder, right, shape), Const(1))]
+    terms = [Term((), read_in(builder, right, shape), Const(1))]
     span = (least // 2, most // 2)
     half = made(node, builder, "half", shape, terms, span, bias=Const(-1), shift=1)
     half = replace(half, shape=right.shape)
     terms = [
-        Term((), _read(builder, left, space), Const(1)),
-        Term((), _read(builder, half, space), Const(-1)),
+        Term((), read_in(builder, left, space), Const(1)),
+        Term((), read_in(builder, half, space), Const(-1)),
     ]
     above = made(node, builder, "above", space, terms, (low - most // 2, high - least // 2))
     ends = [end // by for end in (low, high) for by in (least, most)]
     out = temporary(node, builder, "quotient", space, min(ends), max(ends))
-    num, den = _read(builder, above, space), _read(builder, right, space)
+    num, den = read_in(builder, above, space), read_in(builder, right, space)
     builder.quotient(out, space, 1, num, den, suffix="quotient")
     return out
 
@@ -145,12 +145,12 @@ def _signed(
     """What a value that is not negative is with these signs, and the least that it can be."""
     given = [sign for sign in signs if sign is not None]
     if not given:
-        return [Term((), _read(builder, value, space), Const(1))], value.code.lo
+        return [Term((), read_in(builder, value, space), Const(1))], value.code.lo
     peak = value.code.hi
     if len(given) == 2:
-        term = Term((), *(_read(builder, each, space) for each in (value, given[1])))
+        term = Term((), *(read_in(builder, each, space) for each in (value, given[1])))
         value = made(node, builder, "signed", space, [term], (-peak, peak))
-    return [Term((), *(_read(builder, each, space) for each in (value, given[0])))], -peak
+    return [Term((), *(read_in(builder, each, space) for each in (value, given[0])))], -peak
 
 
 def _rest(
@@ -165,12 +165,12 @@ def _rest(
 def _taken_off(
     node: Node, builder: Builder, space: Space, left: Value, right: Value, quotient: Value
 ) -> list[Term]:
-    term = Term((), _read(builder, quotient, space), Const(-1))
+    term = Term((), read_in(builder, quotient, space), Const(-1))
     span = (-quotient.code.hi, -quotient.code.lo)
     less = made(node, builder, "less", space, [term], span)
     return [
-        Term((), _read(builder, left, space), Const(1)),
-        Term((), *(_read(builder, value, space) for value in (less, right))),
+        Term((), read_in(builder, left, space), Const(1)),
+        Term((), *(read_in(builder, value, space) for value in (less, right))),
     ]
 
 
