@@ -182,11 +182,31 @@ def expand(source: Source, known: Collection[str]) -> Source:
         pending = [op for op in sorted(missing - left) if _has_body(op, source.opset)]
         if not pending:
             return Source(model, source.arrays)
-        trial = _written_out(model, pending[0])
-        if trial is not None and _missing(trial, known) < missing:
+        trial = _written_wholly(model, pending[0], known)
+        if trial is not None:
             model = _pruned(trial)
         else:
             left.add(pending[0])
+
+
+def _written_wholly(
+    model: onnx.ModelProto, op: str, known: Collection[str]
+) -> onnx.ModelProto | None:
+    """The model with the body of an operator in its place, and of those in that body.
+
+    None where an operator is left that is not known, and was not missing before.
+    """
+    missing, written = _missing(model, known), [op]
+    trial = _written_out(model, op)
+    while trial is not None:
+        new = sorted(_missing(trial, known) - missing)
+        if not new:
+            return trial if _missing(trial, known) < missing else None
+        if new[0] in written or not _has_body(new[0], opset(model)):
+            return None
+        written.append(new[0])
+        trial = _written_out(trial, new[0])
+    return None
 
 
 def _written_out(model: onnx.ModelProto, op: str) -> onnx.ModelProto | None:
