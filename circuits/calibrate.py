@@ -37,6 +37,7 @@ def feeds(graph: Graph, data: npt.ArrayLike | Mapping[str, npt.ArrayLike]) -> Fe
         given = {graph.inputs[0]: np.asarray(data)}
     else:
         raise _bad("the model has several inputs: give a dict by name", list(graph.inputs))
+    given = {name: array for name, array in given.items() if name not in graph.unread}
     if set(given) != set(graph.inputs):
         raise _bad("the input names are not the model's", list(graph.inputs), sorted(given))
     slots = {name: Slots(graph.shapes[name] or (1,), name in graph.batched) for name in given}
@@ -78,7 +79,18 @@ def run_float(graph: Graph, names: Iterable[str], data: Feeds) -> Iterator[Feeds
     asked = [name for name in wanted if name not in graph.inputs]
     session = Session(graph.source, asked)
     for step in steps(graph, data):
-        yield {**session.run(step), **{name: step[name] for name in wanted if name in step}}
+        yield {**session.run(step | _unread(graph, step)), **{name: step[name] for name in wanted if name in step}}
+
+
+def _unread(graph: Graph, step: Feeds) -> Feeds:
+    """Zeros for the inputs of which only the sizes matter; a short last step is one of them, too."""
+    count = next((len(step[name]) for name in step if name in graph.batched), graph.batch)
+    found = {}
+    for name, shape in graph.unread.items():
+        if shape is not None:
+            held = (count, *shape[1:]) if name in graph.batched and not graph.fixed else shape
+            found[name] = np.zeros(held, helper.tensor_dtype_to_np_dtype(graph.types[name]))
+    return found
 
 
 def calibrate(

@@ -235,7 +235,7 @@ class ModelCheck:
             f"model id   {self.model_id} ({'public' if self.public else 'private'})",
             f"program id {self.program_id}",
             f"recorded   by whoever compiled it: name {quoted(record.name)}, batch {record.batch}, "
-            f"{given}ranges by {quoted(record.method)}{percentile}, exact {listed(record.exact)}",
+            f"{given}{self._fixed()}ranges by {quoted(record.method)}{percentile}, exact {listed(record.exact)}",
         ]
         if self.ranges:
             lines += [f"ranges     {line}" for line in self._extremes()]
@@ -246,6 +246,10 @@ class ModelCheck:
                 f"claimed    by whoever compiled it: {self.fidelity.claimed()}",
             ]
         return "\n".join(lines)
+
+    def _fixed(self) -> str:
+        names = listed(sorted(self.record.fixed))
+        return f"constant inputs {names}, " if self.record.fixed else ""
 
     def to_json(self) -> dict[str, Any]:
         """The verdict as one JSON-ready object; null is what was not checked."""
@@ -264,6 +268,7 @@ class ModelCheck:
                 "batch": record.batch,
                 "dims": dict(record.dims),
                 "shapes": {name: list(axes) for name, axes in record.shapes.items()},
+                "fixed": dict(record.fixed),
                 "method": record.method,
                 "percentile": record.percentile,
                 "exact": list(record.exact),
@@ -335,7 +340,7 @@ def check_model(
         raise UsageError("labels are about evaluation data", hint="give both")
     tolerances = tolerances or Tolerances()
     record = compiled.record
-    network = open_network(model, record.dims, record.shapes)
+    network = open_network(model, record.dims, record.shapes, record.fixed)
     source, graph = settled(*prepare(network, record.batch, record.name), record.ranges)
     built = build(graph, record)
     _refuse_other(built, compiled)

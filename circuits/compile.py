@@ -51,6 +51,7 @@ def compile(
     batch: int = 1,
     dims: Mapping[str, int] | None = None,
     shapes: Mapping[str, Axes] | None = None,
+    fixed: Mapping[str, npt.ArrayLike] | None = None,
     public: bool = False,
     method: str = "minmax",
     percentile: float = 99.99,
@@ -69,6 +70,7 @@ def compile(
         batch: items of one step; the size of the inputs' dynamic first axis.
         dims: sizes of the inputs' other dynamic axes, by their names in the model.
         shapes: whole shapes of inputs, by input name; an axis 0 that is no number is the batch.
+        fixed: inputs that are constants, by name: one number, or an array of the input's shape.
         public: salt the weights with zero, so that anyone can recompute their root.
         method: `minmax`, or `percentile` (values beyond it saturate).
         percentile: for that method, in percent.
@@ -87,7 +89,7 @@ def compile(
             items of a batch.
     """
     key = checked_key(weights_key, public)
-    network = open_network(model, dims, shapes)
+    network = open_network(model, dims, shapes, fixed)
     source, fused = prepare(network, batch, name)
     if calibration is None:
         raise calibration_.missing("there is no calibration data")
@@ -125,10 +127,13 @@ class Built:
 
 
 def open_network(
-    model: ModelLike, dims: Mapping[str, int] | None, shapes: Mapping[str, Axes] | None
+    model: ModelLike,
+    dims: Mapping[str, int] | None,
+    shapes: Mapping[str, Axes] | None,
+    fixed: Mapping[str, npt.ArrayLike] | None = None,
 ) -> Network:
     """Read a model, and write what it has of functions by operators that compile."""
-    network = Network(model, dims, shapes)
+    network = Network(model, dims, shapes, fixed)
     network.expand(OPERATORS)
     return network
 

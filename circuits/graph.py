@@ -16,7 +16,7 @@ from ..verifier.errors import UsageError
 from . import branches, source
 from .errors import CompileError, MixesItems, named
 from .session import Seen, Session
-from .sizes import Axes, Dims, Sizes
+from .sizes import Axes, Dims, Sizes, constant_inputs
 from .source import ModelLike, Source, bad_model, computed
 
 Array = npt.NDArray[Any]
@@ -68,7 +68,8 @@ class Graph:
 
     `shapes` and `types` (ONNX element types) cover every value; `constants` the known ones;
     `batched` names the inputs and outputs whose axis 0 is the batch; `fixed` says that the file
-    sets its size, so that every run has exactly `batch` items.
+    sets its size, so that every run has exactly `batch` items. `unread` are the inputs on whose
+    values no output depends; those of which the sizes matter have their shape there.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Graph:
     batched: frozenset[str]
     fixed: bool
     source: Source
+    unread: Mapping[str, tuple[int, ...] | None] = field(default_factory=dict)
 
     def consumers(self, name: str) -> list[Node]:
         """The nodes that read a value."""
@@ -113,6 +115,7 @@ class Network:
         model: an ONNX file, its bytes, or a loaded model.
         dims: sizes of named axes.
         shapes: shapes of inputs by name; an axis 0 that is no number is the batch.
+        fixed: values of inputs that are constants.
 
     Raises:
         UsageError: an unreadable file; sizes for what the model does not have.
@@ -124,13 +127,14 @@ class Network:
         model: ModelLike,
         dims: Mapping[str, int] | None = None,
         shapes: Mapping[str, Axes] | None = None,
+        fixed: Mapping[str, npt.ArrayLike] | None = None,
     ) -> None:
-        self.source = source.load(model)
-        self.asked = (
-            dict(dims or {}),
-            {name: tuple(axes) for name, axes in (shapes or {}).items()},
-        )
-        self._sizes = Sizes(self.source.model, *self.asked)
+        loaded = source.load(model)
+        sizes = dict(dims or {}), {name: tuple(axes) for name, axes in (shapes or {}).items()}
+        values = constant_inputs(loaded.model, loaded.declared, sizes, fixed or {})
+        self.asked = (*sizes, {name: array.tolist() for name, array in values.items()})
+        self.source = source.fixed(loaded, values)
+        self._sizes = Sizes(self.source.model, *sizes)
         self._sessions: dict[tuple[bool, ...], tuple[Source, _Wanted, Session]] = {}
 
     def expand(self, known: Collection[str]) -> None:
@@ -176,10 +180,14 @@ class Network:
             fixed=not dynamic,
             source=model,
         )
-        graph = graph.prune(list(graph.nodes))
-        _refuse_unused(graph)
+        graph = _without_unread(graph.prune(list(graph.nodes)), self._dropped())
         _refuse_not_finite(graph)
         return _skip_identities(graph)
+
+    def _dropped(self) -> frozenset[str]:
+        """The inputs of the file that the model no longer has."""
+        values = {value.name for value in source.inputs(self.source.model)}
+        return self.source.declared - values - set(self.asked[2])
 
     def _batched(
         self,
@@ -252,7 +260,7 @@ class Network:
 
     def _session(self, feeds: Mapping[str, Array]) -> tuple[Source, _Wanted, Session]:
         """The model with its branches chosen; sessions are kept by the choices made."""
-        model = Source(self._sizes.applied(self.source.model), self.source.arrays)
+        model = replace(self.source, model=self._sizes.applied(self.source.model))
         choices: tuple[bool, ...] = ()
         while True:
             decided = branches.conditions(model.model)
@@ -384,15 +392,15 @@ def _attribute(attribute: onnx.AttributeProto) -> Any:
     return list(value) if isinstance(value, list | tuple) else value
 
 
-def _refuse_unused(graph: Graph) -> None:
+def _without_unread(graph: Graph, dropped: Collection[str]) -> Graph:
+    """The graph with the inputs that its nodes and outputs read; `dropped` had no reader at all."""
     read_names = {name for node in graph.nodes for name in node.inputs} | set(graph.outputs)
-    unused = [name for name in graph.inputs if name not in read_names]
-    if not graph.inputs:
-        raise bad_model("the model has no inputs: its outputs are constants")
-    if unused:
-        raise bad_model(
-            f"input {named(unused[0])} reaches no output", hint="remove it from the model"
-        )
+    kept = tuple(name for name in graph.inputs if name in read_names)
+    if not kept:
+        raise bad_model("the model's outputs depend on no input: they are constants")
+    unread: dict[str, tuple[int, ...] | None] = dict.fromkeys(dropped)
+    unread |= {name: graph.shapes[name] for name in graph.inputs if name not in kept}
+    return replace(graph, inputs=kept, unread=unread)
 
 
 def _refuse_not_finite(graph: Graph) -> None:

@@ -53,6 +53,7 @@ class Record:
     ranges: Mapping[str, tuple[float, float]]
     dims: Mapping[str, int] = field(default_factory=dict)
     shapes: Mapping[str, tuple[int | str | None, ...]] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,6 +273,8 @@ def _refuse_kinds(record: Record) -> None:
     sizes = [*record.dims.values(), *(size for axes in record.shapes.values() for size in axes)]
     if not all(size is None or type(size) in (int, str) for size in sizes):
         raise TypeError("a size of an axis that is none")
+    if not isinstance(record.fixed, dict):
+        raise TypeError("values of inputs that are none")
     if type(record.percentile) is not float:
         raise TypeError("a percentile that is no number")
 

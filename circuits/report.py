@@ -12,7 +12,7 @@ from typing import Any
 from ..verifier.program.checked import Checked
 from ..verifier.program.operands import products
 from ..verifier.program.types import Dot, Role, gates
-from ..verifier.quoting import quoted
+from ..verifier.quoting import listed, quoted
 from ..verifier.sampling import sample_count
 from .builder import Layer
 from .evaluate import Fidelity, counted, floored
@@ -43,7 +43,8 @@ class Report:
 
     `samples` counts sampled gates at δ = 5 % and 1 % (one step, 128 bits); `worst` names the layer
     with the least SQNR; `top1` is the least share, among the outputs, of equal classes of integers
-    and floats (None: no output has classes).
+    and floats (None: no output has classes). `unread` are the inputs on whose values no output
+    depends: the program does not have them.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Report:
     evaluated: int
     worst: str | None
     top1: float | None
+    unread: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The report as one JSON-ready object."""
@@ -68,7 +70,10 @@ class Report:
     def from_json(data: Mapping[str, Any]) -> Report:
         """The inverse of `to_json`; raises TypeError or KeyError for other data."""
         layers = tuple(LayerReport(**layer) for layer in data["layers"])
-        report = Report(**{**data, "layers": layers})
+        unread = tuple(data.get("unread", ()))
+        report = Report(**{**data, "layers": layers, "unread": unread})
+        if not all(isinstance(name, str) for name in unread):
+            raise TypeError("a name of an input is no text")
         _refuse_kinds(report)
         for layer in layers:
             _refuse_kinds(layer)
@@ -90,6 +95,7 @@ class Report:
             f"commitment  {activations} a step, {weights} of weights",
             f"samples     {self.samples_5:,} gates at δ = 5 %, {self.samples_1:,} at 1 %, 128 bits",
             f"fidelity    {self._fidelity()}",
+            *self._unread(),
             "",
             f"{'layer':<28} {'operator':<22} {'gates':>9} {'MACs':>12} {'SQNR':>8}",
         ]
@@ -98,6 +104,10 @@ class Report:
             name, op = quoted(layer.name, 25), _operator(layer.op)
             lines.append(f"{name:<28} {op:<22} {layer.gates:>9,} {layer.macs:>12,} {noise:>8}")
         return "\n".join(lines)
+
+    def _unread(self) -> list[str]:
+        names = listed(self.unread)
+        return [f"ignored     no output depends on input {names}"] if self.unread else []
 
     def _fidelity(self) -> str:
         noises = {layer.name: layer.sqnr_db for layer in self.layers}
@@ -155,6 +165,7 @@ def report(source: Graph, checked: Checked, layers: Sequence[Layer], fidelity: F
         evaluated=fidelity.samples,
         worst=None if worst is None else worst.name,
         top1=fidelity.top1,
+        unread=tuple(sorted(source.unread)),
     )
 
 

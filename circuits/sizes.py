@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import onnx
+from onnx import helper
 
 from ..verifier.errors import UsageError
 from .errors import CompileError, named
@@ -88,6 +92,65 @@ class Sizes:
                 if isinstance(size, int):
                     dim.dim_value = size
         return copy
+
+
+def constant_inputs(
+    model: onnx.ModelProto,
+    declared: Collection[str],
+    sizes: tuple[Mapping[str, int], Mapping[str, Axes]],
+    fixed: Mapping[str, npt.ArrayLike],
+) -> dict[str, npt.NDArray[Any]]:
+    """The values of inputs that are constants, each of its type; one number fills a whole shape.
+
+    Raises:
+        UsageError: no such input, or a value that is none of it.
+    """
+    values = {value.name: value for value in inputs(model)}
+    unknown = set(fixed) - set(declared)
+    if unknown:
+        raise UsageError(
+            f"the model has no input {named(min(unknown))}",
+            expected=", ".join(map(named, sorted(declared))) or "no input",
+            received=sorted(unknown),
+        )
+    return {
+        name: _constant(values[name], _axes(values[name], sizes[0], sizes[1].get(name)), given)
+        for name, given in fixed.items()
+        if name in values
+    }
+
+
+def _constant(
+    value: onnx.ValueInfoProto, axes: tuple[int | str, ...] | None, given: npt.ArrayLike
+) -> npt.NDArray[Any]:
+    kind = value.type.tensor_type.elem_type
+    try:
+        array = np.asarray(given)
+    except ValueError:  # rows of unlike lengths
+        array = np.empty(0)
+    known = all(isinstance(size, int) for size in axes or ())
+    if array.size == 1 and axes is not None and known:
+        array = np.full([int(size) for size in axes], array.item())
+    fits = axes is None or (
+        array.ndim == len(axes)
+        and all(not isinstance(a, int) or a == b for a, b in zip(axes, array.shape, strict=True))
+    )
+    if not fits or array.dtype.kind not in "biuf" or not array.size:
+        raise UsageError(
+            f"the value of input {named(value.name)} does not fit",
+            expected=f"one number, or numbers of shape {list(axes or ())}",
+            received=f"{array.dtype} of shape {list(array.shape)}",
+        )
+    held = array.astype(helper.tensor_dtype_to_np_dtype(kind))
+    if array.dtype.kind == "f" and not np.isfinite(array).all() or (
+        held.dtype.kind in "biu" and (held != array).any()
+    ):
+        raise UsageError(
+            f"the value of input {named(value.name)} is no number of its type",
+            expected=held.dtype,
+            received=array.reshape(-1)[:8].tolist(),
+        )
+    return held
 
 
 def _axes(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +68,14 @@ ModelLike = str | Path | bytes | onnx.ModelProto
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A checked model: the skeleton, and the values of its initialisers by name."""
+    """A checked model: the skeleton, and the values of its initialisers by name.
+
+    `declared` are all inputs that the file has, of which the skeleton keeps those that are read.
+    """
 
     model: onnx.ModelProto
     arrays: Mapping[str, Array]
+    declared: frozenset[str] = frozenset()
 
     @property
     def opset(self) -> int:
@@ -95,7 +99,8 @@ def load(model: ModelLike) -> Source:
         opset(proto)
         arrays = take_constants(proto)
         _check(proto)
-        source = Source(_plain(proto), arrays)
+        declared = frozenset(value.name for value in inputs(proto))
+        source = Source(_plain(proto), arrays, declared)
     except OSError as error:
         raise UsageError(f"cannot read {model!s}: {error}", code="usage.unreadable") from error
     except _BAD as error:
@@ -132,6 +137,19 @@ def opset(model: onnx.ModelProto) -> int:
             hint="convert it with onnx.version_converter",
         )
     return int(found)
+
+
+def fixed(source: Source, values: Mapping[str, Array]) -> Source:
+    """The model with inputs that are constants: these values."""
+    if not values:
+        return source
+    model = onnx.ModelProto()
+    model.CopyFrom(source.model)
+    kept = [value for value in model.graph.input if value.name not in values]
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
+    model.graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in values.items())
+    return replace(source, model=model, arrays={**source.arrays, **take_constants(model)})
 
 
 def inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
@@ -181,7 +199,7 @@ def expand(source: Source, known: Collection[str]) -> Source:
         missing = _missing(model, known)
         pending = [op for op in sorted(missing - left) if _has_body(op, source.opset)]
         if not pending:
-            return Source(model, source.arrays)
+            return replace(source, model=model)
         trial = _written_wholly(model, pending[0], known)
         if trial is not None:
             model = _pruned(trial)
@@ -254,12 +272,21 @@ def _with_casts(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
+BY_BODY = {"LayerNormalization": 1}
+"""Operators of whose outputs so many have a lowering; the others come from the body."""
+
+
 def _missing(model: onnx.ModelProto, known: Collection[str]) -> set[str]:
-    data = computed(model)
+    data, read = computed(model), {output.name for output in model.graph.output}
+    read.update(name for node in model.graph.node for name in reads(node))
     return {
         operator(node)
         for node in model.graph.node
-        if data.intersection(node.output) and operator(node) not in known
+        if data.intersection(node.output)
+        and (
+            operator(node) not in known
+            or read.intersection(node.output[BY_BODY.get(operator(node), len(node.output)) :])
+        )
     }
 
 
@@ -386,7 +413,7 @@ def _tell_apart(graph: onnx.GraphProto) -> None:
 
 
 def _pruned(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Without the nodes, and the initialisers, that reach no output."""
+    """Without the nodes, the initialisers and the inputs that reach no output."""
     live, kept = {output.name for output in model.graph.output}, []
     for node in reversed(model.graph.node):
         if live.intersection(node.output):
@@ -398,8 +425,7 @@ def _pruned(model: onnx.ModelProto) -> onnx.ModelProto:
     del pruned.graph.initializer[:]
     pruned.graph.node.extend(reversed(kept))
     pruned.graph.initializer.extend(t for t in model.graph.initializer if t.name in live)
-    given = {t.name for t in model.graph.initializer}
-    values = [v for v in model.graph.input if v.name not in given or v.name in live]
+    values = [v for v in model.graph.input if v.name in live]
     del pruned.graph.input[:]
     pruned.graph.input.extend(values)
     return pruned

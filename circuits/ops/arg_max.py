@@ -26,7 +26,7 @@ def lower(node: Node, builder: Builder) -> None:
     """One pick of mode argmax, of the mirrored values for ArgMin."""
     x, axis = builder.values[node.inputs[0]], axis_of(node, builder.graph, 0)
     if node.op == "ArgMin":
-        turned = builder.temporary("mirrored", x.shape, mirrored(x.code))
+        turned = builder.temporary("mirrored", x.shape, mirrored(x.code), builder.width(x))
         mirror(builder, x, turned, x.shape, "mirrored")
         x = turned
     count = x.shape[axis]
@@ -49,4 +49,4 @@ def lower(node: Node, builder: Builder) -> None:
     builder.dot(out, space, terms, bias=Const(count - 1))
 
 
-OPERATOR = Operator(("ArgMax", "ArgMin"), lower, support)
+OPERATOR = Operator(("ArgMax", "ArgMin"), lower, support, takes_integers=True)

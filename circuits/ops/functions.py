@@ -3,8 +3,9 @@
 A function is not defined everywhere: the table gives points outside its domain the value of the
 nearest one inside (`quantise.tabulated`), and infinities the end of the output's range.
 
-Where a function jumps (Floor, Ceil, Round, Sign) an argument that was rounded to its code may fall
-on the other side: then the result is off by the height of the jump, however fine its own code.
+Where a function jumps (Floor, Ceil, Round, Sign) the table is exact for what a float of 32 bits
+holds of each argument on the code's grid. One that was rounded to the grid may fall on the other
+side of the jump: then the result is off by its height, however fine its own code.
 """
 
 from __future__ import annotations
@@ -51,8 +52,20 @@ FUNCTIONS: Mapping[str, Callable[[Floats], Floats]] = {
 """By ONNX name; Round takes halves to the even neighbour, as `rint` does."""
 
 
+JUMPS = ("Ceil", "Floor", "Round", "Sign")
+"""Functions that jump where their argument is a whole number, or 0."""
+
+
+def _on_grid(function: Callable[[Floats], Floats]) -> Callable[[Floats], Floats]:
+    """Of reals as floats of 32 bits hold them: a whole number on the grid is one, then."""
+    return lambda x: function(x.astype(np.float32)).astype(np.float64)
+
+
 def _table(name: str, function: Callable[[Floats], Floats]) -> Operator:
     return activation(name, function=lambda node, graph: function)
 
 
-OPERATORS = tuple(_table(name, function) for name, function in FUNCTIONS.items())
+OPERATORS = tuple(
+    _table(name, _on_grid(function) if name in JUMPS else function)
+    for name, function in FUNCTIONS.items()
+)

@@ -184,10 +184,69 @@ def test_constants_fold_and_dead_nodes_go() -> None:
     assert read.constants["d"] == 4.0
 
 
-def test_an_unused_input_is_refused() -> None:
+def test_an_input_that_nothing_reads_is_dropped_and_named() -> None:
     model = relu(["n", 3])
     model.graph.input.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, ["n", 1]))
-    assert "'z'" in refused("compile.bad-model", graph.read, model)
+    data = np.ones((4, 3), np.float32)
+    compiled = compile(model, {"x": data, "z": np.ones((4, 1))})
+    assert [port.name for port in compiled.checked.program.inputs] == ["x"]
+    assert compiled.report.unread == ("z",)
+    assert 'input "z"' in compiled.report.text()
+    assert compile(model, data).program_id == compiled.program_id
+    refused("usage.input", compile, model, {"x": data, "w": data})
+
+
+def test_an_input_of_which_only_the_sizes_matter_is_dropped() -> None:
+    nodes = [
+        helper.make_node("Shape", ["s"], ["t"]),
+        helper.make_node("Reshape", ["x", "t"], ["r"]),
+        helper.make_node("Relu", ["r"], ["y"]),
+    ]
+    model = network(nodes, ["n", 6])
+    model.graph.input.append(helper.make_tensor_value_info("s", TensorProto.FLOAT, ["n", 2, 3]))
+    compiled = compile(model, {"x": np.ones((7, 6), np.float32)}, batch=3)
+    assert compiled.report.unread == ("s",)
+    assert compiled.checked.program.tensors[-1].shape == (3, 2, 3)
+
+
+def test_outputs_that_depend_on_no_input_are_refused() -> None:
+    model = network([helper.make_node("Shape", ["x"], ["y"])], [4, 3])
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.INT64
+    assert "constants" in refused("compile.bad-model", graph.read, model)
+
+
+# Inputs that are constants
+
+
+def gated() -> onnx.ModelProto:
+    """X times a rate, which is an integer input."""
+    nodes = [
+        helper.make_node("Cast", ["rate"], ["f"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["x", "f"], ["z"]),
+        helper.make_node("Relu", ["z"], ["y"]),
+    ]
+    model = network(nodes, ["n", 3])
+    model.graph.input.append(helper.make_tensor_value_info("rate", TensorProto.INT64, []))
+    return model
+
+
+def test_an_input_can_be_a_constant() -> None:
+    data = np.linspace(-1, 1, 12, dtype=np.float32).reshape(4, 3)
+    compiled = compile(gated(), data, fixed={"rate": 16000})
+    (port,) = compiled.checked.program.inputs
+    assert port.name == "x"
+    top = compiled.checked.program.outputs[0]
+    assert top.scale * (127 - top.zero) == pytest.approx(16000, rel=0.02)
+    assert compiled.record.fixed == {"rate": 16000}
+    again = model_files.from_bytes(compiled.to_bytes())
+    assert check_model(gated(), again).record.fixed == {"rate": 16000}
+
+
+@pytest.mark.parametrize(
+    "given", [{"rate": 0.5}, {"q": 1}, {"rate": [1, 2]}, {"rate": "a"}, {"rate": [[1], [1, 2]]}]
+)
+def test_values_that_are_none_of_an_input_are_refused(given: dict[str, object]) -> None:
+    refused("usage", compile, gated(), np.ones((2, 3)), fixed=given)
 
 
 # Calibration

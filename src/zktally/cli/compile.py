@@ -41,6 +41,14 @@ def add_to(verbs: Any) -> None:
         "(may be repeated)",
     )
     verb.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="INPUT=VALUE",
+        help="make an input a constant: a number, or numbers with commas between them "
+        "(may be repeated)",
+    )
+    verb.add_argument(
         "--public", action="store_true", help="public weights: anyone recomputes the model id"
     )
     verb.add_argument("--method", choices=("minmax", "percentile"), default="minmax")
@@ -68,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
             batch=args.batch,
             dims=dict(map(_dim, args.dim)),
             shapes=dict(map(_shape, args.shape)),
+            fixed=dict(map(_value, args.set)),
             public=args.public,
             method=args.method,
             percentile=args.percentile,
@@ -100,6 +109,28 @@ def _shape(text: str) -> tuple[str, tuple[int | str, ...]]:
     if not name or not equals or not all(part.isdecimal() for part in parts[1:]):
         raise UsageError("cannot read --shape", expected="INPUT=N,N,...", received=text)
     return name, tuple(int(part) if part.isdecimal() else part for part in parts)
+
+
+def _value(text: str) -> tuple[str, int | float | list[int | float]]:
+    """The name and number, or numbers, in INPUT=VALUE."""
+    name, equals, value = text.rpartition("=")
+    try:
+        numbers = [_number(part.strip()) for part in value.split(",")]
+    except ValueError:
+        numbers = []
+    if not name or not equals or not numbers:
+        raise UsageError("cannot read --set", expected="INPUT=N or INPUT=N,N,...", received=text)
+    return name, numbers if "," in value else numbers[0]
+
+
+def _number(text: str) -> int | float:
+    truths = {"true": 1, "false": 0}
+    if text.lower() in truths:
+        return truths[text.lower()]
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
 
 
 def names(text: str) -> Any:
