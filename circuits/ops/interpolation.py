@@ -115,7 +115,7 @@ def _row(axis: Axis, rule: Rule, at: float) -> Floats:
     stretch = min(axis.scale, 1.0) if rule.antialias else 1.0
     reach = (1 if rule.mode == "linear" else 2) / stretch
     taps = np.arange(math.floor(at - reach) + 1, math.ceil(at + reach))
-    weights = _filter(np.float64(stretch) * (taps - at), rule)
+    weights = filtered(np.float64(stretch) * (taps - at), rule)
     inside = (taps >= 0) & (taps < axis.size)
     if rule.exclude_outside:
         weights = np.where(inside, weights, 0.0)
@@ -125,7 +125,8 @@ def _row(axis: Axis, rule: Rule, at: float) -> Floats:
     return normal
 
 
-def _filter(distance: npt.NDArray[Any], rule: Rule) -> Floats:
+def filtered(distance: npt.NDArray[Any], rule: Rule) -> Floats:
+    """The weight of an element at this distance: linear, or the cubic kernel."""
     d, a = np.abs(distance), rule.cubic_a
     if rule.mode == "linear":
         linear: Floats = np.maximum(1.0 - d, 0.0)
