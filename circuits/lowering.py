@@ -51,14 +51,15 @@ def lower(
 def shown(graph: Graph, operators: Mapping[str, Operator]) -> dict[str, str]:
     """The values that are outputs, or that one only views: each with that output's name."""
     producers = {name: node for node in graph.nodes for name in node.outputs}
-    found = {
-        name: name
-        for name in graph.outputs
-        if name in producers and not operators[producers[name].op].is_view
-    }
+
+    def is_view(name: str) -> bool:
+        node = producers[name]
+        return operators[node.op].views(node, graph)
+
+    found = {name: name for name in graph.outputs if name in producers and not is_view(name)}
     for output in graph.outputs:
         name = output
-        while name in producers and operators[producers[name].op].is_view:
+        while name in producers and is_view(name):
             name = producers[name].inputs[0]
         found.setdefault(name, output)
     return found

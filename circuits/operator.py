@@ -36,6 +36,7 @@ class Operator:
         function: of any other activation, which becomes a table.
         saturation: beyond ± this the function is constant to within half an int8 step.
         is_view: its output is its first input, seen in another shape.
+        if_view: of one that is a view: whether a node of it is.
         takes_integers: its inputs may be indices, which it passes on as they are.
         spatial: it reads W×C runs of an image.
         whole: its form for integers, where that is another one.
@@ -49,6 +50,7 @@ class Operator:
     function: Callable[[Node, Graph], Callable[[Floats], Floats]] | None = None
     saturation: float = math.inf
     is_view: bool = False
+    if_view: Callable[[Node, Graph], bool] = lambda node, graph: True
     takes_integers: bool = False
     spatial: bool = False
     whole: Whole | None = None
@@ -57,14 +59,20 @@ class Operator:
         """What lowers and judges a node: the form for integers where it computes with such."""
         return self.whole if self.whole is not None and on_integers(node, graph) else self
 
+    def views(self, node: Node, graph: Graph) -> bool:
+        """Whether a node's output is its first input, seen in another shape."""
+        return self.is_view and self.if_view(node, graph)
+
     @property
     def is_activation(self) -> bool:
         """Whether the operator can be fused into the dot before it."""
         return self.bounds is not None or self.function is not None
 
     def is_function(self, node: Node, graph: Graph) -> bool:
-        """Whether a node of it is a function of its first input alone: the others are constants."""
-        return self.is_activation and constants(node, graph, *range(1, len(node.inputs))) is None
+        """Whether a node of it is a function of its first input alone: the others are numbers."""
+        others = [graph.constant(name) for name in node.inputs[1:] if name]
+        single = all(array is not None and array.size == 1 for array in others)
+        return self.is_activation and single
 
     def activation(self, node: Node, graph: Graph) -> Activation:
         """A node of this operator, to be fused into the dot before it."""

@@ -6,6 +6,7 @@ The prover and the verifiers share this, so that the same arrays always mean the
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -135,14 +136,34 @@ def _as_array(given: Any) -> Any:
 def port_name(name: str) -> str:
     r"""The name of a port for a tensor of an ONNX model: printable ASCII, at most 128 characters.
 
-    Other characters become their escapes in Python's notation (`\u6e29`), and a name that is too
-    long ends in the start of its hash, so that two names stay two.
+    Other characters, and backslashes, become their escapes in Python's notation (`\u6e29`), and a
+    name that is too long ends in the start of its hash, so that two names stay two.
     """
-    escaped = "".join(c if " " <= c <= "~" else c.encode("unicode_escape").decode() for c in name)
+    plain = (c if " " <= c <= "~" and c != "\\" else _escape(c) for c in name)
+    escaped = "".join(plain)
     if len(escaped) <= MAX_NAME:
         return escaped
     digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()
     return f"{escaped[: MAX_NAME - 9]}~{digest[:8]}"
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode()
+
+
+_ESCAPES = re.compile(r"\\(?:[\\nrt]|x[0-9a-f]{2}|u[0-9a-f]{4}|U00[01][0-9a-f]{5})")
+
+
+def port_label(name: str) -> str:
+    """The name in the ONNX model of a port that has this one: the inverse of `port_name`.
+
+    A name that `port_name` does not give, and one that was cut, stays as it is.
+    """
+    try:
+        label = _ESCAPES.sub(lambda found: found[0].encode().decode("unicode_escape"), name)
+    except UnicodeDecodeError:  # beyond the last character that there is
+        return name
+    return label if port_name(label) == name else name
 
 
 def _renamed(arrays: Mapping[str, Array]) -> Mapping[str, Array]:

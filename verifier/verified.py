@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .facts import CERTIFIED, CONSISTENT, SAMPLED, Facts, OpFacts
-from .inputs import Saturated
+from .inputs import Saturated, port_label
 from .journal import FAST
 from .labels import in_words
 from .pins import INPUT_ROOT, INPUTS, ITEMS, MODEL, NOISE, STATE, STEPS, Pins
@@ -117,7 +117,7 @@ class Guarantee:
             batch=facts.batch,
             itemised=facts.itemised,
             ops=tuple(OpBound(**vars(op), bound=op_bound(op, facts)) for op in facts.ops),
-            outputs={output.name: output.status for output in facts.outputs},
+            outputs={port_label(output.name): output.status for output in facts.outputs},
             pins=pins,
             labels=journal.labels,
             hides=journal.mode != FAST,
@@ -327,7 +327,8 @@ class Verified:
     Attributes:
         backend: the verifier that judged it, "rust" or "python".
         facts: what was found, typed.
-        outputs: arrays by name, float32 or int64, [items, ...] or [steps, ...].
+        outputs: arrays by the names that the ONNX model has (`port_label`), float32 or int64,
+            [items, ...] or [steps, ...].
         guarantee: what is promised.
     """
 
@@ -339,7 +340,8 @@ class Verified:
     @classmethod
     def of(cls, facts: Facts, outputs: Mapping[str, Array], backend: str, pins: Pins) -> Verified:
         """From what a verifier returns, and what its caller had pinned."""
-        return cls(backend, facts, outputs, Guarantee.of(facts, pins))
+        named = {port_label(name): array for name, array in outputs.items()}
+        return cls(backend, facts, named, Guarantee.of(facts, pins))
 
     def __getattr__(self, name: str) -> Any:
         if "facts" in vars(self) and name in self._shown:

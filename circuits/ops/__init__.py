@@ -30,6 +30,7 @@ FILES = (
     "div",
     "einsum",
     "expand",
+    "finite",
     "flatten",
     "fourier",
     "functions",

@@ -20,7 +20,7 @@ from zktally.circuits.graph import Network, read
 from zktally.circuits.model import CompiledModel, from_bytes
 from zktally.circuits.source import OPSETS
 from zktally.verifier.errors import UsageError
-from zktally.verifier.inputs import Slots, arranged, port_name
+from zktally.verifier.inputs import Slots, arranged, port_label, port_name
 from zktally.verifier.policy import Policy
 from zktally.verifier.program.types import PortKind
 
@@ -575,11 +575,26 @@ def test_names_that_are_not_ascii() -> None:
     assert all(len(name) <= 128 for name in names)
 
 
+@pytest.mark.parametrize(
+    "name", ["y", "température", "温度", r"a\u6e29", "\\", "a\nb", "😀", "\ud800", r"\x41", "a b/c:0"]
+)
+def test_names_of_ports_lead_back_to_those_of_the_model(name: str) -> None:
+    port = port_name(name)
+    assert port.isascii()
+    assert port.isprintable()
+    assert port_label(port) == name
+
+
+@pytest.mark.parametrize("port", ["y" * 120 + "~0123abcd", r"\x41", r"\u00e9", r"\U0011ffff", "\\q"])
+def test_other_names_of_ports_stay(port: str) -> None:
+    assert port_label(port) == port
+
+
 def test_names_that_read_like_an_escape_stay_apart() -> None:
     nodes = [node("Relu", "x", "温"), node("Sigmoid", "x", r"\u6e29")]
     outputs = [("温", FLOAT, None), (r"\u6e29", FLOAT, None)]
     compiled = compile(model(nodes, [X], outputs), {"x": floats(4, 6)})
-    assert [p.name for p in compiled.checked.program.outputs] == [r"\u6e29", r"\u6e29#2"]
+    assert [p.name for p in compiled.checked.program.outputs] == [r"\u6e29", r"\\u6e29"]
 
 
 # The one form of a caller's arrays
