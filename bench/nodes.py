@@ -35,7 +35,7 @@ from ..circuits.quantise import Affine
 from ..circuits.source import OPSETS
 from ..errors import ZktallyError
 from ..verifier.errors import UsageError
-from ..verifier.program.types import PortKind
+from ..verifier.program.types import Port, PortKind, Program
 from .cells import LINE, Column, Row, formats, markdown_table, paragraph, read_rows, text_table
 
 Array = npt.NDArray[Any]
@@ -52,6 +52,12 @@ FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE}
 WHOLE = {TensorProto.BOOL} | {
     getattr(TensorProto, f"{sign}INT{bits}") for sign in ("", "U") for bits in (8, 16, 32, 64)
 }
+JUMPS = {
+    *("Ceil", "Floor", "Round", "Sign", "Cast", "CastLike", "Mod", "Hardmax", "OneHot"),
+    *("Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal"),
+    *("ArgMax", "ArgMin", "TopK"),
+}
+"""Operators that jump: a test of them is also right on its inputs as the program holds them."""
 RANDOM = {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli"}
 OTHER_TYPES = ("Sequence", "Optional", "String")
 
@@ -59,12 +65,20 @@ COUNTS: tuple[Column, ...] = (
     *formats(("family", "{}", "family"), ("tests", "{:,}", "tests")),
     *formats(("applicable", "{:,}", "applicable"), ("compiled", "{:,}", "compiled")),
     *formats(("right", "{:,}", "right"), ("elsewhere", "{:,}", "by runtime")),
+    *formats(("grid", "{:,}", "on grid")),
     *formats(("wrong", "{:,}", "wrong")),
     *formats(("refused", "{:,}", "refused"), ("crashed", "{:,}", "crashed")),
 )
 REASONS: tuple[Column, ...] = (
     *formats(("count", "{:,}", "tests"), ("operator", "{}", "operator")),
     *formats(("reason", "{}", "reason")),
+)
+
+
+BY_OPERATOR: tuple[Column, ...] = (
+    *formats(("operator", "{}", "operator"), ("opsets", "{}", "opsets")),
+    *formats(("tests", "{:,}", "tests"), ("right", "{:,}", "right")),
+    *formats(("refused", "{:,}", "refused")),
 )
 
 
@@ -86,6 +100,8 @@ def main(args: argparse.Namespace) -> int:
     if args.output:
         lines = "".join(json.dumps(row, sort_keys=True) + "\n" for row in rows)
         Path(args.output).write_text(lines, encoding="utf-8")
+    if args.page:
+        Path(args.page).write_text(page(rows), encoding="utf-8")
     print(markdown(rows) if args.markdown else table(rows))
     return 1 if any(row["verdict"] in ("wrong", "crashed") for row in rows) else 0
 
@@ -194,7 +210,7 @@ def measure(case: Case) -> Row:
     for form, model, feeds in forms(_read_as_supported(case.model), case.feeds):
         try:
             with _limit(SECONDS):
-                found = compiled_outputs(model, feeds)
+                found, held = compiled_outputs(model, feeds)
         except ZktallyError as error:
             row["refusals"].append({"form": form, "reasons": reasons(error)})
             row["verdict"] = "refused"
@@ -205,8 +221,11 @@ def measure(case: Case) -> Row:
         faults = judge(found, case.expected)
         # What a model means is what the runtime computes: a few tests say otherwise.
         elsewhere = bool(faults) and not judge(found, runtime_outputs(model, feeds))
-        verdict = "wrong" if faults and not elsewhere else "right"
-        return row | {"verdict": verdict, "form": form, "faults": faults, "elsewhere": elsewhere}
+        jumps = bool(faults) and not elsewhere and bool(JUMPS.intersection(operators))
+        grid = jumps and not judge(found, runtime_outputs(model, held))
+        verdict = "wrong" if faults and not (elsewhere or grid) else "right"
+        judged = {"verdict": verdict, "form": form, "faults": faults}
+        return row | judged | {"elsewhere": elsewhere, "grid": grid}
     return row
 
 
@@ -262,7 +281,10 @@ def _converted(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def forms(model: onnx.ModelProto, feeds: Feeds) -> Iterator[tuple[str, onnx.ModelProto, Feeds]]:
-    """The model as it is, then with more and more of its inputs made constants."""
+    """The model as it is, then with more and more of its inputs made constants.
+
+    Where no input holds floats, the first and the last stand for them.
+    """
     yield "as it is", model, feeds
     names = list(feeds)
     floats = [name for name in names if feeds[name].dtype.kind == "f"] or names
@@ -291,8 +313,13 @@ def with_constants(model: onnx.ModelProto, values: Mapping[str, Array]) -> onnx.
     return copy
 
 
-def compiled_outputs(model: onnx.ModelProto, feeds: Feeds) -> list[tuple[Array, float]]:
-    """Every output as the integer program has it, and the quantum of its code (0: integers)."""
+def compiled_outputs(
+    model: onnx.ModelProto, feeds: Feeds
+) -> tuple[list[tuple[Array, float]], Feeds]:
+    """Every output as the integer program has it, and the quantum of its code (0: integers).
+
+    Beside them the inputs as the program holds them: reals on the grids of their codes.
+    """
     compiled = compile(model, feeds)
     program = compiled.checked.program
     executor = native.executor(compiled.checked, compiled.weights)
@@ -305,7 +332,16 @@ def compiled_outputs(model: onnx.ModelProto, feeds: Feeds) -> list[tuple[Array, 
         else:
             code = Affine(port.scale, port.zero, tensor.lo, tensor.hi)
             found.append((code.dequantise(integers), port.scale))
-    return found
+    return found, feeds | {port.name: _held(program, port, feeds) for port in program.inputs}
+
+
+def _held(program: Program, port: Port, feeds: Feeds) -> Array:
+    """An input's reals on the grid of its code; integers as they are."""
+    given, tensor = feeds[port.name], program.tensors[port.tensor]
+    if port.kind == PortKind.INTEGER:
+        return given
+    code = Affine(port.scale, port.zero, tensor.lo, tensor.hi)
+    return code.dequantise(code.quantise(given)).astype(given.dtype)
 
 
 def judge(found: Sequence[tuple[Array, float]], expected: Sequence[Array]) -> list[str]:
@@ -373,6 +409,59 @@ def markdown(rows: Sequence[Row]) -> str:
     )
 
 
+def page(rows: Sequence[Row]) -> str:
+    """docs/node-tests.md: what is right by operator, and every refused test under its reason."""
+    named = {reason: _tests(rows, *reason) for reason in _reasons(rows)}
+    lines = []
+    for operator, reason in sorted(named, key=lambda each: (each[0].lower(), each)):
+        lines += [f"**{operator}**: {reason}", f"*{', '.join(named[operator, reason])}*"]
+    wrong = [row["name"].removeprefix("test_") for row in rows if row["verdict"] == "wrong"]
+    parts = [_HEAD, markdown_table(COUNTS, counted(rows)), _OPERATORS]
+    parts += [markdown_table(BY_OPERATOR, by_operator(rows)), _REFUSED, *map(paragraph, lines)]
+    if wrong:
+        parts += ["## Wrong", paragraph(", ".join(wrong))]
+    return "\n\n".join(parts) + "\n"
+
+
+def by_operator(rows: Sequence[Row]) -> list[Row]:
+    """Tests by the operator that they are of: that of a node test with a single node."""
+    found: dict[str, Counter[str]] = {}
+    for row in rows:
+        if row["family"] == "node" and len(row["operators"]) == 1 and row["verdict"] != "skipped":
+            found.setdefault(row["operators"][0], Counter())[row["verdict"]] += 1
+    return [
+        {
+            "operator": operator,
+            "opsets": ", ".join(map(str, _opsets(operator))),
+            "tests": counts.total(),
+            "right": counts["right"],
+            "refused": counts["refused"],
+        }
+        for operator, counts in sorted(found.items())
+    ]
+
+
+def _opsets(operator: str) -> list[int]:
+    """The opsets in which an operator changed."""
+    schemas = onnx.defs.get_all_schemas_with_history()
+    return sorted(s.since_version for s in schemas if s.name == operator and s.domain == "")
+
+
+def _reasons(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    refused = (row for row in rows if row["verdict"] == "refused")
+    pairs = ((who, why) for row in refused for who, why in row["refusals"][-1]["reasons"])
+    return list(dict.fromkeys(pairs))
+
+
+def _tests(rows: Sequence[Row], who: str, why: str) -> list[str]:
+    """The tests that this reason refused."""
+    return sorted(
+        row["name"].removeprefix("test_")
+        for row in rows
+        if row["verdict"] == "refused" and [who, why] in row["refusals"][-1]["reasons"]
+    )
+
+
 def _short(row: Row) -> Row:
     """A reason in a line of the documentation."""
     room = LINE - len(f"| {row['count']:,} | {row['operator']} |  |")
@@ -394,7 +483,8 @@ def counted(rows: Sequence[Row]) -> list[Row]:
             counts = {name: verdicts[name] for name in ("right", "wrong", "refused", "crashed")}
             compiled = counts["right"] + counts["wrong"]
             sums = {"tests": len(those), "applicable": sum(counts.values()), "compiled": compiled}
-            sums["elsewhere"] = sum(row.get("elsewhere", False) for row in those)
+            for name in ("elsewhere", "grid"):
+                sums[name] = sum(row.get(name, False) for row in those)
             found.append({"family": family, **sums, **counts})
     return found
 
@@ -416,7 +506,18 @@ _PREFACE = (
     "booleans, no control flow, no training. Where a model does not compile as it is, its integer "
     "inputs become constants, then all inputs but one. Right: each output within "
     f"{QUANTA_MAX:g} quanta of its own code, or {SQNR_MIN:g} dB; integers equal; by runtime: "
-    "those of them that have onnxruntime's values where onnx's own differ. The data of a test is "
+    "those of them that have onnxruntime's values where onnx's own differ; on grid: those of a "
+    "function that jumps (rounding, comparisons, casts to integers) that have onnxruntime's values "
+    "of the inputs as the program holds them, rounded to its grid. The data of a test is "
     "also what calibrates it."
 )
 _REFUSALS = f"Why tests are refused, where a reason is given at least {OFTEN} times."
+_HEAD = (
+    "# onnx's node tests\n\nWritten by `zktally bench nodes --page docs/node-tests.md`; figures.md "
+    "explains the columns.\nWhat of an operator compiles stands in [operators](operators.md)."
+)
+_OPERATORS = "## By operator\n\nOf the node tests with a single node, those that apply."
+_REFUSED = (
+    "## Refused, by reason\n\nThe reason is the one that the last form of a test was refused with; "
+    "a name stands as `…`."
+)

@@ -79,11 +79,14 @@ def run_float(graph: Graph, names: Iterable[str], data: Feeds) -> Iterator[Feeds
     asked = [name for name in wanted if name not in graph.inputs]
     session = Session(graph.source, asked)
     for step in steps(graph, data):
-        yield {**session.run(step | _unread(graph, step)), **{name: step[name] for name in wanted if name in step}}
+        yield {
+            **session.run(step | _unread(graph, step)),
+            **{name: step[name] for name in wanted if name in step},
+        }
 
 
 def _unread(graph: Graph, step: Feeds) -> Feeds:
-    """Zeros for the inputs of which only the sizes matter; a short last step is one of them, too."""
+    """Zeros for the inputs of which only the sizes matter: those of this step."""
     count = next((len(step[name]) for name in step if name in graph.batched), graph.batch)
     found = {}
     for name, shape in graph.unread.items():

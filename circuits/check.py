@@ -235,7 +235,8 @@ class ModelCheck:
             f"model id   {self.model_id} ({'public' if self.public else 'private'})",
             f"program id {self.program_id}",
             f"recorded   by whoever compiled it: name {quoted(record.name)}, batch {record.batch}, "
-            f"{given}{self._fixed()}ranges by {quoted(record.method)}{percentile}, exact {listed(record.exact)}",
+            f"{given}{self._fixed()}ranges by {quoted(record.method)}{percentile}, "
+            f"exact {listed(record.exact)}",
         ]
         if self.ranges:
             lines += [f"ranges     {line}" for line in self._extremes()]

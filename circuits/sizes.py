@@ -142,7 +142,7 @@ def _constant(
             received=f"{array.dtype} of shape {list(array.shape)}",
         )
     held = array.astype(helper.tensor_dtype_to_np_dtype(kind))
-    if array.dtype.kind == "f" and not np.isfinite(array).all() or (
+    if (array.dtype.kind == "f" and not np.isfinite(array).all()) or (
         held.dtype.kind in "biu" and (held != array).any()
     ):
         raise UsageError(

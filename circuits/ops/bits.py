@@ -150,10 +150,7 @@ def support(node: Node, graph: Graph) -> str | None:
 
 
 OPERATORS = (
-    *(
-        Operator((name,), lower_bitwise, support, takes_integers=True)
-        for name in FUNCTIONS
-    ),
+    *(Operator((name,), lower_bitwise, support, takes_integers=True) for name in FUNCTIONS),
     Operator(("BitwiseNot",), lower_not, computed, takes_integers=True),
     Operator(("BitShift",), lower_shift, support, takes_integers=True),
 )

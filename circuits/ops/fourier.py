@@ -119,9 +119,7 @@ def lower_short(node: Node, builder: Builder) -> None:
         matrix = matrix * window.astype(np.float64)[None, None, :, None]
     maps = (along(0), AxisMap(i_axis=1, a=step, k_axis=0, b=1), over(1))
     read = builder.read(x, maps, view=view)
-    transformed(
-        node, builder, matrix, read, (x.code.scale, reach(x.code)), (along(2), along(3))
-    )
+    transformed(node, builder, matrix, read, (x.code.scale, reach(x.code)), (along(2), along(3)))
 
 
 OPERATORS = (

@@ -36,9 +36,7 @@ def lower(node: Node, builder: Builder) -> None:
     count, window = lines.count, lines.window
     chosen = builder.temporary("chosen", lines.lines, Affine(1.0, 0, 0, count - 1), 2)
     source = builder.read(x, lines.across, view=lines.shape, raw=True)
-    builder.pick(
-        chosen, lines.lines, source, mode=PickMode.ARGMAX, window=window, suffix="chosen"
-    )
+    builder.pick(chosen, lines.lines, source, mode=PickMode.ARGMAX, window=window, suffix="chosen")
     code = affine(0.0, 1.0)
     off, on = (int(value) for value in code.quantise([0.0, 1.0]))
     table = builder.integer_table(node.name, -1, (off, on, off))

@@ -1,7 +1,8 @@
 """Quotients and remainders of integers, exact; Mod of reals is a table, by one number.
 
 The machine's quotient rounds to the nearest: that of n − ⌊d/2⌋ by d is ⌊n/d⌋. Where one side is a
-single constant, and the other's range short, all of it is a table. By 0 onnxruntime has no
+single constant, and the other's range short, all of it is a table. Elsewhere the products of
+quotients and divisors have their place in 24 bits, as far as their ranges tell. By 0 onnxruntime has no
 quotient: here it is that by 1, and the remainder is n.
 """
 
@@ -74,6 +75,7 @@ def _bounds(left: Value, right: Value) -> tuple[int, int]:
 
 
 def read_in(builder: Builder, value: Value, space: Space) -> Read:
+    """A read of a value in a space, broadcast."""
     return builder.read(value, broadcast(value.shape, len(space)), raw=True)
 
 
@@ -201,7 +203,8 @@ def quotients(n: Any, d: Any) -> Array:
 def remainders(n: Any, d: Any, *, fmod: bool) -> Array:
     """Of the dividend's sign (`fmod`), or of the divisor's."""
     by = np.where(d == 0, 1, d)
-    return np.where(d == 0, n, np.fmod(n, by) if fmod else np.mod(n, by))
+    found: Array = np.where(d == 0, n, np.fmod(n, by) if fmod else np.mod(n, by))
+    return found
 
 
 def one_constant(node: Node, builder: Builder, function: Callable[[Any, Any], Any]) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...verifier.program.types import Const, Operand, PickMode, Term
+from ...verifier.program.types import Const, Operand, PickMode, Read, Term
 from ..builder import Builder
 from ..graph import Array, Graph, Node
 from ..operator import Whole, computed
@@ -88,7 +88,8 @@ def _by_rows(node: Node, builder: Builder, index: int, rank: int) -> Side:
         if index == 1 and array.ndim > 1:
             numbers = np.swapaxes(numbers, -1, -2)
         known = constant_side(node, builder, numbers, rank, f"input {index}", whole=True)
-        operand = replace(known.operand, maps=maps_of(numbers.shape, rank, index))  # type: ignore[type-var]
+        assert isinstance(known.operand, Read)
+        operand = replace(known.operand, maps=maps_of(numbers.shape, rank, index))
         return replace(known, operand=operand)
     value = builder.values[node.inputs[index]]
     if len(value.shape) == 1:

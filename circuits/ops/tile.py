@@ -16,12 +16,12 @@ def support(node: Node, graph: Graph) -> str | None:
 
 
 def lower(node: Node, builder: Builder) -> None:
-    """One copy with index = i mod dim."""
+    """One copy with index = i mod dim; a number has no axis, and stays one."""
     x = builder.values[node.inputs[0]]
     repeats = builder.graph.constants[node.inputs[1]].reshape(-1)
     indices = [
         np.tile(np.arange(dim), int(count)) for dim, count in zip(x.shape, repeats, strict=True)
-    ]
+    ] or [np.arange(1)]
     move(node, builder, x, indices)
 
 

@@ -101,9 +101,7 @@ def _ranks(node: Node, builder: Builder, x: Value, axis: int) -> Value:
     count, deep = x.shape[axis], len(x.shape)
     pairs, truth = (*x.shape, count), Affine(1.0, 0, 0, 1)
     own = builder.read(x, rows(deep), raw=True)
-    other = builder.read(
-        x, [along(deep) if n == axis else along(n) for n in range(deep)], raw=True
-    )
+    other = builder.read(x, [along(deep) if n == axis else along(n) for n in range(deep)], raw=True)
     before = (other, own) if node.attributes.get("largest", 1) else (own, other)
     beyond = builder.temporary("comes before", pairs, truth)
     builder.pick(beyond, pairs, *before, mode=PickMode.GREATER, suffix="comes before")

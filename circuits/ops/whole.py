@@ -187,8 +187,8 @@ def some_computed(node: Node, graph: Graph) -> str | None:
 
 def wrapped(numbers: Array, least: int, most: int) -> Array:
     """Integers as a type of this range holds them."""
-    found: Array = (numbers.astype(object) - least) % (most - least + 1) + least
-    return found
+    span = most - least + 1
+    return np.array([(int(number) - least) % span + least for number in numbers], dtype=object)
 
 
 def tabulated(

@@ -69,6 +69,33 @@ PATTERNS: dict[str, tuple[Any, ...]] = {
         {"x": ("n", 5)},
         {"g": normal(5), "b": normal(5)},
     ),
+    "quotients and bytes of integers": (
+        [
+            *(node("Cast", name, f"{name}i", to=TensorProto.INT32) for name in "xz"),
+            node("Mul", "xi k", "m"),
+            node("Mul", "zi zi", "s"),
+            node("Add", "s one", "d"),
+            node("Mod", "m d", "r"),
+            node("Div", "m d", "q"),
+            node("BitwiseXor", "q r", "b"),
+            node("Max", "b xi", "y"),
+        ],
+        FIVE,
+        {"k": np.array(1001, np.int32), "one": np.array(1, np.int32)},
+        TensorProto.INT32,
+    ),
+    "ranks": ([node("TopK", "x k", "y i", largest=0)], {"x": ("n", 5)}, {"k": np.array([3])}),
+    "one of a line": ([node("Hardmax", "x", "y")], {"x": ("n", 5)}),
+    "powers by logarithms": (
+        [node("Abs", "x", "a"), node("Pow", "a z", "y")],
+        FIVE,
+    ),
+    "waves": ([node("DFT", "x", "y", axis=1)], {"x": ("n", 5, 1)}),
+    "samples at known places": (
+        [node("Col2Im", "x s b", "y")],
+        {"x": ("n", 8, 4)},
+        {"s": np.array([3, 3]), "b": np.array([2, 2])},
+    ),
     "neighbouring channels": ([node("LRN", "x", "y", size=3)], {"x": ("n", 5, 2, 2)}),
 }
 

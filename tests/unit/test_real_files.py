@@ -576,7 +576,8 @@ def test_names_that_are_not_ascii() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["y", "température", "温度", r"a\u6e29", "\\", "a\nb", "😀", "\ud800", r"\x41", "a b/c:0"]
+    "name",
+    ["y", "température", "温度", r"a\u6e29", "\\", "a\nb", "😀", "\ud800", r"\x41", "a b/c:0"],
 )
 def test_names_of_ports_lead_back_to_those_of_the_model(name: str) -> None:
     port = port_name(name)
@@ -585,7 +586,9 @@ def test_names_of_ports_lead_back_to_those_of_the_model(name: str) -> None:
     assert port_label(port) == name
 
 
-@pytest.mark.parametrize("port", ["y" * 120 + "~0123abcd", r"\x41", r"\u00e9", r"\U0011ffff", "\\q"])
+@pytest.mark.parametrize(
+    "port", ["y" * 120 + "~0123abcd", r"\x41", r"\u00e9", r"\U0011ffff", "\\q"]
+)
 def test_other_names_of_ports_stay(port: str) -> None:
     assert port_label(port) == port
 

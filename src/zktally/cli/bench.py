@@ -56,8 +56,24 @@ def add_to(verbs: Any) -> None:
         help="comma-separated (default: node,node expanded,pytorch-converted,pytorch-operator)",
     )
     nodes.add_argument("--only", default="", metavar="TEXT", help="tests whose names hold this")
+    nodes.add_argument("--page", metavar="FILE", help="write docs/node-tests.md there")
     _add_rows_arguments(nodes)
     nodes.set_defaults(run=run_nodes)
+    graphs = suites.add_parser(
+        "graphs",
+        help="random networks: are their integers what onnxruntime computes?",
+        description="Counts on stdout. What is wrong, or crashes, is kept as an ONNX file with its "
+        "data, and the exit code is 1.",
+    )
+    graphs.add_argument("--trials", type=int, default=1000, help="networks to draw")
+    graphs.add_argument("--first", type=int, default=0, help="number of the first one")
+    graphs.add_argument("--seed", type=int, default=1, help="what everything is drawn from")
+    graphs.add_argument("--nodes", type=int, default=6, help="nodes of a network, at most")
+    graphs.add_argument(
+        "--prove", type=int, default=50, metavar="N", help="prove and verify every N-th (0: none)"
+    )
+    graphs.add_argument("-o", "--output", metavar="DIR", default=".", help="for what is wrong")
+    graphs.set_defaults(run=run_graphs)
     hashing = suites.add_parser("hash", help="tree building in MB/s, SHA-256 beside it")
     hashing.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="thread counts")
     hashing.set_defaults(run=run_hash)
@@ -168,6 +184,13 @@ def run_nodes(args: argparse.Namespace) -> int:
     from ..bench.nodes import main
 
     return main(args)
+
+
+def run_graphs(args: argparse.Namespace) -> int:
+    """Run random networks."""
+    from ..bench import graphs
+
+    return graphs.main(args)
 
 
 def run_hash(args: argparse.Namespace) -> int:
