@@ -1,9 +1,9 @@
 """Quotients and remainders of integers, exact; Mod of reals is a table, by one number.
 
 The machine's quotient rounds to the nearest: that of n − ⌊d/2⌋ by d is ⌊n/d⌋. Where one side is a
-single constant, and the other's range short, all of it is a table. Elsewhere the products of
-quotients and divisors have their place in 24 bits, as far as their ranges tell. By 0 onnxruntime has no
-quotient: here it is that by 1, and the remainder is n.
+single constant, and the other's range short, all of it is a table; of a longer range, or by
+computed divisors, the largest quotient times the largest divisor has to fit 24 bits in a remainder.
+By 0 onnxruntime has no quotient: here it is that by 1, and the remainder is n.
 """
 
 from __future__ import annotations

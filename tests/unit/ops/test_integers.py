@@ -96,7 +96,7 @@ def test_bytes_wrap_around(op: str, kind: Any) -> None:
 @pytest.mark.parametrize("fmod", [0, 1])
 def test_quotients_of_large_integers(fmod: int) -> None:
     x = drawn((7,), np.int32, -(10**6), 10**6)
-    z = np.array([3, -5, 7, -1, 2, 8, -8], np.int32)
+    z = np.array([3, -5, 7, -1, 2, 6, -7], np.int32)
     exact("Div", {"x": x, "z": z})
     exact("Mod", {"x": x, "z": z}, fmod=fmod)
     exact("Mod", {"x": x}, {"z": np.array(-7, np.int32)}, fmod=fmod)
