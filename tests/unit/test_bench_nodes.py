@@ -61,6 +61,31 @@ def test_a_test_with_other_values_than_the_runtime() -> None:
     assert nodes.measure(made("Add", (X + 1)[None]))["faults"] == ["shape [2, 3], not [1, 2, 3]"]
 
 
+def test_a_jump_is_judged_on_the_grid() -> None:
+    x = np.array([[-8.0, 1.99, 7.9375]], np.float32)  # of which the middle is not on the grid
+    graph = helper.make_graph(
+        [helper.make_node("Floor", ["x"], ["y"])],
+        "made",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, x.shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, x.shape)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    row = nodes.measure(nodes.Case("made", "node", model, {"x": x}, [np.floor(x)], None))
+    assert (row["verdict"], row["grid"]) == ("right", True)
+    assert row["faults"]
+    assert nodes.counted([row])[0]["grid"] == 1
+
+
+def test_the_page_has_every_refused_test_under_its_reason() -> None:
+    refusal = {"form": "as it is", "reasons": [["Gru", "because " + "of this " * 40]]}
+    refused = {"verdict": "refused", "refusals": [refusal], "name": "test_gru_long"}
+    rows = [nodes.measure(made("Add", X + 1)), nodes.measure(made("Add", X + 1)) | refused]
+    page = nodes.page(rows)
+    assert "*gru_long*" in page
+    assert "| Add | 1, 6, 7, 13, 14 | 2 | 1 | 1 |" in page
+    assert all(len(line) <= LINE for line in page.splitlines())
+
+
 def test_integer_inputs_become_constants() -> None:
     row = nodes.measure(made("Unsqueeze", X[:, None]))
     assert (row["verdict"], row["form"]) == ("right", "integers constant")
