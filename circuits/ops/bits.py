@@ -17,7 +17,20 @@ from ..builder import Builder, Value
 from ..graph import Graph, Node
 from ..operator import Operator, computed
 from .integer_division import floor, one_constant, read_in
-from .whole import Side, held, limits, made, overflow, result, side, some_computed, value_side
+from .integers import product
+from .whole import (
+    Side,
+    held,
+    limits,
+    made,
+    output,
+    overflow,
+    result,
+    side,
+    some_computed,
+    value_side,
+    wrapped,
+)
 
 FUNCTIONS: Mapping[str, Callable[[Any, Any], Any]] = {
     "BitwiseAnd": np.bitwise_and,
@@ -102,24 +115,52 @@ def lower_not(node: Node, builder: Builder) -> None:
 
 
 def lower_shift(node: Node, builder: Builder) -> None:
-    """A product by a power of 2, or a quotient rounded down; the power is a table."""
+    """A table of one side, or of pairs of bytes; else a product by a power of 2, or a quotient.
+
+    A shift by less than 0, or by the width of the type and more, leaves nothing but the sign.
+    """
     left = node.attributes["direction"] == "LEFT"
-    bits = limits(builder.graph, node.output)[1].bit_length()
-    function = shifted_left if left else shifted_right
-    if one_constant(node, builder, lambda x, by: function(x, by, bits)):
+    least, most = limits(builder.graph, node.output)
+    bits = (most - least).bit_length()
+
+    def function(x: Any, by: Any) -> Any:
+        return shifted_left(x, by, bits) if left else shifted_right(x, by, bits)
+
+    if one_constant(node, builder, function):
         return
     space = builder.shape(node) or (1,)
     x, by = (held(node, builder, index) for index in (0, 1))
+    if max(value.code.hi - value.code.lo for value in (x, by)) < BYTE:
+        _pairs(node, builder, (x, by), function)
+        return
     if by.code.lo < 0 or (not left and max(x.code.hi, -x.code.lo) >= 2**SHIFT_MAX):
         overflow(node, f"shifts from 0 on, of integers below 2^{SHIFT_MAX}", x.code.lo, x.code.hi)
     power = _power(node, builder, by, bits, left=left)
     if left:
         sides = [value_side(builder, value, len(space)) for value in (x, power)]
-        high = sides[0].high * sides[1].high
-        result(node, builder, [Term((), sides[0].operand, sides[1].operand)], 0, high)
+        term = Term((), sides[0].operand, sides[1].operand)
+        result(node, builder, [term], *product(*sides))
         return
     found: Side = value_side(builder, floor(node, builder, space, x, power), len(space))
     result(node, builder, [Term((), found.operand, Const(1))], found.low, found.high)
+
+
+def _pairs(
+    node: Node, builder: Builder, sides: tuple[Value, Value], function: Callable[[Any, Any], Any]
+) -> None:
+    """A table of both sides beside each other: x·2^8 + y, as the type holds the results."""
+    space, (x, y) = builder.shape(node) or (1,), sides
+    start = x.code.lo * BYTE + y.code.lo
+    index = np.arange(start, x.code.hi * BYTE + y.code.hi + 1)
+    above = (index - y.code.lo) // BYTE
+    found = np.asarray(function(above, index - above * BYTE))
+    entries = [int(n) for n in wrapped(found, *limits(builder.graph, node.output))]
+    table = builder.integer_table(node.name, start, tuple(entries))
+    terms = [
+        Term((), read_in(builder, value, space), Const(by)) for value, by in ((x, BYTE), (y, 1))
+    ]
+    out = output(node, builder, min(entries), max(entries))
+    builder.dot(out, space, terms, zero=0, table=table)
 
 
 def _power(node: Node, builder: Builder, by: Value, bits: int, *, left: bool) -> Value:
@@ -135,13 +176,19 @@ def _power(node: Node, builder: Builder, by: Value, bits: int, *, left: bool) ->
 
 def shifted_left(x: Any, by: Any, bits: int) -> Any:
     """As integers without end have it: the caller wraps it around."""
-    by = np.asarray(by, dtype=object)
-    return np.asarray(x, dtype=object) * 2 ** np.minimum(by, bits) * (by < bits)
+    most = _within(by, bits)
+    return np.asarray(x, dtype=object) * 2**most * (most < bits)
 
 
 def shifted_right(x: Any, by: Any, bits: int) -> Any:
     """Rounded down."""
-    return np.asarray(x, dtype=object) // 2 ** np.minimum(np.asarray(by, dtype=object), bits)
+    return np.asarray(x, dtype=object) // 2 ** _within(by, bits)
+
+
+def _within(by: Any, bits: int) -> Any:
+    """Shifts of 0 to the width of the type, which all others count as."""
+    numbers = np.asarray(by)
+    return np.where((numbers < 0) | (numbers >= bits), bits, numbers).astype(object)
 
 
 def support(node: Node, graph: Graph) -> str | None:

@@ -139,6 +139,28 @@ def test_shifts(direction: str) -> None:
     exact("BitShift", {"x": x}, {"by": by[:1]}, **options)
 
 
+@pytest.mark.parametrize(
+    ("direction", "right"),
+    [("LEFT", [-128, -128, -128, 0, 0, 0]), ("RIGHT", [32, 0, -32, -1, 0, -1])],
+)
+def test_shifts_of_signed_bytes(direction: str, right: list[int]) -> None:
+    """Beyond the type's width, and below 0, as onnx's own tests have it."""
+    x = np.array([64, 1, -64, -8, 4, -1], np.int8)
+    by = np.array([1, 7, 1, 8, -8, 127], np.int8)
+    for constants in ({}, {"by": by[:1]}):
+        given = {"x": x} if constants else {"x": x, "by": by}
+        wanted = infer_shift(x, by[:1], direction) if constants else right
+        model = network("BitShift", given, constants, direction=direction, opset=28)
+        compiled = compile(model, given)
+        program = compiled.checked.program
+        values = integer_run(program, compiled.weights, given, reference.run)
+        assert values[program.outputs[0].tensor].tolist() == wanted
+
+
+def infer_shift(x: np.ndarray, by: np.ndarray, direction: str) -> list[int]:
+    return list((np.left_shift if direction == "LEFT" else np.right_shift)(x, by))
+
+
 def test_powers() -> None:
     x, e = drawn((3, 4), np.int64, -4, 4), drawn((4,), np.int64, 0, 5)
     exact("Pow", {"x": x, "e": e})
