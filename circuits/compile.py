@@ -28,6 +28,7 @@ from .evaluate import Executor, compare
 from .fuse import fuse
 from .graph import FLOATS, INTEGERS, Array, Graph, Network, Node
 from .items import itemised, refuse_mixing
+from .loops import counted
 from .lowering import lower
 from .model import CompiledModel, Record, checked_key
 from .operator import Operator
@@ -35,7 +36,7 @@ from .ops import OPERATORS
 from .ops.composite import compose
 from .report import report
 from .sizes import Axes
-from .source import ModelLike, computed, inputs
+from .source import ModelLike, computed, inputs, opset
 from .source import operator as operator_of
 
 EVALUATED = 64
@@ -190,7 +191,7 @@ def needed(graph: Graph) -> set[str]:
 
 def unknown_operators(model: onnx.ModelProto, operators: Mapping[str, Operator]) -> list[str]:
     """What no sizes can mend: inputs of other kinds, and nodes whose operators do not compile."""
-    data = computed(model)
+    data, version = computed(model), opset(model)
     found = [
         reason
         for value in inputs(model)
@@ -198,7 +199,8 @@ def unknown_operators(model: onnx.ModelProto, operators: Mapping[str, Operator])
     ]
     for index, node in enumerate(model.graph.node):
         op = operator_of(node)
-        if data.intersection(node.output) and op not in operators and not decided(node, data):
+        known = op in operators or decided(node, data) or counted(node, data, version)
+        if data.intersection(node.output) and not known:
             name = node.name or f"{node.op_type}_{index}"
             found.append(_node_reason(name, op, _unknown(op)))
     return found
@@ -251,7 +253,10 @@ def _unknown(op: str) -> str:
     if op in ("QuantizeLinear", "DequantizeLinear"):
         return "models that are quantised already do not compile; export the float model"
     if op in ("If", "Loop", "Scan"):
-        return "what it runs depends on the data; only an If with a constant condition compiles"
+        return (
+            "what it runs depends on the data; only an If with a constant condition, and a Loop or "
+            "Scan with a known number of steps, compile"
+        )
     if domain in _DOMAINS:
         return _DOMAINS[domain]
     if domain:
