@@ -183,7 +183,7 @@ def needed(graph: Graph) -> set[str]:
     """The values whose ranges the lowering may ask for: the inputs, and floats."""
     names = set(graph.inputs)
     for node in graph.nodes:
-        names.update(node.outputs[:1])
+        names.update(filter(None, node.outputs))
         if node.activation is not None:
             names.add(node.activation.inputs[0])
     return {name for name in names if name in graph.inputs or graph.is_float(name)}

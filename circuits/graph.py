@@ -13,7 +13,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from ..verifier.errors import UsageError
-from . import branches, loops, source
+from . import branches, loops, recurrent, source
 from .errors import CompileError, MixesItems, named
 from .session import Seen, Session
 from .sizes import Axes, Dims, Sizes
@@ -268,6 +268,7 @@ class Network:
             else:
                 break
         if choices not in self._sessions:
+            model = recurrent.time_first(model)
             wanted = _Wanted.of(model.model)
             session = Session(model, wanted.names, plainly=True)
             self._sessions[choices] = (model, wanted, session)
