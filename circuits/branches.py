@@ -20,7 +20,7 @@ def conditions(model: onnx.ModelProto) -> list[str]:
 def taken(source: Source, values: Mapping[str, bool]) -> Source:
     """The model with the branches that these conditions choose; nested ones are left as they are.
 
-    Names inside a branch get the node's name before them, since another branch may use them, too.
+    Names inside a branch get the node's name before them.
     """
     model, data = onnx.ModelProto(), computed(source.model)
     model.CopyFrom(source.model)
@@ -29,7 +29,12 @@ def taken(source: Source, values: Mapping[str, bool]) -> Source:
         if decided(node, data):
             which = "then_branch" if values[node.input[0]] else "else_branch"
             branch = next(a.g for a in node.attribute if a.name == which)
-            _inline(model.graph, node, branch, f"{node.name or f'If_{index}'}/")
+            prefix = f"{node.name or f'If_{index}'}/"
+            results = inline(model.graph, branch, prefix)
+            for output, result in zip(node.output, results, strict=True):
+                if output:
+                    name = f"{prefix}output {output}"
+                    model.graph.node.append(helper.make_node("Identity", [result], [output], name))
         else:
             model.graph.node.add().CopyFrom(node)
     return replace(source, model=model, arrays={**source.arrays, **take_constants(model)})
@@ -40,27 +45,29 @@ def decided(node: onnx.NodeProto, data: set[str]) -> bool:
     return node.op_type == "If" and is_default(node.domain) and node.input[0] not in data
 
 
-def _inline(
-    graph: onnx.GraphProto, node: onnx.NodeProto, branch: onnx.GraphProto, prefix: str
-) -> None:
-    own = [tensor.name for tensor in branch.initializer]
-    own += [name for inner in branch.node for name in inner.output if name]
-    names = {name: prefix + name for name in own}
-    for tensor in branch.initializer:
+def inline(
+    graph: onnx.GraphProto,
+    body: onnx.GraphProto,
+    prefix: str,
+    given: Mapping[str, str] | None = None,
+) -> list[str]:
+    """Append what a graph inside a node has; `given` are its inputs. Returns its outputs' names.
+
+    Its own names get a prefix, since others may use them, too.
+    """
+    own = [tensor.name for tensor in body.initializer]
+    own += [name for inner in body.node for name in inner.output if name]
+    names = {name: prefix + name for name in own} | dict(given or {})
+    for tensor in body.initializer:
         added = graph.initializer.add()
         added.CopyFrom(tensor)
         added.name = names[tensor.name]
-    for index, inner in enumerate(branch.node):
+    for index, inner in enumerate(body.node):
         added_node = graph.node.add()
         added_node.CopyFrom(inner)
         added_node.name = prefix + (inner.name or f"{inner.op_type}_{index}")
         _rename(added_node, names)
-    for output, result in zip(node.output, branch.output, strict=True):
-        if output:
-            source = names.get(result.name, result.name)
-            graph.node.append(
-                helper.make_node("Identity", [source], [output], f"{prefix}output {output}")
-            )
+    return [names.get(result.name, result.name) for result in body.output]
 
 
 def _rename(node: onnx.NodeProto, names: Mapping[str, str]) -> None:

@@ -41,6 +41,7 @@ from .quantise import (
     MULT_MAX,
     WEIGHT_MAX,
     Affine,
+    Channels,
     Floats,
     Ints,
     affine,
@@ -130,6 +131,7 @@ class Builder:
         self._exact = exact
         self._tensors: list[Tensor] = []
         self._tables: list[Table] = []
+        self._known_tables: dict[tuple[int, tuple[int, ...]], int] = {}
         self._ops: list[Op] = []
         self._names: set[tuple[str, str]] = set()
         self._transposed: dict[tuple[int, tuple[int, ...]], Value] = {}
@@ -204,13 +206,16 @@ class Builder:
     def table(
         self, name: str, function: Callable[[Floats], Floats], pre: Affine, post: Affine
     ) -> int:
-        """A new table of a float function from the integers of `pre` to those of `post`."""
+        """A table of a float function from the integers of `pre` to those of `post`."""
         return self.integer_table(name, pre.lo, entries(function, pre, post))
 
     def integer_table(self, name: str, lo: int, values: tuple[int, ...]) -> int:
-        """A new table with these entries."""
-        self._tables.append(Table(self._unique(name), lo, values))
-        return len(self._tables) - 1
+        """A table with these entries: a new one, unless an earlier one is equal."""
+        key = (lo, values)
+        if key not in self._known_tables:
+            self._known_tables[key] = len(self._tables)
+            self._tables.append(Table(self._unique(name), lo, values))
+        return self._known_tables[key]
 
     # What lowerings define
 
@@ -309,6 +314,25 @@ class Builder:
         operand, scale = source
         target = self.target(node)
         numbers = channels(node.name, weight, bias, scale, target.pre.scale)
+        term, mult, added = self.linear(
+            numbers, window, operand, weight_read, channel_read, target.pre.zero
+        )
+        shift = numbers.shift
+        self.requantised(node, space, [term], target, mult=mult, shift=shift, bias=added)
+
+    def linear(
+        self,
+        numbers: Channels,
+        window: Sequence[int],
+        operand: Read,
+        weight_read: tuple[Sequence[int], Sequence[AxisMap]],
+        channel_read: tuple[Sequence[int], Sequence[AxisMap]],
+        zero: int = 0,
+    ) -> tuple[Term, Read, Read | None]:
+        """The sum of products, the multipliers and the bias of a dot with integer weights.
+
+        `zero` is that of the quotients' code; see `weighted` for the others.
+        """
         view, maps = channel_read
         weights = self.weight("weight", numbers.weight, WEIGHT_MAX, weight_read[1], weight_read[0])
         added = None
@@ -316,11 +340,10 @@ class Builder:
             tensor = self._tensors[operand.tensor]
             largest = max(operand.zero - tensor.lo, tensor.hi - operand.zero)
             reach = math.prod(window) * largest * WEIGHT_MAX
-            peak = bias_peak(numbers.bias, reach, numbers.shift, target.pre.zero)
+            peak = bias_peak(numbers.bias, reach, numbers.shift, zero)
             added = self.weight("bias", numbers.bias, peak, maps, view)
         mult = self.weight("multiplier", numbers.mult, MULT_MAX, maps, view, signed=False)
-        terms = [Term(tuple(window), operand, weights)]
-        self.requantised(node, space, terms, target, mult=mult, shift=numbers.shift, bias=added)
+        return Term(tuple(window), operand, weights), mult, added
 
     def pick(
         self,
@@ -425,8 +448,8 @@ class Builder:
         low, high = float(array.min()), float(array.max())
         code = self._whole(name, low, high) if integer else affine(low, high)
         held, shape = code.quantise(array).reshape(array.shape or (1,)), array.shape
-        layout = layouts.weight(held.shape, _width(code))
-        number = self._tensor(Role.WEIGHT, name, held.shape, code, _width(code), layout)
+        layout = layouts.weight(held.shape, code.width)
+        number = self._tensor(Role.WEIGHT, name, held.shape, code, code.width, layout)
         self.weights.append(held)
         self.values[name] = Value(number, shape, code, integer)
         return self.values[name]
@@ -471,7 +494,7 @@ class Builder:
     def _input(self, name: str) -> None:
         integer, shape = not self.graph.is_float(name), self.graph.shapes[name]
         code = self._integers(name) if integer else self.code(name)
-        width = _width(code) if integer else 1
+        width = code.width if integer else 1
         layout = self._value_layout(name, shape or (1,), width)
         tensor = self._tensor(Role.INPUT, name, shape or (1,), code, width, layout)
         self.values[name] = Value(tensor, shape, code, integer)
@@ -561,12 +584,6 @@ BYTES: Mapping[int, tuple[int, int]] = {
     TensorProto.UINT8: (0, 255),
 }
 """Element types all of whose values an input may hold."""
-
-
-def _width(code: Affine) -> int:
-    """Bytes of a tensor that holds these integers."""
-    peak = max(-code.lo - 1, code.hi)
-    return 1 if peak < 2**7 else 2 if peak < 2**15 else 3
 
 
 def _rows_chosen(node: Node, graph: Graph) -> int | None:

@@ -28,6 +28,7 @@ from .evaluate import Executor, compare
 from .fuse import fuse
 from .graph import FLOATS, INTEGERS, Array, Graph, Network, Node
 from .items import itemised, refuse_mixing
+from .loops import counted
 from .lowering import lower
 from .model import CompiledModel, Record, checked_key
 from .operator import Operator
@@ -35,7 +36,7 @@ from .ops import OPERATORS
 from .ops.composite import compose
 from .report import report
 from .sizes import Axes
-from .source import ModelLike, computed, inputs
+from .source import ModelLike, computed, inputs, opset
 from .source import operator as operator_of
 
 EVALUATED = 64
@@ -187,7 +188,7 @@ def needed(graph: Graph) -> set[str]:
     """The values whose ranges the lowering may ask for: the inputs, and floats."""
     names = set(graph.inputs)
     for node in graph.nodes:
-        names.update(node.outputs[:1])
+        names.update(filter(None, node.outputs))
         if node.activation is not None:
             names.add(node.activation.inputs[0])
     return {name for name in names if name in graph.inputs or graph.is_float(name)}
@@ -195,7 +196,7 @@ def needed(graph: Graph) -> set[str]:
 
 def unknown_operators(model: onnx.ModelProto, operators: Mapping[str, Operator]) -> list[str]:
     """What no sizes can mend: inputs of other kinds, and nodes whose operators do not compile."""
-    data = computed(model)
+    data, version = computed(model), opset(model)
     found = [
         reason
         for value in inputs(model)
@@ -203,7 +204,8 @@ def unknown_operators(model: onnx.ModelProto, operators: Mapping[str, Operator])
     ]
     for index, node in enumerate(model.graph.node):
         op = operator_of(node)
-        if data.intersection(node.output) and op not in operators and not decided(node, data):
+        known = op in operators or decided(node, data) or counted(node, data, version)
+        if data.intersection(node.output) and not known:
             name = node.name or f"{node.op_type}_{index}"
             found.append(_node_reason(name, op, _unknown(op)))
     return found
@@ -256,7 +258,10 @@ def _unknown(op: str) -> str:
     if op in ("QuantizeLinear", "DequantizeLinear"):
         return "models that are quantised already do not compile; export the float model"
     if op in ("If", "Loop", "Scan"):
-        return "what it runs depends on the data; only an If with a constant condition compiles"
+        return (
+            "what it runs depends on the data; only an If with a constant condition, and a Loop or "
+            "Scan with a known number of steps, compile"
+        )
     if domain in _DOMAINS:
         return _DOMAINS[domain]
     if domain:

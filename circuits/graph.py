@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from ..verifier.errors import UsageError
-from . import branches, source
+from . import branches, loops, recurrent, source
 from .errors import CompileError, MixesItems, named
 from .session import Seen, Session
 from .sizes import Axes, Dims, Sizes, constant_inputs
@@ -135,7 +135,7 @@ class Network:
         self.asked = (*sizes, {name: array.tolist() for name, array in values.items()})
         self.source = source.fixed(loaded, values)
         self._sizes = Sizes(self.source.model, *sizes)
-        self._sessions: dict[tuple[bool, ...], tuple[Source, _Wanted, Session]] = {}
+        self._sessions: dict[tuple[int | Dims, ...], tuple[Source, _Wanted, Session]] = {}
 
     def expand(self, known: Collection[str]) -> None:
         """Write operators that are not `known` as the bodies that the onnx package has for them."""
@@ -259,17 +259,24 @@ class Network:
         return model, wanted, session.look(feeds, wanted.constants)
 
     def _session(self, feeds: Mapping[str, Array]) -> tuple[Source, _Wanted, Session]:
-        """The model with its branches chosen; sessions are kept by the choices made."""
+        """The model with its branches chosen, its loops unrolled; kept by what was chosen."""
         model = replace(self.source, model=self._sizes.applied(self.source.model))
-        choices: tuple[bool, ...] = ()
+        choices: tuple[int | Dims, ...] = ()
         while True:
             decided = branches.conditions(model.model)
-            if not decided:
+            counted = loops.counters(model.model)
+            if decided:
+                found = Session(model, decided, plainly=True).run(feeds)
+                values = {name: bool(found[name].all()) for name in decided}
+                model, choices = branches.taken(model, values), (*choices, *values.values())
+            elif counted:
+                counts, shapes = _counts(model, feeds, counted)
+                model = loops.unrolled(model, counts, shapes)
+                choices = (*choices, *counts.values(), *shapes.values())
+            else:
                 break
-            found = Session(model, decided, plainly=True).run(feeds)
-            values = {name: bool(found[name].all()) for name in decided}
-            model, choices = branches.taken(model, values), (*choices, *values.values())
         if choices not in self._sessions:
+            model = recurrent.time_first(model)
             wanted = _Wanted.of(model.model)
             session = Session(model, wanted.names, plainly=True)
             self._sessions[choices] = (model, wanted, session)
@@ -318,6 +325,17 @@ def read(
 ) -> Graph:
     """Read a model as a `Graph` whose batch axis has the size `batch`; see `Network`."""
     return Network(model, dims, shapes).at(batch)
+
+
+def _counts(
+    model: Source, feeds: Mapping[str, Array], names: Sequence[str]
+) -> tuple[dict[str, int], dict[str, Dims]]:
+    """What loops count by: the numbers (of a single one), and the shapes of values."""
+    held = {name: array for name, array in {**model.arrays, **feeds}.items() if name in names}
+    asked = [name for name in names if name not in held]
+    found = Session(model, asked, plainly=True).run(feeds) | held
+    shapes = {name: np.shape(array) for name, array in found.items()}
+    return {n: int(a.reshape(-1)[0]) if a.size == 1 else -1 for n, a in found.items()}, shapes
 
 
 def _refuse_kinds(types: Mapping[str, int]) -> None:

@@ -44,6 +44,17 @@ class Affine:
     lo: int = INT8_MIN
     hi: int = INT8_MAX
 
+    @property
+    def width(self) -> int:
+        """Bytes of a tensor that holds these integers."""
+        peak = max(-self.lo - 1, self.hi)
+        return 1 if peak < 2**7 else 2 if peak < 2**15 else 3
+
+    @property
+    def reach(self) -> float:
+        """The largest magnitude of the reals that it stands for."""
+        return max(self.zero - self.lo, self.hi - self.zero) * self.scale
+
     def quantise(self, values: npt.ArrayLike) -> Ints:
         """Nearest integers (ties to even), clamped to [lo, hi]; int64 of the shape of `values`."""
         steps = np.rint(np.asarray(values, dtype=np.float64) / self.scale) + self.zero
@@ -103,17 +114,22 @@ def channels(
     peak = np.abs(real.reshape(len(real), -1)).max(axis=1) / WEIGHT_MAX / unit
     if bias is not None:
         peak = np.maximum(peak, np.abs(bias.astype(np.float64)) / BIAS_MAX / out_scale)
-    shift = _shift(name, float(peak.max()), MULT_MAX)
-    mult = np.maximum(np.ceil(peak * 2.0**shift), 1.0)
-    step = mult * 2.0**-shift * unit
+    mult, shift = multipliers(name, peak)
+    step: Floats = mult.astype(np.float64) * (2.0**-shift * unit)
     column = step.reshape(-1, *[1] * (real.ndim - 1))
     rounded = np.clip(np.rint(real / column), -WEIGHT_MAX, WEIGHT_MAX)
     return Channels(
         weight=rounded.astype(np.int64),
         bias=None if bias is None else _bias(bias, step * in_scale),
-        mult=mult.astype(np.int64),
+        mult=mult,
         shift=shift,
     )
+
+
+def multipliers(name: str, ratios: Floats) -> tuple[Ints, int]:
+    """The least m_c and their one shift s with m_c·2^-s not below the ratios, m_c < 2^15."""
+    shift = _shift(name, float(ratios.max()), MULT_MAX)
+    return np.maximum(np.ceil(ratios * 2.0**shift), 1.0).astype(np.int64), shift
 
 
 def bias_peak(bias: Ints, reach: int, shift: int, zero: int) -> int:

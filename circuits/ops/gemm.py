@@ -87,9 +87,9 @@ def _sum(node: Node, builder: Builder) -> None:
     addend = None if constant is None else np.asarray(beta * constant.astype(np.float64))
     largest = 0.0 if addend is None else float(np.abs(addend).max())
     if computed is not None:
-        largest = abs(beta) * _reach(computed.code)
+        largest = abs(beta) * computed.code.reach
     # What exceeds this range is outside of the output's range whatever C is, and is clamped there.
-    peak = _reach(target.pre) + largest or 1.0
+    peak = target.pre.reach + largest or 1.0
     product = _rounded(node, builder, peak)
     sign = -1.0 if node.attributes.get("alpha", 1.0) < 0 else 1.0
     sides = [(product, sign)] + ([] if computed is None else [(computed, beta)])
@@ -113,10 +113,6 @@ def _rounded(node: Node, builder: Builder, peak: float) -> Value:
     value = builder.temporary("product", space, code, 2)
     builder.dot(value, space, [term], mult=Const(mult), shift=shift, suffix="product")
     return value
-
-
-def _reach(code: Affine) -> float:
-    return float(np.abs(code.dequantise([code.lo, code.hi])).max())
 
 
 OPERATOR = Operator(("Gemm",), lower, takes_activation=True)

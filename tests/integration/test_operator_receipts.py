@@ -96,6 +96,37 @@ PATTERNS: dict[str, tuple[Any, ...]] = {
         {"x": ("n", 8, 4)},
         {"s": np.array([3, 3]), "b": np.array([2, 2])},
     ),
+    "steps of an LSTM": (
+        [
+            node("Transpose", "x", "t", perm=[1, 0, 2]),
+            node("LSTM", "t w r b - - - p", "s", hidden_size=3, direction="bidirectional"),
+            node("Transpose", "s", "y", perm=[2, 0, 1, 3]),
+        ],
+        {"x": ("n", 3, 2)},
+        {"w": normal(2, 12, 2), "r": normal(2, 12, 3), "b": normal(2, 24), "p": normal(2, 9)},
+    ),
+    "steps of a GRU": (
+        [
+            node("Transpose", "x", "t", perm=[1, 0, 2]),
+            node("GRU", "t w r b", "s", hidden_size=3, linear_before_reset=1),
+            node("Transpose", "s", "y", perm=[2, 0, 1, 3]),
+        ],
+        {"x": ("n", 3, 2)},
+        {"w": normal(1, 9, 2), "r": normal(1, 9, 3), "b": normal(1, 18)},
+    ),
+    "sequences that end apart": (
+        [
+            node("Reshape", "x shape", "t"),
+            node("GRU", "t w r - l", "y", hidden_size=3, direction="reverse"),
+        ],
+        {"x": (1, 24)},
+        {
+            "shape": np.array([4, 3, 2]),
+            "w": normal(1, 9, 2),
+            "r": normal(1, 9, 3),
+            "l": np.array([4, 2, 3], np.int32),
+        },
+    ),
     "neighbouring channels": ([node("LRN", "x", "y", size=3)], {"x": ("n", 5, 2, 2)}),
 }
 

@@ -22,7 +22,9 @@ Nodes = Sequence[onnx.NodeProto]
 
 
 def node(op: str, inputs: str, output: str, **attributes: Any) -> onnx.NodeProto:
-    return helper.make_node(op, inputs.split(), output.split(), name=f"{op}_{output}", **attributes)
+    """A node; an input that is `-` is absent."""
+    names = ["" if name == "-" else name for name in inputs.split()]
+    return helper.make_node(op, names, output.split(), name=f"{op}_{output}", **attributes)
 
 
 def weights(*shape: int) -> np.ndarray:

@@ -1,0 +1,149 @@
+"""Loop and Scan with a known number of steps, against onnxruntime."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import zktally
+from support.compared import floats, network, run_both, sqnr
+from zktally.circuits.errors import CompileError, UnsupportedOp
+
+ROWS, WIDTH = 2, 4
+FLOAT = TensorProto.FLOAT
+
+
+def value(name: str, kind: int = FLOAT, shape: tuple[int, ...] = (ROWS, WIDTH)) -> Any:
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+CELL = [
+    helper.make_node("MatMul", ["before", "r"], ["seen"]),
+    helper.make_node("Add", ["seen", "now"], ["sum"]),
+    helper.make_node("Tanh", ["sum"], ["after"]),
+    helper.make_node("Identity", ["after"], ["kept"]),
+]
+KNOWN = {"h0": np.zeros((ROWS, WIDTH), np.float32), "r": floats(WIDTH, WIDTH) * np.float32(0.3)}
+
+
+def scanned(shape: tuple[int, ...], opset: int = 17, **attributes: Any) -> onnx.ModelProto:
+    """A cell over the steps of x."""
+    inputs, outputs = [value("before"), value("now")], [value("after"), value("kept")]
+    body = helper.make_graph(CELL, "body", inputs, outputs)
+    scan = helper.make_node(
+        "Scan", ["h0", "x"], ["h", "y"], name="scan", body=body, num_scan_inputs=1, **attributes
+    )
+    return network([scan], {"x": shape}, KNOWN, outputs=("h", "y"), opset=opset)
+
+
+CONDITIONS: dict[str, list[onnx.NodeProto]] = {
+    "handed on": [helper.make_node("Identity", ["going"], ["goes"])],
+    "constant": [
+        helper.make_node("Constant", [], ["goes"], value=numpy_helper.from_array(np.array(True)))
+    ],
+    "ended": [
+        helper.make_node("Constant", [], ["goes"], value=numpy_helper.from_array(np.array(False)))
+    ],
+    "data": [
+        helper.make_node("ReduceSum", ["after"], ["total"], keepdims=0),
+        helper.make_node("Less", ["total", "limit"], ["goes"]),
+    ],
+}
+
+
+def looped(
+    steps: int | None, condition: str = "handed on", *, begins: str = "yes", opset: int = 17
+) -> onnx.ModelProto:
+    """The same with x [rows, steps, width]; None: as many steps as x has, by its shape."""
+    body = helper.make_graph(
+        [helper.make_node("Gather", ["x", "number"], ["now"], axis=1), *CELL]
+        + CONDITIONS[condition],
+        "body",
+        [
+            value("number", TensorProto.INT64, ()),
+            value("going", TensorProto.BOOL, ()),
+            value("before"),
+        ],
+        [value("goes", TensorProto.BOOL, ()), value("after"), value("kept")],
+    )
+    nodes = [helper.make_node("Loop", ["n", begins, "h0"], ["h", "y"], name="loop", body=body)]
+    known = {**KNOWN, "yes": np.array(True), "no": np.array(False), "one": np.array(1)}
+    known["limit"] = np.array(9, np.float32)
+    if steps is None:
+        shape = helper.make_node("Shape", ["x"], ["shape"])
+        nodes = [shape, helper.make_node("Gather", ["shape", "one"], ["n"]), *nodes]
+    else:
+        known["n"] = np.array(steps)
+    dims = (ROWS, steps or 7, WIDTH)
+    return network(nodes, {"x": dims}, known, outputs=("h", "y"), opset=opset)
+
+
+def judge(model: onnx.ModelProto) -> None:
+    shape = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]
+    _, expected, found = run_both(model, {"x": floats(*shape)})
+    for real, ours in zip(expected, found, strict=True):
+        assert sqnr(real, ours) > 32.0
+
+
+@pytest.mark.parametrize(
+    ("shape", "attributes"),
+    [
+        ((7, ROWS, WIDTH), {}),
+        ((1, ROWS, WIDTH), {}),
+        ((ROWS, 7, WIDTH), {"scan_input_axes": [1]}),
+        ((ROWS, WIDTH, 7), {"scan_input_axes": [-1], "scan_input_directions": [1]}),
+        ((7, ROWS, WIDTH), {"scan_output_axes": [2], "scan_output_directions": [1]}),
+        ((67, ROWS, WIDTH), {}),
+    ],
+)
+@pytest.mark.parametrize("opset", [11, 17])
+def test_scan(shape: tuple[int, ...], attributes: dict[str, Any], opset: int) -> None:
+    judge(scanned(shape, opset, **attributes))
+
+
+def test_scan_of_two_sequences_of_other_axes() -> None:
+    nodes = [helper.make_node("Mul", ["now", "gain"], ["kept"])]
+    inputs = [value("now"), value("gain", shape=(WIDTH,))]
+    body = helper.make_graph(nodes, "body", inputs, [value("kept")])
+    axes = {"scan_input_axes": [1, 0], "scan_input_directions": [0, 1]}
+    scan = helper.make_node("Scan", ["x", "g"], ["y"], body=body, num_scan_inputs=2, **axes)
+    judge(network([scan], {"x": (ROWS, 3, WIDTH)}, {"g": floats(3, WIDTH)}))
+
+
+def test_a_scan_of_opset_8_is_refused() -> None:
+    """It has lengths and a batch."""
+    body = helper.make_graph(CELL[2:3], "body", [value("sum")], [value("after")])
+    scan = helper.make_node("Scan", ["", "x"], ["y"], body=body, num_scan_inputs=1)
+    model = network([scan], {"x": (1, 3, ROWS, WIDTH)}, opset=8)
+    with pytest.raises(UnsupportedOp, match="known number of steps"):
+        zktally.compile(model, floats(1, 3, ROWS, WIDTH))
+
+
+@pytest.mark.parametrize("steps", [1, 7, 67, None])
+@pytest.mark.parametrize("condition", ["handed on", "constant"])
+def test_loop(steps: int | None, condition: str) -> None:
+    judge(looped(steps, condition))
+
+
+def test_a_loop_of_an_old_opset() -> None:
+    judge(looped(7, opset=11))
+
+
+def test_a_loop_whose_condition_nobody_gives() -> None:
+    judge(looped(7, "constant", begins=""))
+
+
+@pytest.mark.parametrize("condition", ["data", "ended"])
+def test_a_loop_that_may_end_before_is_refused(condition: str) -> None:
+    with pytest.raises(UnsupportedOp, match="known number of steps"):
+        zktally.compile(looped(7, condition), floats(ROWS, 7, WIDTH))
+
+
+@pytest.mark.parametrize(("steps", "begins"), [(5000, "yes"), (7, "no")])
+def test_steps_that_cannot_stand_beside_each_other_are_refused(steps: int, begins: str) -> None:
+    with pytest.raises(CompileError, match="cannot stand in a program"):
+        zktally.compile(looped(steps, begins=begins), floats(ROWS, steps, WIDTH))
