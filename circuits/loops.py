@@ -7,6 +7,7 @@ concatenated, in groups that `Concat` takes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ def unrolled(
             sizes = [shapes[name] for name in _sequences(node)]
             count = sizes[0][_axes(node, "scan_input_axes")[0]]
             _Steps(model, node, index, count).of_scan([len(size) for size in sizes])
-    return Source(model, {**source.arrays, **take_constants(model)})
+    return replace(source, model=model, arrays={**source.arrays, **take_constants(model)})
 
 
 def _counters(node: onnx.NodeProto) -> list[str]:

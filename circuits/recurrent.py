@@ -7,6 +7,7 @@ them is known, also of a node of which only other outputs are read.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import onnx
 from onnx import helper
@@ -31,7 +32,7 @@ def time_first(source: Source) -> Source:
     del model.graph.node[:]
     for node in source.model.graph.node:
         model.graph.node.extend(_normal(node) if _is_one(node) else [node])
-    return Source(model, source.arrays)
+    return replace(source, model=model)
 
 
 def _is_one(node: onnx.NodeProto) -> bool:
