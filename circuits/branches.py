@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import onnx
 from onnx import helper
@@ -31,7 +32,7 @@ def taken(source: Source, values: Mapping[str, bool]) -> Source:
             _inline(model.graph, node, branch, f"{node.name or f'If_{index}'}/")
         else:
             model.graph.node.add().CopyFrom(node)
-    return Source(model, {**source.arrays, **take_constants(model)})
+    return replace(source, model=model, arrays={**source.arrays, **take_constants(model)})
 
 
 def decided(node: onnx.NodeProto, data: set[str]) -> bool:

@@ -15,7 +15,7 @@ from ..verifier.program.checked import Checked, check
 from ..verifier.program.liveness import count_live
 from ..verifier.program.operands import products
 from ..verifier.program.ranges import ACC_MAX, abs_max, bounds, operand_range
-from ..verifier.program.types import Dot, Program, Role
+from ..verifier.program.types import Dot, Program, Read, Role
 from ..verifier.program.validate import validate
 from ..verifier.program.weights import gate_weights
 from ..verifier.quoting import LONGEST
@@ -23,6 +23,7 @@ from . import calibrate as calibration_
 from . import native
 from .branches import decided
 from .builder import Layer, Range, Value
+from .decisions import decisions, turned
 from .errors import CompileError, RangeOverflow, UnsupportedOp, named
 from .evaluate import Executor, compare
 from .fuse import fuse
@@ -99,6 +100,9 @@ def compile(
     chosen = exact_nodes(fused, exact)
     record = Record(source.name, batch, method, float(percentile), chosen, ranges, *network.asked)
     built = build(fused, record)
+    record = replace(record, turned=turned(fused, built.values, data))
+    if record.turned:
+        built = build(fused, record)
     tested = data if evaluation is None else calibration_.feeds(source, evaluation)
     fidelity = compare(
         fused,
@@ -110,7 +114,10 @@ def compile(
         evaluate,
         executor or native.executor(built.checked, built.weights),
     )
-    summary = report(source, built.checked, built.layers, fidelity)
+    summary = report(source, built.checked, built.layers, fidelity, network.source.labels)
+    made = decisions(fused, built.values, tested, record.turned)
+    if made is not None:
+        summary = replace(summary, decisions=(made.compared, made.differing))
     return CompiledModel(built.checked, built.weights, key, record, summary)
 
 
@@ -161,7 +168,7 @@ def settled(source: Graph, fused: Graph, ranges: Mapping[str, Range]) -> tuple[G
 
 def build(graph: Graph, record: Record) -> Built:
     """Lower a prepared graph with recorded ranges; the same record gives the same bytes."""
-    lowered = lower(graph, record.ranges, OPERATORS, record.exact)
+    lowered = lower(graph, record.ranges, OPERATORS, record.exact, record.turned)
     program = lowered.program
     dtypes = [DTYPES[program.tensors[t].width] for t in program.of_role(Role.WEIGHT)]
     weights = tuple(a.astype(t) for a, t in zip(lowered.weights, dtypes, strict=True))
@@ -182,7 +189,8 @@ def needed(graph: Graph) -> set[str]:
     """The values whose ranges the lowering may ask for: the inputs, and floats."""
     names = set(graph.inputs)
     for node in graph.nodes:
-        names.update(node.outputs[:1])
+        table = OPERATORS[node.op].columns is not None
+        names.update(name for name in (node.outputs if table else node.outputs[:1]) if name)
         if node.activation is not None:
             names.add(node.activation.inputs[0])
     return {name for name in names if name in graph.inputs or graph.is_float(name)}
@@ -358,9 +366,12 @@ def _refuse_bounds(program: Program) -> None:
 
 
 def _refuse_wide(program: Program) -> None:
-    """Sums beyond a field element need operands without zero points; compiled ones have them."""
+    """Sums beyond a field element need operands without zero points; most values have them."""
     for op in program.ops:
         if not isinstance(op, Dot):
+            continue
+        operands = [operand for term in op.terms for operand in (term.a, term.b)]
+        if not any(isinstance(operand, Read) and operand.zero for operand in operands):
             continue
         reach = 0 if op.bias is None else abs_max(operand_range(program, op.bias))
         for term in op.terms:

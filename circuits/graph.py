@@ -252,7 +252,7 @@ class Network:
 
     def _session(self, feeds: Mapping[str, Array]) -> tuple[Source, _Wanted, Session]:
         """The model with its branches chosen; sessions are kept by the choices made."""
-        model = Source(self._sizes.applied(self.source.model), self.source.arrays)
+        model = replace(self.source, model=self._sizes.applied(self.source.model))
         choices: tuple[bool, ...] = ()
         while True:
             decided = branches.conditions(model.model)

@@ -53,6 +53,7 @@ class Record:
     ranges: Mapping[str, tuple[float, float]]
     dims: Mapping[str, int] = field(default_factory=dict)
     shapes: Mapping[str, tuple[int | str | None, ...]] = field(default_factory=dict)
+    turned: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,6 +255,9 @@ def _read_record(data: bytes) -> tuple[Record, Report]:
         fields["shapes"] = {
             str(name): tuple(axes) for name, axes in fields.get("shapes", {}).items()
         }
+        fields["turned"] = {
+            str(name): tuple(numbers) for name, numbers in fields.get("turned", {}).items()
+        }
         record, report = Record(**fields), Report.from_json(found["report"])
         _refuse_kinds(record)
         canonical = _json(found) == data
@@ -272,6 +276,8 @@ def _refuse_kinds(record: Record) -> None:
     sizes = [*record.dims.values(), *(size for axes in record.shapes.values() for size in axes)]
     if not all(size is None or type(size) in (int, str) for size in sizes):
         raise TypeError("a size of an axis that is none")
+    if not all(type(n) is int for numbers in record.turned.values() for n in numbers):
+        raise TypeError("a condition that is no number")
     if type(record.percentile) is not float:
         raise TypeError("a percentile that is no number")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .builder import Activation, Builder
@@ -30,6 +30,8 @@ class Operator:
         is_view: its output is its first input, seen in another shape.
         takes_integers: its inputs may be indices, which it passes on as they are.
         spatial: it reads W×C runs of an image.
+        columns: its inputs are columns of a table, which may come in several parts; per part the
+            least and the greatest number that it compares them with, None if it does more.
     """
 
     names: tuple[str, ...]
@@ -42,6 +44,7 @@ class Operator:
     is_view: bool = False
     takes_integers: bool = False
     spatial: bool = False
+    columns: Callable[[Node, Graph], Sequence[tuple[float, float] | None]] | None = None
 
     @property
     def is_activation(self) -> bool:
@@ -57,6 +60,11 @@ class Operator:
         bounds = self.bounds and self.bounds(node, graph)
         function = self.function and self.function(node, graph)
         return Activation(node, bounds, function, self.saturation)
+
+
+def uncompared(node: Node, graph: Graph) -> Sequence[tuple[float, float] | None]:
+    """`columns` of an operator that does more with its inputs than to compare them."""
+    return [None] * len(node.inputs)
 
 
 def computed(node: Node, graph: Graph, index: int = 0) -> str | None:

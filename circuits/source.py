@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from onnx import (
 )
 
 from ..verifier.errors import UsageError
+from .classical import Labels, without_strings
 from .errors import CompileError, named
 
 Array = npt.NDArray[Any]
@@ -68,10 +69,14 @@ ModelLike = str | Path | bytes | onnx.ModelProto
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A checked model: the skeleton, and the values of its initialisers by name."""
+    """A checked model: the skeleton, and the values of its initialisers by name.
+
+    `labels` has the strings of the classes that an output of numbers stands for.
+    """
 
     model: onnx.ModelProto
     arrays: Mapping[str, Array]
+    labels: Labels = field(default_factory=dict)
 
     @property
     def opset(self) -> int:
@@ -87,15 +92,16 @@ def load(model: ModelLike) -> Source:
         CompileError: `compile.bad-model` when it is not a valid ONNX model.
     """
     try:
-        proto = _read(model)
+        proto = read_model(model)
         if not proto.graph.output:
             raise bad_model("the model has no outputs")
         if proto.graph.sparse_initializer:
             raise bad_model("the model has sparse initialisers", "write them as dense ones")
         opset(proto)
+        labels = without_strings(proto)
         arrays = take_constants(proto)
         _check(proto)
-        source = Source(_plain(proto), arrays)
+        source = Source(_plain(proto), arrays, labels)
     except OSError as error:
         raise UsageError(f"cannot read {model!s}: {error}", code="usage.unreadable") from error
     except _BAD as error:
@@ -181,7 +187,7 @@ def expand(source: Source, known: Collection[str]) -> Source:
         missing = _missing(model, known)
         pending = [op for op in sorted(missing - left) if _has_body(op, source.opset)]
         if not pending:
-            return Source(model, source.arrays)
+            return replace(source, model=model)
         trial = _written_out(model, pending[0])
         if trial is not None and _missing(trial, known) < missing:
             model = _pruned(trial)
@@ -253,7 +259,7 @@ def _has_body(op: str, version: int) -> bool:
     return bool(schema.has_function or schema.has_context_dependent_function)
 
 
-def _read(model: ModelLike) -> onnx.ModelProto:
+def read_model(model: ModelLike) -> onnx.ModelProto:
     """A copy that is ours to change, with its external data."""
     if isinstance(model, str | Path):
         if not Path(model).is_file():
