@@ -227,9 +227,15 @@ def refuse_unsupported(graph: Graph, operators: Mapping[str, Operator]) -> None:
 def _unsupported_list(found: Sequence[str], operators: Mapping[str, Operator]) -> UnsupportedOp:
     return UnsupportedOp(
         "the model cannot be compiled:\n  " + "\n  ".join(found),
-        expected=", ".join(sorted(name for name in operators if onnx.defs.has(name))),
+        expected=", ".join(sorted(name for name in operators if _is_onnx(name))),
         hint="replace these nodes, or cut the model before them",
     )
+
+
+def _is_onnx(name: str) -> bool:
+    """Whether an operator is one of ONNX, in any of its domains."""
+    domain, _, plain = name.rpartition(".")
+    return bool(onnx.defs.has(plain, domain))
 
 
 def _input_reason(name: str, kind: int) -> str | None:

@@ -98,7 +98,7 @@ def _largest(node: Node, builder: Builder, x: Value, least: int) -> Value:
     """
     if min(builder.least(name) for name in node.inputs) < 0:
         raise UnsupportedOp(
-            f"node {named(node.name)} ({node.op}): it divides by a maximum, and values are negative",
+            f"node {named(node.name)} ({node.op}): it divides by a maximum of negative values",
             hint="use the norm L1 or L2, or values from 0 on",
         )
     code = Affine(x.code.scale, 0, least, max(x.code.hi, least))

@@ -522,12 +522,12 @@ def _extremes(
     space = (reached.shape[0], grouping.groups, targets)
     flags = builder.read(reached, (along(0), along(1), over(0)), raw=True)
     by_digit = []
-    for place, numbers in enumerate(digits.weights):
+    for place, (numbers, reach) in enumerate(zip(digits.weights, digits.reaches, strict=True)):
         held = sign * numbers.reshape(grouping.groups, grouping.leaves, targets)
         maps = (along(1), over(0), along(2))
         weights = builder.weight(f"leaves {place}", held, digits.peak, maps)
-        code = Affine(1.0, 0, -digits.peak, digits.peak)
-        by_digit.append(builder.temporary(f"digit {place}", space, code, width_of(digits.peak)))
+        code = Affine(1.0, 0, -reach, reach)
+        by_digit.append(builder.temporary(f"digit {place}", space, code, width_of(reach)))
         terms = [Term((grouping.leaves,), flags, weights)]
         builder.dot(by_digit[-1], space, terms, suffix="digit")
     each = _recombined(builder, by_digit, digits, ())
