@@ -185,7 +185,7 @@ def _inapplicable(name: str, model: onnx.ModelProto) -> str | None:
 
 
 def _other_node(name: str, node: onnx.NodeProto) -> str | None:
-    if node.domain not in ("", "ai.onnx"):
+    if node.domain not in ("", "ai.onnx", "ai.onnx.ml"):
         return "other domains"
     if any(attribute.type in (attribute.GRAPH, attribute.GRAPHS) for attribute in node.attribute):
         return "control flow"

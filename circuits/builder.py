@@ -55,6 +55,12 @@ from .quantise import (
 REACH_MIN, REACH_MAX = 1e-60, 1e60
 """Magnitude of calibrated values: far beyond any float32, and no arithmetic on scales overflows."""
 
+TABLE_MAX = 2**23 - 1
+"""The largest integer of an input that is a table: what a pick compares has no more."""
+
+HEADROOM = 2
+"""Columns of a table may be so many times what they were in calibration, if it matters."""
+
 ONE = Const(1)
 
 Range = tuple[float, float]
@@ -68,6 +74,23 @@ class Value:
     shape: tuple[int, ...]
     code: Affine
     integer: bool = False
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What is asked of an input's code: the numbers that its columns are compared with.
+
+    `compared`: nothing else is done with them, so that it does not matter how far off they are.
+    """
+
+    low: float
+    high: float
+    compared: bool
+
+    def joined(self, other: Columns) -> Columns:
+        """What both ask."""
+        ends = (min(self.low, other.low), max(self.high, other.high))
+        return Columns(*ends, self.compared and other.compared)
 
 
 @dataclass(frozen=True)
@@ -111,6 +134,9 @@ class Builder:
         shown: values that an output only views, or is: each with that output's name.
         images: values of which W×C runs are read.
         exact: nodes whose ops are all flagged exact (ops that decide outputs are in any case).
+        tables: inputs that are columns of a table, with what their codes must reach.
+        turned: by node of trees, its conditions that take a value on a threshold's place of the
+            grid for one on the other side.
     """
 
     def __init__(
@@ -120,6 +146,8 @@ class Builder:
         shown: Mapping[str, str],
         images: Collection[str],
         exact: Collection[str],
+        tables: Mapping[str, Columns],
+        turned: Mapping[str, Collection[int]],
     ) -> None:
         self.graph = graph
         self.values: dict[str, Value] = {}
@@ -129,6 +157,8 @@ class Builder:
         self._shown = shown
         self._images = images
         self._exact = exact
+        self._tables_of_columns = tables
+        self._turned = turned
         self._tensors: list[Tensor] = []
         self._tables: list[Table] = []
         self._known_tables: dict[tuple[int, tuple[int, ...]], int] = {}
@@ -149,6 +179,10 @@ class Builder:
     def shape(self, node: Node) -> tuple[int, ...]:
         """Shape of a node's output."""
         return self.graph.shapes[node.output]
+
+    def turned(self, node: Node) -> Collection[int]:
+        """The numbers of a node's conditions that are turned."""
+        return frozenset(self._turned.get(node.name, ()))
 
     def target(self, node: Node) -> Target:
         """Where the dot of a node requantises to, with the activation that is fused into it."""
@@ -493,11 +527,32 @@ class Builder:
 
     def _input(self, name: str) -> None:
         integer, shape = not self.graph.is_float(name), self.graph.shapes[name]
-        code = self._integers(name) if integer else self.code(name)
-        width = code.width if integer else 1
+        code = self._integers(name) if integer else self._reals(name)
+        width = code.width
         layout = self._value_layout(name, shape or (1,), width)
         tensor = self._tensor(Role.INPUT, name, shape or (1,), code, width, layout)
         self.values[name] = Value(tensor, shape, code, integer)
+
+    def _reals(self, name: str) -> Affine:
+        """The code of an input of floats.
+
+        A table has columns of unlike size in one code, which therefore has 24 bits; it reaches past
+        all that they are compared with, so that what saturates is compared rightly, too.
+        """
+        if name not in self._tables_of_columns:
+            return self.code(name)
+        table, seen = self._tables_of_columns[name], max(map(abs, self._range(name)))
+        reach = seen if table.compared else seen * HEADROOM
+        most = max(reach, abs(table.low), abs(table.high)) * (1 + 2**-20)
+        return Affine((most or 1.0) / TABLE_MAX, 0, -TABLE_MAX, TABLE_MAX)
+
+    def least(self, name: str) -> float:
+        """The least value seen in calibration."""
+        return self._range(name)[0]
+
+    def spread(self, name: str, peak: int) -> Affine:
+        """The code on [-peak, peak] of a float value, from its calibrated range."""
+        return Affine((max(map(abs, self._range(name))) or 1.0) / peak, 0, -peak, peak)
 
     def _integers(self, name: str) -> Affine:
         """What an input of integers may hold.

@@ -15,7 +15,7 @@ from ..verifier.program.checked import Checked, check
 from ..verifier.program.liveness import count_live
 from ..verifier.program.operands import products
 from ..verifier.program.ranges import ACC_MAX, abs_max, bounds, operand_range
-from ..verifier.program.types import Dot, Program, Role
+from ..verifier.program.types import Dot, Program, Read, Role
 from ..verifier.program.validate import validate
 from ..verifier.program.weights import gate_weights
 from ..verifier.quoting import LONGEST
@@ -23,6 +23,7 @@ from . import calibrate as calibration_
 from . import native
 from .branches import decided
 from .builder import Layer, Range, Value
+from .decisions import decisions, turned
 from .errors import CompileError, RangeOverflow, UnsupportedOp, named
 from .evaluate import Executor, compare
 from .fuse import fuse
@@ -102,6 +103,9 @@ def compile(
     chosen = exact_nodes(fused, exact)
     record = Record(source.name, batch, method, float(percentile), chosen, ranges, *network.asked)
     built = build(fused, record)
+    record = replace(record, turned=turned(fused, built.values, data))
+    if record.turned:
+        built = build(fused, record)
     tested = data if evaluation is None else calibration_.feeds(source, evaluation)
     fidelity = compare(
         fused,
@@ -113,7 +117,10 @@ def compile(
         evaluate,
         executor or native.executor(built.checked, built.weights),
     )
-    summary = report(source, built.checked, built.layers, fidelity)
+    summary = report(source, built.checked, built.layers, fidelity, network.source.labels)
+    made = decisions(fused, built.values, tested, record.turned)
+    if made is not None:
+        summary = replace(summary, decisions=(made.compared, made.differing))
     return CompiledModel(built.checked, built.weights, key, record, summary)
 
 
@@ -167,7 +174,7 @@ def settled(source: Graph, fused: Graph, ranges: Mapping[str, Range]) -> tuple[G
 
 def build(graph: Graph, record: Record) -> Built:
     """Lower a prepared graph with recorded ranges; the same record gives the same bytes."""
-    lowered = lower(graph, record.ranges, OPERATORS, record.exact)
+    lowered = lower(graph, record.ranges, OPERATORS, record.exact, record.turned)
     program = lowered.program
     dtypes = [DTYPES[program.tensors[t].width] for t in program.of_role(Role.WEIGHT)]
     weights = tuple(a.astype(t) for a, t in zip(lowered.weights, dtypes, strict=True))
@@ -226,9 +233,15 @@ def refuse_unsupported(graph: Graph, operators: Mapping[str, Operator]) -> None:
 def _unsupported_list(found: Sequence[str], operators: Mapping[str, Operator]) -> UnsupportedOp:
     return UnsupportedOp(
         "the model cannot be compiled:\n  " + "\n  ".join(found),
-        expected=", ".join(sorted(name for name in operators if onnx.defs.has(name))),
+        expected=", ".join(sorted(name for name in operators if _is_onnx(name))),
         hint="replace these nodes, or cut the model before them",
     )
+
+
+def _is_onnx(name: str) -> bool:
+    """Whether an operator is one of ONNX, in any of its domains."""
+    domain, _, plain = name.rpartition(".")
+    return bool(onnx.defs.has(plain, domain))
 
 
 def _input_reason(name: str, kind: int) -> str | None:
@@ -369,9 +382,12 @@ def _refuse_bounds(program: Program) -> None:
 
 
 def _refuse_wide(program: Program) -> None:
-    """Sums beyond a field element need operands without zero points; compiled ones have them."""
+    """Sums beyond a field element need operands without zero points; most values have them."""
     for op in program.ops:
         if not isinstance(op, Dot):
+            continue
+        operands = [operand for term in op.terms for operand in (term.a, term.b)]
+        if not any(isinstance(operand, Read) and operand.zero for operand in operands):
             continue
         reach = 0 if op.bias is None else abs_max(operand_range(program, op.bias))
         for term in op.terms:

@@ -2,11 +2,13 @@
 
 In this order, each only where the value in between has no other reader and is no output:
 
-1. A Gemm, or a MatMul by a constant matrix, takes the form x·wᵀ + b with w [N, K].
-2. An Add of a constant vector after that becomes b.
-3. A BatchNormalization after a Conv or Gemm becomes part of its weights (in float64).
-4. A Pad of minus infinity before a MaxPool becomes pads of that MaxPool.
-5. An activation after an operator that lowers to one dot becomes part of that dot.
+1. A table of columns (the input of a Scaler, of trees) that a Concat joins is read part by part; a
+   product or sum by columns before it becomes a Scaler.
+2. A Gemm, or a MatMul by a constant matrix, takes the form x·wᵀ + b with w [N, K].
+3. An Add of a constant vector after that becomes b.
+4. A BatchNormalization after a Conv or Gemm becomes part of its weights (in float64).
+5. A Pad of minus infinity before a MaxPool becomes pads of that MaxPool.
+6. An activation after an operator that lowers to one dot becomes part of that dot.
 """
 
 from __future__ import annotations
@@ -20,11 +22,13 @@ from .graph import Array, Graph, Node
 from .operator import Operator
 from .ops.batch_normalization import scale_and_bias
 from .ops.gemm import is_linear
+from .ops.ml_columns import with_columns
 from .ops.pad import with_pool
 
 
 def fuse(graph: Graph, operators: Mapping[str, Operator]) -> Graph:
     """The graph in the form that is lowered."""
+    graph = with_columns(graph, operators)
     graph = _normalise(graph)
     graph = _merge_pairs(graph, _with_addend)
     graph = _merge_pairs(graph, _with_batch_norm)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from ..verifier.program.types import Program
-from .builder import Builder, Layer, Range, Value
+from .builder import Builder, Columns, Layer, Range, Value
 from .graph import Graph
 from .operator import Operator
 from .quantise import Ints
@@ -27,8 +27,11 @@ def lower(
     ranges: Mapping[str, Range],
     operators: Mapping[str, Operator],
     exact: Collection[str] = (),
+    turned: Mapping[str, Collection[int]] | None = None,
 ) -> Lowered:
     """Lower every node; those named `exact` to ops that are checked in full.
+
+    `turned` has conditions of trees by node, see `decisions`.
 
     Raises:
         CompileError: `compile.calibration`, a value lacks a usable range; what a lowering raises.
@@ -39,13 +42,41 @@ def lower(
         for name in (*node.inputs, *node.outputs)
         if operators[node.op].spatial
     }
-    builder = Builder(graph, ranges, shown(graph, operators), images, exact)
+    tables = tabular(graph, operators)
+    builder = Builder(graph, ranges, shown(graph, operators), images, exact, tables, turned or {})
     for node in graph.nodes:
         fused = node.activation
         activation = None if fused is None else operators[fused.op].activation(fused, graph)
         with builder.layer(node, activation):
             operators[node.op].form(node, graph).lower(node, builder)
     return Lowered(builder.program(), builder.weights, builder.layers, builder.values)
+
+
+MOVES = ("Gather", "Slice", "Split", "ai.onnx.ml.ArrayFeatureExtractor")
+"""Operators that choose among the columns of a table, whose codes they keep."""
+
+
+def tabular(graph: Graph, operators: Mapping[str, Operator]) -> dict[str, Columns]:
+    """The float inputs that are tables of columns, and what their codes must reach.
+
+    An input is one if all its readers take it for that, through whatever only moves its values.
+    """
+    found: dict[str, Columns] = {}
+    other: set[str] = set()
+    for node in reversed(graph.nodes):
+        operator = operators[node.op]
+        if operator.columns is not None:
+            spans = zip(node.inputs, operator.columns(node, graph), strict=True)
+            asked = {name: Columns(*(span or (0.0, 0.0)), span is not None) for name, span in spans}
+        elif (operator.is_view or node.op in MOVES) and node.outputs[0] in found:
+            asked = {node.inputs[0]: found[node.outputs[0]]}
+        else:
+            other.update(node.inputs)
+            continue
+        for name, table in asked.items():
+            found[name] = table.joined(found.get(name, table))
+    inputs = set(graph.inputs) - other
+    return {name: own for name, own in found.items() if name in inputs and graph.is_float(name)}
 
 
 def shown(graph: Graph, operators: Mapping[str, Operator]) -> dict[str, str]:

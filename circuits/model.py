@@ -54,6 +54,7 @@ class Record:
     dims: Mapping[str, int] = field(default_factory=dict)
     shapes: Mapping[str, tuple[int | str | None, ...]] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    turned: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,6 +256,9 @@ def _read_record(data: bytes) -> tuple[Record, Report]:
         fields["shapes"] = {
             str(name): tuple(axes) for name, axes in fields.get("shapes", {}).items()
         }
+        fields["turned"] = {
+            str(name): tuple(numbers) for name, numbers in fields.get("turned", {}).items()
+        }
         record, report = Record(**fields), Report.from_json(found["report"])
         _refuse_kinds(record)
         canonical = _json(found) == data
@@ -275,6 +279,8 @@ def _refuse_kinds(record: Record) -> None:
         raise TypeError("a size of an axis that is none")
     if not isinstance(record.fixed, dict):
         raise TypeError("values of inputs that are none")
+    if not all(type(n) is int for numbers in record.turned.values() for n in numbers):
+        raise TypeError("a condition that is no number")
     if type(record.percentile) is not float:
         raise TypeError("a percentile that is no number")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .builder import Activation, Builder
@@ -40,6 +40,8 @@ class Operator:
         takes_integers: its inputs may be indices, which it passes on as they are.
         spatial: it reads W×C runs of an image.
         whole: its form for integers, where that is another one.
+        columns: its inputs are columns of a table, which may come in several parts; per part the
+            least and the greatest number that it compares them with, None if it does more.
     """
 
     names: tuple[str, ...]
@@ -54,6 +56,7 @@ class Operator:
     takes_integers: bool = False
     spatial: bool = False
     whole: Whole | None = None
+    columns: Callable[[Node, Graph], Sequence[tuple[float, float] | None]] | None = None
 
     def form(self, node: Node, graph: Graph) -> Operator | Whole:
         """What lowers and judges a node: the form for integers where it computes with such."""
@@ -85,6 +88,11 @@ def on_integers(node: Node, graph: Graph) -> bool:
     """Whether a node computes with integers; the condition of a Where is none of its numbers."""
     name = node.input(1 if node.op == "Where" else 0)
     return name is not None and not graph.is_float(name)
+
+
+def uncompared(node: Node, graph: Graph) -> Sequence[tuple[float, float] | None]:
+    """`columns` of an operator that does more with its inputs than to compare them."""
+    return [None] * len(node.inputs)
 
 
 def computed(node: Node, graph: Graph, index: int = 0) -> str | None:

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from dataclasses import field as attribute
 from types import NoneType
 from typing import Any
 
@@ -17,6 +18,8 @@ from ..verifier.sampling import sample_count
 from .builder import Layer
 from .evaluate import Fidelity, counted, floored
 from .graph import Graph
+
+LABELS_SHOWN = 8
 
 BITS = 128
 """Confidence of the sample counts: that of the fast check."""
@@ -61,17 +64,26 @@ class Report:
     worst: str | None
     top1: float | None
     unread: tuple[str, ...] = ()
+    labels: Mapping[str, tuple[str, ...]] = attribute(default_factory=dict)
+    decisions: tuple[int, int] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The report as one JSON-ready object."""
-        return asdict(self) | {"operators": dict(self.operators)}
+        labels = {name: list(strings) for name, strings in self.labels.items()}
+        decisions = None if self.decisions is None else list(self.decisions)
+        plain = {"operators": dict(self.operators), "labels": labels, "decisions": decisions}
+        return asdict(self) | plain
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Report:
         """The inverse of `to_json`; raises TypeError or KeyError for other data."""
         layers = tuple(LayerReport(**layer) for layer in data["layers"])
         unread = tuple(data.get("unread", ()))
-        report = Report(**{**data, "layers": layers, "unread": unread})
+        labels = {name: tuple(strings) for name, strings in data.get("labels", {}).items()}
+        counts = data.get("decisions")
+        decisions = None if counts is None else (int(counts[0]), int(counts[1]))
+        made = {"layers": layers, "unread": unread, "labels": labels, "decisions": decisions}
+        report = Report(**{**data, **made})
         if not all(isinstance(name, str) for name in unread):
             raise TypeError("a name of an input is no text")
         _refuse_kinds(report)
@@ -79,6 +91,8 @@ class Report:
             _refuse_kinds(layer)
         if not all(type(count) is int for count in report.operators.values()):
             raise TypeError("an operator's count is no integer")
+        if not all(isinstance(text, str) for texts in labels.values() for text in texts):
+            raise TypeError("a label is no string")
         return report
 
     def text(self) -> str:
@@ -96,6 +110,7 @@ class Report:
             f"samples     {self.samples_5:,} gates at δ = 5 %, {self.samples_1:,} at 1 %, 128 bits",
             f"fidelity    {self._fidelity()}",
             *self._unread(),
+            *self._labels(),
             "",
             f"{'layer':<28} {'operator':<22} {'gates':>9} {'MACs':>12} {'SQNR':>8}",
         ]
@@ -109,12 +124,24 @@ class Report:
         names = listed(self.unread)
         return [f"ignored     no output depends on input {names}"] if self.unread else []
 
+    def _labels(self) -> list[str]:
+        """A line for each output whose numbers stand for strings."""
+        return [
+            f"labels      {quoted(name)}: "
+            + ", ".join(f"{n} {quoted(text, 20)}" for n, text in enumerate(texts[:LABELS_SHOWN]))
+            + (f" and {len(texts) - LABELS_SHOWN} more" if len(texts) > LABELS_SHOWN else "")
+            for name, texts in self.labels.items()
+        ]
+
     def _fidelity(self) -> str:
         noises = {layer.name: layer.sqnr_db for layer in self.layers}
         worst = noises.get(self.worst) if self.worst is not None else None
         parts = [f"on {counted(self.evaluated)}"]
         if worst is not None:
             parts.insert(0, f"worst layer {quoted(self.worst)} with {floored(worst, 1)} dB")
+        if self.decisions is not None:
+            compared, differing = self.decisions
+            parts.insert(0, f"{differing:,} of {compared:,} comparisons of trees differ")
         if self.top1 is not None:
             parts.insert(0, f"top-1 agrees in {floored(self.top1, 4):.2%}")
         return ", ".join(parts)
@@ -141,7 +168,13 @@ _KINDS: dict[str, tuple[type, ...]] = {
 }
 
 
-def report(source: Graph, checked: Checked, layers: Sequence[Layer], fidelity: Fidelity) -> Report:
+def report(
+    source: Graph,
+    checked: Checked,
+    layers: Sequence[Layer],
+    fidelity: Fidelity,
+    labels: Mapping[str, tuple[str, ...]] | None = None,
+) -> Report:
     """Assemble the report of a compiled graph (`source`: as read, before anything was fused)."""
     program = checked.program
     rows = tuple(_layer(checked, layer, fidelity) for layer in layers)
@@ -166,6 +199,7 @@ def report(source: Graph, checked: Checked, layers: Sequence[Layer], fidelity: F
         worst=None if worst is None else worst.name,
         top1=fidelity.top1,
         unread=tuple(sorted(source.unread)),
+        labels=dict(labels or {}),
     )
 
 
@@ -196,5 +230,6 @@ def _bytes(count: int) -> str:
 
 def _operator(name: str) -> str:
     """Operators that compile have plain names; anything else stands between quotes."""
+    name = name.removeprefix("ai.onnx.ml.")
     plain = name.isascii() and name.replace("+", "").isalnum() and len(name) <= 22
     return name if plain else quoted(name, 19)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from onnx import (
 )
 
 from ..verifier.errors import UsageError
+from .classical import Labels, without_strings
 from .errors import CompileError, named
 
 Array = npt.NDArray[Any]
@@ -71,11 +72,13 @@ class Source:
     """A checked model: the skeleton, and the values of its initialisers by name.
 
     `declared` are all inputs that the file has, of which the skeleton keeps those that are read.
+    `labels` has the strings of the classes that an output of numbers stands for.
     """
 
     model: onnx.ModelProto
     arrays: Mapping[str, Array]
     declared: frozenset[str] = frozenset()
+    labels: Labels = field(default_factory=dict)
 
     @property
     def opset(self) -> int:
@@ -91,16 +94,17 @@ def load(model: ModelLike) -> Source:
         CompileError: `compile.bad-model` when it is not a valid ONNX model.
     """
     try:
-        proto = _read(model)
+        proto = read_model(model)
         if not proto.graph.output:
             raise bad_model("the model has no outputs")
         if proto.graph.sparse_initializer:
             raise bad_model("the model has sparse initialisers", "write them as dense ones")
         opset(proto)
+        labels = without_strings(proto)
         arrays = take_constants(proto)
         _check(proto)
         declared = frozenset(value.name for value in inputs(proto))
-        source = Source(_plain(proto), arrays, declared)
+        source = Source(_plain(proto), arrays, declared, labels)
     except OSError as error:
         raise UsageError(f"cannot read {model!s}: {error}", code="usage.unreadable") from error
     except _BAD as error:
@@ -300,7 +304,7 @@ def _has_body(op: str, version: int) -> bool:
     return bool(schema.has_function or schema.has_context_dependent_function)
 
 
-def _read(model: ModelLike) -> onnx.ModelProto:
+def read_model(model: ModelLike) -> onnx.ModelProto:
     """A copy that is ours to change, with its external data."""
     if isinstance(model, str | Path):
         if not Path(model).is_file():

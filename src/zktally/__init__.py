@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from .api import Receipt, assemble, check_model, compile, load, prove, resume, verify, wrap
 from .circuits.check import ModelCheck, Tolerances
+from .circuits.columns import columns, split_columns
 from .circuits.model import CompiledModel
 from .errors import ZktallyError
 from .verifier.policy import Policy
@@ -29,10 +30,12 @@ __all__ = [
     "__version__",
     "assemble",
     "check_model",
+    "columns",
     "compile",
     "load",
     "prove",
     "resume",
+    "split_columns",
     "verify",
     "wrap",
 ]

@@ -9,6 +9,7 @@ import pytest
 from onnx import TensorProto
 
 import zktally as api
+from support.classical import FLOAT, INT64, ml, table_model
 from support.compared import network, node
 
 RNG = np.random.default_rng(15)
@@ -138,6 +139,62 @@ def test_both_verifiers_accept_it(pattern: str, mode: str) -> None:
     kind = rest[1] if len(rest) > 1 else TensorProto.FLOAT
     model = network(nodes, inputs, rest[0] if rest else {}, kind=kind, opset=18)
     data = {name: normal(6, *shape[1:]) for name, shape in inputs.items()}
+    compiled = api.compile(model, data, public=True)
+    receipt = api.prove(compiled, {name: rows[:1] for name, rows in data.items()}, mode=mode)
+    for backend in BACKENDS:
+        assert api.verify(receipt.data, compiled.model_id, backend=backend).outputs
+
+
+def forest() -> Any:
+    """Six stumps of three classes, and one tree of two levels; columns in two parts."""
+    nodes: dict[str, list[Any]] = {
+        "treeids": [t for t in range(6) for _ in range(3)] + [6] * 5,
+        "nodeids": [0, 1, 2] * 6 + [0, 1, 2, 3, 4],
+        "featureids": [n % 5 for n in range(23)],
+        "values": RNG.normal(0, 0.5, 23).tolist(),
+        "modes": ["BRANCH_LEQ", "LEAF", "LEAF"] * 6 + ["BRANCH_EQ", "BRANCH_GT"] + ["LEAF"] * 3,
+        "truenodeids": [1, 0, 0] * 6 + [1, 3, 0, 0, 0],
+        "falsenodeids": [2, 0, 0] * 6 + [2, 4, 0, 0, 0],
+    }
+    leaves = [(t, n) for t in range(6) for n in (1, 2)] + [(6, n) for n in (2, 3, 4)]
+    return ml(
+        "TreeEnsembleClassifier", "j", "label scores", classlabels_int64s=[4, 0, 9],
+        post_transform="SOFTMAX", class_treeids=[t for t, _ in leaves for _ in range(3)],
+        class_nodeids=[n for _, n in leaves for _ in range(3)], class_ids=[0, 1, 2] * len(leaves),
+        class_weights=RNG.normal(0, 1, 3 * len(leaves)).tolist(),
+        **{f"nodes_{key}": value for key, value in nodes.items()},
+    )  # fmt: skip
+
+
+def machine() -> Any:
+    return ml(
+        "SVMClassifier", "s", "label scores", kernel_type="RBF", kernel_params=[0.3, 0.0, 3.0],
+        coefficients=RNG.normal(0, 1, 12).tolist(), rho=[0.1, -0.2, 0.3],
+        support_vectors=RNG.normal(0, 1, 30).tolist(), vectors_per_class=[2, 1, 3],
+        classlabels_ints=[0, 1, 2],
+    )  # fmt: skip
+
+
+JOINED = ml("FeatureVectorizer", "x z", "j", inputdimensions=[3, 2])
+SCALED = ml("Scaler", "j", "s", offset=[0.1] * 5, scale=[1.0, 2.0, 0.5, 3.0, 1.5])
+TABLES: dict[str, Any] = {
+    "trees": [JOINED, forest()],
+    "a machine": [JOINED, SCALED, machine()],
+    "a share of each row": [
+        JOINED,
+        ml("LinearClassifier", "j", "label p", classlabels_ints=[0, 1, 2], intercepts=[0.1] * 3,
+           coefficients=RNG.normal(0, 1, 15).tolist(), post_transform="LOGISTIC"),
+        ml("Normalizer", "p", "scores", norm="L1"),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["fast", "hybrid", "strict"])
+@pytest.mark.parametrize("pattern", TABLES)
+def test_both_verifiers_accept_tables(pattern: str, mode: str) -> None:
+    inputs = {"x": (FLOAT, 3), "z": (FLOAT, 2)}
+    model = table_model(TABLES[pattern], inputs, {"label": INT64, "scores": FLOAT})
+    data = {"x": normal(9, 3), "z": normal(9, 2)}
     compiled = api.compile(model, data, public=True)
     receipt = api.prove(compiled, {name: rows[:1] for name, rows in data.items()}, mode=mode)
     for backend in BACKENDS:
