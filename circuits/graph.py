@@ -395,6 +395,10 @@ def _refuse_unused(graph: Graph) -> None:
         )
 
 
+MASKED = ("Add", "Where")
+"""Operators that put minus infinity where a Softmax is to see nothing (`masks`)."""
+
+
 def _refuse_not_finite(graph: Graph) -> None:
     read = {name: None for node in graph.nodes for name in node.inputs if name}
     for name in read | dict.fromkeys(graph.outputs):
@@ -402,6 +406,11 @@ def _refuse_not_finite(graph: Graph) -> None:
         if array is None or array.dtype.kind != "f":
             continue
         bound = array.size == 1 and name not in graph.outputs  # an infinite bound of Clip: none
+        readers = graph.consumers(name)
+        if not bound and readers and all(node.op in MASKED for node in readers):
+            array = np.where(
+                np.isneginf(array), 0.0, array
+            )  # judged once it is known what reads it
         infinite = not bound and np.isinf(array).any()
         found = "NaN" if np.isnan(array).any() else "infinity" if infinite else None
         if found:

@@ -7,9 +7,14 @@ from dataclasses import dataclass
 
 from ..verifier.program.types import Program
 from .builder import Builder, Layer, Range, Value
-from .graph import Graph
+from .errors import RangeOverflow
+from .graph import Graph, Node
+from .masks import Scores
 from .operator import Operator
-from .quantise import Ints
+from .quantise import GIVEN_MOST, SCORE_MOST, Ints
+
+LEAST_BITS = 8
+"""Bits that a score has as any other value."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +44,30 @@ def lower(
         for name in (*node.inputs, *node.outputs)
         if operators[node.op].spatial
     }
-    builder = Builder(graph, ranges, shown(graph, operators), images, exact)
+    scores = {
+        name: GIVEN_MOST if name in graph.inputs else SCORE_MOST
+        for name in Scores(graph, operators).names
+    }
+    builder = Builder(graph, ranges, shown(graph, operators), images, exact, scores)
     for node in graph.nodes:
         fused = node.activation
         activation = None if fused is None else operators[fused.op].activation(fused, graph)
         with builder.layer(node, activation):
-            operators[node.op].lower(node, builder)
+            _lower_node(node, operators[node.op], builder)
     return Lowered(builder.program(), builder.weights, builder.layers, builder.values)
+
+
+def _lower_node(node: Node, operator: Operator, builder: Builder) -> None:
+    """Lower a node; a score that is too fine for what it is computed from gets fewer bits."""
+    while True:
+        try:
+            with builder.undone_by_errors(node):
+                operator.lower(node, builder)
+            return
+        except RangeOverflow:
+            if builder.scores.get(node.output, 0) <= LEAST_BITS:
+                raise
+            builder.scores[node.output] -= 1
 
 
 def shown(graph: Graph, operators: Mapping[str, Operator]) -> dict[str, str]:

@@ -66,7 +66,7 @@ def _narrow(
     if added is not None:
         bias = builder.weight("addend", added, BIAS_MAX, broadcast(added.shape, len(space)))
     integer = parts[0][1].integer
-    out = builder.define(node, target.post, integer=integer, width=_width(target.post))
+    out = builder.define(node, target.post, integer=integer)
     zero, table = target.pre.zero, target.table
     builder.dot(out, space, terms, shift=shift, bias=bias, zero=zero, table=table)
 
@@ -109,11 +109,6 @@ def _of_integers(parts: Sequence[tuple[int, Value]], known: Sequence[tuple[int, 
     return Target(code, code)
 
 
-def _width(code: Affine) -> int:
-    peak = max(-code.lo - 1, code.hi)
-    return 1 if peak < 2**7 else 2 if peak < 2**15 else 3
-
-
 def _bits(node: Node, builder: Builder, parts: Sequence[tuple[int, Value]]) -> int:
     """Bits that keep the finest part; 8 where other layers read the output, or parts are alike."""
     scales = [part.code.scale for _, part in parts if part.code.lo < part.code.hi]
@@ -142,7 +137,7 @@ def _wide(
         mults += [min(max(round(whole / 2**power), 1), MULT_MAX)] * part.shape[axis]
     space = builder.shape(node)
     mult = builder.weight("multiplier", np.array(mults), MULT_MAX, (along(axis),), signed=False)
-    out = builder.define(node, code, width=_width(code))
+    out = builder.define(node, code)
     terms = _terms(builder, axis, space, parts, numbers)
     builder.dot(out, space, terms, mult=mult, shift=shift)
 
