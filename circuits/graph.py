@@ -13,7 +13,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from ..verifier.errors import UsageError
-from . import branches, source
+from . import branches, contrib, source
 from .errors import CompileError, MixesItems, named
 from .session import Seen, Session
 from .sizes import Axes, Dims, Sizes
@@ -134,8 +134,11 @@ class Network:
         self._sessions: dict[tuple[bool, ...], tuple[Source, _Wanted, Session]] = {}
 
     def expand(self, known: Collection[str]) -> None:
-        """Write operators that are not `known` as the bodies that the onnx package has for them."""
-        self.source = source.expand(self.source, known)
+        """Write operators that are not `known` by others.
+
+        As `contrib` has them, or as the bodies that the onnx package has for them.
+        """
+        self.source = source.expand(contrib.expand(self.source), known)
 
     def at(self, batch: int = 1) -> Graph:
         """The graph whose batch axis has this size: axis 0 of every input where it is dynamic.
