@@ -436,7 +436,7 @@ def _skip_identities(graph: Graph) -> Graph:
     for node in graph.nodes:
         inputs = tuple(alias.get(name, name) for name in node.inputs)
         node = replace(node, inputs=inputs)
-        passes = is_identity(node, graph) or _is_float_cast(node, graph)
+        passes = any(same(node, graph) for same in (is_identity, _is_float_cast, _bounds_nothing))
         if passes and not set(node.outputs) & set(graph.outputs):
             alias[node.output] = inputs[0]
         else:
@@ -454,6 +454,14 @@ def is_identity(node: Node, graph: Graph) -> bool:
 
 def _is_float_cast(node: Node, graph: Graph) -> bool:
     return node.op == "Cast" and all(map(graph.is_float, (node.inputs[0], node.output)))
+
+
+def _bounds_nothing(node: Node, graph: Graph) -> bool:
+    """Whether it is a Max of a value and the lowest float: networks undo so what a mask adds up."""
+    bound = graph.constant(node.inputs[1]) if node.op == "Max" and len(node.inputs) == 2 else None
+    if bound is None or bound.size != 1 or bound.dtype.kind != "f" or bound.ndim:
+        return False
+    return bool(bound <= np.finfo(bound.dtype).min)
 
 
 def size(shape: tuple[int, ...]) -> int:

@@ -36,9 +36,11 @@ OF_RUNTIME: Mapping[str, Callable[[Emit], None]] = {
 
 REWRITES: Mapping[str, Callable[[Emit], None]] = {
     **{f"{RUNTIME}.{name}": rewrite for name, rewrite in OF_RUNTIME.items()},
+    "Attention": attention.attention_of_onnx,
     "RotaryEmbedding": attention.rotary_embedding_of_onnx,
 }
-"""By operator. That of ONNX is here as its body in the onnx package has parts without elements."""
+"""By operator. Two of ONNX are here, too: the bodies that the onnx package has for them ask whether
+a mask is infinite, and split off parts without elements."""
 
 
 def expand(source: Source) -> Source:

@@ -74,6 +74,70 @@ def multi_head_attention(emit: Emit) -> None:
     joined(emit, weighted(emit, scores, value))
 
 
+def attention_of_onnx(emit: Emit) -> None:
+    """That of opset 23, but for its scores as an output, and for lengths: its body has these."""
+    query, key, value = map(emit.given, range(3))
+    if emit.output(3) or emit.input(6):
+        emit.keep()
+        return
+    heads, keys = (int(emit.attribute(name, 0)) for name in ("q_num_heads", "kv_num_heads"))
+    flat = bool(heads)
+    if flat:
+        query = split(emit, query, heads)
+        key, value = (split(emit, part, keys) for part in (key, value))
+    else:
+        heads, keys = emit.size(query, 1), emit.size(key, 1)
+    past = emit.input(4)
+    first = emit.length(past, 2) if past else emit.integer(0)
+    key, value = _after(emit, key, past), _after(emit, value, emit.input(5))
+    for number, part in enumerate((key, value), start=1):
+        if present := emit.output(number):
+            emit.op("Identity", part, out=present)
+    shared = heads != keys
+    if shared:
+        query = _regrouped(emit, query, (keys, heads // keys), 2)
+        key, value = (emit.unsqueeze(part, 2) for part in (key, value))
+    scores = products(emit, query, key, emit.attribute("scale", 0.0), rank=5 if shared else 4)
+    apart = emit.op("Shape", scores)
+    scores = _regrouped(emit, scores, (heads,), 3) if shared else scores
+    scores = _masked(emit, capped(emit, scores), first)
+    weights = shares(emit, scores)
+    weights = emit.op("Reshape", weights, apart) if shared else weights
+    mixed = emit.op("MatMul", weights, value)
+    mixed = _regrouped(emit, mixed, (heads,), 3) if shared else mixed
+    if flat:
+        joined(emit, mixed)
+    else:
+        emit.op("Identity", mixed, out=emit.node.output[0])
+
+
+def _masked(emit: Emit, scores: str, first: str) -> str:
+    """With the mask, of truths or addends, and without what comes after the query."""
+    if mask := emit.input(3):
+        if emit.kind(mask) == TensorProto.BOOL:
+            scores = emit.op("Where", mask, scores, emit.number(-math.inf))
+        else:
+            scores = emit.op("Add", scores, mask)
+    return causal(emit, scores, first=first) if emit.attribute("is_causal", 0) else scores
+
+
+def _regrouped(emit: Emit, x: str, heads: tuple[int, ...], last: int) -> str:
+    """Other axes for the heads, before those from the `last` on."""
+    shape, end = emit.op("Shape", x), emit.integers(2**31)
+    batch = emit.slice(shape, emit.integers(0), emit.integers(1), 0)
+    rest = emit.slice(shape, emit.integers(last), end, 0)
+    return emit.op("Reshape", x, emit.op("Concat", batch, emit.integers(*heads), rest, axis=0))
+
+
+def capped(emit: Emit, scores: str) -> str:
+    """Scores that a tanh keeps below `softcap`, if there is one."""
+    cap = float(emit.attribute("softcap", 0.0))
+    if not cap:
+        return scores
+    inner = emit.op("Tanh", emit.op("Div", scores, emit.number(cap)))
+    return emit.op("Mul", inner, emit.number(cap))
+
+
 def grouped_query_attention(emit: Emit) -> None:
     """Causal, without a past; several heads share one key."""
     query, key, value, lengths = emit.given(0), emit.input(1), emit.input(2), emit.input(5)
@@ -106,10 +170,7 @@ def grouped_query_attention(emit: Emit) -> None:
         for part, count in zip(apart, counts, strict=True)
     ]
     scores = products(emit, groups[0], groups[1], emit.attribute("scale", 0.0), rank=5)
-    cap = float(emit.attribute("softcap", 0.0))
-    if cap:
-        inner = emit.op("Tanh", emit.op("Div", scores, emit.number(cap)))
-        scores = emit.op("Mul", inner, emit.number(cap))
+    scores = capped(emit, scores)
     scores = causal(emit, scores, window=int(emit.attribute("local_window_size", -1)))
     if lengths and emit.is_computed(lengths):
         scores = _within(emit, scores, emit.reshape(lengths, -1, 1, 1, 1, 1), last=True)
@@ -204,10 +265,13 @@ def products(emit: Emit, query: str, key: str, scale: float, rank: int = 4) -> s
     return emit.op("Div", scores, emit.op("Sqrt", size))
 
 
-def causal(emit: Emit, scores: str, window: int = -1) -> str:
-    """Nothing of what comes after the query, nor of what lies a window before it."""
+def causal(emit: Emit, scores: str, window: int = -1, first: str | None = None) -> str:
+    """Nothing of what comes after the query, nor of what lies a window before it.
+
+    The `first` query stands at this key; the last at the last one, if that is not given.
+    """
     queries, keys = (emit.length(scores, axis) for axis in (-2, -1))
-    first = emit.op("Sub", keys, queries)
+    first = first or emit.op("Sub", keys, queries)
     places = emit.op("Reshape", emit.range(queries, start=first), emit.integers(-1, 1))
     columns = emit.range(keys)
     scores = _without(emit, scores, emit.op("Less", places, columns))

@@ -94,6 +94,21 @@ class Emit:
             raise self.refuse(f"a size of its input {name[:64]!r} is not known")
         return found
 
+    def kind(self, name: str) -> int:
+        """The element type of a value, 0 where it is not known."""
+        for tensor in self._model.graph.initializer:
+            if tensor.name == name:
+                return tensor.data_type
+        inferred = shape_inference.infer_shapes(self._model).graph
+        for value in (*self._model.graph.input, *inferred.value_info):
+            if value.name == name:
+                return int(value.type.tensor_type.elem_type)
+        return 0
+
+    def keep(self) -> None:
+        """Leave the node as it is."""
+        self.nodes = [self.node]
+
     def is_computed(self, name: str) -> bool:
         """Whether a value follows from the data."""
         return name in computed(self._model)

@@ -337,18 +337,36 @@ def test_onnx_attention(shapes: Any, options: dict[str, Any], opset: int) -> Non
     judge("Attention", "q k v", given, domain="", opset=opset, **options)
 
 
-@pytest.mark.parametrize("kind", [bool, np.float32])
-def test_onnx_attention_with_a_mask(kind: type) -> None:
-    shown = np.tril(np.ones((LENGTH, LENGTH), bool))
-    mask = shown if kind is bool else np.where(shown, 0.0, -np.inf).astype(np.float32)
-    judge("Attention", "q k v m", FOUR, {"m": mask}, domain="", opset=23)
+@pytest.mark.parametrize("filler", [-1e9, -np.inf])
+@pytest.mark.parametrize("options", [{}, {"softcap": 2.0}, {"is_causal": 1}])
+@pytest.mark.parametrize("kind", ["truths", "addends"])
+@pytest.mark.parametrize("given", [False, True])
+def test_onnx_attention_with_a_mask(
+    given: bool, kind: str, options: dict[str, Any], filler: float
+) -> None:
+    shown = RNG.random((2, 1, LENGTH, LENGTH)) < 0.7
+    shown[..., 0] = True
+    mask = shown if kind == "truths" else np.where(shown, 0.0, filler).astype(np.float32)
+    if given and np.isinf(filler) and kind == "addends":
+        pytest.skip("inputs are finite")
+    inputs, held = ({**FOUR, "m": mask}, {}) if given else (FOUR, {"m": mask[0, 0]})
+    judge("Attention", "q k v m", inputs, held, domain="", opset=23, **options)
 
 
-def test_onnx_attention_after_a_past() -> None:
-    given = {**FOUR, "a": normal(2, HEADS, 3, 8), "c": normal(2, HEADS, 3, 8)}
+@pytest.mark.parametrize("causal", [0, 1])
+@pytest.mark.parametrize("keys", [2, HEADS])
+def test_onnx_attention_after_a_past(keys: int, causal: int) -> None:
+    given = {"q": FOUR["q"]} | {name: normal(2, keys, LENGTH, 8) for name in "kv"}
+    given |= {name: normal(2, keys, 3, 8) for name in "ac"}
     mask = {"m": np.zeros((LENGTH, LENGTH + 3), np.float32)}
     options: dict[str, Any] = {"domain": "", "opset": 23, "outputs": "y pk pv"}
-    judge("Attention", "q k v m a c", given, mask, **options)
+    judge("Attention", "q k v m a c", given, mask, is_causal=causal, **options)
+
+
+def test_onnx_attention_whose_scores_are_an_output() -> None:
+    """By the body of the onnx package."""
+    options: dict[str, Any] = {"domain": "", "opset": 23, "outputs": "y - - s"}
+    judge("Attention", "q k v", FOUR, **options)
 
 
 @pytest.mark.parametrize("options", [{}, {"interleaved": 1}, {"rotary_embedding_dim": 4}])

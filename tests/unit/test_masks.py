@@ -242,3 +242,28 @@ def test_a_slice_of_a_mask() -> None:
     compiled, real, found = run(attended(net, net.op("Add", scores, sliced), value), feeds)
     assert sqnr(real, found) > 36
     assert least(compiled) > 34
+
+
+def test_a_bound_that_undoes_what_masks_add_up() -> None:
+    lowest = np.float32(np.finfo(np.float32).min)
+    net = Net(14)
+    scores, value = heads(net)
+    masked = net.op("Max", net.op("Add", scores, causal(LENGTH, float(lowest))), lowest)
+    compiled, real, found = run(attended(net, masked, value), data())
+    assert sqnr(real, found) > 36
+    assert least(compiled) > 34
+
+
+def test_truths_of_an_input() -> None:
+    """Equal to 0: chosen from two numbers, expanded, added."""
+    net = Net(15)
+    scores, value = heads(net)
+    mask = net.input("m", "n", LENGTH, kind=TensorProto.INT64)
+    hidden = net.op("Equal", net.op("Unsqueeze", mask, np.array([1, 2])), 0)
+    addend = net.op("Where", hidden, np.float32(-np.inf), 0.0)
+    whole = net.op("Expand", addend, np.array([1, 1, LENGTH, LENGTH]))
+    feeds = data()
+    feeds["m"] = (np.arange(LENGTH) < RNG.integers(1, LENGTH, (6, 1))).astype(np.int64)
+    compiled, real, found = run(attended(net, net.op("Add", scores, whole), value), feeds)
+    assert sqnr(real, found) > 36
+    assert least(compiled) > 34
