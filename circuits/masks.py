@@ -30,6 +30,7 @@ WHOLE = 1000.0
 """A row whose largest score is so far below that of another row is masked whole."""
 
 ROWS = ("Softmax", "LogSoftmax")
+MASKS = ("Add", "Sub", "Where")
 FACTORS = ("Mul", "Div")
 MOVES = (
     "Slice",
@@ -68,6 +69,10 @@ class Scores:
             for node in graph.nodes
             if self.names and (node.op in ROWS or _follows(node, graph, followed))
         ]
+        self._added = set[str]()
+        for node in self._passing:
+            if node.op in MASKS or self._added.intersection(node.inputs):
+                self._added.add(node.output)
         self.reads = {
             name
             for node in self._passing
@@ -82,7 +87,10 @@ class Scores:
             CompileError: `compile.not-finite`: a NaN, or infinities other than a mask's.
         """
         levels = self._levels(values)
-        return {name: _range(name, values[name], *levels[name]) for name in self.names}
+        return {
+            name: _range(name, values[name], *levels[name], to_cut=name in self._added)
+            for name in self.names
+        }
 
     def counts(self, values: Mapping[str, Array]) -> dict[str, npt.NDArray[np.bool_]]:
         """Which elements of each score are above their cut."""
@@ -251,7 +259,12 @@ def _narrowed(part: Array, shape: tuple[int, ...], by: Callable[..., Array]) -> 
     return by(part, axis=axes, keepdims=True) if axes else part
 
 
-def _range(name: str, array: Array, cut: Array, counts: Array) -> Range:
+def _range(name: str, array: Array, cut: Array, counts: Array, *, to_cut: bool) -> Range:
+    """From the lowest cut (or the lowest value, where no mask was added) to what counts most.
+
+    A mask that hides nothing in calibration may hide something later: it reaches down to the cut,
+    and so does what it is added to.
+    """
     values = array.astype(np.float64)
     if np.isnan(values).any() or np.isposinf(values).any():
         raise CompileError(
@@ -260,6 +273,6 @@ def _range(name: str, array: Array, cut: Array, counts: Array) -> Range:
             hint="check the model and the data in float first",
         )
     if not counts.any():  # none of it is chosen
-        return 0.0, 0.0
-    low = max(float(values[cut < math.inf].min()), float(cut.min()))
-    return low, float(values[counts].max())
+        return -CUT, 0.0
+    low, high, lowest = float(cut.min()), float(values[counts].max()), values[cut < math.inf].min()
+    return low if to_cut or lowest == high else max(float(lowest), low), high

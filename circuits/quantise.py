@@ -31,8 +31,8 @@ more where the function is steep. 14 leave room for accumulators that reach
 PRE_JUMP = 2
 """Between neighbours of the domain the output moves by so many of its steps, if 14 bits allow."""
 
-SCORE_STEP = 2.0**-7
-"""A step of a Softmax's input: its rounding costs the shares less than 50 dB."""
+SCORE_STEP = 2.0**-8
+"""A step of a Softmax's input: its rounding leaves the shares more than 55 dB."""
 SCORE_BITS = 12
 """Bits of such a value; more of them as the step asks for it."""
 SCORE_MOST = 14

@@ -75,9 +75,9 @@ def multi_head_attention(emit: Emit) -> None:
 
 
 def attention_of_onnx(emit: Emit) -> None:
-    """That of opset 23, but for its scores as an output, and for lengths: its body has these."""
+    """That of opset 23, but for its scores as an output, which its body has."""
     query, key, value = map(emit.given, range(3))
-    if emit.output(3) or emit.input(6):
+    if emit.output(3) or (emit.input(6) and emit.attribute("is_causal", 0)):
         emit.keep()
         return
     heads, keys = (int(emit.attribute(name, 0)) for name in ("q_num_heads", "kv_num_heads"))
@@ -98,9 +98,9 @@ def attention_of_onnx(emit: Emit) -> None:
         query = _regrouped(emit, query, (keys, heads // keys), 2)
         key, value = (emit.unsqueeze(part, 2) for part in (key, value))
     scores = products(emit, query, key, emit.attribute("scale", 0.0), rank=5 if shared else 4)
-    apart = emit.op("Shape", scores)
+    apart, scores = emit.op("Shape", scores), capped(emit, scores)
     scores = _regrouped(emit, scores, (heads,), 3) if shared else scores
-    scores = _masked(emit, capped(emit, scores), first)
+    scores = _masked(emit, scores, first)
     weights = shares(emit, scores)
     weights = emit.op("Reshape", weights, apart) if shared else weights
     mixed = emit.op("MatMul", weights, value)
@@ -112,12 +112,15 @@ def attention_of_onnx(emit: Emit) -> None:
 
 
 def _masked(emit: Emit, scores: str, first: str) -> str:
-    """With the mask, of truths or addends, and without what comes after the query."""
+    """With the mask, of truths or addends; without keys beyond lengths, or after the query."""
     if mask := emit.input(3):
         if emit.kind(mask) == TensorProto.BOOL:
             scores = emit.op("Where", mask, scores, emit.number(-math.inf))
         else:
             scores = emit.op("Add", scores, mask)
+    if lengths := emit.input(6):
+        whole = emit.op("Cast", emit.reshape(lengths, -1, 1, 1, 1), to=TensorProto.INT32)
+        scores = _within(emit, scores, whole)
     return causal(emit, scores, first=first) if emit.attribute("is_causal", 0) else scores
 
 

@@ -98,7 +98,7 @@ class Emit:
         """The element type of a value, 0 where it is not known."""
         for tensor in self._model.graph.initializer:
             if tensor.name == name:
-                return tensor.data_type
+                return int(tensor.data_type)
         inferred = shape_inference.infer_shapes(self._model).graph
         for value in (*self._model.graph.input, *inferred.value_info):
             if value.name == name:

@@ -363,6 +363,20 @@ def test_onnx_attention_after_a_past(keys: int, causal: int) -> None:
     judge("Attention", "q k v m a c", given, mask, is_causal=causal, **options)
 
 
+def test_onnx_attention_of_shared_keys_with_all_there_is() -> None:
+    given = {"q": FOUR["q"]} | {name: normal(2, 2, LENGTH, 8) for name in "kv"}
+    shown = RNG.random((2, HEADS, LENGTH, LENGTH)) < 0.7
+    shown[..., 0] = True
+    given["m"] = np.where(shown, 0.0, -1e9).astype(np.float32)
+    options: dict[str, Any] = {"domain": "", "opset": 24, "softcap": 1.5, "is_causal": 1}
+    judge("Attention", "q k v m", given, **options)
+
+
+def test_onnx_attention_with_lengths() -> None:
+    given = {**FOUR, "l": np.array([LENGTH, 3])}
+    judge("Attention", "q k v - - - l", given, domain="", opset=24)
+
+
 def test_onnx_attention_whose_scores_are_an_output() -> None:
     """By the body of the onnx package."""
     options: dict[str, Any] = {"domain": "", "opset": 23, "outputs": "y - - s"}

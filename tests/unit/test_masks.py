@@ -267,3 +267,28 @@ def test_truths_of_an_input() -> None:
     compiled, real, found = run(attended(net, net.op("Add", scores, whole), value), feeds)
     assert sqnr(real, found) > 36
     assert least(compiled) > 34
+
+
+@pytest.mark.parametrize("how", ["added", "chosen"])
+def test_a_mask_that_hid_nothing_in_calibration(how: str) -> None:
+    net = Net(16)
+    scores, value = heads(net)
+    mask = net.input("m", "n", 1, 1, LENGTH, kind=TensorProto.BOOL)
+    if how == "added":
+        addend = net.op("Where", mask, np.float32(0.0), np.float32(-1e9))
+        scores = net.op("Add", scores, addend)
+    else:
+        scores = net.op("Where", mask, scores, np.float32(-np.inf))
+    model = attended(net, scores, value)
+    feeds = {**data(), "m": np.ones((6, 1, 1, LENGTH), bool)}
+    compiled = compile(model, feeds, batch=6)
+    feeds["m"][:, 0, 0] = np.arange(LENGTH) < RNG.integers(1, LENGTH, (6, 1))
+    program = compiled.checked.program
+    executor = native.executor(compiled.checked, compiled.weights)
+    values = integer_run(program, compiled.weights, feeds, executor)
+    (port,) = program.outputs
+    found = (values[port.tensor].astype(np.float64) - port.zero) * port.scale
+    (output,) = (value.name for value in model.graph.output)
+    real = Session(load(model), [output], plainly=True).run(feeds)[output]
+    held = np.clip(real, found.min(), found.max())
+    assert sqnr(held, found) > 30
