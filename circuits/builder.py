@@ -6,10 +6,12 @@ import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 from onnx import TensorProto
 
 from ..verifier.inputs import port_name
+from ..verifier.program.ranges import Q_MAX
 from ..verifier.program.types import (
     ABSENT,
     AxisMap,
@@ -50,6 +52,7 @@ from .quantise import (
     clamp,
     domain,
     entries,
+    score,
 )
 
 REACH_MIN, REACH_MAX = 1e-60, 1e60
@@ -137,6 +140,7 @@ class Builder:
         tables: inputs that are columns of a table, with what their codes must reach.
         turned: by node of trees, its conditions that take a value on a threshold's place of the
             grid for one on the other side.
+        scores: values that only Softmax reads, with the most bits of the code of each.
     """
 
     def __init__(
@@ -146,8 +150,9 @@ class Builder:
         shown: Mapping[str, str],
         images: Collection[str],
         exact: Collection[str],
-        tables: Mapping[str, Columns],
-        turned: Mapping[str, Collection[int]],
+        tables: Mapping[str, Columns] | None = None,
+        turned: Mapping[str, Collection[int]] | None = None,
+        scores: Mapping[str, int] | None = None,
     ) -> None:
         self.graph = graph
         self.values: dict[str, Value] = {}
@@ -157,8 +162,9 @@ class Builder:
         self._shown = shown
         self._images = images
         self._exact = exact
-        self._tables_of_columns = tables
-        self._turned = turned
+        self._tables_of_columns = tables or {}
+        self._turned = turned or {}
+        self.scores = dict(scores or {})
         self._tensors: list[Tensor] = []
         self._tables: list[Table] = []
         self._known_tables: dict[tuple[int, tuple[int, ...]], int] = {}
@@ -173,8 +179,27 @@ class Builder:
     # What lowerings ask for
 
     def code(self, name: str, lo: int = INT8_MIN) -> Affine:
-        """The int8 code of a float value, from its calibrated range; `lo` is its least integer."""
-        return affine(*self._range(name), lo)
+        """The code of a float value, from its calibrated range; `lo` is the least integer of int8.
+
+        It has 8 bits, a score more.
+        """
+        if name in self.scores:
+            return score(*self.range(name), self.scores[name])
+        return affine(*self.range(name), lo)
+
+    def range(self, name: str) -> Range:
+        """The recorded range of a value; a stranger may have recorded anything."""
+        low, high = self._ranges.get(name, (math.inf, -math.inf))
+        reach = max(abs(low), abs(high))
+        if not low <= high or not (reach == 0.0 or REACH_MIN <= reach <= REACH_MAX):
+            raise CompileError(
+                f"value {named(name)} has no usable calibrated range",
+                code="compile.calibration",
+                expected=f"low ≤ high, the larger of both 0 or {REACH_MIN:g} to {REACH_MAX:g}",
+                received=self._ranges.get(name),
+                hint="calibrate again; has the model changed since these ranges were recorded?",
+            )
+        return low, high
 
     def shape(self, node: Node) -> tuple[int, ...]:
         """Shape of a node's output."""
@@ -194,7 +219,7 @@ class Builder:
             clamped = clamp(post, *fused.bounds)
             return Target(clamped, clamped)
         assert fused.function is not None
-        low, high = self._range(fused.node.inputs[0])
+        low, high = self.range(fused.node.inputs[0])
         limit = fused.saturation
         pre = domain(fused.function, max(low, -limit), min(high, limit), post)
         return Target(pre, post, self.table(fused.node.name, fused.function, pre, post))
@@ -212,6 +237,13 @@ class Builder:
         shape = tuple(value.shape if view is None else view) or (1,)
         zero = 0 if raw else value.code.zero
         return Read(value.tensor, shape, tuple(maps) or (at(),), zero, pad)
+
+    def reach(self, operand: Operand) -> int:
+        """The largest magnitude of what is read."""
+        if isinstance(operand, Const):
+            return abs(operand.value)
+        tensor = self._tensors[operand.tensor]
+        return max(tensor.hi - operand.zero, operand.zero - tensor.lo)
 
     def weight(
         self,
@@ -257,12 +289,15 @@ class Builder:
         """The node's output is its input, seen in another shape."""
         self.values[node.output] = replace(of, shape=self.shape(node))
 
-    def define(self, node: Node, code: Affine, *, integer: bool = False, width: int = 1) -> Value:
-        """The tensor of a node's output.
+    def define(
+        self, node: Node, code: Affine, *, integer: bool = False, width: int | None = None
+    ) -> Value:
+        """The tensor of a node's output, as wide as its code by default.
 
         It has the shape of the output that only views it, if there is one: no copy is needed then.
         """
         name, shape = node.output, self.shape(node)
+        width = code.width if width is None else width
         output = self._shown.get(name)
         held = (shape if output is None else self.graph.shapes[output]) or (1,)
         layout = layouts.flat(held) if output is not None else self._value_layout(name, held, width)
@@ -279,8 +314,11 @@ class Builder:
         """Bytes of an element of a value."""
         return self._tensors[value.tensor].width
 
-    def temporary(self, name: str, shape: tuple[int, ...], code: Affine, width: int = 1) -> Value:
-        """A tensor inside a node; shape [items, ...] is row-major."""
+    def temporary(
+        self, name: str, shape: tuple[int, ...], code: Affine, width: int | None = None
+    ) -> Value:
+        """A tensor inside a node, as wide as its code by default; [items, ...] is row-major."""
+        width = code.width if width is None else width
         layout = layouts.matrix(shape, width, batched=shape[:1] == (self.graph.batch,))
         full = f"{self._prefix()}/{name}"
         return Value(self._tensor(Role.VALUE, full, shape, code, width, layout), shape, code)
@@ -299,20 +337,34 @@ class Builder:
         suffix: str = "",
     ) -> None:
         """Append a dot op that defines `out`; `zero` is the out_zero (default: that of `out`)."""
-        self._append(
-            Dot(
-                name=self._op_name(suffix),
-                out=out.tensor,
-                exact=self._prefix() in self._exact,
-                space=tuple(space),
-                terms=tuple(terms),
-                bias=bias,
-                mult=mult,
-                shift=Const(shift),
-                out_zero=out.code.zero if zero is None else zero,
-                table=table,
-            )
+        made = Dot(
+            name=self._op_name(suffix),
+            out=out.tensor,
+            exact=self._prefix() in self._exact,
+            space=tuple(space),
+            terms=tuple(terms),
+            bias=bias,
+            mult=mult,
+            shift=Const(shift),
+            out_zero=out.code.zero if zero is None else zero,
+            table=table,
         )
+        if self._node is not None and self._node.output in self.scores:
+            self._refuse_fine(made, shift)
+        self._append(made)
+
+    def _refuse_fine(self, made: Dot, shift: int) -> None:
+        """Refuse steps so fine that the quotient's bound (protocol section 2) does not hold."""
+        reach = 0 if made.bias is None else self.reach(made.bias)
+        for term in made.terms:
+            reach += term.size * self.reach(term.a) * self.reach(term.b)
+        quotient = (reach * self.reach(made.mult) >> shift) + 1 + abs(made.out_zero)
+        if quotient > Q_MAX:
+            raise RangeOverflow(
+                f"op {made.name!r}: the bound of its quotient is too large",
+                expected=f"at most {Q_MAX}",
+                received=quotient,
+            )
 
     def requantised(
         self,
@@ -371,9 +423,7 @@ class Builder:
         weights = self.weight("weight", numbers.weight, WEIGHT_MAX, weight_read[1], weight_read[0])
         added = None
         if numbers.bias is not None:
-            tensor = self._tensors[operand.tensor]
-            largest = max(operand.zero - tensor.lo, tensor.hi - operand.zero)
-            reach = math.prod(window) * largest * WEIGHT_MAX
+            reach = math.prod(window) * self.reach(operand) * WEIGHT_MAX
             peak = bias_peak(numbers.bias, reach, numbers.shift, zero)
             added = self.weight("bias", numbers.bias, peak, maps, view)
         mult = self.weight("multiplier", numbers.mult, MULT_MAX, maps, view, signed=False)
@@ -449,6 +499,21 @@ class Builder:
             defined = next(name for name in node.outputs if name in self.values)
             self.layers.append(Layer(node.name, op, defined, made))
         self._node = self._activation = None
+
+    @contextmanager
+    def undone_by_errors(self, node: Node) -> Iterator[None]:
+        """Where a score is defined: an error leaves nothing behind."""
+        held: list[list[Any]] = [self._tensors, self._tables, self._ops, self.weights]
+        lengths, kept = [len(part) for part in held], node.output in self.scores
+        before = (set(self._names), dict(self._transposed)) if kept else None
+        try:
+            yield
+        except RangeOverflow:
+            if before is not None:
+                for part, length in zip(held, lengths, strict=True):
+                    del part[length:]
+                self._names, self._transposed = before
+            raise
 
     def program(self) -> Program:
         """The program, once every node is lowered."""
@@ -567,7 +632,7 @@ class Builder:
         tables = [_rows_chosen(node, self.graph) for node in readers if node.input(1) == name]
         if readers and len(tables) == len(readers) and all(tables):
             return Affine(1.0, 0, 0, min(rows for rows in tables if rows) - 1)
-        return self._whole(name, *self._range(name))
+        return self._whole(name, *self.range(name))
 
     def _whole(self, name: str, low: float, high: float) -> Affine:
         if max(abs(low), abs(high)) >= 2**23:
@@ -577,20 +642,6 @@ class Builder:
                 received=[low, high],
             )
         return Affine(1.0, 0, int(low), int(high))
-
-    def _range(self, name: str) -> Range:
-        """The recorded range of a value; a stranger may have recorded anything."""
-        low, high = self._ranges.get(name, (math.inf, -math.inf))
-        reach = max(abs(low), abs(high))
-        if not low <= high or not (reach == 0.0 or REACH_MIN <= reach <= REACH_MAX):
-            raise CompileError(
-                f"value {named(name)} has no usable calibrated range",
-                code="compile.calibration",
-                expected=f"low ≤ high, the larger of both 0 or {REACH_MIN:g} to {REACH_MAX:g}",
-                received=self._ranges.get(name),
-                hint="calibrate again; has the model changed since these ranges were recorded?",
-            )
-        return low, high
 
     def _value_layout(self, name: str, shape: tuple[int, ...], width: int) -> Layout:
         batched = shape[0] == self.graph.batch

@@ -13,6 +13,7 @@ from ..verifier.errors import UsageError
 from ..verifier.inputs import Slots, arranged
 from .errors import CompileError, named
 from .graph import Array, Graph
+from .masks import Scores
 from .session import Session
 
 BINS = 1 << 14
@@ -97,12 +98,18 @@ def _unread(graph: Graph, step: Feeds) -> Feeds:
 
 
 def calibrate(
-    graph: Graph, names: Iterable[str], data: Feeds, method: str, percentile: float
+    graph: Graph,
+    names: Iterable[str],
+    data: Feeds,
+    method: str,
+    percentile: float,
+    scores: Scores | None = None,
 ) -> dict[str, Range]:
     """The range of each value over all samples.
 
     `minmax` takes the extremes; `percentile` (50 to 100) cuts that share of values off at both
-    ends, so that a few outliers do not make the code coarse for all others (they saturate).
+    ends, so that a few outliers do not make the code coarse for all others (they saturate). Scores
+    have the ranges that `masks` gives them.
 
     Raises:
         UsageError: an unknown method or a percentile outside (50, 100].
@@ -113,16 +120,20 @@ def calibrate(
         raise UsageError("unknown calibration method", expected=METHODS, received=method)
     if not 50.0 < percentile <= 100.0:
         raise UsageError("percentile out of range", expected="50 < p ≤ 100", received=percentile)
-    wanted = sorted(set(names))
+    own, reads = (scores.names, scores.reads) if scores else (set[str](), set[str]())
+    wanted = sorted(set(names) - own)
     extremes: dict[str, Range] = {}
-    for values in run_float(graph, wanted, data):
+    cut: dict[str, Range] = {}
+    for values in run_float(graph, {*wanted, *reads}, data):
         for name in wanted:
             extremes[name] = _joined(name, extremes.get(name), values[name])
-    if not extremes:
+        for name, span in (scores.ranges(values) if scores else {}).items():
+            cut[name] = _wider(span, cut.get(name))
+    if not extremes and not cut:
         raise missing("the calibration data is empty")
-    if method == "minmax":
-        return extremes
-    return _percentiles(extremes, run_float(graph, wanted, data), percentile)
+    if method == "percentile":
+        extremes = _percentiles(extremes, run_float(graph, wanted, data), percentile)
+    return extremes | {name: cut[name] for name in own.intersection(names)}
 
 
 def missing(message: str) -> CompileError:
@@ -143,7 +154,11 @@ def _joined(name: str, so_far: Range | None, values: Array) -> Range:
             code="compile.not-finite",
             hint="check the model and the data in float first",
         )
-    return (low, high) if so_far is None else (min(low, so_far[0]), max(high, so_far[1]))
+    return _wider((low, high), so_far)
+
+
+def _wider(span: Range, so_far: Range | None) -> Range:
+    return span if so_far is None else (min(span[0], so_far[0]), max(span[1], so_far[1]))
 
 
 def _percentiles(
@@ -157,20 +172,25 @@ def _percentiles(
     return {name: _cut(counts[name], extremes[name], percentile) for name in extremes}
 
 
-def covered(graph: Graph, ranges: Mapping[str, Range], data: Feeds) -> dict[str, float]:
+def covered(
+    graph: Graph, ranges: Mapping[str, Range], data: Feeds, scores: Scores
+) -> dict[str, float]:
     """The share of each value's elements that lies inside a range, 0.0 being inside of every one.
 
-    Half a step of an int8 code beyond an end still rounds to that end, and counts as inside.
+    Half a step of an int8 code beyond an end still rounds to that end, and counts as inside. Of
+    scores only those are asked about that are above their cut.
     """
     inside, total = dict.fromkeys(ranges, 0), dict.fromkeys(ranges, 0)
-    for values in run_float(graph, ranges, data):
+    for values in run_float(graph, {*ranges, *scores.reads}, data):
+        counts = scores.counts(values)
         for name, (low, high) in ranges.items():
             slack = (max(high, 0.0) - min(low, 0.0)) / 510
             array = values[name].astype(np.float64)
+            array = array[counts[name]] if name in counts else array
             within = (array >= min(low, 0.0) - slack) & (array <= max(high, 0.0) + slack)
             inside[name] += int(np.count_nonzero(within))
             total[name] += array.size
-    return {name: inside[name] / total[name] for name in ranges}
+    return {name: inside[name] / total[name] if total[name] else 1.0 for name in ranges}
 
 
 def _cut(counts: npt.NDArray[Any], span: Range, percentile: float) -> Range:

@@ -26,7 +26,9 @@ from .compile import Built, Data, build, needed, open_network, prepare, settled
 from .errors import BadModelFile, CalibrationMismatch, named
 from .evaluate import Fidelity, compare, counted, floored
 from .graph import Graph
+from .masks import Scores
 from .model import CompiledModel, Record
+from .ops import OPERATORS
 from .source import ModelLike
 
 LISTED = 8
@@ -434,8 +436,9 @@ def _check_ranges(
             received=f"{named(record.method)}, {record.percentile}",
         )
     recorded = {name: record.ranges[name] for name in needed(graph) & set(record.ranges)}
-    yours = calibrate(source, recorded, data, record.method, record.percentile)
-    inside = covered(source, recorded, data)
+    scores = Scores(graph, OPERATORS)
+    yours = calibrate(source, recorded, data, record.method, record.percentile, scores)
+    inside = covered(source, recorded, data, scores)
     found = tuple(
         RangeCheck(name, _with_zero(recorded[name]), _with_zero(yours[name]), inside[name])
         for name in sorted(recorded)

@@ -31,6 +31,7 @@ from .graph import FLOATS, INTEGERS, Array, Graph, Network, Node
 from .items import itemised, refuse_mixing
 from .loops import counted
 from .lowering import lower
+from .masks import Scores
 from .model import CompiledModel, Record, checked_key
 from .operator import Operator
 from .ops import OPERATORS
@@ -96,7 +97,8 @@ def compile(
     if calibration is None:
         raise calibration_.missing("there is no calibration data")
     data = calibration_.feeds(source, calibration)
-    ranges = calibration_.calibrate(source, needed(fused), data, method, percentile)
+    scores = Scores(fused, OPERATORS)
+    ranges = calibration_.calibrate(source, needed(fused), data, method, percentile, scores)
     _refuse_mixing(network, fused, ranges)
     source, fused = settled(source, fused, ranges)
     data = calibration_.feeds(source, calibration)
@@ -161,7 +163,9 @@ def prepare(network: Network, batch: int, name: str | None = None) -> tuple[Grap
     source = replace(source, name=name or source.name or "model")
     composed = compose(source, OPERATORS)
     refuse_unsupported(composed, OPERATORS)
-    return source, fuse(composed, OPERATORS)
+    fused = fuse(composed, OPERATORS)
+    Scores(fused, OPERATORS).refuse_infinite()
+    return source, fused
 
 
 def settled(source: Graph, fused: Graph, ranges: Mapping[str, Range]) -> tuple[Graph, Graph]:
@@ -393,7 +397,12 @@ def _refuse_wide(program: Program) -> None:
         for term in op.terms:
             a, b = (abs_max(operand_range(program, operand)) for operand in (term.a, term.b))
             reach += term.size * a * b
-        if reach > ACC_MAX:
+        shifted = any(
+            isinstance(operand, Read) and operand.zero
+            for term in op.terms
+            for operand in (term.a, term.b)
+        )
+        if reach > ACC_MAX and shifted:
             raise RangeOverflow(
                 f"op {op.name!r}: its sum of {products(op):,} products can become too large",
                 expected=f"at most {ACC_MAX}",

@@ -17,6 +17,8 @@ from .builder import Layer, Value
 from .calibrate import Feeds, run_float, samples, steps
 from .errors import CompileError
 from .graph import Array, Graph
+from .masks import Scores
+from .ops import OPERATORS
 from .quantise import Affine
 
 Executor = Callable[[Program, Mapping[int, Array], Mapping[int, Array]], Mapping[int, Array]]
@@ -156,17 +158,20 @@ def compare(
     count = min(limit, samples(graph, data))
     whole = _whole_steps(graph, data, count)
     names = {*(layer.value for layer in shown), *graph.outputs}
+    scores = Scores(graph, OPERATORS)
     right = None if labels is None else _by_step(graph, values, labels, data, count)
     for step, (inputs, real) in enumerate(
-        zip(steps(graph, whole), run_float(graph, names, whole), strict=True)
+        zip(steps(graph, whole), run_float(graph, names | scores.reads, whole), strict=True)
     ):
+        counting = scores.counts(real)
         ports = zip(program.inputs, graph.inputs, strict=True)
         found = integer_run(
             program, weights, {port.name: inputs[name] for port, name in ports}, executor
         )
         reals = {name: _real(found, values[name]) for name in names}
         for layer in shown:
-            evaluation.add(layer.name, real[layer.value], reals[layer.value])
+            counts = counting.get(layer.value, ...)  # a score below its cut is no signal, nor noise
+            evaluation.add(layer.name, real[layer.value][counts], reals[layer.value][counts])
         for name in graph.outputs:
             if _classes(values[name]):
                 truth = right[step] if right is not None and name == graph.outputs[0] else None

@@ -4,11 +4,14 @@ In this order, each only where the value in between has no other reader and is n
 
 1. A table of columns (the input of a Scaler, of trees) that a Concat joins is read part by part; a
    product or sum by columns before it becomes a Scaler.
-2. A Gemm, or a MatMul by a constant matrix, takes the form x·wᵀ + b with w [N, K].
-3. An Add of a constant vector after that becomes b.
-4. A BatchNormalization after a Conv or Gemm becomes part of its weights (in float64).
-5. A Pad of minus infinity before a MaxPool becomes pads of that MaxPool.
-6. An activation after an operator that lowers to one dot becomes part of that dot.
+2. An ArgMax (or the index of a TopK) of a Softmax or LogSoftmax reads what that reads.
+3. A Gemm, or a MatMul by a constant matrix, takes the form x·wᵀ + b with w [N, K].
+4. An Add of a constant vector after that becomes b.
+5. A BatchNormalization after a Conv or Gemm becomes part of its weights (in float64).
+6. A Mul or Div by a positive number after a product of two values becomes its scale.
+7. A Log after a Softmax makes it a LogSoftmax.
+8. A Pad of minus infinity before a MaxPool becomes pads of that MaxPool.
+9. An activation after an operator that lowers to one dot becomes part of that dot.
 """
 
 from __future__ import annotations
@@ -19,9 +22,11 @@ from dataclasses import replace
 import numpy as np
 
 from .graph import Array, Graph, Node
-from .operator import Operator
+from .masks import ROWS
+from .operator import Operator, axis_of
 from .ops.batch_normalization import scale_and_bias
 from .ops.gemm import is_linear
+from .ops.matmul import SCALED
 from .ops.ml_columns import with_columns
 from .ops.pad import with_pool
 
@@ -29,9 +34,11 @@ from .ops.pad import with_pool
 def fuse(graph: Graph, operators: Mapping[str, Operator]) -> Graph:
     """The graph in the form that is lowered."""
     graph = with_columns(graph, operators)
-    graph = _normalise(graph)
+    graph = _normalise(_without_shares(graph))
     graph = _merge_pairs(graph, _with_addend)
     graph = _merge_pairs(graph, _with_batch_norm)
+    graph = _merge_pairs(graph, _with_scale)
+    graph = _merge_pairs(graph, _with_log)
     graph = _merge_pairs(graph, _with_pool)
 
     def with_activation(node: Node, follower: Node, graph: Graph) -> _Merged | None:
@@ -51,6 +58,33 @@ _Merged = tuple[Node, dict[str, Array]]
 _Rule = Callable[[Node, Node, Graph], _Merged | None]
 
 
+def _without_shares(graph: Graph) -> Graph:
+    """The place of the largest of a row is the same before a Softmax, where no share is rounded."""
+    nodes = list(graph.nodes)
+    for node in graph.nodes:
+        if node.op not in ROWS or node.output in graph.outputs:
+            continue
+        if all(_ranks(reader, node, graph) for reader in graph.consumers(node.output)):
+            for number, reader in enumerate(nodes):
+                if reader.input(0) == node.output:
+                    nodes[number] = replace(reader, inputs=(node.inputs[0], *reader.inputs[1:]))
+    return graph.prune(nodes)
+
+
+def _ranks(reader: Node, node: Node, graph: Graph) -> bool:
+    """Whether a node only asks where in a row of a Softmax's output the largest value is."""
+    if reader.op == "TopK":
+        read = reader.outputs[0] in graph.outputs or graph.consumers(reader.outputs[0])
+        if read or not reader.attributes.get("largest", 1):
+            return False
+    elif reader.op != "ArgMax":
+        return False
+    axis = axis_of(reader, graph, 0 if reader.op == "ArgMax" else -1)
+    if graph.opset < 13:
+        return axis >= axis_of(node, graph, 1)
+    return axis == axis_of(node, graph, -1)
+
+
 def _normalise(graph: Graph) -> Graph:
     nodes, constants = [], dict(graph.constants)
     for node in graph.nodes:
@@ -63,12 +97,12 @@ def _normalise(graph: Graph) -> Graph:
 
 
 def _as_gemm(node: Node, graph: Graph) -> _Merged | None:
-    if node.op not in ("Gemm", "MatMul") or not is_linear(node, graph):
+    if node.op not in ("Gemm", "MatMul", SCALED) or not is_linear(node, graph):
         return None
     if not graph.is_float(node.output):
         return None
     weight = graph.constants[node.inputs[1]]
-    if node.op == "MatMul" and len(graph.shapes[node.inputs[0]]) < 2:
+    if node.op != "Gemm" and len(graph.shapes[node.inputs[0]]) < 2:
         return None
     by_rows = weight if node.attributes.get("transB", 0) else weight.T
     made = {f"{node.name}/w": by_rows.astype(np.float64) * node.attributes.get("alpha", 1.0)}
@@ -129,6 +163,28 @@ def _with_batch_norm(node: Node, follower: Node, graph: Graph) -> _Merged | None
     added = offset if bias is None else offset + bias.astype(np.float64) * scale
     merged = replace(node, inputs=(node.inputs[0], *names), outputs=follower.outputs)
     return merged, dict(zip(names, (folded, added), strict=True))
+
+
+def _with_scale(node: Node, follower: Node, graph: Graph) -> _Merged | None:
+    if node.op not in ("MatMul", SCALED) or follower.op not in ("Mul", "Div"):
+        return None
+    first = follower.inputs[0] == node.output
+    factor = graph.constant(follower.inputs[1 if first else 0])
+    if factor is None or factor.size != 1 or not factor > 0 or not (first or follower.op == "Mul"):
+        return None
+    if graph.shapes[follower.output] != graph.shapes[node.output]:
+        return None
+    by = float(factor.item()) if follower.op == "Mul" else 1.0 / float(factor.item())
+    scale = {"alpha": float(node.attributes.get("alpha", 1.0)) * by}
+    return replace(
+        node, op=SCALED, outputs=follower.outputs, attributes={**node.attributes, **scale}
+    ), {}
+
+
+def _with_log(node: Node, follower: Node, graph: Graph) -> _Merged | None:
+    if node.op != "Softmax" or follower.op != "Log":
+        return None
+    return replace(node, op="LogSoftmax", outputs=follower.outputs), {}
 
 
 def _with_pool(node: Node, follower: Node, graph: Graph) -> _Merged | None:

@@ -13,7 +13,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from ..verifier.errors import UsageError
-from . import branches, loops, recurrent, source
+from . import branches, contrib, loops, recurrent, source
 from .errors import CompileError, MixesItems, named
 from .session import Seen, Session
 from .sizes import Axes, Dims, Sizes, constant_inputs
@@ -138,8 +138,11 @@ class Network:
         self._sessions: dict[tuple[int | Dims, ...], tuple[Source, _Wanted, Session]] = {}
 
     def expand(self, known: Collection[str]) -> None:
-        """Write operators that are not `known` as the bodies that the onnx package has for them."""
-        self.source = source.expand(self.source, known)
+        """Write operators that are not `known` by others.
+
+        As `contrib` has them, or as the bodies that the onnx package has for them.
+        """
+        self.source = source.expand(contrib.expand(self.source), known)
 
     def at(self, batch: int = 1) -> Graph:
         """The graph whose batch axis has this size: axis 0 of every input where it is dynamic.
@@ -421,6 +424,10 @@ def _without_unread(graph: Graph, dropped: Collection[str]) -> Graph:
     return replace(graph, inputs=kept, unread=unread)
 
 
+MASKED = ("Add", "Where")
+"""Operators that put minus infinity where a Softmax is to see nothing (`masks`)."""
+
+
 def _refuse_not_finite(graph: Graph) -> None:
     read = {name: None for node in graph.nodes for name in node.inputs if name}
     for name in read | dict.fromkeys(graph.outputs):
@@ -428,6 +435,11 @@ def _refuse_not_finite(graph: Graph) -> None:
         if array is None or array.dtype.kind != "f":
             continue
         bound = array.size == 1 and name not in graph.outputs  # an infinite bound of Clip: none
+        readers = graph.consumers(name)
+        if not bound and readers and all(node.op in MASKED for node in readers):
+            array = np.where(
+                np.isneginf(array), 0.0, array
+            )  # judged once it is known what reads it
         infinite = not bound and np.isinf(array).any()
         found = "NaN" if np.isnan(array).any() else "infinity" if infinite else None
         if found:
@@ -450,7 +462,7 @@ def _skip_identities(graph: Graph) -> Graph:
     for node in graph.nodes:
         inputs = tuple(alias.get(name, name) for name in node.inputs)
         node = replace(node, inputs=inputs)
-        passes = is_identity(node, graph) or _is_float_cast(node, graph)
+        passes = any(same(node, graph) for same in (is_identity, _is_float_cast, _bounds_nothing))
         if passes and not set(node.outputs) & set(graph.outputs):
             alias[node.output] = inputs[0]
         else:
@@ -468,6 +480,14 @@ def is_identity(node: Node, graph: Graph) -> bool:
 
 def _is_float_cast(node: Node, graph: Graph) -> bool:
     return node.op == "Cast" and all(map(graph.is_float, (node.inputs[0], node.output)))
+
+
+def _bounds_nothing(node: Node, graph: Graph) -> bool:
+    """Whether it is a Max of a value and the lowest float: networks undo so what a mask adds up."""
+    bound = graph.constant(node.inputs[1]) if node.op == "Max" and len(node.inputs) == 2 else None
+    if bound is None or bound.size != 1 or bound.dtype.kind != "f" or bound.ndim:
+        return False
+    return bool(bound <= np.finfo(bound.dtype).min)
 
 
 def size(shape: tuple[int, ...]) -> int:

@@ -7,9 +7,14 @@ from dataclasses import dataclass
 
 from ..verifier.program.types import Program
 from .builder import Builder, Columns, Layer, Range, Value
-from .graph import Graph
-from .operator import Operator
-from .quantise import Ints
+from .errors import RangeOverflow
+from .graph import Graph, Node
+from .masks import Scores
+from .operator import Operator, Whole
+from .quantise import GIVEN_MOST, SCORE_MOST, Ints
+
+LEAST_BITS = 8
+"""Bits that a score has as any other value."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +47,31 @@ def lower(
         for name in (*node.inputs, *node.outputs)
         if operators[node.op].spatial
     }
-    tables = tabular(graph, operators)
-    builder = Builder(graph, ranges, shown(graph, operators), images, exact, tables, turned or {})
+    scores = {
+        name: GIVEN_MOST if name in graph.inputs else SCORE_MOST
+        for name in Scores(graph, operators).names
+    }
+    tables, viewed = tabular(graph, operators), shown(graph, operators)
+    builder = Builder(graph, ranges, viewed, images, exact, tables, turned, scores)
     for node in graph.nodes:
         fused = node.activation
         activation = None if fused is None else operators[fused.op].activation(fused, graph)
         with builder.layer(node, activation):
-            operators[node.op].form(node, graph).lower(node, builder)
+            _lower_node(node, operators[node.op].form(node, graph), builder)
     return Lowered(builder.program(), builder.weights, builder.layers, builder.values)
+
+
+def _lower_node(node: Node, operator: Operator | Whole, builder: Builder) -> None:
+    """Lower a node; a score that is too fine for what it is computed from gets fewer bits."""
+    while True:
+        try:
+            with builder.undone_by_errors(node):
+                operator.lower(node, builder)
+            return
+        except RangeOverflow:
+            if builder.scores.get(node.output, 0) <= LEAST_BITS:
+                raise
+            builder.scores[node.output] -= 1
 
 
 MOVES = ("Gather", "Slice", "Split", "ai.onnx.ml.ArrayFeatureExtractor")

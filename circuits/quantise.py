@@ -31,6 +31,15 @@ more where the function is steep. 14 leave room for accumulators that reach
 PRE_JUMP = 2
 """Between neighbours of the domain the output moves by so many of its steps, if 14 bits allow."""
 
+SCORE_STEP = 2.0**-8
+"""A step of a Softmax's input: its rounding leaves the shares more than 55 dB."""
+SCORE_BITS = 12
+"""Bits of such a value; more of them as the step asks for it."""
+SCORE_MOST = 14
+"""The most of them, for the reason above."""
+GIVEN_MOST = 22
+"""The most of them where it is an input: no accumulator has to reach it."""
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -78,6 +87,16 @@ def affine(low: float, high: float, lo: int = INT8_MIN, hi: int = INT8_MAX) -> A
     else:
         zero = lo if low == 0.0 else hi
     return Affine(scale, zero, lo, hi)
+
+
+def score(low: float, high: float, most: int) -> Affine:
+    """The code of a value that only Softmax reads: the coarsest that is fine enough.
+
+    It has `most` bits at most. Its ends are symmetric, as those of constants are.
+    """
+    peaks = (2 ** (bits - 1) - 1 for bits in range(min(SCORE_BITS, most), most + 1))
+    codes = [affine(low, high, -peak, peak) for peak in peaks]
+    return next((code for code in codes if code.scale <= SCORE_STEP), codes[-1])
 
 
 def clamp(code: Affine, low: float, high: float) -> Affine:

@@ -52,6 +52,12 @@ RANDOM = frozenset(
 )
 """Operators that are no function of what they read: their results are no constants."""
 
+RUNTIME = "com.microsoft"
+"""onnxruntime's own domain."""
+
+GUESTS = frozenset({"LayerNormalization", "SimplifiedLayerNormalization"})
+"""Operators that onnxruntime has in ONNX's domain, whatever its version."""
+
 _BAD = (
     onnx.checker.ValidationError,
     shape_inference.InferenceError,
@@ -332,6 +338,7 @@ def _check(skeleton: onnx.ModelProto) -> None:
     copy.CopyFrom(skeleton)
     copy.ir_version = max(copy.ir_version, 4)  # before, initialisers had to be inputs as well
     del copy.graph.initializer[:]
+    _without_guests(copy)
     declared = {value.name for value in copy.graph.input}
     for tensor in skeleton.graph.initializer:
         if not external_data_helper.uses_external_data(tensor):
@@ -343,6 +350,15 @@ def _check(skeleton: onnx.ModelProto) -> None:
         if value.type.HasField("tensor_type"):
             value.type.tensor_type.shape.SetInParent()
     onnx.checker.check_model(copy)
+
+
+def _without_guests(model: onnx.ModelProto) -> None:
+    """Operators that onnxruntime has put into ONNX's own domain: there the checker knows none."""
+    guests = [n for n in model.graph.node if is_default(n.domain) and n.op_type in GUESTS]
+    for node in guests:
+        node.domain = RUNTIME
+    if guests and RUNTIME not in {entry.domain for entry in model.opset_import}:
+        model.opset_import.append(helper.make_opsetid(RUNTIME, 1))
 
 
 def take_constants(model: onnx.ModelProto) -> dict[str, Array]:

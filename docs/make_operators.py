@@ -14,7 +14,7 @@ from pathlib import Path
 
 import onnx
 
-from zktally.circuits import ops
+from zktally.circuits import contrib, ops
 from zktally.circuits.operator import Operator, computed
 from zktally.circuits.source import OPSETS
 
@@ -64,7 +64,17 @@ def versions(name: str) -> list[int]:
 def render() -> str:
     """The page."""
     sections = {operator.names: _section(said, operator) for said, operator in operators()}
-    return "\n".join([HEAD, *(sections[names] for names in sorted(sections))])
+    return "\n".join([HEAD, *(sections[names] for names in sorted(sections)), *_written_out()])
+
+
+def _written_out() -> Iterator[str]:
+    """Operators of onnxruntime's domain, which others stand for."""
+    yield "## com.microsoft"
+    yield "Written out by operators of ONNX, from opset 11 on:"
+    yield ""
+    for name, rewrite in sorted(contrib.OF_RUNTIME.items()):
+        yield from _wrapped(f"* **{name}**: {(inspect.getdoc(rewrite) or '').splitlines()[0]}")
+    yield ""
 
 
 def _section(said: str, operator: Operator) -> str:

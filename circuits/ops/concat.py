@@ -66,7 +66,7 @@ def _narrow(
     if added is not None:
         bias = builder.weight("addend", added, BIAS_MAX, broadcast(added.shape, len(space)))
     integer = parts[0][1].integer
-    out = builder.define(node, target.post, integer=integer, width=target.post.width)
+    out = builder.define(node, target.post, integer=integer)
     zero, table = target.pre.zero, target.table
     builder.dot(out, space, terms, shift=shift, bias=bias, zero=zero, table=table)
 
@@ -137,7 +137,7 @@ def _wide(
         mults += [min(max(round(whole / 2**power), 1), MULT_MAX)] * part.shape[axis]
     space = builder.shape(node)
     mult = builder.weight("multiplier", np.array(mults), MULT_MAX, (along(axis),), signed=False)
-    out = builder.define(node, code, width=code.width)
+    out = builder.define(node, code)
     terms = _terms(builder, axis, space, parts, numbers)
     builder.dot(out, space, terms, mult=mult, shift=shift)
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ...verifier.program.types import AxisMap, Const, Operand, Read, Term
+from ...verifier.program.types import AxisMap, Const, Read
 from ..builder import Builder
 from ..graph import Array, Graph, Node
 from ..maps import along, at, over
 from ..moves import RANK_MAX
 from ..operator import Operator
 from ..quantise import WEIGHT_MAX, multiplier, symmetric
+from .matmul import summed
 
 PRODUCTS_MAX = 2**20
 
@@ -110,7 +111,7 @@ def lower(node: Node, builder: Builder) -> None:
         x = builder.values[node.inputs[0]]
         builder.pick(builder.define_like(node, x), space, builder.read(x, found.maps(0), raw=True))
         return
-    operands: list[Operand] = []
+    operands: list[Read] = []
     scale = 1.0
     for number in range(len(node.inputs)):
         operand, own = _operand(node, builder, found, number, known.get(number))
@@ -118,8 +119,9 @@ def lower(node: Node, builder: Builder) -> None:
         scale *= own
     target = builder.target(node)
     mult, shift = multiplier(node.name, scale / target.pre.scale)
-    terms = [Term(window, operands[0], operands[1] if len(operands) > 1 else Const(1))]
-    builder.requantised(node, space, terms, target, mult=Const(mult), shift=shift)
+    right = operands[1] if len(operands) > 1 else Const(1)
+    terms, bias = summed(window, operands[0], right, builder)
+    builder.requantised(node, space, terms, target, mult=Const(mult), shift=shift, bias=bias)
 
 
 def _operand(

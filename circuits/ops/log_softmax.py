@@ -4,22 +4,12 @@ from __future__ import annotations
 
 from ...verifier.program.types import Const, Term
 from ..builder import Builder
-from ..graph import Graph, Node
+from ..graph import Node
 from ..maps import rows
-from ..operator import Operator, computed
+from ..operator import Operator
 from ..quantise import coefficients
-from .reduction import SQUARES_MAX, Reduction, log_sum_exp
-from .softmax import factors
-
-
-def support(node: Node, graph: Graph) -> str | None:
-    """Up to 2^14 classes, as many as a sum of exponentials of 15 bits may have."""
-    _, count, _ = factors(node, graph)
-    return (
-        f"it runs over more than {SQUARES_MAX} values"
-        if count > SQUARES_MAX
-        else computed(node, graph)
-    )
+from .reduction import Reduction, log_sum_exp
+from .softmax import factors, support
 
 
 def lower(node: Node, builder: Builder) -> None:

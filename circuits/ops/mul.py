@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...verifier.program.ranges import Q_MAX
 from ...verifier.program.types import Const, Operand, Term
 from ..builder import Builder
 from ..graph import Array, Node
@@ -42,7 +43,12 @@ def scaled(node: Node, builder: Builder, name: str, factor: Array) -> None:
     mult: Operand = Const(1)
     by: Operand
     if factor.size == 1:
-        (number,), shift, _ = coefficients(node.name, [ratio * factor.item()], target.pre.scale)
+        wanted = ratio * factor.item()
+        reach = max(x.code.hi - x.code.zero, x.code.zero - x.code.lo, 1)
+        most = min((Q_MAX - abs(target.pre.zero) - 1) // reach, FACTOR_MAX)
+        if most > target.pre.hi - target.pre.lo:  # what is larger saturates as this does
+            wanted = min(max(wanted, -most), most)
+        (number,), shift, _ = coefficients(node.name, [wanted], target.pre.scale)
         by = Const(number)
     else:
         numbers, scale = symmetric(factor, FACTOR_MAX)

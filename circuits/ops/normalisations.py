@@ -16,6 +16,8 @@ from .reduction import SQUARES_MAX, Reduction
 from .standardise import Norm, affine_output, deviations, inner_axes, magnified, standardised
 
 EPSILON = 1e-5
+SIMPLIFIED = "SimplifiedLayerNormalization"
+"""onnxruntime's name, in ONNX's own domain, of what opset 23 calls RMSNormalization."""
 VALUES_MAX = 2**18
 """Quotients of 15 bits cover the root of this; one of more values would be told too coarsely."""
 
@@ -40,7 +42,7 @@ def _lines(node: Node, graph: Graph) -> Reduction:
     """What is standardised together."""
     shape = graph.shapes[node.inputs[0]]
     match node.op:
-        case "LayerNormalization" | "RMSNormalization":
+        case "LayerNormalization" | "RMSNormalization" | "SimplifiedLayerNormalization":
             axis = axis_of(node, graph, -1)
             return Reduction((math.prod(shape[:axis]), math.prod(shape[axis:])), (1,))
         case "InstanceNormalization":
@@ -68,7 +70,7 @@ def lower(node: Node, builder: Builder) -> None:
     lines = _lines(node, builder.graph)
     x = builder.values[node.inputs[0]]
     norm = _norm(node)
-    if node.op not in ("RMSNormalization", "LpNormalization"):
+    if node.op not in ("RMSNormalization", SIMPLIFIED, "LpNormalization"):
         x = deviations(builder, x, lines)
     elif norm.power == 2:
         x = magnified(builder, x, lines)
@@ -88,6 +90,7 @@ OPERATORS = tuple(
     for name in (
         "LayerNormalization",
         "RMSNormalization",
+        SIMPLIFIED,
         "InstanceNormalization",
         "GroupNormalization",
         "LpNormalization",

@@ -11,7 +11,7 @@ import numpy as np
 from ...verifier.program.types import AxisMap, Const, PickMode, Read, Term
 from ..builder import Builder, Value
 from ..graph import Graph, Node
-from ..maps import along, at, over
+from ..maps import along, at, over, rows
 from ..operator import constants
 from ..quantise import Affine, Floats
 
@@ -21,8 +21,13 @@ SQUARES_MAX = 2**14 - 1
 """So many squares of 9 bits fit an accumulator."""
 WIDE = 2**23 - 1
 """The largest number of three bytes."""
+LIMBS_MAX = 2**14 - 8
+"""So many products of bytes fit an accumulator."""
+PART = 2**13
 ROOT_BITS = 14
 EXP_MAX = 2**15 - 1
+EXP_COUNT, EXP_LONG = 2**9, 2**20
+"""Beyond so many values those that 15 bits round to 0 could add up; they get 20 bits."""
 LOG_STEPS = 2**11
 """Finer steps would get a coarser factor beside the value to which the logarithm is added."""
 
@@ -131,33 +136,85 @@ def root(builder: Builder, squares: Value, factor: int) -> Value:
     return out
 
 
+@dataclass(frozen=True)
+class Exponentials:
+    """exp(x - m) of each value, their sum of each line, and m, the largest value of each line.
+
+    The sum counts in units of 2^shift of the powers.
+    """
+
+    largest: Value
+    power: Value
+    total: Value
+    shift: int
+
+
+def exponentials(builder: Builder, x: Value, lines: Reduction) -> Exponentials:
+    """The largest value, the powers by a table, their sum."""
+    space = lines.shape
+    largest = builder.temporary("max", lines.lines, x.code)
+    across = builder.read(x, lines.across, view=space, raw=True)
+    builder.pick(largest, lines.lines, across, mode=PickMode.MAX, window=lines.window, suffix="max")
+
+    peak = EXP_MAX if lines.count <= EXP_COUNT else EXP_LONG
+    # What lies farther below is 0.
+    span = min(x.code.hi - x.code.lo, math.ceil(math.log(2.0 * peak) / x.code.scale) + 1)
+    difference = np.arange(-span, 1)
+    powers = tuple(int(v) for v in np.rint(np.exp(difference * x.code.scale) * peak))
+    table = builder.integer_table("exp", -span, powers)
+    power = builder.temporary("exp", space, Affine(1.0 / peak, 0, 0, peak))
+    terms = [
+        Term((), builder.read(x, rows(len(space)), view=space, raw=True), Const(1)),
+        Term((), builder.read(largest, lines.each, raw=True), Const(-1)),
+    ]
+    builder.dot(power, space, terms, table=table, suffix="exp")
+
+    total, shift = _total(builder, power, lines)
+    return Exponentials(largest, power, total, shift)
+
+
+def _total(builder: Builder, power: Value, lines: Reduction) -> tuple[Value, int]:
+    """The sums of lines, in units of 2^shift; those of long lines by sums of their parts."""
+    shift, most = 0, power.code.hi * lines.count
+    across: Read = builder.read(power, lines.across)
+    window = lines.window
+    if lines.count > LIMBS_MAX:
+        (axis,) = lines.axes
+        parts, shift = _parts(builder, power, lines, axis)
+        window = parts.shape[-1:]
+        most = parts.code.hi * window[0]
+        across = builder.read(parts, (*rows(len(lines.lines)), over(0)))
+    more = (most // WIDE).bit_length()
+    shift += more
+    code = Affine(power.code.scale * 2.0**shift, 0, power.code.hi >> shift, (most >> more) + 1)
+    total = builder.temporary("sum", lines.lines, code, 3)
+    builder.dot(total, lines.lines, [Term(window, across, Const(1))], shift=more, suffix="sum")
+    return total, shift
+
+
+def _parts(builder: Builder, power: Value, lines: Reduction, axis: int) -> tuple[Value, int]:
+    """Sums of up to 2^13 neighbours in a line, [*lines, parts], in units of 2^shift."""
+    last = len(lines.lines)
+    largest = power.code.hi * PART
+    shift = (largest // WIDE).bit_length()
+    shape = (*lines.lines, -(-lines.count // PART))
+    code = Affine(power.code.scale * 2.0**shift, 0, 0, (largest >> shift) + 1)
+    parts = builder.temporary("parts", shape, code, 3)
+    maps = list(lines.across)
+    maps[axis] = AxisMap(i_axis=last, a=PART, k_axis=0, b=1)
+    source = builder.read(power, maps, pad=0)
+    builder.dot(parts, shape, [Term((PART,), source, Const(1))], shift=shift, suffix="parts")
+    return parts, shift
+
+
 def log_sum_exp(builder: Builder, x: Value, lines: Reduction) -> tuple[Value, Value]:
     """The largest value m of each line, and log Σ exp(x − m), which is 0 to log(count).
 
     The logarithm is a table over the root of the sum: its argument is then as fine where one value
     outweighs all others as where all are alike.
     """
-    space = lines.shape
-    largest = builder.temporary("max", lines.lines, x.code)
-    across = builder.read(x, lines.across, view=space, raw=True)
-    builder.pick(largest, lines.lines, across, mode=PickMode.MAX, window=lines.window, suffix="max")
-    difference = np.arange(x.code.lo - x.code.hi, 1)
-    powers = tuple(int(v) for v in np.rint(np.exp(difference * x.code.scale) * EXP_MAX))
-    table = builder.integer_table("exp", int(difference[0]), powers)
-    power = builder.temporary("exp", space, Affine(1.0 / EXP_MAX, 0, 0, EXP_MAX), 2)
-    here = tuple(along(axis) for axis in range(len(space)))
-    terms = [
-        Term((), builder.read(x, here, view=space, raw=True), Const(1)),
-        Term((), builder.read(largest, lines.each, raw=True), Const(-1)),
-    ]
-    builder.dot(power, space, terms, table=table, suffix="exp")
-    shift = (EXP_MAX * lines.count // WIDE).bit_length()
-    unit = Affine(2.0**shift / EXP_MAX, 0, EXP_MAX >> shift, (EXP_MAX * lines.count >> shift) + 1)
-    total = builder.temporary("sum", lines.lines, unit, 3)
-    parts = builder.read(power, lines.across)
-    terms = [Term(lines.window, parts, Const(1))]
-    builder.dot(total, lines.lines, terms, shift=shift, suffix="sum")
-    return largest, _log(builder, total)
+    found = exponentials(builder, x, lines)
+    return found.largest, _log(builder, found.total)
 
 
 def _log(builder: Builder, total: Value) -> Value:

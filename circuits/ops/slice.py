@@ -8,6 +8,7 @@ from ..builder import Builder
 from ..graph import Graph, Node
 from ..moves import move
 from ..operator import Operator, computed, constants, first
+from ..quantise import Ints
 
 
 def support(node: Node, graph: Graph) -> str | None:
@@ -17,11 +18,15 @@ def support(node: Node, graph: Graph) -> str | None:
 
 def lower(node: Node, builder: Builder) -> None:
     """One copy with index = step·i + start."""
-    x = builder.values[node.inputs[0]]
-    indices = [np.arange(dim) for dim in x.shape]
-    for axis, cut in _cuts(node, builder.graph):
+    move(node, builder, builder.values[node.inputs[0]], kept(node, builder.graph))
+
+
+def kept(node: Node, graph: Graph) -> list[Ints]:
+    """The indices of each axis that are left."""
+    indices = [np.arange(dim) for dim in graph.shapes[node.inputs[0]]]
+    for axis, cut in _cuts(node, graph):
         indices[axis] = indices[axis][cut]
-    move(node, builder, x, indices)
+    return indices
 
 
 def _cuts(node: Node, graph: Graph) -> list[tuple[int, slice]]:

@@ -1,29 +1,50 @@
-"""Softmax: exp(x - max) / Σ exp(x - max), in four ops; the output has the fixed scale 1/255."""
+"""Softmax: exp(x - max) / Σ exp(x - max), in four ops.
+
+The shares get a code without a zero point that is fine enough for a row whose values are all alike:
+so rows may be unlike, whatever the largest share of all is. Only where a reader takes no more than
+8 bits, or 8 are enough, it is a code of 8 bits over the calibrated range.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
-import numpy as np
-
-from ...verifier.program.types import Const, PickMode, Term
 from ..builder import Builder
 from ..graph import Graph, Node
-from ..maps import along, at, over
+from ..maps import rows
 from ..operator import Operator, axis_of, computed
-from ..quantise import INT8_MIN, Affine
+from ..quantise import INT8_MAX, INT8_MIN, Affine
+from .reduction import Reduction, exponentials
 
-STEPS = 255
-"""The output counts in 1/255: 0 is -128, 1 is 127."""
+FLAT = 16
+"""Steps that a share has at least where all of a row are alike: 35 dB."""
 
-EXP_MAX = 2**15 - 1
-SUM_MAX = 2**23 - 2
+BYTE = 2**8 - 1
+SHORT = 2**15 - 1
+LONG = 2**20 - 1
+FACTOR_MAX = 2**15 - 1
+STEPS_MAX = 2**22
+"""Steps from 0 to 1: half of what the quotient may be."""
+
+COUNT_MAX = LONG // FLAT
+"""More values would not have their steps."""
+
+FINE = frozenset({"MatMul", "com.microsoft.FusedMatMul", "Einsum"})
+"""Operators that weigh other values by shares; they take any code."""
+PASSING = frozenset(
+    {"Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Cast", "Transpose", "Expand"}
+)
+ANY = frozenset({"ArgMax", "TopK", "Add", "Sub", "Mul"})
+"""Other operators that take any code."""
 
 
 def support(node: Node, graph: Graph) -> str | None:
-    """At most 2^15 classes, so that exponentials keep 8 bits."""
+    """At most 65,535 values."""
     _, count, _ = factors(node, graph)
-    return "it runs over more than 2^15 values" if count > 2**15 else computed(node, graph)
+    return (
+        f"it runs over more than {COUNT_MAX} values" if count > COUNT_MAX else computed(node, graph)
+    )
 
 
 def factors(node: Node, graph: Graph) -> tuple[int, int, int]:
@@ -37,35 +58,43 @@ def factors(node: Node, graph: Graph) -> tuple[int, int, int]:
 
 
 def lower(node: Node, builder: Builder) -> None:
-    """max; exp of the difference by a table; their sum; the rounded quotient."""
-    outer, count, inner = factors(node, builder.graph)
-    view, lines = (outer, count, inner), (outer, inner)
-    each = (along(0), along(1), along(2))
-    line = (along(0), at(), along(2))
-    x = builder.values[node.inputs[0]]
+    """The largest value; exponentials by a table; their sum; the rounded quotient."""
+    lines = Reduction(factors(node, builder.graph), (1,))
+    found = exponentials(builder, builder.values[node.inputs[0]], lines)
+    code, scale = _code(node, builder, lines.count, found.shift)
+    out = builder.define(node, code)
+    below = builder.read(found.total, lines.each)
+    builder.quotient(out, lines.shape, scale, builder.read(found.power, rows(3)), below)
 
-    largest = builder.temporary("max", lines, x.code)
-    across = builder.read(x, (along(0), over(0), along(1)), view=view, raw=True)
-    builder.pick(largest, lines, across, mode=PickMode.MAX, window=(count,), suffix="max")
 
-    peak = min(EXP_MAX, SUM_MAX // count)
-    difference = np.arange(x.code.lo - x.code.hi, 1)
-    powers = tuple(int(v) for v in np.rint(np.exp(difference * x.code.scale) * peak))
-    table = builder.integer_table(node.name, int(difference[0]), powers)
-    power = builder.temporary("exp", view, Affine(1.0 / peak, 0, 0, peak), 2)
-    terms = [
-        Term((), builder.read(x, each, view=view, raw=True), Const(1)),
-        Term((), builder.read(largest, line, view=(outer, 1, inner), raw=True), Const(-1)),
-    ]
-    builder.dot(power, view, terms, table=table, suffix="exp")
+def _code(node: Node, builder: Builder, count: int, shift: int) -> tuple[Affine, int]:
+    """The code of the shares, and the factor of the quotient, which counts them in 2^shift."""
+    peak = min(max(builder.range(node.output)[1], 1.0 / count), 1.0)
+    readers = set(_readers(node.output, builder.graph))
+    span = min(2.0 * peak, 1.0)  # more bits than it takes are room for a larger share
+    needed = FLAT * count
+    if (span * needed <= BYTE and not readers & FINE) or not readers <= FINE | ANY:
+        scale = _factor(BYTE / peak, shift)
+        return Affine(1.0 / (scale << shift), INT8_MIN, INT8_MIN, INT8_MAX), scale
+    most = SHORT if span * needed <= SHORT else LONG
+    scale = _factor(most / span, shift)
+    return Affine(
+        1.0 / (scale << shift), 0, 0, min(math.ceil(span * (scale << shift)), most)
+    ), scale
 
-    total = builder.temporary("sum", lines, Affine(1.0 / peak, 0, peak, peak * count), 3)
-    column = builder.read(power, (along(0), over(0), along(1)))
-    builder.dot(total, lines, [Term((count,), column, Const(1))], suffix="sum")
 
-    out = builder.define(node, Affine(1.0 / STEPS, INT8_MIN))
-    below = builder.read(total, line, view=(outer, 1, inner))
-    builder.quotient(out, view, STEPS, builder.read(power, each), below)
+def _factor(steps: float, shift: int) -> int:
+    """The factor that makes these steps, no larger than protocol section 2 allows."""
+    return min(max(math.floor(min(steps, STEPS_MAX) / 2.0**shift), 1), FACTOR_MAX)
+
+
+def _readers(name: str, graph: Graph) -> Iterator[str]:
+    """The operators that read a value, also where it was moved."""
+    for node in graph.consumers(name):
+        if node.op in PASSING:
+            yield from _readers(node.output, graph)
+        else:
+            yield node.op
 
 
 OPERATOR = Operator(("Softmax",), lower, support)

@@ -6,13 +6,14 @@ import functools
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from ...verifier.program.types import Const, Operand, Term
-from ..builder import Builder
-from ..graph import Graph, Node
+from ..builder import Builder, Value
+from ..graph import Array, Graph, Node
 from ..maps import broadcast
 from ..operator import Operator
-from ..quantise import BIAS_MAX, coefficients
+from ..quantise import BIAS_MAX, Affine, coefficients
 
 PARTS_MAX = 64
 
@@ -36,6 +37,8 @@ def lower_sum(node: Node, builder: Builder, factors: Sequence[float]) -> None:
         if name in graph.constants
     ]
     addend = functools.reduce(np.add, addends) if addends else None
+    if addend is not None:
+        addend = saturating(addend, values, target.pre)
     ratios = [by * value.code.scale / target.pre.scale for value, by in values]
     numbers, shift, added = coefficients(node.name, ratios, target.pre.scale, addend)
     terms = [
@@ -48,6 +51,18 @@ def lower_sum(node: Node, builder: Builder, factors: Sequence[float]) -> None:
     elif added is not None:
         bias = builder.weight("addend", added, BIAS_MAX, broadcast(added.shape, len(space)))
     builder.requantised(node, space, terms, target, mult=Const(1), shift=shift, bias=bias)
+
+
+def saturating(
+    addend: Array, values: Sequence[tuple[Value, float]], code: Affine
+) -> npt.NDArray[np.float64]:
+    """The addend, no larger than it takes to saturate the code, whatever the values are."""
+    least = most = 0.0
+    for value, by in values:
+        ends = sorted(by * value.code.dequantise([value.code.lo, value.code.hi]))
+        least, most = least + ends[0], most + ends[1]
+    low, high = code.dequantise([code.lo - 1, code.hi + 1])
+    return np.clip(addend, low - most, high - least)
 
 
 def _sum(node: Node, builder: Builder) -> None:

@@ -39,7 +39,7 @@ def _choice(
         numbers = code.quantise(constant)
         if numbers.size == 1:
             return Const(int(numbers.item()))
-        return builder.weight(label, numbers, INT8_MAX, broadcast(numbers.shape, rank))
+        return builder.weight(label, numbers, code.hi, broadcast(numbers.shape, rank))
     x = builder.values[name]
     if x.code != code:
         shape = x.shape or (1,)

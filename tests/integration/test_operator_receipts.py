@@ -128,14 +128,42 @@ PATTERNS: dict[str, tuple[Any, ...]] = {
             "l": np.array([4, 2, 3], np.int32),
         },
     ),
+    "attention behind a mask": (
+        [
+            node("MatMul", "x z", "s"),
+            node("Div", "s c", "d"),
+            node("Add", "d m", "h"),
+            node("Softmax", "h", "p", axis=-1),
+            node("MatMul", "p x", "y"),
+        ],
+        {"x": ("n", 5, 5), "z": ("n", 5, 5)},
+        {"c": np.float32(2.0), "m": np.triu(np.full((5, 5), -np.inf, np.float32), 1)},
+    ),
+    "shares of many values": (
+        [node("Softmax", "x", "p", axis=-1), node("MatMul", "p z", "y")],
+        {"x": ("n", 1, 600), "z": ("n", 600, 2)},
+    ),
     "neighbouring channels": ([node("LRN", "x", "y", size=3)], {"x": ("n", 5, 2, 2)}),
+}
+LONG: dict[str, tuple[Any, ...]] = {
+    "a sum of parts": ([node("LogSoftmax", "x", "y")], {"x": ("n", 16_400)}),
 }
 
 
 @pytest.mark.parametrize("mode", ["fast", "hybrid", "strict"])
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_both_verifiers_accept_it(pattern: str, mode: str) -> None:
-    nodes, inputs, *rest = PATTERNS[pattern]
+    prove_and_verify(mode, *PATTERNS[pattern])
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("mode", ["fast", "hybrid", "strict"])
+@pytest.mark.parametrize("pattern", LONG)
+def test_both_verifiers_accept_long_ones(pattern: str, mode: str) -> None:
+    prove_and_verify(mode, *LONG[pattern])
+
+
+def prove_and_verify(mode: str, nodes: Any, inputs: Any, *rest: Any) -> None:
     kind = rest[1] if len(rest) > 1 else TensorProto.FLOAT
     model = network(nodes, inputs, rest[0] if rest else {}, kind=kind, opset=18)
     data = {name: normal(6, *shape[1:]) for name, shape in inputs.items()}

@@ -116,7 +116,7 @@ X: Info = ("x", FLOAT, ["n", 6])
 
 
 def test_operators_come_before_sizes_and_all_at_once() -> None:
-    foreign = node("FusedMatMul", "c w", "d")
+    foreign = node("NGramRepeatBlock", "c w", "d")
     foreign.domain = "com.microsoft"
     trees = node("DictVectorizer", "d", "e")
     trees.domain = "ai.onnx.ml"

@@ -1,0 +1,72 @@
+"""Operators of onnxruntime's own domain, com.microsoft, written by operators of ONNX.
+
+So each has one lowering, that of ONNX. The written-out model stands for the file in all that
+follows: its values in between are those that are calibrated and compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import onnx
+
+from ..source import RUNTIME, Source, operator, reads
+from . import attention, layers
+from .emit import Emit
+
+OPSET = 11
+"""The least version of ONNX's operators by which they are written."""
+
+OF_RUNTIME: Mapping[str, Callable[[Emit], None]] = {
+    "Attention": attention.attention,
+    "BiasGelu": layers.gelu,
+    "EmbedLayerNormalization": layers.embed_layer_norm,
+    "FastGelu": layers.fast_gelu,
+    "FusedConv": layers.fused_conv,
+    "FusedGemm": layers.fused_gemm,
+    "Gelu": layers.gelu,
+    "GroupQueryAttention": attention.grouped_query_attention,
+    "MultiHeadAttention": attention.multi_head_attention,
+    "QuickGelu": layers.quick_gelu,
+    "RotaryEmbedding": attention.rotary_embedding,
+    "SkipLayerNormalization": layers.skip_layer_norm,
+    "SkipSimplifiedLayerNormalization": layers.skip_layer_norm,
+}
+"""By the operator's name in that domain."""
+
+REWRITES: Mapping[str, Callable[[Emit], None]] = {
+    **{f"{RUNTIME}.{name}": rewrite for name, rewrite in OF_RUNTIME.items()},
+    "Attention": attention.attention_of_onnx,
+    "RotaryEmbedding": attention.rotary_embedding_of_onnx,
+}
+"""By operator. Two of ONNX are here, too: the bodies that the onnx package has for them ask whether
+a mask is infinite, and split off parts without elements."""
+
+
+def expand(source: Source) -> Source:
+    """The model with these operators written out.
+
+    Raises:
+        UnsupportedOp: a form of one of them that has no such writing.
+    """
+    graph = source.model.graph
+    if source.opset < OPSET or not any(map(_rewrite, graph.node)):
+        return source
+    read = {name for node in graph.node for name in reads(node)}
+    read |= {output.name for output in graph.output}
+    nodes, made = list(graph.node), onnx.ModelProto()
+    made.CopyFrom(source.model)
+    del made.graph.node[:]
+    for node in nodes:
+        rewrite = _rewrite(node)
+        if rewrite is None:
+            made.graph.node.append(node)
+        else:
+            emit = Emit(node, made, source.opset, read)
+            rewrite(emit)
+            made.graph.node.extend(emit.nodes)
+    return Source(made, source.arrays)
+
+
+def _rewrite(node: onnx.NodeProto) -> Callable[[Emit], None] | None:
+    return REWRITES.get(operator(node))
