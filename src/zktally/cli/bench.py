@@ -58,6 +58,7 @@ def add_to(verbs: Any) -> None:
     nodes.add_argument("--only", default="", metavar="TEXT", help="tests whose names hold this")
     _add_rows_arguments(nodes)
     nodes.set_defaults(run=run_nodes)
+    _add_sized(suites)
     hashing = suites.add_parser("hash", help="tree building in MB/s, SHA-256 beside it")
     hashing.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="thread counts")
     hashing.set_defaults(run=run_hash)
@@ -121,6 +122,26 @@ def _add_strict(suites: Any) -> None:
     strict.set_defaults(run=run_strict)
 
 
+def _add_sized(suites: Any) -> None:
+    sized = suites.add_parser(
+        "sized",
+        help="networks of real sizes: compile, memory, integers beside floats",
+        description="JSON lines on stdout or in a file, tables on stderr.",
+    )
+    sized.add_argument(
+        "--models",
+        type=_listed(str),
+        default=["mobilenet", "resnet", "encoder", "decoder"],
+        help="comma-separated: mobilenet, resnet, encoder, decoder",
+    )
+    sized.add_argument("--repeat", type=int, default=5, help="runs of each; the median counts")
+    sized.add_argument("--threads", type=int, default=0, help="of both; 0: all cores")
+    sized.add_argument("--profile", action="store_true", help="the time of every op, too")
+    sized.add_argument("--receipts", action="store_true", help="a fast receipt of each, too")
+    _add_rows_arguments(sized)
+    sized.set_defaults(run=run_sized)
+
+
 def _add_rows_arguments(suite: Any) -> None:
     """Where rows come from and go to."""
     suite.add_argument("--rows", metavar="FILE", help="measure nothing: read these JSON lines")
@@ -166,6 +187,13 @@ def run_weights(args: argparse.Namespace) -> int:
 def run_nodes(args: argparse.Namespace) -> int:
     """Run onnx's backend tests."""
     from ..bench.nodes import main
+
+    return main(args)
+
+
+def run_sized(args: argparse.Namespace) -> int:
+    """Compile and run the networks of real sizes."""
+    from ..bench.sized import main
 
     return main(args)
 
