@@ -1,12 +1,15 @@
 //! The executor: a whole step in integers, bit by bit what [`crate::program::evaluate`] gives.
 //!
-//! Dots run as float matrix products that are exact ([`product`]) or row by row ([`dot`]); picks, gathers and
-//! divs row by row ([`rows`]). Only ops whose reads cannot be made affine at a sane size (index maps that leave
+//! Dots run as exact matrix products ([`product`]), over whole planes ([`planes`]) or row by row ([`dot`]);
+//! picks, gathers and divs row by row ([`rows`]). Only ops whose reads cannot be made affine at a sane size (index maps that leave
 //! a tensor by far more than its own extent, gathers with a pad, zeros beyond 32 bits) go gate by gate.
 
+mod acc;
 mod affine;
 mod array;
 mod dot;
+mod pairs;
+mod planes;
 mod product;
 mod rows;
 mod side;
