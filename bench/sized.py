@@ -70,6 +70,10 @@ RECEIPTS: list[Column] = [
 ]  # fmt: skip
 
 Data = Mapping[str, npt.NDArray[Any]]
+Port = tuple[int, list[str | int]]
+"""Element type and shape of an input."""
+Masked = Callable[[str], str]
+"""What becomes of scores, some of which do not count."""
 
 
 class _Graph(Net):
@@ -121,17 +125,13 @@ class _Graph(Net):
         return self.reshaped(joined, 0, 0, heads * width)
 
     def model(
-        self, name: str, inputs: Mapping[str, tuple[int, list[str | int]]], out: str,
-        rank: list[str | int],
-    ) -> onnx.ModelProto:  # fmt: skip
+        self, name: str, inputs: Mapping[str, Port], out: str, shape: list[str | int]
+    ) -> onnx.ModelProto:
         given = [helper.make_tensor_value_info(n, kind, dims) for n, (kind, dims) in inputs.items()]
-        outputs = [helper.make_tensor_value_info(out, TensorProto.FLOAT, rank)]
+        outputs = [helper.make_tensor_value_info(out, TensorProto.FLOAT, shape)]
         graph = helper.make_graph(self.nodes, name, given, outputs, self.constants)
         opset = helper.make_opsetid("", OPSET)
         return helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION)
-
-
-Masked = Callable[[str], str]
 
 
 def mobilenet() -> onnx.ModelProto:
@@ -197,7 +197,7 @@ def encoder() -> onnx.ModelProto:
         phi = net.op("Add", net.op("Erf", half), net.constant(1.0))
         inner = net.op("Mul", net.op("Mul", inner, phi), net.constant(0.5))
         x = net.normalised(net.op("Add", net.linear(inner, 4 * width, width), x), width)
-    ids = (TensorProto.INT64, ["batch", ENCODED])
+    ids: Port = (TensorProto.INT64, ["batch", ENCODED])
     inputs = dict.fromkeys(("input_ids", "attention_mask", "token_type_ids"), ids)
     return net.model("encoder", inputs, x, ["batch", ENCODED, width])
 
@@ -213,10 +213,10 @@ def decoder() -> onnx.ModelProto:
     for _ in range(12):
         inner = net.linear(net.normalised(x, width), width, 3 * width)
         parts = [width] * 3
-        names = [f"{part}{len(net.nodes)}" for part in "qkv"]
+        q, k, v = names = [f"{part}{len(net.nodes)}" for part in "qkv"]
         sizes = net.constant(parts, np.int64)
         net.nodes.append(helper.make_node("Split", [inner, sizes], names, names[0], axis=-1))
-        mixed = net.attended(*names, 12, 64, lambda scores: net.op("Where", seen, scores, never))
+        mixed = net.attended(q, k, v, 12, 64, lambda x: net.op("Where", seen, x, never))
         x = net.op("Add", net.linear(mixed, width, width, gain=0.1), x)
         inner = net.linear(net.normalised(x, width), width, 4 * width)
         cube = net.op("Mul", net.op("Pow", inner, net.constant(3.0)), net.constant(0.044715))
@@ -226,7 +226,7 @@ def decoder() -> onnx.ModelProto:
         x = net.op("Add", net.linear(inner, 4 * width, width, gain=0.1), x)
     head = net.op("Transpose", words, perm=[1, 0])
     out = net.op("MatMul", net.normalised(x, width), head)
-    inputs = {"input_ids": (TensorProto.INT64, ["batch", DECODED])}
+    inputs: dict[str, Port] = {"input_ids": (TensorProto.INT64, ["batch", DECODED])}
     return net.model("decoder", inputs, out, ["batch", DECODED, 50257])
 
 
@@ -237,9 +237,7 @@ MOBILENET = (
 """Factor of expansion, channels, repeats and first stride of MobileNetV2's blocks."""
 ENCODED, DECODED = 128, 64
 """Tokens of the encoder and the decoder."""
-IMAGE: Mapping[str, tuple[int, list[str | int]]] = {
-    "image": (TensorProto.FLOAT, ["batch", 3, 224, 224])
-}
+IMAGE: Mapping[str, Port] = {"image": (TensorProto.FLOAT, ["batch", 3, 224, 224])}
 
 
 def images(n: int, rng: np.random.Generator) -> Data:
@@ -321,7 +319,7 @@ def measure(cell: Row) -> Row:
         "parameters": compiled.report.parameters,
         "ops": len(compiled.checked.program.ops),
         "macs": weights.step_macs,
-        "worst_sqnr": compiled.report.worst and compiled.report.worst.sqnr,
+        "top1": compiled.report.top1,
     }
     inputs = draw(1, np.random.default_rng(1))
     row |= _runs(compiled, session, inputs, cell)

@@ -6,10 +6,12 @@ import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
 from onnx import TensorProto
 
-from ..verifier.inputs import port_name
+from ..verifier.inputs import DTYPES, port_name
 from ..verifier.program.types import (
     ABSENT,
     AxisMap,
@@ -41,14 +43,16 @@ from .quantise import (
     MULT_MAX,
     WEIGHT_MAX,
     Affine,
+    Channels,
     Floats,
-    Ints,
+    Narrow,
     affine,
     bias_peak,
     channels,
     clamp,
     domain,
     entries,
+    width_of,
 )
 
 REACH_MIN, REACH_MAX = 1e-60, 1e60
@@ -110,6 +114,7 @@ class Builder:
         shown: values that an output only views, or is: each with that output's name.
         images: values of which W×C runs are read.
         exact: nodes whose ops are all flagged exact (ops that decide outputs are in any case).
+        sketched: only what reads what matters, and weights of the right sizes will do.
     """
 
     def __init__(
@@ -119,15 +124,17 @@ class Builder:
         shown: Mapping[str, str],
         images: Collection[str],
         exact: Collection[str],
+        sketched: bool = False,
     ) -> None:
         self.graph = graph
         self.values: dict[str, Value] = {}
-        self.weights: list[Ints] = []
+        self.weights: list[Narrow] = []
         self.layers: list[Layer] = []
         self._ranges = ranges
         self._shown = shown
         self._images = images
         self._exact = exact
+        self._sketched = sketched
         self._tensors: list[Tensor] = []
         self._tables: list[Table] = []
         self._ops: list[Op] = []
@@ -180,7 +187,7 @@ class Builder:
     def weight(
         self,
         name: str,
-        values: Ints,
+        values: Narrow,
         peak: int,
         maps: Sequence[AxisMap],
         view: Sequence[int] | None = None,
@@ -189,7 +196,7 @@ class Builder:
     ) -> Read:
         """A new weight tensor, declared [-peak, peak] (unsigned: [0, peak]), and a read of it."""
         array = values if values.ndim else values.reshape(1)
-        width = 1 if peak < 2**7 else 2 if peak < 2**15 else 3
+        width = width_of(-peak if signed else 0, peak)
         tensor = self._tensor(
             Role.WEIGHT,
             f"{self._prefix()}/{name}",
@@ -198,7 +205,7 @@ class Builder:
             width,
             layouts.weight(array.shape, width),
         )
-        self.weights.append(array)
+        self.weights.append(array.astype(DTYPES[width], copy=False))
         return Read(tensor, tuple(array.shape if view is None else view), tuple(maps))
 
     def table(
@@ -308,7 +315,7 @@ class Builder:
         """
         operand, scale = source
         target = self.target(node)
-        numbers = channels(node.name, weight, bias, scale, target.pre.scale)
+        numbers = self._channels(node.name, weight, bias, scale, target.pre.scale)
         view, maps = channel_read
         weights = self.weight("weight", numbers.weight, WEIGHT_MAX, weight_read[1], weight_read[0])
         added = None
@@ -321,6 +328,13 @@ class Builder:
         mult = self.weight("multiplier", numbers.mult, MULT_MAX, maps, view, signed=False)
         terms = [Term(tuple(window), operand, weights)]
         self.requantised(node, space, terms, target, mult=mult, shift=numbers.shift, bias=added)
+
+    def _channels(self, name: str, weight: Array, *others: Any) -> Channels:
+        """The integers of a dot; of a sketch, each channel holds its first one throughout."""
+        if not self._sketched:
+            return channels(name, weight, *others)
+        numbers = channels(name, weight[(slice(None), *[slice(1)] * (weight.ndim - 1))], *others)
+        return replace(numbers, weight=np.broadcast_to(numbers.weight, weight.shape))
 
     def pick(
         self,
@@ -427,7 +441,7 @@ class Builder:
         held, shape = code.quantise(array).reshape(array.shape or (1,)), array.shape
         layout = layouts.weight(held.shape, _width(code))
         number = self._tensor(Role.WEIGHT, name, held.shape, code, _width(code), layout)
-        self.weights.append(held)
+        self.weights.append(held.astype(DTYPES[_width(code)]))
         self.values[name] = Value(number, shape, code, integer)
         return self.values[name]
 
@@ -565,8 +579,7 @@ BYTES: Mapping[int, tuple[int, int]] = {
 
 def _width(code: Affine) -> int:
     """Bytes of a tensor that holds these integers."""
-    peak = max(-code.lo - 1, code.hi)
-    return 1 if peak < 2**7 else 2 if peak < 2**15 else 3
+    return width_of(code.lo, code.hi)
 
 
 def _rows_chosen(node: Node, graph: Graph) -> int | None:

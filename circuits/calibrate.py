@@ -76,9 +76,9 @@ def run_float(graph: Graph, names: Iterable[str], data: Feeds) -> Iterator[Feeds
     """The float values of these names, step by step."""
     wanted = sorted(set(names))
     asked = [name for name in wanted if name not in graph.inputs]
-    session = Session(graph.source, asked)
+    session = Session.of(graph.source, asked)
     for step in steps(graph, data):
-        yield {**session.run(step), **{name: step[name] for name in wanted if name in step}}
+        yield {**session.run(step, asked), **{name: step[name] for name in wanted if name in step}}
 
 
 def calibrate(

@@ -9,7 +9,7 @@ from ..verifier.program.types import Program
 from .builder import Builder, Layer, Range, Value
 from .graph import Graph
 from .operator import Operator
-from .quantise import Ints
+from .quantise import Narrow
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Lowered:
     """A graph as a program (not judged yet), its weights by number, and where its values are."""
 
     program: Program
-    weights: list[Ints]
+    weights: list[Narrow]
     layers: list[Layer]
     values: Mapping[str, Value]
 
@@ -27,8 +27,11 @@ def lower(
     ranges: Mapping[str, Range],
     operators: Mapping[str, Operator],
     exact: Collection[str] = (),
+    sketched: bool = False,
 ) -> Lowered:
     """Lower every node; those named `exact` to ops that are checked in full.
+
+    A sketch has the ops and the sizes of the whole, and not its weights.
 
     Raises:
         CompileError: `compile.calibration`, a value lacks a usable range; what a lowering raises.
@@ -39,7 +42,7 @@ def lower(
         for name in (*node.inputs, *node.outputs)
         if operators[node.op].spatial
     }
-    builder = Builder(graph, ranges, shown(graph, operators), images, exact)
+    builder = Builder(graph, ranges, shown(graph, operators), images, exact, sketched)
     for node in graph.nodes:
         fused = node.activation
         activation = None if fused is None else operators[fused.op].activation(fused, graph)

@@ -16,7 +16,7 @@ from ..builder import Builder, Target, Value
 from ..graph import Array, Graph, Node
 from ..maps import along, broadcast, rows
 from ..operator import Operator, axis_of
-from ..quantise import BIAS_MAX, MULT_MAX, SHIFT_MAX, Affine, Floats, affine, coefficients
+from ..quantise import BIAS_MAX, MULT_MAX, SHIFT_MAX, Affine, Floats, affine, coefficients, width_of
 
 PARTS_MAX = 64
 UNLIKE = 2.0
@@ -110,8 +110,7 @@ def _of_integers(parts: Sequence[tuple[int, Value]], known: Sequence[tuple[int, 
 
 
 def _width(code: Affine) -> int:
-    peak = max(-code.lo - 1, code.hi)
-    return 1 if peak < 2**7 else 2 if peak < 2**15 else 3
+    return width_of(code.lo, code.hi)
 
 
 def _bits(node: Node, builder: Builder, parts: Sequence[tuple[int, Value]]) -> int:
