@@ -29,7 +29,7 @@ GAIN = 2.2
 """Variance of a layer's output over its input's, before half of it is cut off."""
 
 
-class _Net:
+class Net:
     """A graph built node by node: every method returns the name of what it adds."""
 
     def __init__(self) -> None:
@@ -38,26 +38,32 @@ class _Net:
         self.rng = np.random.default_rng(0)
 
     def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        """Add a node."""
         name = f"{kind.lower()}{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
         return name
 
     def constant(self, values: npt.ArrayLike, dtype: Any = np.float32) -> str:
+        """Add an initialiser."""
         name = f"constant{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(np.asarray(values, dtype), name))
         return name
 
     def drawn(self, *shape: int, inputs: int, gain: float = GAIN) -> str:
+        """Add random weights of a layer that sums so many inputs."""
         return self.constant(self.rng.normal(0, math.sqrt(gain / inputs), shape))
 
     def conv(self, x: str, inputs: int, outputs: int, kernel: int = 1, gain: float = GAIN) -> str:
+        """Add a square convolution that keeps the size of the image."""
         weight = self.drawn(outputs, inputs, kernel, kernel, inputs=inputs * kernel**2, gain=gain)
         return self.op("Conv", x, weight, pads=[kernel // 2] * 4)
 
     def dense(self, x: str, inputs: int, outputs: int, gain: float = GAIN) -> str:
+        """Add a product with a matrix of weights."""
         return self.op("MatMul", x, self.drawn(inputs, outputs, inputs=inputs, gain=gain))
 
     def slice(self, x: str, axis: int, start: int, end: int) -> str:
+        """Add a part along one axis."""
         ends = [self.constant([at], np.int64) for at in (start, end, axis)]
         return self.op("Slice", x, *ends)
 
@@ -83,7 +89,7 @@ def residual(blocks: int) -> Checked:
 def silu(blocks: int) -> Checked:
     """A chain of h · sigmoid(h), h = conv(x)."""
 
-    def block(net: _Net, x: str) -> str:
+    def block(net: Net, x: str) -> str:
         h = net.conv(x, CHANNELS, CHANNELS)
         return net.op("Mul", h, net.op("Sigmoid", h))
 
@@ -93,7 +99,7 @@ def silu(blocks: int) -> Checked:
 def squeeze_excite(blocks: int) -> Checked:
     """A chain of h · sigmoid(dense(relu(dense(mean h)))), h = relu(conv(x))."""
 
-    def block(net: _Net, x: str) -> str:
+    def block(net: Net, x: str) -> str:
         h = net.op("Relu", net.conv(x, CHANNELS, CHANNELS))
         mean = net.op("GlobalAveragePool", h)
         small = net.op("Relu", net.conv(mean, CHANNELS, CHANNELS // 4))
@@ -106,7 +112,7 @@ def squeeze_excite(blocks: int) -> Checked:
 def bottleneck(blocks: int) -> Checked:
     """A chain of x + conv1(conv3(conv1(x))), narrow in the middle: as in ResNet-50."""
 
-    def block(net: _Net, x: str) -> str:
+    def block(net: Net, x: str) -> str:
         narrow = net.op("Relu", net.conv(x, CHANNELS, CHANNELS // 4))
         wide = net.op("Relu", net.conv(narrow, CHANNELS // 4, CHANNELS // 4, kernel=3))
         return net.op("Relu", net.op("Add", net.conv(wide, CHANNELS // 4, CHANNELS, gain=0.1), x))
@@ -119,13 +125,13 @@ def plain(layers: int) -> Checked:
     return _image(layers, lambda net, x: net.op("Relu", net.conv(x, CHANNELS, CHANNELS, kernel=3)))
 
 
-def _half(net: _Net, x: str) -> str:
+def _half(net: Net, x: str) -> str:
     """A convolution whose sum with its input does not grow much."""
     return net.conv(x, CHANNELS, CHANNELS, gain=0.1)
 
 
-def _image(blocks: int, block: Callable[[_Net, str], str]) -> Checked:
-    net, x = _Net(), "x"
+def _image(blocks: int, block: Callable[[Net, str], str]) -> Checked:
+    net, x = Net(), "x"
     for _ in range(blocks):
         x = block(net, x)
     shape = [1, CHANNELS, SIDE, SIDE]
@@ -134,7 +140,7 @@ def _image(blocks: int, block: Callable[[_Net, str], str]) -> Checked:
 
 def attention(blocks: int) -> Checked:
     """A chain of x + heads(softmax(q·kᵀ)·v), then x + dense(relu(dense(x)))."""
-    net, x = _Net(), "x"
+    net, x = Net(), "x"
     for _ in range(blocks):
         x = net.op("Add", x, _heads(net, x))
         inner = net.op("Relu", net.dense(x, MODEL, 4 * MODEL))
@@ -142,7 +148,7 @@ def attention(blocks: int) -> Checked:
     return net.compiled([1, TOKENS, MODEL], x, [1, TOKENS, MODEL])
 
 
-def _heads(net: _Net, x: str) -> str:
+def _heads(net: Net, x: str) -> str:
     width = MODEL // HEADS
     shape = net.constant([0, TOKENS, HEADS, width], np.int64)
 
@@ -160,7 +166,7 @@ def _heads(net: _Net, x: str) -> str:
 
 def lstm(cells: int = CELLS) -> Checked:
     """An LSTM cell, unrolled over a sequence."""
-    net = _Net()
+    net = Net()
     h = c = None
     weights = net.drawn(UNITS, 4 * UNITS, inputs=UNITS, gain=1.0)
     recurrent = net.drawn(UNITS, 4 * UNITS, inputs=UNITS, gain=1.0)

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from onnx import TensorProto
 
-from ..verifier.inputs import port_name
+from ..verifier.inputs import DTYPES, port_name
 from ..verifier.program.ranges import Q_MAX
 from ..verifier.program.types import (
     ABSENT,
@@ -45,7 +46,7 @@ from .quantise import (
     Affine,
     Channels,
     Floats,
-    Ints,
+    Narrow,
     affine,
     bias_peak,
     channels,
@@ -53,6 +54,7 @@ from .quantise import (
     domain,
     entries,
     score,
+    width_of,
 )
 
 REACH_MIN, REACH_MAX = 1e-60, 1e60
@@ -141,6 +143,7 @@ class Builder:
         turned: by node of trees, its conditions that take a value on a threshold's place of the
             grid for one on the other side.
         scores: values that only Softmax reads, with the most bits of the code of each.
+        sketched: only what reads what matters, and weights of the right sizes will do.
     """
 
     def __init__(
@@ -153,10 +156,12 @@ class Builder:
         tables: Mapping[str, Columns] | None = None,
         turned: Mapping[str, Collection[int]] | None = None,
         scores: Mapping[str, int] | None = None,
+        *,
+        sketched: bool = False,
     ) -> None:
         self.graph = graph
         self.values: dict[str, Value] = {}
-        self.weights: list[Ints] = []
+        self.weights: list[Narrow] = []
         self.layers: list[Layer] = []
         self._ranges = ranges
         self._shown = shown
@@ -165,6 +170,7 @@ class Builder:
         self._tables_of_columns = tables or {}
         self._turned = turned or {}
         self.scores = dict(scores or {})
+        self._sketched = sketched
         self._tensors: list[Tensor] = []
         self._tables: list[Table] = []
         self._known_tables: dict[tuple[int, tuple[int, ...]], int] = {}
@@ -248,7 +254,7 @@ class Builder:
     def weight(
         self,
         name: str,
-        values: Ints,
+        values: Narrow,
         peak: int,
         maps: Sequence[AxisMap],
         view: Sequence[int] | None = None,
@@ -257,7 +263,7 @@ class Builder:
     ) -> Read:
         """A new weight tensor, declared [-peak, peak] (unsigned: [0, peak]), and a read of it."""
         array = values if values.ndim else values.reshape(1)
-        width = 1 if peak < 2**7 else 2 if peak < 2**15 else 3
+        width = width_of(-peak if signed else 0, peak)
         tensor = self._tensor(
             Role.WEIGHT,
             f"{self._prefix()}/{name}",
@@ -266,7 +272,7 @@ class Builder:
             width,
             layouts.weight(array.shape, width),
         )
-        self.weights.append(array)
+        self.weights.append(array.astype(DTYPES[width], copy=False))
         return Read(tensor, tuple(array.shape if view is None else view), tuple(maps))
 
     def table(
@@ -399,7 +405,7 @@ class Builder:
         """
         operand, scale = source
         target = self.target(node)
-        numbers = channels(node.name, weight, bias, scale, target.pre.scale)
+        numbers = self._channels(node.name, weight, bias, scale, target.pre.scale)
         term, mult, added = self.linear(
             numbers, window, operand, weight_read, channel_read, target.pre.zero
         )
@@ -428,6 +434,13 @@ class Builder:
             added = self.weight("bias", numbers.bias, peak, maps, view)
         mult = self.weight("multiplier", numbers.mult, MULT_MAX, maps, view, signed=False)
         return Term(tuple(window), operand, weights), mult, added
+
+    def _channels(self, name: str, weight: Array, *others: Any) -> Channels:
+        """The integers of a dot; of a sketch, each channel holds its first one throughout."""
+        if not self._sketched:
+            return channels(name, weight, *others)
+        numbers = channels(name, weight[(slice(None), *[slice(1)] * (weight.ndim - 1))], *others)
+        return replace(numbers, weight=np.broadcast_to(numbers.weight, weight.shape))
 
     def pick(
         self,
@@ -549,7 +562,7 @@ class Builder:
         held, shape = code.quantise(array).reshape(array.shape or (1,)), array.shape
         layout = layouts.weight(held.shape, code.width)
         number = self._tensor(Role.WEIGHT, name, held.shape, code, code.width, layout)
-        self.weights.append(held)
+        self.weights.append(held.astype(DTYPES[code.width]))
         self.values[name] = Value(number, shape, code, integer)
         return self.values[name]
 

@@ -78,10 +78,10 @@ def run_float(graph: Graph, names: Iterable[str], data: Feeds) -> Iterator[Feeds
     """The float values of these names, step by step."""
     wanted = sorted(set(names))
     asked = [name for name in wanted if name not in graph.inputs]
-    session = Session(graph.source, asked)
+    session = Session.of(graph.source, asked)
     for step in steps(graph, data):
         yield {
-            **session.run(step | _unread(graph, step)),
+            **session.run(step | _unread(graph, step), asked),
             **{name: step[name] for name in wanted if name in step},
         }
 

@@ -10,12 +10,11 @@ import numpy.typing as npt
 import onnx
 
 from ..verifier.errors import InvalidProgram, UsageError
-from ..verifier.inputs import DTYPES
 from ..verifier.program.checked import Checked, check
 from ..verifier.program.liveness import count_live
 from ..verifier.program.operands import products
 from ..verifier.program.ranges import ACC_MAX, abs_max, bounds, operand_range
-from ..verifier.program.types import Dot, Program, Read, Role
+from ..verifier.program.types import Dot, Program, Read
 from ..verifier.program.validate import validate
 from ..verifier.program.weights import gate_weights
 from ..verifier.quoting import LONGEST
@@ -42,7 +41,9 @@ from .source import ModelLike, computed, inputs, opset
 from .source import operator as operator_of
 
 EVALUATED = 64
-"""Samples on which integers and floats are compared by default."""
+EVALUATED_MACS = 5 * 10**10
+"""Samples on which integers and floats are compared by default: so many, or as many as have so
+many MACs in floats; but one step at least."""
 
 Data = npt.ArrayLike | Mapping[str, npt.ArrayLike]
 
@@ -62,7 +63,7 @@ def compile(
     name: str | None = None,
     weights_key: bytes | None = None,
     evaluation: Data | None = None,
-    evaluate: int = EVALUATED,
+    evaluate: int | None = None,
     executor: Executor | None = None,
 ) -> CompiledModel:
     """Compile a float model to an integer program with int8 weights and activations.
@@ -82,7 +83,7 @@ def compile(
         name: name of the program (default: the graph's).
         weights_key: 32 bytes, to get the same model id again (default: from the OS).
         evaluation: data to compare integers and floats on (default: the calibration data).
-        evaluate: how many of its samples.
+        evaluate: how many of its samples (default: 64, or fewer of a large model).
         executor: runs the program for the comparison (default: the Rust core).
 
     Raises:
@@ -116,7 +117,7 @@ def compile(
         built.layers,
         built.values,
         tested,
-        evaluate,
+        evaluated(built.checked) if evaluate is None else evaluate,
         executor or native.executor(built.checked, built.weights),
     )
     summary = report(source, built.checked, built.layers, fidelity, network.source.labels)
@@ -124,6 +125,13 @@ def compile(
     if made is not None:
         summary = replace(summary, decisions=(made.compared, made.differing))
     return CompiledModel(built.checked, built.weights, key, record, summary)
+
+
+def evaluated(checked: Checked) -> int:
+    """Samples to compare integers and floats on, where nobody says how many."""
+    batch = checked.program.batch
+    steps = max(EVALUATED_MACS // max(checked.weights.step_macs, 1), 1)
+    return min(EVALUATED, steps * batch)
 
 
 @dataclass(frozen=True)
@@ -180,9 +188,7 @@ def build(graph: Graph, record: Record) -> Built:
     """Lower a prepared graph with recorded ranges; the same record gives the same bytes."""
     lowered = lower(graph, record.ranges, OPERATORS, record.exact, record.turned)
     program = lowered.program
-    dtypes = [DTYPES[program.tensors[t].width] for t in program.of_role(Role.WEIGHT)]
-    weights = tuple(a.astype(t) for a, t in zip(lowered.weights, dtypes, strict=True))
-    return Built(_judge(program), weights, lowered.layers, lowered.values)
+    return Built(_judge(program), tuple(lowered.weights), lowered.layers, lowered.values)
 
 
 def _refuse_mixing(network: Network, graph: Graph, ranges: Mapping[str, Range]) -> None:

@@ -105,7 +105,9 @@ def _as_gemm(node: Node, graph: Graph) -> _Merged | None:
     if node.op != "Gemm" and len(graph.shapes[node.inputs[0]]) < 2:
         return None
     by_rows = weight if node.attributes.get("transB", 0) else weight.T
-    made = {f"{node.name}/w": by_rows.astype(np.float64) * node.attributes.get("alpha", 1.0)}
+    alpha = node.attributes.get("alpha", 1.0)
+    # Quantising works in float64, slice by slice: no copy of all weights is needed for it.
+    made = {f"{node.name}/w": by_rows if alpha == 1.0 else by_rows.astype(np.float64) * alpha}
     inputs = [node.inputs[0], f"{node.name}/w"]
     addend = graph.constant(node.input(2))
     if addend is not None:

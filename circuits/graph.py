@@ -136,6 +136,7 @@ class Network:
         self.source = source.fixed(loaded, values)
         self._sizes = Sizes(self.source.model, *sizes)
         self._sessions: dict[tuple[int | Dims, ...], tuple[Source, _Wanted, Session]] = {}
+        self._last: tuple[int, _Run] | None = None
 
     def expand(self, known: Collection[str]) -> None:
         """Write operators that are not `known` by others.
@@ -237,8 +238,17 @@ class Network:
                 )
         return frozenset(name for name in outputs if shapes[name][:1] != grown[name][:1])
 
-    def _run(self, batch: int) -> tuple[Source, _Wanted, dict[str, Seen]]:
-        """What every value is at this batch, constants with their values."""
+    def _run(self, batch: int) -> _Run:
+        """What every value is at this batch, constants with their values.
+
+        The last run is kept: graphs of growing batches each look one batch ahead.
+        """
+        if self._last is None or self._last[0] != batch:
+            self._last = None
+            self._last = (batch, self._run_anew(batch))
+        return self._last[1]
+
+    def _run_anew(self, batch: int) -> _Run:
         try:
             return self._run_on(0, batch)
         except CompileError as error:
@@ -252,7 +262,7 @@ class Network:
             f"at batch {batch} {failed.message}", code="compile.dynamic-shape", hint=BAKED
         ) from failed
 
-    def _run_on(self, number: int, batch: int) -> tuple[Source, _Wanted, dict[str, Seen]]:
+    def _run_on(self, number: int, batch: int) -> _Run:
         """One run on inputs that hold this number throughout."""
         feeds = {
             name: np.full(shape, number, helper.tensor_dtype_to_np_dtype(self._sizes.types[name]))
@@ -318,6 +328,9 @@ class _Wanted:
         first = {node.output[0] for node in nodes if node.output[0]}
         # Of what the graphs inside a node read, their own values are none of this graph.
         return cls(tuple(sorted(made & data & (read | first))), tuple(sorted(made & read - data)))
+
+
+_Run = tuple[Source, _Wanted, dict[str, Seen]]
 
 
 def read(

@@ -16,7 +16,7 @@ def itemised(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> bool:
 
     Then the batch is one of items, as a dynamic one is; else all of it is one item.
     """
-    return not mixing(lower(graph, ranges, OPERATORS).program)
+    return not mixing(lower(graph, ranges, OPERATORS, sketched=True).program)
 
 
 def refuse_mixing(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> None:
@@ -29,7 +29,7 @@ def refuse_mixing(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> No
     Raises:
         MixesItems: it lists all nodes that mix.
     """
-    lowered = lower(graph, ranges, OPERATORS)
+    lowered = lower(graph, ranges, OPERATORS, sketched=True)
     node_of = {op: layer for layer in lowered.layers for op in layer.ops}
     reasons: dict[str, str] = {}
     for found in mixing(lowered.program):

@@ -11,7 +11,7 @@ from .errors import RangeOverflow
 from .graph import Graph, Node
 from .masks import Scores
 from .operator import Operator, Whole
-from .quantise import GIVEN_MOST, SCORE_MOST, Ints
+from .quantise import GIVEN_MOST, SCORE_MOST, Narrow
 
 LEAST_BITS = 8
 """Bits that a score has as any other value."""
@@ -22,7 +22,7 @@ class Lowered:
     """A graph as a program (not judged yet), its weights by number, and where its values are."""
 
     program: Program
-    weights: list[Ints]
+    weights: list[Narrow]
     layers: list[Layer]
     values: Mapping[str, Value]
 
@@ -33,10 +33,12 @@ def lower(
     operators: Mapping[str, Operator],
     exact: Collection[str] = (),
     turned: Mapping[str, Collection[int]] | None = None,
+    sketched: bool = False,
 ) -> Lowered:
     """Lower every node; those named `exact` to ops that are checked in full.
 
-    `turned` has conditions of trees by node, see `decisions`.
+    `turned` has conditions of trees by node, see `decisions`. A sketch has the ops and the sizes of
+    the whole, and not its weights.
 
     Raises:
         CompileError: `compile.calibration`, a value lacks a usable range; what a lowering raises.
@@ -52,7 +54,9 @@ def lower(
         for name in Scores(graph, operators).names
     }
     tables, viewed = tabular(graph, operators), shown(graph, operators)
-    builder = Builder(graph, ranges, viewed, images, exact, tables, turned, scores)
+    builder = Builder(
+        graph, ranges, viewed, images, exact, tables, turned, scores, sketched=sketched
+    )
     for node in graph.nodes:
         fused = node.activation
         activation = None if fused is None else operators[fused.op].activation(fused, graph)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..verifier.inputs import DTYPES
 from ..verifier.program.ranges import Q_MAX
 from .errors import RangeOverflow, named
 
@@ -39,9 +40,13 @@ SCORE_MOST = 14
 """The most of them, for the reason above."""
 GIVEN_MOST = 22
 """The most of them where it is an input: no accumulator has to reach it."""
+SLICE = 1 << 20
+"""Elements of a constant that are worked on at once: copies in float64 are eight times an int8."""
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Narrow = npt.NDArray[Any]
+"""Integers in the narrowest type that a tensor of theirs may have."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,7 @@ class Affine:
     @property
     def width(self) -> int:
         """Bytes of a tensor that holds these integers."""
-        peak = max(-self.lo - 1, self.hi)
-        return 1 if peak < 2**7 else 2 if peak < 2**15 else 3
+        return width_of(self.lo, self.hi)
 
     @property
     def reach(self) -> float:
@@ -108,9 +112,9 @@ def clamp(code: Affine, low: float, high: float) -> Affine:
 
 @dataclass(frozen=True)
 class Channels:
-    """Integer weights [C, ...], bias [C] or None, multipliers [C], and their one shift."""
+    """Int8 weights [C, ...], bias [C] or None, multipliers [C], and their one shift."""
 
-    weight: Ints
+    weight: Narrow
     bias: Ints | None
     mult: Ints
     shift: int
@@ -128,17 +132,20 @@ def channels(
     Channel c has the weight scale m_c·2^-s·out_scale/in_scale, with m_c the smallest for which
     the weights fit int8 and the bias 24 bits. The shift is shared and as large as m < 2^15 allows.
     """
-    real = weight.astype(np.float64)
     unit = out_scale / in_scale
-    peak = np.abs(real.reshape(len(real), -1)).max(axis=1) / WEIGHT_MAX / unit
+    parts = _slices(weight)
+    peak = np.concatenate([_peaks(weight[part]) for part in parts]) / WEIGHT_MAX / unit
     if bias is not None:
         peak = np.maximum(peak, np.abs(bias.astype(np.float64)) / BIAS_MAX / out_scale)
     mult, shift = multipliers(name, peak)
     step: Floats = mult.astype(np.float64) * (2.0**-shift * unit)
-    column = step.reshape(-1, *[1] * (real.ndim - 1))
-    rounded = np.clip(np.rint(real / column), -WEIGHT_MAX, WEIGHT_MAX)
+    column = step.reshape(-1, *[1] * (weight.ndim - 1))
+    numbers = np.empty(weight.shape, DTYPES[1])
+    for part in parts:
+        rounded = np.rint(weight[part].astype(np.float64) / column[part])
+        numbers[part] = np.clip(rounded, -WEIGHT_MAX, WEIGHT_MAX)
     return Channels(
-        weight=rounded.astype(np.int64),
+        weight=numbers,
         bias=None if bias is None else _bias(bias, step * in_scale),
         mult=mult,
         shift=shift,
@@ -231,11 +238,37 @@ def _jump(
     return int(np.abs(np.diff(post.quantise(tabulated(function, inside)))).max())
 
 
-def symmetric(values: npt.NDArray[Any], peak: int) -> tuple[Ints, float]:
+def symmetric(values: npt.NDArray[Any], peak: int) -> tuple[Narrow, float]:
     """Integers in [-peak, peak] and the scale that stands for `values`."""
-    real = values.astype(np.float64)
-    scale = float(np.abs(real).max(initial=0.0)) / peak or 1.0
-    return np.rint(real / scale).astype(np.int64), scale
+    rows = values.reshape(1) if values.ndim == 0 else values
+    parts = _slices(rows)
+    scale = max((float(_peaks(rows[part]).max()) for part in parts), default=0.0) / peak or 1.0
+    numbers = np.empty(rows.shape, DTYPES[width_of(-peak, peak)])
+    for part in parts:
+        numbers[part] = np.rint(rows[part].astype(np.float64) / scale)
+    return numbers.reshape(values.shape), scale
+
+
+def width_of(lo: int, hi: int) -> int:
+    """Bytes of a tensor that holds integers of this range."""
+    peak = max(-lo - 1, hi)
+    return 1 if peak < 2**7 else 2 if peak < 2**15 else 3
+
+
+def _slices(values: npt.NDArray[Any]) -> list[slice]:
+    """Ranges of axis 0 of about `SLICE` elements each."""
+    if values.size == 0:
+        return []
+    rows = max(SLICE * len(values) // values.size, 1)
+    return [slice(start, start + rows) for start in range(0, len(values), rows)]
+
+
+def _peaks(values: npt.NDArray[Any]) -> Floats:
+    """The largest absolute value of each row."""
+    rows = values.reshape(len(values), -1)
+    high, low = (ends.astype(np.float64) for ends in (rows.max(axis=1), rows.min(axis=1)))
+    peaks: Floats = np.maximum(high, -low)
+    return peaks
 
 
 def _bias(bias: npt.NDArray[Any], unit: Floats | np.float64) -> Ints:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import weakref
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +46,8 @@ class Session:
         onnxruntime.set_default_logger_severity(SILENT)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = SILENT
+        # Weights are not copied once more in another order: a few runs do not earn that back.
+        options.add_session_config_entry("session.disable_prepacking", "1")
         if plainly:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         model = _with_outputs(source.model, self._names)
@@ -67,16 +70,28 @@ class Session:
         except Exception as error:  # its exceptions have no common base
             raise _cannot_run(error) from error
 
-    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """The values.
+    @classmethod
+    def of(cls, source: Source, names: Iterable[str]) -> Session:
+        """A session that gives these names and perhaps more; the last one of a model is kept."""
+        wanted = set(names)
+        kept = _KEPT.get(source)
+        if kept is None or not wanted.issubset(kept._names):
+            kept = _KEPT[source] = cls(source, wanted)
+        return kept
+
+    def run(
+        self, feeds: Mapping[str, Array], only: Iterable[str] | None = None
+    ) -> dict[str, Array]:
+        """The values, or only those of these names.
 
         Raises:
             CompileError: `compile.bad-model`, they cannot be computed.
         """
-        if not self._names:
+        names = self._names if only is None else sorted(set(only))
+        if not names:
             return {}
         try:
-            return dict(zip(self._names, self._session.run(self._names, feeds), strict=True))
+            return dict(zip(names, self._session.run(names, feeds), strict=True))
         except Exception as error:  # likewise
             raise _cannot_run(error) from error
 
@@ -106,6 +121,9 @@ class Session:
 
     def _value(self, array: Array) -> Any:
         return self._runtime.OrtValue.ortvalue_from_numpy(array)
+
+
+_KEPT: MutableMapping[Source, Session] = weakref.WeakKeyDictionary()
 
 
 def _with_outputs(model: onnx.ModelProto, names: Iterable[str]) -> onnx.ModelProto:

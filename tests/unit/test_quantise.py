@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zktally.circuits import layouts
+from zktally.circuits import layouts, quantise
 from zktally.circuits.errors import RangeOverflow
 from zktally.circuits.quantise import (
     BIAS_MAX,
@@ -174,3 +174,31 @@ def test_layout_of_weights_has_a_row_per_output_unit() -> None:
 def test_outputs_are_one_leaf() -> None:
     assert layouts.flat((32, 10)).piece == 320
     assert layouts.flat((32, 1000)).piece == 2048
+
+
+@pytest.mark.parametrize("shape", [(7,), (7, 13), (5, 3, 3, 2)])
+def test_slices_of_constants_change_no_number(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]
+) -> None:
+    """What is quantised a few rows at a time is as it would be at once."""
+    weight = np.random.default_rng(0).normal(0, 1, shape).astype(np.float32)
+    bias = weight.reshape(len(weight), -1)[:, 0]
+    whole = channels("dot", weight, bias, 0.1, 0.3), symmetric(weight, 2**15 - 1)
+    monkeypatch.setattr(quantise, "SLICE", 4)
+    parts = channels("dot", weight, bias, 0.1, 0.3), symmetric(weight, 2**15 - 1)
+    for one, other in zip(vars(whole[0]).values(), vars(parts[0]).values(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(whole[1][0], parts[1][0])
+    assert whole[1][1] == parts[1][1]
+
+
+def test_integers_are_as_narrow_as_their_peak() -> None:
+    """Weights take an eighth of the memory of int64."""
+    values = np.array([[-3.0, 1.0], [2.0, 0.5]])
+    for peak, dtype in [(127, np.int8), (2**15 - 1, np.int16), (2**20, np.int32)]:
+        numbers, scale = symmetric(values, peak)
+        assert numbers.dtype == dtype
+        np.testing.assert_array_equal(numbers, np.rint(values / scale))
+    assert channels("dot", values, None, 1.0, 1.0).weight.dtype == np.int8
+    numbers, scale = symmetric(np.array([-128, 100], np.int8), 127)
+    np.testing.assert_array_equal(numbers, [-127, 99])

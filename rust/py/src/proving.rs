@@ -1,11 +1,14 @@
 //! Programs, models and runs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use serde_json::{Value, json};
 use zktally_core::commit::Prepared;
+use zktally_core::error::Error;
+use zktally_core::exec;
 use zktally_core::fast;
 use zktally_core::hash::hex;
 use zktally_core::program::{self, Checked, PortKind, Role, Source};
@@ -154,6 +157,47 @@ impl Model {
 impl Model {
     pub fn prepared(&self) -> Arc<Prepared> {
         self.model.prepared.clone()
+    }
+}
+
+/// A program with its weights, to run steps that nobody commits to.
+#[pyclass(frozen, module = "zktally._core")]
+pub struct Executor {
+    executor: exec::Executor,
+    pool: Pool,
+}
+
+#[pymethods]
+impl Executor {
+    #[new]
+    #[pyo3(signature = (program, weights, threads = 0))]
+    fn new(
+        py: Python<'_>,
+        program: &[u8],
+        weights: Vec<Bound<'_, PyAny>>,
+        threads: usize,
+    ) -> PyResult<Self> {
+        let checked = Program::new(py, program)?.0;
+        let (weights, pool) = (arrays(&weights)?, Pool::new(threads)?);
+        let executor = pool.run(py, || exec::Executor::new(checked, weights)).map_err(raise)?;
+        Ok(Self { executor, pool })
+    }
+
+    fn execute<'py>(
+        &self,
+        py: Python<'py>,
+        inputs: Vec<Bound<'py, PyAny>>,
+    ) -> PyResult<Vec<(usize, Bound<'py, PyAny>)>> {
+        let inputs = arrays(&inputs)?;
+        let none = |_| Err(Error::new("usage", "the program has prf tensors"));
+        let values = self.pool.run(py, || self.executor.run(&inputs, &[], &none)).map_err(raise)?;
+        let tensors = &self.executor.checked().program.tensors;
+        let shaped = |(t, array): (usize, _)| Ok((t, numpy_of(py, array, &tensors[t].shape)?));
+        values.into_iter().map(shaped).collect()
+    }
+
+    fn op_seconds(&self) -> Vec<f64> {
+        self.executor.spent().iter().map(Duration::as_secs_f64).collect()
     }
 }
 

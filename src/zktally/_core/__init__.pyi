@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from . import testing
 
 __all__ = [
+    "Executor",
     "HybridProver",
     "Model",
     "Program",
@@ -113,6 +114,32 @@ class Model:
     @property
     def weight_roots(self) -> list[bytes]:
         """The root of each weight tensor, in tensor order, 32 bytes each."""
+
+@final
+class Executor:
+    """A program with its weights, which runs steps that nobody commits to.
+
+    Args:
+        program: the bytes of a program without state and prf tensors.
+        weights: as those of a `Model`.
+        threads: 0 for all cores.
+
+    Raises:
+        ZktallyError: `program.malformed`, `program.invalid`, `usage.input`.
+    """
+
+    def __new__(
+        cls, program: bytes, weights: Sequence[_Integers], threads: int = 0
+    ) -> Executor: ...
+    def execute(self, inputs: Sequence[_Integers]) -> list[tuple[int, _Integers]]:
+        """One step on an array per input tensor: number and array of every value tensor.
+
+        Raises:
+            ZktallyError: `usage`, `usage.input`.
+        """
+
+    def op_seconds(self) -> list[float]:
+        """The time that each op has taken, all runs together."""
 
 @final
 class Run:

@@ -74,6 +74,7 @@ def add_to(verbs: Any) -> None:
     )
     graphs.add_argument("-o", "--output", metavar="DIR", default=".", help="for what is wrong")
     graphs.set_defaults(run=run_graphs)
+    _add_sized(suites)
     hashing = suites.add_parser("hash", help="tree building in MB/s, SHA-256 beside it")
     hashing.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="thread counts")
     hashing.set_defaults(run=run_hash)
@@ -137,6 +138,26 @@ def _add_strict(suites: Any) -> None:
     strict.set_defaults(run=run_strict)
 
 
+def _add_sized(suites: Any) -> None:
+    sized = suites.add_parser(
+        "sized",
+        help="networks of real sizes: compile, memory, integers beside floats",
+        description="JSON lines on stdout or in a file, tables on stderr.",
+    )
+    sized.add_argument(
+        "--models",
+        type=_listed(str),
+        default=["mobilenet", "resnet", "encoder", "decoder"],
+        help="comma-separated: mobilenet, resnet, encoder, decoder",
+    )
+    sized.add_argument("--repeat", type=int, default=5, help="runs of each; the median counts")
+    sized.add_argument("--threads", type=int, default=0, help="of both; 0: all cores")
+    sized.add_argument("--profile", action="store_true", help="the time of every op, too")
+    sized.add_argument("--receipts", action="store_true", help="a fast receipt of each, too")
+    _add_rows_arguments(sized)
+    sized.set_defaults(run=run_sized)
+
+
 def _add_rows_arguments(suite: Any) -> None:
     """Where rows come from and go to."""
     suite.add_argument("--rows", metavar="FILE", help="measure nothing: read these JSON lines")
@@ -191,6 +212,13 @@ def run_graphs(args: argparse.Namespace) -> int:
     from ..bench import graphs
 
     return graphs.main(args)
+
+
+def run_sized(args: argparse.Namespace) -> int:
+    """Compile and run the networks of real sizes."""
+    from ..bench.sized import main
+
+    return main(args)
 
 
 def run_hash(args: argparse.Namespace) -> int:

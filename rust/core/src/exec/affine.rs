@@ -300,11 +300,18 @@ impl Rows {
 
     /// Visits gates `first .. first + len` as pieces of rows of at most [`ROW`] gates: position in the
     /// range, length, and per operand the offset of the piece's first gate.
-    pub fn visit(&self, first: usize, len: usize, mut piece: impl FnMut(usize, usize, &[isize])) {
-        let mut offsets = vec![0; self.base.len()];
+    ///
+    /// `offsets` is room for those offsets.
+    pub fn visit(
+        &self,
+        first: usize,
+        len: usize,
+        offsets: &mut Vec<isize>,
+        mut piece: impl FnMut(usize, usize, &[isize]),
+    ) {
         let mut done = 0;
         while done < len {
-            offsets.copy_from_slice(&self.base);
+            offsets.clone_from(&self.base);
             let mut rest = first + done;
             for (&dim, strides) in self.dims.iter().zip(&self.strides).rev() {
                 let at = (rest % dim) as isize;
@@ -313,7 +320,7 @@ impl Rows {
             }
             let row = self.inner() - (first + done) % self.inner();
             let here = row.min(len - done).min(ROW);
-            piece(done, here, &offsets);
+            piece(done, here, offsets);
             done += here;
         }
     }

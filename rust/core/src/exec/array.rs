@@ -1,5 +1,7 @@
 //! Arrays of tensor values, row-major, in the narrowest machine type of their width.
 
+use std::ops::Range;
+
 use crate::error::{Error, Result};
 use crate::program::Tensor;
 
@@ -126,6 +128,14 @@ impl Array {
         Ok(())
     }
 
+    /// The largest of some elements.
+    ///
+    /// # Panics
+    /// If the range is empty or out of range.
+    pub(super) fn max(&self, range: Range<usize>) -> i32 {
+        typed!(self, values => largest(&values[range]).wide())
+    }
+
     /// Writes `value − zero` of the elements `start`, `start + step`, … to `out`.
     ///
     /// The caller knows that the differences fit i32.
@@ -142,6 +152,10 @@ fn extremes<T: Element + Ord>(values: &[T]) -> (i32, i32) {
     let Some(&first) = values.first() else { return (0, 0) };
     let (lo, hi) = values.iter().fold((first, first), |(lo, hi), &v| (lo.min(v), hi.max(v)));
     (lo.wide(), hi.wide())
+}
+
+fn largest<T: Element + Ord>(values: &[T]) -> T {
+    values.iter().fold(values[0], |largest, &value| largest.max(value))
 }
 
 fn load<T: Element>(values: &[T], start: isize, step: isize, zero: i32, out: &mut [i32]) {

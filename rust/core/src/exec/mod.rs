@@ -1,12 +1,15 @@
 //! The executor: a whole step in integers, bit by bit what [`crate::program::evaluate`] gives.
 //!
-//! Dots run as float matrix products that are exact ([`product`]) or row by row ([`dot`]); picks, gathers and
-//! divs row by row ([`rows`]). Only ops whose reads cannot be made affine at a sane size (index maps that leave
+//! Dots run as exact matrix products ([`product`]), over whole planes ([`planes`]) or row by row ([`dot`]);
+//! picks, gathers and divs row by row ([`rows`]). Only ops whose reads cannot be made affine at a sane size (index maps that leave
 //! a tensor by far more than its own extent, gathers with a pad, zeros beyond 32 bits) go gate by gate.
 
+mod acc;
 mod affine;
 mod array;
 mod dot;
+mod pairs;
+mod planes;
 mod product;
 mod rows;
 mod side;
@@ -16,6 +19,8 @@ mod tests;
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
@@ -36,6 +41,8 @@ pub struct Executor {
     checked: Arc<Checked>,
     weights: Vec<Array>,
     plans: Vec<Plan>,
+    /// Nanoseconds spent on each op, over all runs.
+    spent: Vec<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -61,8 +68,9 @@ impl Executor {
             _ => RowOp::new(program, op).map(Plan::Rows),
         };
         let plans = program.ops.iter().map(|op| plan(op).unwrap_or(Plan::Gates)).collect();
+        let spent = program.ops.iter().map(|_| AtomicU64::new(0)).collect();
         drop(arrays);
-        Ok(Self { checked, weights, plans })
+        Ok(Self { checked, weights, plans, spent })
     }
 
     pub fn checked(&self) -> &Arc<Checked> {
@@ -72,6 +80,11 @@ impl Executor {
     /// The arrays of the weight tensors, in tensor order.
     pub fn weights(&self) -> &[Array] {
         &self.weights
+    }
+
+    /// The time that each op has taken, all runs together.
+    pub fn spent(&self) -> Vec<Duration> {
+        self.spent.iter().map(|nanos| Duration::from_nanos(nanos.load(Ordering::Relaxed))).collect()
     }
 
     /// Runs one step on the current thread pool: all value tensors with their numbers, in the order of the ops.
@@ -99,13 +112,15 @@ impl Executor {
             array.check(&program.tensors[t])?;
             arrays.0[t] = Some(Cow::Owned(array));
         }
-        for (op, plan) in program.ops.iter().zip(&self.plans) {
+        for ((op, plan), spent) in program.ops.iter().zip(&self.plans).zip(&self.spent) {
+            let start = Instant::now();
             let out = match program.tensors[op.out].width {
                 1 => plan.run::<i8>(program, op, &arrays),
                 2 => plan.run::<i16>(program, op, &arrays),
                 _ => plan.run::<i32>(program, op, &arrays),
             }?;
             arrays.0[op.out] = Some(Cow::Owned(out));
+            spent.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
         }
         let outs = program.ops.iter().map(|op| op.out);
         Ok(outs.map(|t| (t, arrays.take(t))).collect())

@@ -1,15 +1,20 @@
-//! Terms of a dot as exact float matrix products.
+//! Terms of a dot as exact matrix products, of 16-bit integers or of floats.
 //!
 //! Of the axes of a space, those along which only one operand varies are its side of the product; those
 //! along which both vary are batch axes. The side that holds the innermost axis gives the columns, so
-//! that sums come out in the order of the output. A product is cut over the window so that no sum of
-//! absolute products exceeds 2^24 (f32) or 2^53 (f64): every partial sum is then an exact integer.
+//! that sums come out in the order of the output.
+//!
+//! Where operands fit 16 bits and the accumulator 32, products are those of [`pairs`]. Others are
+//! multiplied as floats: the window is cut so that no sum of absolute products exceeds 2^24 (f32) or 2^53
+//! (f64), and every partial sum is then an exact integer.
 
 use std::ops::Range;
 
 use super::Arrays;
+use super::acc::Acc;
 use super::affine::{Affine, Fetched, table};
-use super::side::{Offsets, PANEL, Real, Side, multiply, runs};
+use super::pairs::{self, COLS, ROWS};
+use super::side::{Kind, Offsets, PANEL, Real, Side, multiply, runs};
 use crate::program::Op;
 
 /// Sums of absolute products up to here are exact in f32.
@@ -73,7 +78,25 @@ struct Product {
     rows: Side,
     cols: Side,
     piece: usize,
-    double: bool,
+    kind: Multiplied,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Multiplied {
+    Pairs,
+    Single,
+    Double,
+}
+
+impl Multiplied {
+    /// What its operands of rows and columns are packed as.
+    fn packed(self) -> (Kind, Kind) {
+        match self {
+            Self::Pairs => (Kind::Pairs(ROWS), Kind::Pairs(COLS)),
+            Self::Single => (Kind::Single, Kind::Single),
+            Self::Double => (Kind::Double, Kind::Double),
+        }
+    }
 }
 
 /// All terms of a dot that share one split.
@@ -89,9 +112,12 @@ pub(super) struct Products {
 
 impl Products {
     /// Takes the terms that pay as products and share a split; gives back the others.
+    ///
+    /// `narrow`: the whole accumulator fits 32 bits.
     pub fn split<'a>(
         terms: Vec<TermOf<'a>>,
         op: &Op,
+        narrow: bool,
         arrays: &Arrays<'_>,
     ) -> (Option<Self>, Vec<TermOf<'a>>) {
         let mut common: Option<Split> = None;
@@ -102,13 +128,18 @@ impl Products {
                     if common.as_ref().is_none_or(|common| *common == split) =>
                 {
                     let (rows, cols) = if a_gives_cols { (b, a) } else { (a, b) };
-                    products.push(Product::new(&op.space, window, &split, rows, cols, arrays));
+                    products.push((window, rows, cols));
                     common = Some(split);
                 }
                 _ => others.push((window, a, b)),
             }
         }
         let Some(split) = common else { return (None, others) };
+        let pairs = narrow && products.iter().all(|(_, a, b)| short(a) && short(b));
+        let new = |(window, rows, cols): TermOf<'a>| {
+            Product::new(&op.space, window, &split, (rows, cols), pairs, arrays)
+        };
+        let products = products.into_iter().map(new).collect();
         let mut strides = vec![1isize; op.space.len()];
         for axis in (1..op.space.len()).rev() {
             strides[axis - 1] = strides[axis] * op.space[axis] as isize;
@@ -135,26 +166,50 @@ impl Products {
     /// Rows and columns of a block: operands and sums in cache, and enough blocks for all threads.
     fn extents(&self) -> (usize, usize) {
         let (rows, cols) = (self.rows.tail.len(), self.cols.tail.len());
+        // An element of a pair has half the bytes of a float.
+        let elements = if self.pairs() { 2 * STAGED } else { STAGED };
         let staged = |side: fn(&Product) -> &Side| {
             let pieces =
                 self.terms.iter().filter(|term| side(term).packed.is_none()).map(|term| term.piece);
-            pieces.max().map_or(1024, |piece| (STAGED / piece).clamp(64, 1024))
+            pieces.max().map(|piece| (elements / piece).clamp(64, 1024))
         };
-        let mut c = cols.min(staged(|term| &term.cols));
-        let mut r = rows.min(staged(|term| &term.rows)).min((SUMS / c).max(16));
+        let (of_rows, of_cols) = (staged(|term| &term.rows), staged(|term| &term.cols));
+        let mut c = cols.min(of_cols.unwrap_or(1024));
+        let mut r = rows.min(of_rows.unwrap_or(1024));
+        if of_cols.is_none() {
+            // All rows at once, so that constant columns come from memory once.
+            r = r.min(SUMS / 64);
+            c = c.min(SUMS / r);
+        } else {
+            r = r.min((SUMS / c).max(16));
+        }
         let others = self.rows.batch.len() * self.rows.lead.len() * self.cols.lead.len();
         let k: usize = self.terms.iter().map(|term| term.rows.k.len()).sum();
         let wanted = 2 * rayon::current_num_threads();
         while others * rows.div_ceil(r) * cols.div_ceil(c) < wanted && r * c * k > TASK_PRODUCTS {
             if c >= r { c = c.div_ceil(2) } else { r = r.div_ceil(2) }
         }
-        let unit = self.align.iter().rev().find(|&&unit| unit <= c).unwrap_or(&1);
-        (even(rows, r, 1), even(cols, c / unit * unit, *unit))
+        let unit = match self.pairs() && of_cols.is_none() {
+            true => COLS,
+            false => *self.align.iter().rev().find(|&&unit| unit <= c).unwrap_or(&1),
+        };
+        (even(rows, r, if self.pairs() { ROWS } else { 1 }), even(cols, c, unit))
+    }
+
+    /// Whether sums are those of pairs, in 32 bits.
+    fn pairs(&self) -> bool {
+        self.terms.iter().all(|term| term.kind == Multiplied::Pairs)
     }
 }
 
-/// The size of about equal pieces, multiples of `unit`, of at most `limit` of a whole.
+/// Whether all values of an operand fit 16 bits.
+fn short(affine: &Affine) -> bool {
+    affine.range.lo >= i16::MIN.into() && affine.range.hi <= i16::MAX.into()
+}
+
+/// The size of about equal pieces, multiples of `unit`, of about `limit` of a whole at most.
 fn even(whole: usize, limit: usize, unit: usize) -> usize {
+    let limit = (limit / unit * unit).max(unit);
     whole.div_ceil(whole.div_ceil(limit)).next_multiple_of(unit).min(limit)
 }
 
@@ -163,8 +218,8 @@ impl Product {
         space: &[usize],
         window: &[usize],
         split: &Split,
-        rows: Affine,
-        cols: Affine,
+        (rows, cols): (Affine, Affine),
+        pairs: bool,
         arrays: &Arrays<'_>,
     ) -> Self {
         let side = |affine: Affine, axes: &[usize]| Side {
@@ -180,6 +235,12 @@ impl Product {
         cols.by_k = cols.constant(arrays).is_none() && 2.0 * cols.cost(true) < cols.cost(false);
         let k = rows.k.len();
         let mut piece = k.div_ceil(k.div_ceil(PIECE));
+        if pairs {
+            // Nothing is transposed inside these products; a piece ends with a pair.
+            cols.by_k = cols.cost(true) < cols.cost(false);
+            piece = piece.next_multiple_of(2);
+            return Self::packed(rows, cols, piece, Multiplied::Pairs, arrays);
+        }
         let mut reach = Self::reach(&rows, &cols, piece, arrays);
         while piece >= PIECE_MIN && reach > EXACT {
             piece = piece.div_ceil(2);
@@ -189,10 +250,21 @@ impl Product {
         if double {
             piece = k.div_ceil(k.div_ceil(PIECE_DOUBLE));
         }
-        for side in [&mut rows, &mut cols] {
-            side.pack(double, arrays);
-        }
-        Self { rows, cols, piece, double }
+        let kind = if double { Multiplied::Double } else { Multiplied::Single };
+        Self::packed(rows, cols, piece, kind, arrays)
+    }
+
+    fn packed(
+        mut rows: Side,
+        mut cols: Side,
+        piece: usize,
+        kind: Multiplied,
+        arrays: &Arrays<'_>,
+    ) -> Self {
+        let (of_rows, of_cols) = kind.packed();
+        rows.pack(of_rows, arrays);
+        cols.pack(of_cols, arrays);
+        Self { rows, cols, piece, kind }
     }
 
     /// A bound on the sum of absolute products over any piece of the window.
@@ -271,11 +343,14 @@ impl FetchedProducts<'_> {
 
     /// The sums of all terms over a block, row-major.
     pub fn sums<'s>(&self, block: &Block, scratch: &'s mut Scratch) -> Sums<'s> {
+        if self.products.pairs() {
+            return Sums::Narrow(self.pair_sums(block, &mut scratch.pairs));
+        }
         if let ([term], [fetched]) = (self.products.terms.as_slice(), self.terms.as_slice())
             && term.piece >= term.rows.k.len()
         {
             let k = 0..term.rows.k.len();
-            return match term.double {
+            return match term.kind == Multiplied::Double {
                 true => Sums::Double(piece_sums(term, fetched, block, k, &mut scratch.double)),
                 false => Sums::Single(piece_sums(term, fetched, block, k, &mut scratch.single)),
             };
@@ -286,7 +361,7 @@ impl FetchedProducts<'_> {
             let k = term.rows.k.len();
             for first in (0..k).step_by(term.piece) {
                 let piece = first..k.min(first + term.piece);
-                match term.double {
+                match term.kind == Multiplied::Double {
                     true => add(
                         piece_sums(term, fetched, block, piece, &mut scratch.double),
                         &mut scratch.whole,
@@ -300,11 +375,33 @@ impl FetchedProducts<'_> {
         }
         Sums::Whole(&scratch.whole)
     }
+
+    fn pair_sums<'s>(&self, block: &Block, staged: &'s mut Staged<i32>) -> &'s [i32] {
+        let Staged { rows, cols, out } = staged;
+        out.clear();
+        out.resize(block.size(), 0);
+        let (r, c) = (block.rows.len(), block.cols.len());
+        let (of_rows, of_cols) = ((block.batch, block.row_lead), (block.batch, block.col_lead));
+        for (term, fetched) in self.products.terms.iter().zip(&self.terms) {
+            let all = term.rows.k.len();
+            for first in (0..all).step_by(term.piece) {
+                let k = first..all.min(first + term.piece);
+                let pairs = k.len().div_ceil(2);
+                let (place, fetched_rows) = (block.rows.clone(), fetched.0.as_ref());
+                let rows = term.rows.tiles(fetched_rows, of_rows, place, k.clone(), ROWS, rows);
+                let (place, fetched_cols) = (block.cols.clone(), fetched.1.as_ref());
+                let cols = term.cols.tiles(fetched_cols, of_cols, place, k, COLS, cols);
+                pairs::add_products(&rows, &cols, (r, c, pairs), out, c);
+            }
+        }
+        out
+    }
 }
 
 /// Room for the operands and sums of a block, kept between blocks.
 #[derive(Default)]
 pub(super) struct Scratch {
+    pairs: Staged<i32>,
     single: Staged<f32>,
     double: Staged<f64>,
     whole: Vec<i64>,
@@ -319,6 +416,7 @@ struct Staged<F> {
 
 /// The sums of a block.
 pub(super) enum Sums<'s> {
+    Narrow(&'s [i32]),
     Single(&'s [f32]),
     Double(&'s [f64]),
     Whole(&'s [i64]),
@@ -326,16 +424,16 @@ pub(super) enum Sums<'s> {
 
 impl Sums<'_> {
     /// Copies the sums from position `at` on.
-    pub fn load(&self, at: usize, out: &mut [i64]) {
+    pub fn load<A: Acc>(&self, at: usize, out: &mut [A]) {
+        fn all<S: Copy, A>(sums: &[S], out: &mut [A], of: impl Fn(S) -> A) {
+            out.iter_mut().zip(sums).for_each(|(out, &sum)| *out = of(sum));
+        }
         let end = at + out.len();
         match self {
-            Self::Single(sums) => {
-                out.iter_mut().zip(&sums[at..end]).for_each(|(out, sum)| *out = sum.exact())
-            }
-            Self::Double(sums) => {
-                out.iter_mut().zip(&sums[at..end]).for_each(|(out, sum)| *out = sum.exact())
-            }
-            Self::Whole(sums) => out.copy_from_slice(&sums[at..end]),
+            Self::Narrow(sums) => all(&sums[at..end], out, |sum| A::of(sum.into())),
+            Self::Single(sums) => all(&sums[at..end], out, |sum| A::of(sum.exact())),
+            Self::Double(sums) => all(&sums[at..end], out, |sum| A::of(sum.exact())),
+            Self::Whole(sums) => all(&sums[at..end], out, A::of),
         }
     }
 }

@@ -42,6 +42,19 @@ struct Scaled {
     hi: i64,
 }
 
+impl Scaled {
+    /// `floor((2·n·c + d) / 2d) + zero`, clamped, in floats: numbers are at most 2^46 (section 2), so
+    /// products and differences are exact, and the quotient's floor is off by 1 at most.
+    fn quotient(&self, num: i32, den: i32) -> i64 {
+        let den = f64::from(den);
+        let (num, den) = (2.0 * f64::from(num) * self.scale as f64 + den, 2.0 * den);
+        let floor = (num / den).floor();
+        let rest = num - floor * den;
+        let off = f64::from(i8::from(rest >= den) - i8::from(rest < 0.0));
+        ((floor + off) as i64).wrapping_add(self.zero).clamp(self.lo, self.hi)
+    }
+}
+
 impl RowOp {
     /// `None` if an operand is not affine.
     pub fn new(program: &Program, op: &Op) -> Option<Self> {
@@ -86,7 +99,7 @@ impl RowOp {
         by_blocks::<T>(op.gates(), work, |gates, out| {
             let mut loaded = vec![vec![0i32; ROW]; self.operands.len() + 1];
             let steps = self.rows.steps();
-            self.rows.visit(gates.start, gates.len(), |at, len, offsets| {
+            self.rows.visit(gates.start, gates.len(), &mut vec![], |at, len, offsets| {
                 let out = &mut out[at..at + len];
                 if let RowKind::Max | RowKind::Argmax = self.kind {
                     return self.extreme(&fetched[0], offsets[0], steps[0], &mut loaded, out);
@@ -129,11 +142,12 @@ impl RowOp {
                     fetched[0].one(start + j as isize * step + at(1, j) as isize * stride).into()
                 });
             }
-            RowKind::Quotient(s) => each(out, &|j| {
-                let den = i64::from(at(1, j));
-                let q = (2 * i64::from(at(0, j)) * s.scale + den).div_euclid(2 * den);
-                (q + s.zero).clamp(s.lo, s.hi)
-            }),
+            RowKind::Quotient(s) => {
+                let operands = loaded[0].iter().zip(&loaded[1]);
+                out.iter_mut()
+                    .zip(operands)
+                    .for_each(|(y, (&num, &den))| *y = T::narrow(s.quotient(num, den)));
+            }
             RowKind::Sqrt(s) => {
                 each(out, &|j| {
                     ((i64::from(at(0, j)) * s.scale).isqrt() + s.zero).clamp(s.lo, s.hi)
@@ -168,6 +182,14 @@ impl RowOp {
         }
         let long =
             self.windows.len() >= LONG && step != 1 && self.windows[1] - self.windows[0] == 1;
+        if long && self.windows.windows(2).all(|pair| pair[1] - pair[0] == 1) {
+            for (j, y) in (0..).zip(out) {
+                let first = (start + j * step + self.windows[0]) as usize;
+                let largest = operand.array().max(first..first + self.windows.len());
+                *y = T::narrow(largest.wrapping_sub(operand.affine.zero).into());
+            }
+            return;
+        }
         if long {
             for (j, y) in (0..).zip(out) {
                 let values = self.windows.iter().map(|k| operand.one(start + j * step + k));
@@ -199,4 +221,30 @@ pub(super) fn by_gates<T: Element>(
             *y = T::narrow(value.into());
         }
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotients_are_those_of_integers_up_to_their_bound() {
+        for scale in [1, 3, 255, (1 << 15) - 1] {
+            let (lo, hi) = (-(1 << 45), 1 << 45);
+            let scaled = Scaled { scale, zero: -7, lo, hi };
+            for den in [1, 2, 3, 7, 1 << 10, (1 << 23) - 1] {
+                let most = (((1i64 << 46) - den) / (2 * scale)).min((1 << 23) - 1);
+                let near = |at: i64| (at - 3..=at + 3).filter(move |num| num.abs() <= most);
+                // Around ties and multiples of the denominator, where a float rounds to the next one.
+                let multiples =
+                    [0, 1, 2, 1000, most / den - 1, most / den].map(|k| k * den / scale);
+                for at in multiples.into_iter().chain([most, -most, den / 2, -den / 2]) {
+                    for num in near(at) {
+                        let exact = (2 * num * scale + den).div_euclid(2 * den) - 7;
+                        assert_eq!(scaled.quotient(num as i32, den as i32), exact);
+                    }
+                }
+            }
+        }
+    }
 }

@@ -7,6 +7,7 @@ use gemm::{Parallelism, gemm};
 use super::Arrays;
 use super::affine::{Affine, Fetched, table};
 use super::array::{Array, Element, typed};
+use super::pairs::{Tiles, pair};
 use super::product::STAGED;
 
 /// Columns of a panel of a packed operand: one is read from end to end by the innermost loops.
@@ -64,8 +65,18 @@ pub(super) struct Side {
 /// A constant operand, staged once, block by `[batch][lead]` block.
 #[derive(Debug)]
 pub(super) enum Packed {
+    Pairs(Vec<i32>),
     Single(Vec<f32>),
     Double(Vec<f64>),
+}
+
+/// What the numbers of a product are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Pairs of 16-bit integers, in tiles of this many.
+    Pairs(usize),
+    Single,
+    Double,
 }
 
 impl Side {
@@ -116,8 +127,13 @@ impl Side {
         if self.by_k { tail * k } else { tail.next_multiple_of(PANEL) * k }
     }
 
+    /// Elements of a block in tiles.
+    fn tiled_len(&self, tile: usize) -> usize {
+        self.offsets.tail.len().next_multiple_of(tile) * self.k.len().div_ceil(2)
+    }
+
     /// Stages a constant operand once: its rows over the window, or panels of its columns.
-    pub fn pack(&mut self, double: bool, arrays: &Arrays<'_>) {
+    pub fn pack(&mut self, kind: Kind, arrays: &Arrays<'_>) {
         fn all<F: Real>(side: &Side, fetched: &Fetched<'_>, size: usize) -> Vec<F> {
             let mut out = vec![F::default(); size];
             let (k, tail) = (side.k.len(), side.offsets.tail.len());
@@ -130,14 +146,27 @@ impl Side {
             }
             out
         }
-        let size = self.offsets.batch.len() * self.offsets.lead.len() * self.packed_len();
+        fn tiled(side: &Side, fetched: &Fetched<'_>, size: usize, tile: usize) -> Vec<i32> {
+            let mut out = vec![0; size];
+            let (k, tail) = (side.k.len(), side.offsets.tail.len());
+            for (start, block) in side.blocks().zip(out.chunks_mut(side.tiled_len(tile))) {
+                side.tile(fetched, start, 0..tail, 0..k, tile, block);
+            }
+            out
+        }
+        let len = match kind {
+            Kind::Pairs(tile) => self.tiled_len(tile),
+            Kind::Single | Kind::Double => self.packed_len(),
+        };
+        let size = self.offsets.batch.len() * self.offsets.lead.len() * len;
         let Some(fetched) = self.constant(arrays) else { return };
         if size > 4 * fetched.array().len() + STAGED {
             return;
         }
-        let packed = match double {
-            true => Packed::Double(all(self, &fetched, size)),
-            false => Packed::Single(all(self, &fetched, size)),
+        let packed = match kind {
+            Kind::Pairs(tile) => Packed::Pairs(tiled(self, &fetched, size, tile)),
+            Kind::Single => Packed::Single(all(self, &fetched, size)),
+            Kind::Double => Packed::Double(all(self, &fetched, size)),
         };
         drop(fetched);
         self.packed = Some(packed);
@@ -165,6 +194,80 @@ impl Side {
     }
 }
 
+impl Side {
+    /// Writes the operand's values of part of a block as tiles of pairs; room beyond its end stays.
+    fn tile(
+        &self,
+        fetched: &Fetched<'_>,
+        start: isize,
+        tail: Range<usize>,
+        k: Range<usize>,
+        tile: usize,
+        out: &mut [i32],
+    ) {
+        let (tail, k) = (&self.offsets.tail[tail], &self.k[k]);
+        let pairs = k.len().div_ceil(2);
+        let line = |runs: &[(usize, isize, usize)], inner: &[isize], at: isize, out: &mut [i16]| {
+            for &(first, step, len) in runs {
+                let from = start + at + inner[first];
+                load(fetched.array(), from, step, self.affine.zero, &mut out[first..first + len]);
+            }
+        };
+        if self.by_k {
+            let runs = runs(k);
+            let mut values = vec![0; 2 * pairs];
+            for (n, &at) in tail.iter().enumerate() {
+                line(&runs, k, at, &mut values);
+                let places = out[n / tile * tile * pairs + n % tile..].iter_mut().step_by(tile);
+                places.zip(values.chunks_exact(2)).for_each(|(out, v)| *out = pair(v[0], v[1]));
+            }
+        } else {
+            let runs = runs(tail);
+            let (mut first, mut second) = (vec![0; tail.len()], vec![0; tail.len()]);
+            for (n, two) in k.chunks(2).enumerate() {
+                line(&runs, tail, two[0], &mut first);
+                match two.get(1) {
+                    Some(&at) => line(&runs, tail, at, &mut second),
+                    None => second.fill(0),
+                }
+                let tiles = out.chunks_mut(tile * pairs);
+                for (out, (a, b)) in tiles.zip(first.chunks(tile).zip(second.chunks(tile))) {
+                    let places = out[n * tile..].iter_mut().zip(a.iter().zip(b));
+                    places.for_each(|(out, (&a, &b))| *out = pair(a, b));
+                }
+            }
+        }
+    }
+
+    /// The operand's part of a block and piece of the window in tiles of pairs, packed or staged now.
+    ///
+    /// Where it is packed, the part begins with a tile, and the piece with a pair.
+    pub fn tiles<'m>(
+        &'m self,
+        fetched: Option<&Fetched<'_>>,
+        (batch, lead): (usize, usize),
+        tail: Range<usize>,
+        k: Range<usize>,
+        tile: usize,
+        staged: &'m mut Vec<i32>,
+    ) -> Tiles<'m> {
+        if let Some(packed) = &self.packed {
+            let Packed::Pairs(pairs) = packed else { unreachable!("packed in its product's kind") };
+            assert!(tail.start.is_multiple_of(tile) && k.start.is_multiple_of(2));
+            let all = self.k.len().div_ceil(2);
+            let block = (batch * self.offsets.lead.len() + lead) * self.tiled_len(tile);
+            let at = block + tail.start * all + k.start / 2 * tile;
+            return Tiles { pairs: &pairs[at..], stride: tile * all };
+        }
+        let fetched = fetched.expect("what is not packed is fetched");
+        let pairs = k.len().div_ceil(2);
+        staged.resize(tail.len().next_multiple_of(tile) * pairs, 0);
+        let start = self.affine.base + self.offsets.at(batch, lead);
+        self.tile(fetched, start, tail, k, tile, staged);
+        Tiles { pairs: staged, stride: tile * pairs }
+    }
+}
+
 /// Cuts an offset table into runs of constant step: first position, step, length.
 pub(super) fn runs(offsets: &[isize]) -> Vec<(usize, isize, usize)> {
     let mut found = Vec::new();
@@ -179,9 +282,32 @@ pub(super) fn runs(offsets: &[isize]) -> Vec<(usize, isize, usize)> {
     found
 }
 
-/// The float types of products.
-pub(super) trait Real: Copy + Default + Send + Sync + 'static {
+/// What an operand is staged as.
+pub(super) trait Number: Copy + Default + Send + Sync + 'static {
+    /// The value, which fits.
     fn of(value: i32) -> Self;
+}
+
+impl Number for i16 {
+    fn of(value: i32) -> Self {
+        value as i16
+    }
+}
+
+impl Number for f32 {
+    fn of(value: i32) -> Self {
+        value as f32
+    }
+}
+
+impl Number for f64 {
+    fn of(value: i32) -> Self {
+        value.into()
+    }
+}
+
+/// The float types of products.
+pub(super) trait Real: Number {
     fn exact(self) -> i64;
     fn packed(packed: &Packed) -> &[Self];
     const ONE: Self;
@@ -189,10 +315,6 @@ pub(super) trait Real: Copy + Default + Send + Sync + 'static {
 
 impl Real for f32 {
     const ONE: Self = 1.0;
-
-    fn of(value: i32) -> Self {
-        value as f32
-    }
 
     fn exact(self) -> i64 {
         // Sums are at most 2^24; through i32 is what vector units do at once.
@@ -202,17 +324,15 @@ impl Real for f32 {
     fn packed(packed: &Packed) -> &[Self] {
         match packed {
             Packed::Single(values) => values,
-            Packed::Double(_) => unreachable!("packed in the type of its product"),
+            Packed::Double(_) | Packed::Pairs(_) => {
+                unreachable!("packed in the type of its product")
+            }
         }
     }
 }
 
 impl Real for f64 {
     const ONE: Self = 1.0;
-
-    fn of(value: i32) -> Self {
-        value.into()
-    }
 
     fn exact(self) -> i64 {
         self as i64
@@ -221,14 +341,22 @@ impl Real for f64 {
     fn packed(packed: &Packed) -> &[Self] {
         match packed {
             Packed::Double(values) => values,
-            Packed::Single(_) => unreachable!("packed in the type of its product"),
+            Packed::Single(_) | Packed::Pairs(_) => {
+                unreachable!("packed in the type of its product")
+            }
         }
     }
 }
 
-/// As [`Array::load`], to floats.
-fn load<F: Real>(array: &Array, start: isize, step: isize, zero: i32, out: &mut [F]) {
-    fn all<T: Element, F: Real>(values: &[T], start: isize, step: isize, zero: i32, out: &mut [F]) {
+/// As [`Array::load`], to the numbers of a product.
+fn load<F: Number>(array: &Array, start: isize, step: isize, zero: i32, out: &mut [F]) {
+    fn all<T: Element, F: Number>(
+        values: &[T],
+        start: isize,
+        step: isize,
+        zero: i32,
+        out: &mut [F],
+    ) {
         let real = |v: T| F::of(v.wide().wrapping_sub(zero));
         match step {
             1 => {

@@ -47,6 +47,11 @@ proptest! {
     }
 
     #[test]
+    fn random_depthwise_convolutions_agree_with_their_gates(seed in any::<u32>()) {
+        agrees(&depthwise(&mut Rng(u64::from(seed) | 1), 24), seed.into());
+    }
+
+    #[test]
     fn random_matrix_products_agree_with_their_gates(seed in any::<u64>()) {
         agrees(&matrix_product(&mut Rng(seed | 1)), seed);
     }
@@ -54,9 +59,21 @@ proptest! {
 
 /// A grouped convolution, or its transpose (a divisor map), with stride, dilation and pad.
 fn convolution(rng: &mut Rng) -> Program {
+    let channels = [1 + rng.below(3), 1 + rng.below(4), 1 + rng.below(17)];
+    let image = [3 + rng.below(8), 3 + rng.below(8)];
+    convolved(rng, channels, image)
+}
+
+/// One in which each channel has a kernel of its own.
+fn depthwise(rng: &mut Rng, side: usize) -> Program {
+    let channels = [1 + rng.below(5), 1, 1];
+    let image = [3 + rng.below(side), 3 + rng.below(side)];
+    convolved(rng, channels, image)
+}
+
+fn convolved(rng: &mut Rng, [g, c, o]: [usize; 3], [h, w]: [usize; 2]) -> Program {
     let mut b = Builder::default();
-    let (n, g, c, o) = (1 + rng.below(3), 1 + rng.below(3), 1 + rng.below(4), 1 + rng.below(17));
-    let (h, w, kernel) = (3 + rng.below(8), 3 + rng.below(8), 1 + rng.below(3));
+    let (n, kernel) = (1 + rng.below(3), 1 + rng.below(3));
     let (stride, dilation, pad) =
         (1 + rng.below(2) as i32, 1 + rng.below(2) as i32, rng.below(3) as i32);
     let x = b.tensor(Role::Input, 1, &[n, g * c, h, w]);
@@ -160,6 +177,27 @@ fn products_are_found_from_the_maps() {
     assert!(products > 100, "only {products}");
     let products = (0..300).filter(|_| is_product(&convolution(&mut rng))).count();
     assert!(products > 40, "only {products}");
+}
+
+#[test]
+fn planes_are_found_from_the_maps() {
+    let over_planes = |program: &Program| matches!(&planned(program).plans[0], Plan::Dot(plan) if plan.planes.is_some());
+    let mut rng = Rng(1);
+    let found = (0..100).filter(|_| over_planes(&depthwise(&mut rng, 24))).count();
+    assert!(found > 50, "only {found}");
+    assert!(!over_planes(&dense(16, 16, 16, 1)));
+    // Planes of several strips.
+    (0..10).for_each(|seed| agrees(&depthwise(&mut rng, 120), seed));
+}
+
+#[test]
+fn products_of_many_blocks_and_pieces_agree() {
+    // Extents that no tile, panel, piece or block divides.
+    for (rows, cols, k) in [(7, 2100, 33), (521, 67, 1031), (129, 1030, 7), (6, 32, 2050)] {
+        let program = dense(rows, cols, k, 1);
+        assert!(is_product(&program));
+        agrees(&program, 3);
+    }
 }
 
 #[test]
