@@ -49,6 +49,7 @@ from .quantise import (
     clamp,
     domain,
     entries,
+    quotient_fits,
 )
 
 REACH_MIN, REACH_MAX = 1e-60, 1e60
@@ -148,8 +149,11 @@ class Builder:
         """Shape of a node's output."""
         return self.graph.shapes[node.output]
 
-    def target(self, node: Node) -> Target:
-        """Where the dot of a node requantises to, with the activation that is fused into it."""
+    def target(self, node: Node, fits: Callable[[Affine], bool] | None = None) -> Target:
+        """Where the dot of a node requantises to, with the activation that is fused into it.
+
+        The code before a table is coarsened until it `fits`, where it can be.
+        """
         post = self.code(node.output)
         fused = self._activation
         if fused is None:
@@ -160,7 +164,7 @@ class Builder:
         assert fused.function is not None
         low, high = self._range(fused.node.inputs[0])
         limit = fused.saturation
-        pre = domain(fused.function, max(low, -limit), min(high, limit), post)
+        pre = domain(fused.function, max(low, -limit), min(high, limit), post, fits)
         return Target(pre, post, self.table(fused.node.name, fused.function, pre, post))
 
     def read(
@@ -307,15 +311,19 @@ class Builder:
         `weight_read` and `channel_read` are (view, maps) of the weights and of vectors [C].
         """
         operand, scale = source
-        target = self.target(node)
+        tensor = self._tensors[operand.tensor]
+        largest = max(operand.zero - tensor.lo, tensor.hi - operand.zero)
+        reach = math.prod(window) * largest * WEIGHT_MAX
+
+        def fits(pre: Affine) -> bool:
+            return quotient_fits(node.name, (weight, bias), scale, pre, reach)
+
+        target = self.target(node, fits)
         numbers = channels(node.name, weight, bias, scale, target.pre.scale)
         view, maps = channel_read
         weights = self.weight("weight", numbers.weight, WEIGHT_MAX, weight_read[1], weight_read[0])
         added = None
         if numbers.bias is not None:
-            tensor = self._tensors[operand.tensor]
-            largest = max(operand.zero - tensor.lo, tensor.hi - operand.zero)
-            reach = math.prod(window) * largest * WEIGHT_MAX
             peak = bias_peak(numbers.bias, reach, numbers.shift, target.pre.zero)
             added = self.weight("bias", numbers.bias, peak, maps, view)
         mult = self.weight("multiplier", numbers.mult, MULT_MAX, maps, view, signed=False)
