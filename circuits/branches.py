@@ -1,4 +1,7 @@
-"""`If` nodes whose condition is known: the branch taken stands in the place of the node."""
+"""`If` nodes: the branch taken stands in the place of the node where the condition is known.
+
+Where it follows from the data both branches are computed, and `Where` chooses between the results.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +31,52 @@ def taken(source: Source, values: Mapping[str, bool]) -> Source:
         if decided(node, data):
             which = "then_branch" if values[node.input[0]] else "else_branch"
             branch = next(a.g for a in node.attribute if a.name == which)
-            _inline(model.graph, node, branch, f"{node.name or f'If_{index}'}/")
+            prefix = f"{node.name or f'If_{index}'}/"
+            results = _inline(model.graph, branch, prefix)
+            for output, result in zip(node.output, results, strict=True):
+                if output:
+                    name = f"{prefix}output {output}"
+                    model.graph.node.append(helper.make_node("Identity", [result], [output], name))
         else:
             model.graph.node.add().CopyFrom(node)
     return Source(model, {**source.arrays, **take_constants(model)})
+
+
+Pairs = list[tuple[str, str]]
+
+
+def joined(source: Source) -> tuple[Source, Pairs] | None:
+    """The model that computes both branches of every `If` on data, and chooses between the results.
+
+    With it come the values that are chosen between, which must have equal shapes. None: there is no
+    such node.
+    """
+    model, pairs = onnx.ModelProto(), Pairs()
+    model.CopyFrom(source.model)
+    del model.graph.node[:]
+    for index, node in enumerate(source.model.graph.node):
+        if node.op_type == "If" and is_default(node.domain):
+            pairs += _join(model.graph, node, f"{node.name or f'If_{index}'}/")
+        else:
+            model.graph.node.add().CopyFrom(node)
+    if not pairs:
+        return None
+    return Source(model, {**source.arrays, **take_constants(model)}), pairs
+
+
+def _join(graph: onnx.GraphProto, node: onnx.NodeProto, prefix: str) -> Pairs:
+    scalar, condition = f"{prefix}no axes", f"{prefix}condition"
+    graph.initializer.append(helper.make_tensor(scalar, onnx.TensorProto.INT64, [0], []))
+    graph.node.append(helper.make_node("Reshape", [node.input[0], scalar], [condition], condition))
+    bodies = {attribute.name: attribute.g for attribute in node.attribute}
+    results = [
+        _inline(graph, bodies[f"{which}_branch"], f"{prefix}{which}/") for which in ("then", "else")
+    ]
+    pairs = list(zip(*results, strict=True))
+    for output, pair in zip(node.output, pairs, strict=True):
+        name = f"{prefix}output {output}"
+        graph.node.append(helper.make_node("Where", [condition, *pair], [output], name))
+    return pairs
 
 
 def decided(node: onnx.NodeProto, data: set[str]) -> bool:
@@ -39,9 +84,8 @@ def decided(node: onnx.NodeProto, data: set[str]) -> bool:
     return node.op_type == "If" and is_default(node.domain) and node.input[0] not in data
 
 
-def _inline(
-    graph: onnx.GraphProto, node: onnx.NodeProto, branch: onnx.GraphProto, prefix: str
-) -> None:
+def _inline(graph: onnx.GraphProto, branch: onnx.GraphProto, prefix: str) -> list[str]:
+    """Add the nodes and constants of a branch; the names that its results have here."""
     own = [tensor.name for tensor in branch.initializer]
     own += [name for inner in branch.node for name in inner.output if name]
     names = {name: prefix + name for name in own}
@@ -54,12 +98,7 @@ def _inline(
         added_node.CopyFrom(inner)
         added_node.name = prefix + (inner.name or f"{inner.op_type}_{index}")
         _rename(added_node, names)
-    for output, result in zip(node.output, branch.output, strict=True):
-        if output:
-            source = names.get(result.name, result.name)
-            graph.node.append(
-                helper.make_node("Identity", [source], [output], f"{prefix}output {output}")
-            )
+    return [names.get(result.name, result.name) for result in branch.output]
 
 
 def _rename(node: onnx.NodeProto, names: Mapping[str, str]) -> None:

@@ -21,7 +21,6 @@ from ..verifier.program.weights import gate_weights
 from ..verifier.quoting import LONGEST
 from . import calibrate as calibration_
 from . import native
-from .branches import decided
 from .builder import Layer, Range, Value
 from .errors import CompileError, RangeOverflow, UnsupportedOp, named
 from .evaluate import Executor, compare
@@ -198,7 +197,8 @@ def unknown_operators(model: onnx.ModelProto, operators: Mapping[str, Operator])
     ]
     for index, node in enumerate(model.graph.node):
         op = operator_of(node)
-        if data.intersection(node.output) and op not in operators and not decided(node, data):
+        # Sizes decide whether both branches of an If can be computed.
+        if data.intersection(node.output) and op not in operators and op != "If":
             name = node.name or f"{node.op_type}_{index}"
             found.append(_node_reason(name, op, _unknown(op)))
     return found
@@ -250,8 +250,10 @@ def _unknown(op: str) -> str:
     domain = op.rpartition(".")[0]
     if op in ("QuantizeLinear", "DequantizeLinear"):
         return "models that are quantised already do not compile; export the float model"
-    if op in ("If", "Loop", "Scan"):
-        return "what it runs depends on the data; only an If with a constant condition compiles"
+    if op == "If":
+        return "its condition depends on the data, and its branches do not give equal shapes"
+    if op in ("Loop", "Scan"):
+        return "what it runs depends on the data; express it by operators that do not"
     if domain in _DOMAINS:
         return _DOMAINS[domain]
     if domain:

@@ -132,9 +132,13 @@ class Network:
         )
         self._sizes = Sizes(self.source.model, *self.asked)
         self._sessions: dict[tuple[bool, ...], tuple[Source, _Wanted, Session]] = {}
+        self._runs: dict[int, tuple[Source, _Wanted, dict[str, Seen]]] = {}
 
     def expand(self, known: Collection[str]) -> None:
-        """Write operators that are not `known` as the bodies that the onnx package has for them."""
+        """Write operators that are not `known` as the bodies that the onnx package has for them.
+
+        Before the first graph is asked for.
+        """
         self.source = source.expand(self.source, known)
 
     def at(self, batch: int = 1) -> Graph:
@@ -205,12 +209,13 @@ class Network:
         constants: Mapping[str, Array],
     ) -> frozenset[str]:
         """The outputs whose axis 0 grows with the batch: shapes at two batch sizes are compared."""
+        other = batch - 1 if batch - 1 in self._runs else batch + 1
         try:
-            model, wanted, seen = self._run(batch + 1)
+            model, wanted, seen = self._run(other)
             others = _constants(model, wanted, seen)
             grown = {name: value.shape for name, value in seen.items()}
             grown |= {name: array.shape for name, array in others.items()}
-            grown |= self._sizes.at(batch + 1)
+            grown |= self._sizes.at(other)
         except CompileError:
             grown, others = {}, {}
         _refuse_counted(constants, others)
@@ -220,14 +225,19 @@ class Network:
                 raise CompileError(
                     f"output {named(name)} does not have the batch as its first axis only",
                     code="compile.dynamic-shape",
-                    expected=f"[batch, ...] or a fixed shape, at batch {batch} and {batch + 1}",
+                    expected=f"[batch, ...] or a fixed shape, at batch {batch} and {other}",
                     received=f"{list(here)} and {list(there) if there else 'no shape'}",
                     hint=BAKED,
                 )
         return frozenset(name for name in outputs if shapes[name][:1] != grown[name][:1])
 
     def _run(self, batch: int) -> tuple[Source, _Wanted, dict[str, Seen]]:
-        """What every value is at this batch, constants with their values."""
+        """What every value is at this batch, constants with their values; run once."""
+        if batch not in self._runs:
+            self._runs[batch] = self._run_anew(batch)
+        return self._runs[batch]
+
+    def _run_anew(self, batch: int) -> tuple[Source, _Wanted, dict[str, Seen]]:
         try:
             return self._run_on(0, batch)
         except CompileError as error:
@@ -253,19 +263,44 @@ class Network:
     def _session(self, feeds: Mapping[str, Array]) -> tuple[Source, _Wanted, Session]:
         """The model with its branches chosen; sessions are kept by the choices made."""
         model = Source(self._sizes.applied(self.source.model), self.source.arrays)
-        choices: tuple[bool, ...] = ()
-        while True:
-            decided = branches.conditions(model.model)
-            if not decided:
-                break
-            found = Session(model, decided, plainly=True).run(feeds)
-            values = {name: bool(found[name].all()) for name in decided}
-            model, choices = branches.taken(model, values), (*choices, *values.values())
+        model, choices = _chosen(model, feeds)
+        while (trial := _joined(model, feeds)) is not None:
+            model, more = _chosen(trial, feeds)
+            choices = (*choices, *more)
         if choices not in self._sessions:
             wanted = _Wanted.of(model.model)
             session = Session(model, wanted.names, plainly=True)
             self._sessions[choices] = (model, wanted, session)
         return self._sessions[choices]
+
+
+def _chosen(model: Source, feeds: Mapping[str, Array]) -> tuple[Source, tuple[bool, ...]]:
+    """The model with the branches that constant conditions choose, and what these were."""
+    choices: tuple[bool, ...] = ()
+    while decided := branches.conditions(model.model):
+        found = Session(model, decided, plainly=True).run(feeds)
+        values = {name: bool(found[name].all()) for name in decided}
+        model, choices = branches.taken(model, values), (*choices, *values.values())
+    return model, choices
+
+
+def _joined(model: Source, feeds: Mapping[str, Array]) -> Source | None:
+    """The model with both branches of every `If` on data; None if there is none, or it is no model.
+
+    Branches may fit other sizes of the data only, or give results of unlike shapes: such a node is
+    left as it is, and has no lowering.
+    """
+    joined = branches.joined(model)
+    if joined is None:
+        return None
+    trial, pairs = joined
+    try:
+        plain = _chosen(trial, feeds)[0]
+        seen = Session(plain, {name for pair in pairs for name in pair}, plainly=True).look(feeds)
+    except CompileError:
+        return None
+    same = all(a in seen and b in seen and seen[a].shape == seen[b].shape for a, b in pairs)
+    return trial if same else None
 
 
 BAKED = (
