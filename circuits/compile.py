@@ -36,6 +36,7 @@ from .report import report
 from .sizes import Axes
 from .source import ModelLike, computed, inputs
 from .source import operator as operator_of
+from .spelled import recognised
 
 EVALUATED = 64
 """Samples on which integers and floats are compared by default."""
@@ -145,7 +146,7 @@ def prepare(network: Network, batch: int, name: str | None = None) -> tuple[Grap
             raise _unsupported_list(unknown, OPERATORS) from None
         raise
     source = replace(source, name=name or source.name or "model")
-    composed = compose(source, OPERATORS)
+    composed = compose(recognised(source, OPERATORS), OPERATORS)
     refuse_unsupported(composed, OPERATORS)
     return source, fuse(composed, OPERATORS)
 
