@@ -192,6 +192,10 @@ def _tashkeel(name: str, value: str, most: int) -> RealFile:
     return RealFile("text2tashkeel", path, _ids(value, most, 48), decision, shapes)
 
 
+def _mos(name: str, made: Callable[[Draw], dict[str, Array]]) -> RealFile:
+    return RealFile("speechmos", f"{_MOS}{name}.onnx", made, samples=2)
+
+
 def _silero(name: str, package: str = "silero-vad", **fixed: int) -> RealFile:
     folder = "silero_vad/data/" if package == "silero-vad" else "pipecat/audio/vad/data/"
     made, shapes = _voice(_STATE, **fixed), {} if "openvino" in name else _VOICE
@@ -307,24 +311,11 @@ FILES = (
         best(),
         {"token_ids": (1, 32), "length": (1,)},
     ),
-    RealFile(
-        "speechmos", f"{_MOS}dnsmos_models/sig.onnx", _spectrum("input_1", 161, 901), samples=2
-    ),
-    RealFile(
-        "speechmos", f"{_MOS}dnsmos_models/bak_ovr.onnx", _spectrum("input_1", 161, 901), samples=2
-    ),
-    RealFile(
-        "speechmos", f"{_MOS}dnsmos_models/model_v8.onnx", _spectrum("input_1", 120, 900), samples=2
-    ),
-    RealFile(
-        "speechmos", f"{_MOS}dnsmos_models/sig_bak_ovr.onnx", _samples("input_1", 144160), samples=2
-    ),
-    RealFile(
-        "speechmos",
-        f"{_MOS}pdnsmos_models/sig_bak_ovr.onnx",
-        _samples("input_1", 144160),
-        samples=2,
-    ),
+    _mos("dnsmos_models/sig", _spectrum("input_1", 161, 901)),
+    _mos("dnsmos_models/bak_ovr", _spectrum("input_1", 161, 901)),
+    _mos("dnsmos_models/model_v8", _spectrum("input_1", 120, 900)),
+    _mos("dnsmos_models/sig_bak_ovr", _samples("input_1", 144160)),
+    _mos("pdnsmos_models/sig_bak_ovr", _samples("input_1", 144160)),
     RealFile(
         "speechmos",
         f"{_MOS}plcmos_models/plcmos_v2.onnx",
