@@ -42,7 +42,7 @@ def picture(draw: Draw, height: int, width: int) -> Array:
         else:
             inside = (abs(y - middle_y) < size) & (abs(x - middle_x) < size * draw.uniform(0.2, 1))
         image[inside] = draw.uniform(0, 1, 3)
-    return np.clip(image + draw.normal(0, 0.02, image.shape), 0, 1)
+    return _within(image + draw.normal(0, 0.02, image.shape))
 
 
 def face(draw: Draw, size: int) -> Array:
@@ -57,7 +57,7 @@ def face(draw: Draw, size: int) -> Array:
         image[(abs(x - side * 0.15) < 0.09) & (abs(y + 0.19) < 0.015)] = skin * 0.4
     image[(abs(x) < 0.03) & (abs(y - 0.03) < 0.08)] = skin * 0.8
     image[(x / 0.13) ** 2 + ((y - 0.23) / 0.04) ** 2 < 1] = [0.6, 0.2, 0.2]
-    return np.clip(image + draw.normal(0, 0.015, image.shape), 0, 1)
+    return _within(image + draw.normal(0, 0.015, image.shape))
 
 
 def page(draw: Draw, height: int, width: int) -> Array:
@@ -70,7 +70,7 @@ def page(draw: Draw, height: int, width: int) -> Array:
             break
         _print(image, draw, int(top), scale)
         top += 7 * scale + draw.integers(6, 24)
-    return np.clip(_soft(image) + draw.normal(0, 0.01, image.shape), 0, 1)
+    return _within(_soft(image) + draw.normal(0, 0.01, image.shape))
 
 
 def line(draw: Draw, height: int, width: int) -> Array:
@@ -78,7 +78,12 @@ def line(draw: Draw, height: int, width: int) -> Array:
     image = np.full((height, width, 3), draw.uniform(0.75, 1.0))
     scale = int(draw.integers(4, height // 8 + 1))
     _print(image, draw, (height - 7 * scale) // 2, scale)
-    return np.clip(_soft(image) + draw.normal(0, 0.01, image.shape), 0, 1)
+    return _within(_soft(image) + draw.normal(0, 0.01, image.shape))
+
+
+def _within(values: Array, low: float = 0.0) -> Array:
+    clipped: Array = np.clip(values, low, 1.0)
+    return clipped
 
 
 def _print(image: Array, draw: Draw, top: int, scale: int) -> None:
@@ -112,7 +117,7 @@ def speech(draw: Draw, samples: int, rate: int) -> Array:
         voice += gain / k**0.5 * np.sin(k * phase + draw.uniform(0, 6))
     syllables = np.clip(np.sin(2 * np.pi * draw.uniform(2, 4) * time + draw.uniform(0, 6)), 0, 1)
     loud = draw.choice([0.0, 0.1, 0.4, 0.8])
-    return np.clip(0.3 * loud * voice * syllables + draw.normal(0, 0.003, samples), -1, 1)
+    return _within(0.3 * loud * voice * syllables + draw.normal(0, 0.003, samples), -1.0)
 
 
 def music(draw: Draw, samples: int, rate: int) -> Array:
@@ -125,13 +130,13 @@ def music(draw: Draw, samples: int, rate: int) -> Array:
         envelope = (time >= start) * np.exp(-since * draw.uniform(1, 4)) * draw.uniform(0.05, 0.3)
         for k in range(1, 7):
             sound += envelope / k * np.sin(2 * np.pi * k * pitch * since)
-    return np.clip(sound, -1, 1)
+    return _within(sound, -1.0)
 
 
 def log_mel(draw: Draw, bands: int, frames: int) -> Array:
     """A spectrogram of speech: formants that move, syllables, noise; [bands, frames], about 0."""
     band, frame = np.mgrid[0:bands, 0:frames]
-    image = -band / bands
+    image: Array = -band / bands
     syllables = np.clip(np.sin(frame / draw.uniform(6, 12) + draw.uniform(0, 6)), 0, 1)
     for middle in draw.uniform(0.05, 0.7, 3):
         track = bands * (middle + 0.05 * np.sin(frame / draw.uniform(10, 30)))
