@@ -410,8 +410,8 @@ def main(args: Sequence[str]) -> int:
         return 2
     folder, rows = Path(args[0]), []
     folder.mkdir(parents=True, exist_ok=True)
-    for name in args[1:] or ZOO:
-        for exporter, dynamo in EXPORTERS.items():
+    for exporter, dynamo in EXPORTERS.items():
+        for name in args[1:] or ZOO:
             path = folder / f"{name}-{exporter}.onnx"
             export(ZOO[name], path, dynamo)
             rows.append(measure(path, ZOO[name]))
