@@ -154,22 +154,40 @@ def efficientnet_b0() -> nn.Module:
 
 
 class Attention(nn.Module):
-    """Attention of several heads; `bias` is added to the scores, `turn` to queries and keys."""
+    """Attention of several heads, whose queries and keys are turned.
+
+    A bias is added to all scores; a mask [windows, length, length] to those of every image's.
+    """
 
     def __init__(self, width: int, heads: int, turn: Any = None) -> None:
         super().__init__()
         self.heads, self.turn = heads, turn
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
 
-    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, bias: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         batch, length, width = x.shape
         parts = self.qkv(x).view(batch, length, 3, self.heads, width // self.heads)
         q, k, v = parts.permute(2, 0, 3, 1, 4).unbind(0)
         if self.turn is not None:
             q, k = self.turn(q), self.turn(k)
         scores = q @ k.transpose(-2, -1) / math.sqrt(width // self.heads)
-        shares = (scores if bias is None else scores + bias).softmax(-1)
+        scores = scores if bias is None else scores + bias
+        if mask is not None:
+            apart = scores.view(-1, len(mask), self.heads, length, length) + mask[:, None]
+            scores = apart.view(-1, self.heads, length, length)
+        shares = scores.softmax(-1)
         return self.out((shares @ v).transpose(1, 2).reshape(batch, length, width))
+
+
+class RmsNorm(nn.Module):
+    """As language models write it themselves: torch's older exporter knows no other."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.rand(width) + 0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6) * self.gain
 
 
 class Block(nn.Module):
@@ -177,18 +195,18 @@ class Block(nn.Module):
 
     def __init__(self, width: int, heads: int, *, first: bool = True, turn: Any = None) -> None:
         super().__init__()
-        norm = nn.RMSNorm if turn is not None else nn.LayerNorm
+        norm = RmsNorm if turn is not None else nn.LayerNorm
         self.attention, self.first = Attention(width, heads, turn), first
         self.one, self.two = norm(width), norm(width)
         self.mlp = nn.Sequential(
             nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
         )
 
-    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, bias: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         if self.first:
-            x = x + self.attention(self.one(x), bias)
+            x = x + self.attention(self.one(x), bias, mask)
             return x + self.mlp(self.two(x))
-        x = self.one(x + self.attention(x, bias))
+        x = self.one(x + self.attention(x, bias, mask))
         return self.two(x + self.mlp(x))
 
 
@@ -205,7 +223,7 @@ class ViT(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         patches = self.patches(x).flatten(2).transpose(1, 2)
-        x = torch.cat([self.token.expand(len(x), -1, -1), patches], 1) + self.places
+        x = torch.cat([self.token.expand(x.shape[0], -1, -1), patches], 1) + self.places
         for block in self.blocks:
             x = block(x)
         return self.head(self.norm(x)[:, 0])
@@ -235,7 +253,7 @@ class Swin(nn.Module):
         for n, (a, b) in enumerate([(a, b) for a in edges for b in edges]):
             part[:, a, b] = n
         ids = self._parted(part).squeeze(-1)
-        return (ids[:, None, :] != ids[:, :, None]).float()[:, None] * -100.0
+        return (ids[:, None, :] != ids[:, :, None]).float() * -100.0
 
     def _parted(self, x: Tensor) -> Tensor:
         batch, side, _, width = x.shape
@@ -249,7 +267,7 @@ class Swin(nn.Module):
         for n, block in enumerate(self.blocks):
             x = torch.roll(x, (-shift, -shift), (1, 2)) if n else x
             bias = self.table[n][:, self.index.view(-1)].view(1, 3, *self.index.shape)
-            parts = block(self._parted(x), bias + self.mask if n else bias)
+            parts = block(self._parted(x), bias, self.mask if n else None)
             parts = parts.view(-1, count, count, self.window, self.window, x.shape[-1])
             x = parts.permute(0, 1, 3, 2, 4, 5).reshape(-1, self.side, self.side, x.shape[-1])
             x = torch.roll(x, (shift, shift), (1, 2)) if n else x
@@ -297,7 +315,7 @@ class Gpt(nn.Module):
         self.words = nn.Embedding(most, width)
         turn = Rotary(length, width // 4)
         self.blocks = nn.ModuleList([Block(width, 4, turn=turn) for _ in range(depth)])
-        self.norm, self.head = nn.RMSNorm(width), nn.Linear(width, most, bias=False)
+        self.norm, self.head = RmsNorm(width), nn.Linear(width, most, bias=False)
         self.register_buffer("mask", torch.full((length, length), -math.inf).triu(1))
 
     def forward(self, ids: Tensor) -> Tensor:

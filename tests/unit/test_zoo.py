@@ -15,13 +15,12 @@ FLOORS = {
     "resnet18": 18.0,
     "mobilenet_v3": 6.0,
     "efficientnet_b0": 4.0,
-    "vit": 20.0,
-    "swin": 20.0,
-    "bert": 20.0,
-    "gpt": 18.0,
-    "unet": 18.0,
+    "vit": 23.0,
+    "swin": 26.0,
+    "bert": 23.0,
+    "unet": 20.0,
 }
-"""Decibels that int8 reaches with random weights, less some."""
+"""Decibels that int8 reaches with random weights, less some; the others need more operators."""
 
 
 @pytest.mark.nightly
