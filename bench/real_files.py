@@ -47,6 +47,16 @@ def over(bound: float) -> Decision:
     return partial(np.less, bound)
 
 
+def _labels(output: Array) -> Array:
+    """The class of each place of NudeNet, whose first four rows are boxes in pixels."""
+    return best(-2)(output[..., 4:, :])
+
+
+def _found(output: Array) -> Array:
+    """Whether there is something at each place: YOLOX multiplies two scores, after the box."""
+    return over(0.25)(output[..., 4] * output[..., 5])
+
+
 @dataclass(frozen=True)
 class RealFile:
     """One file, and how it is used.
@@ -225,12 +235,17 @@ FILES = (
     RealFile("ddddocr", "ddddocr/common.onnx", _gray, None, dims={"image_width": 128}),
     RealFile("ddddocr", "ddddocr/common_old.onnx", _gray, None, dims={"image_width": 128}),
     RealFile(
-        "ddddocr", "ddddocr/common_det.onnx", _image("images", page, (416, 416), 0, 255), samples=4
+        "ddddocr",
+        "ddddocr/common_det.onnx",
+        _image("images", page, (416, 416), 0, 255),
+        _found,
+        samples=4,
     ),
     RealFile(
         "nudenet",
         "nudenet/320n.onnx",
         _image("images", picture, (320, 320)),
+        _labels,
         dims={"height": 320, "width": 320},
         samples=4,
     ),
