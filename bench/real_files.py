@@ -39,7 +39,7 @@ Decision = Callable[[Array], Array]
 
 def best(axis: int = -1) -> Decision:
     """The class with the highest score."""
-    return partial(np.argmax, axis=axis)
+    return lambda scores: np.asarray(np.argmax(scores, axis=axis))
 
 
 def over(bound: float) -> Decision:
