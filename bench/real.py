@@ -13,6 +13,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -149,8 +150,8 @@ def compared(
     times: list[tuple[float, float]] = []
     for sample in samples:
         ports = {port_name(name): array for name, array in sample.items()}
-        outputs, slow = timed(lambda s=sample: session.run(None, s))
-        values, quick = timed(lambda p=ports: integer_run(program, compiled.weights, p, executor))
+        outputs, slow = timed(partial(session.run, None, sample))
+        values, quick = timed(partial(integer_run, program, compiled.weights, ports, executor))
         real.append([np.asarray(output, np.float64) for output in outputs])
         found.append(_outputs(compiled, values, real[-1]))
         times.append((slow, quick))

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (as everyone calls it)
 
 from ..circuits.compile import compile
@@ -34,7 +34,6 @@ from .real_files import best
 from .real_inputs import Array, picture
 from .timing import timed
 
-Tensor = torch.Tensor
 EXPORTERS = {"torchscript": False, "dynamo": True}
 OPSET = 18
 
@@ -127,7 +126,12 @@ class Inverted(nn.Module):
 
 def mobilenet_v3() -> nn.Module:
     """MobileNetV3-Small: SE by HardSigmoid, HardSwish in its later blocks."""
-    rows = ((16, 1, 3, 2, 0, 1), (24, 4, 3, 2, 0, 0), (24, 4, 3, 1, 0, 0), (40, 4, 5, 2, 1, 1))
+    rows: tuple[tuple[int, ...], ...] = (
+        (16, 1, 3, 2, 0, 1),
+        (24, 4, 3, 2, 0, 0),
+        (24, 4, 3, 1, 0, 0),
+        (40, 4, 5, 2, 1, 1),
+    )
     rows += ((40, 6, 5, 1, 1, 1), (48, 3, 5, 1, 1, 1), (96, 6, 5, 2, 1, 1), (96, 6, 5, 1, 1, 1))
     blocks, into = [], 16
     for out, spread, kernel, stride, swish, squeezes in rows:
@@ -141,7 +145,12 @@ def mobilenet_v3() -> nn.Module:
 
 def efficientnet_b0() -> nn.Module:
     """EfficientNet-B0 at its depth and widths: SiLU, SE by Sigmoid."""
-    rows = ((16, 1, 3, 1, 1), (24, 6, 3, 2, 2), (40, 6, 5, 2, 2), (80, 6, 3, 2, 3))
+    rows: tuple[tuple[int, ...], ...] = (
+        (16, 1, 3, 1, 1),
+        (24, 6, 3, 2, 2),
+        (40, 6, 5, 2, 2),
+        (80, 6, 3, 2, 3),
+    )
     rows += ((112, 6, 5, 1, 3), (192, 6, 5, 2, 4), (320, 6, 3, 1, 1))
     blocks, into = [], 32
     for out, spread, kernel, stride, count in rows:

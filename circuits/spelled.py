@@ -86,7 +86,7 @@ def recognised(graph: Graph, operators: Mapping[str, Operator]) -> Graph:
 def _lines(graph: Graph) -> Iterator[_Line]:
     """Every x of which there is a statistic: what Reduce nodes read, or its squares are made of."""
     producers = {name: node for node in graph.nodes for name in node.outputs if name}
-    found = {}
+    found: dict[tuple[str, tuple[int, ...]], None] = {}
     for node in graph.nodes:
         if node.op in REDUCES and (
             node.input(1) is None or graph.constant(node.input(1)) is not None
