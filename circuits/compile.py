@@ -20,7 +20,6 @@ from ..verifier.program.weights import gate_weights
 from ..verifier.quoting import LONGEST
 from . import calibrate as calibration_
 from . import native
-from .branches import decided
 from .builder import Layer, Range, Value
 from .decisions import decisions, turned
 from .errors import CompileError, RangeOverflow, UnsupportedOp, named
@@ -39,6 +38,7 @@ from .report import report
 from .sizes import Axes
 from .source import ModelLike, computed, inputs, opset
 from .source import operator as operator_of
+from .spelled import recognised
 
 EVALUATED = 64
 EVALUATED_MACS = 5 * 10**10
@@ -169,7 +169,7 @@ def prepare(network: Network, batch: int, name: str | None = None) -> tuple[Grap
             raise _unsupported_list(unknown, OPERATORS) from None
         raise
     source = replace(source, name=name or source.name or "model")
-    composed = compose(source, OPERATORS)
+    composed = compose(recognised(source, OPERATORS), OPERATORS)
     refuse_unsupported(composed, OPERATORS)
     fused = fuse(composed, OPERATORS)
     Scores(fused, OPERATORS).refuse_infinite()
@@ -221,7 +221,8 @@ def unknown_operators(model: onnx.ModelProto, operators: Mapping[str, Operator])
     ]
     for index, node in enumerate(model.graph.node):
         op = operator_of(node)
-        known = op in operators or decided(node, data) or counted(node, data, version)
+        # Sizes decide whether both branches of an If can be computed.
+        known = op in operators or op == "If" or counted(node, data, version)
         if data.intersection(node.output) and not known:
             name = node.name or f"{node.op_type}_{index}"
             found.append(_node_reason(name, op, _unknown(op)))
@@ -280,11 +281,10 @@ def _unknown(op: str) -> str:
     domain = op.rpartition(".")[0]
     if op in ("QuantizeLinear", "DequantizeLinear"):
         return "models that are quantised already do not compile; export the float model"
-    if op in ("If", "Loop", "Scan"):
-        return (
-            "what it runs depends on the data; only an If with a constant condition, and a Loop or "
-            "Scan with a known number of steps, compile"
-        )
+    if op == "If":
+        return "its condition depends on the data, and its branches do not give equal shapes"
+    if op in ("Loop", "Scan"):
+        return "what it runs depends on the data; one with a known number of steps compiles"
     if domain in _DOMAINS:
         return _DOMAINS[domain]
     if domain:

@@ -136,10 +136,10 @@ class Network:
         self.source = source.fixed(loaded, values)
         self._sizes = Sizes(self.source.model, *sizes)
         self._sessions: dict[tuple[int | Dims, ...], tuple[Source, _Wanted, Session]] = {}
-        self._last: tuple[int, _Run] | None = None
+        self._runs: dict[int, _Run] = {}
 
     def expand(self, known: Collection[str]) -> None:
-        """Write operators that are not `known` by others.
+        """Write operators that are not `known` by others, before the first graph is asked for.
 
         As `contrib` has them, or as the bodies that the onnx package has for them.
         """
@@ -217,12 +217,13 @@ class Network:
         constants: Mapping[str, Array],
     ) -> frozenset[str]:
         """The outputs whose axis 0 grows with the batch: shapes at two batch sizes are compared."""
+        other = batch - 1 if batch - 1 in self._runs else batch + 1
         try:
-            model, wanted, seen = self._run(batch + 1)
+            model, wanted, seen = self._run(other)
             others = _constants(model, wanted, seen)
             grown = {name: value.shape for name, value in seen.items()}
             grown |= {name: array.shape for name, array in others.items()}
-            grown |= self._sizes.at(batch + 1)
+            grown |= self._sizes.at(other)
         except CompileError:
             grown, others = {}, {}
         _refuse_counted(constants, others)
@@ -232,7 +233,7 @@ class Network:
                 raise CompileError(
                     f"output {named(name)} does not have the batch as its first axis only",
                     code="compile.dynamic-shape",
-                    expected=f"[batch, ...] or a fixed shape, at batch {batch} and {batch + 1}",
+                    expected=f"[batch, ...] or a fixed shape, at batch {batch} and {other}",
                     received=f"{list(here)} and {list(there) if there else 'no shape'}",
                     hint=BAKED,
                 )
@@ -241,12 +242,13 @@ class Network:
     def _run(self, batch: int) -> _Run:
         """What every value is at this batch, constants with their values.
 
-        The last run is kept: graphs of growing batches each look one batch ahead.
+        The last two runs are kept: graphs of growing batches are compared with their neighbours.
         """
-        if self._last is None or self._last[0] != batch:
-            self._last = None
-            self._last = (batch, self._run_anew(batch))
-        return self._last[1]
+        if batch not in self._runs:
+            for old in list(self._runs)[:-1]:
+                del self._runs[old]
+            self._runs[batch] = self._run_anew(batch)
+        return self._runs[batch]
 
     def _run_anew(self, batch: int) -> _Run:
         try:
@@ -274,26 +276,56 @@ class Network:
     def _session(self, feeds: Mapping[str, Array]) -> tuple[Source, _Wanted, Session]:
         """The model with its branches chosen, its loops unrolled; kept by what was chosen."""
         model = replace(self.source, model=self._sizes.applied(self.source.model))
-        choices: tuple[int | Dims, ...] = ()
-        while True:
-            decided = branches.conditions(model.model)
-            counted = loops.counters(model.model)
-            if decided:
-                found = Session(model, decided, plainly=True).run(feeds)
-                values = {name: bool(found[name].all()) for name in decided}
-                model, choices = branches.taken(model, values), (*choices, *values.values())
-            elif counted:
-                counts, shapes = _counts(model, feeds, counted)
-                model = loops.unrolled(model, counts, shapes)
-                choices = (*choices, *counts.values(), *shapes.values())
-            else:
-                break
+        model, choices = _chosen(model, feeds)
+        while (trial := _joined(model, feeds)) is not None:
+            model, more = _chosen(trial, feeds)
+            choices = (*choices, *more)
         if choices not in self._sessions:
             model = recurrent.time_first(model)
             wanted = _Wanted.of(model.model)
             session = Session(model, wanted.names, plainly=True)
             self._sessions[choices] = (model, wanted, session)
         return self._sessions[choices]
+
+
+def _chosen(model: Source, feeds: Mapping[str, Array]) -> tuple[Source, tuple[int | Dims, ...]]:
+    """The model with its loops unrolled and the branches that constant conditions choose.
+
+    With it come these choices, the numbers of steps among them.
+    """
+    choices: tuple[int | Dims, ...] = ()
+    while True:
+        decided = branches.conditions(model.model)
+        counted = loops.counters(model.model)
+        if decided:
+            found = Session(model, decided, plainly=True).run(feeds)
+            values = {name: bool(found[name].all()) for name in decided}
+            model, choices = branches.taken(model, values), (*choices, *values.values())
+        elif counted:
+            counts, shapes = _counts(model, feeds, counted)
+            model = loops.unrolled(model, counts, shapes)
+            choices = (*choices, *counts.values(), *shapes.values())
+        else:
+            return model, choices
+
+
+def _joined(model: Source, feeds: Mapping[str, Array]) -> Source | None:
+    """The model with both branches of every `If` on data; None if there is none, or it is no model.
+
+    Branches may fit other sizes of the data only, or give results of unlike shapes: such a node is
+    left as it is, and has no lowering.
+    """
+    joined = branches.joined(model)
+    if joined is None:
+        return None
+    trial, pairs = joined
+    try:
+        plain = _chosen(trial, feeds)[0]
+        seen = Session(plain, {name for pair in pairs for name in pair}, plainly=True).look(feeds)
+    except CompileError:
+        return None
+    same = all(a in seen and b in seen and seen[a].shape == seen[b].shape for a, b in pairs)
+    return trial if same else None
 
 
 BAKED = (

