@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from dataclasses import dataclass, replace
 from onnx import TensorProto
 
 from ..verifier.inputs import port_name
+from ..verifier.program.ranges import ACC_MAX
 from ..verifier.program.types import (
     ABSENT,
     AxisMap,
@@ -37,15 +39,15 @@ from .errors import CompileError, RangeOverflow, named
 from .graph import Array, Graph, Node
 from .maps import along, at, rows
 from .quantise import (
-    INT8_MIN,
     MULT_MAX,
-    WEIGHT_MAX,
     Affine,
     Floats,
+    Grid,
     Ints,
     affine,
     bias_peak,
     channels,
+    channels_on,
     clamp,
     domain,
     entries,
@@ -56,17 +58,26 @@ REACH_MIN, REACH_MAX = 1e-60, 1e60
 
 ONE = Const(1)
 
+BYTE_MAX = 255
+"""The largest limb of a wide sum."""
+COARSER = 1.25
+"""So much coarser a code may be to serve a value's other readers, too."""
+
 Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Value:
-    """A network value as the program holds it: a tensor, the shape it is viewed in, its code."""
+    """A network value as the program holds it: a tensor, the shape it is viewed in, its code.
+
+    `near` are integers that stand for reals, so that neighbours are nearly the same.
+    """
 
     tensor: int
     shape: tuple[int, ...]
     code: Affine
     integer: bool = False
+    near: bool = False
 
 
 @dataclass(frozen=True)
@@ -135,14 +146,33 @@ class Builder:
         self._transposed: dict[tuple[int, tuple[int, ...]], Value] = {}
         self._node: Node | None = None
         self._activation: Activation | None = None
+        self._wishes = {
+            node.inputs[0]: graph.codes[node.output].code
+            for node in graph.nodes
+            if node.op == "QuantizeLinear" and node.output in graph.codes
+        }
         for name in graph.inputs:
             self._input(name)
 
     # What lowerings ask for
 
-    def code(self, name: str, lo: int = INT8_MIN) -> Affine:
-        """The int8 code of a float value, from its calibrated range; `lo` is its least integer."""
-        return affine(*self._range(name), lo)
+    def code(self, name: str) -> Affine:
+        """The code of a float value: the one that the file gives it, or int8 over its range.
+
+        Where the value is also quantised by the file, it has that code if its range fits in it.
+        """
+        given = self.given(name)
+        if given is not None:
+            return given
+        low, high = self._range(name)
+        found = affine(low, high)
+        wish = self._wishes.get(name)
+        return wish if wish is not None and _holds(wish, low, high, found) else found
+
+    def given(self, name: str) -> Affine | None:
+        """The code that the file gives a float value, if it is one that is quantised already."""
+        coded = self.graph.codes.get(name)
+        return None if coded is None else coded.code
 
     def shape(self, node: Node) -> tuple[int, ...]:
         """Shape of a node's output."""
@@ -188,18 +218,26 @@ class Builder:
         signed: bool = True,
     ) -> Read:
         """A new weight tensor, declared [-peak, peak] (unsigned: [0, peak]), and a read of it."""
+        code = Affine(1.0, 0, -peak if signed else 0, peak)
+        return self.weight_in(name, values, code, maps, view)
+
+    def weight_in(
+        self,
+        name: str,
+        values: Ints,
+        code: Affine,
+        maps: Sequence[AxisMap],
+        view: Sequence[int] | None = None,
+    ) -> Read:
+        """A new weight tensor with the range of a code, and a read of it that takes its zero."""
         array = values if values.ndim else values.reshape(1)
-        width = 1 if peak < 2**7 else 2 if peak < 2**15 else 3
-        tensor = self._tensor(
-            Role.WEIGHT,
-            f"{self._prefix()}/{name}",
-            array.shape,
-            Affine(1.0, 0, -peak if signed else 0, peak),
-            width,
-            layouts.weight(array.shape, width),
-        )
+        width = _width(code)
+        layout = layouts.weight(array.shape, width)
+        full = f"{self._prefix()}/{name}"
+        tensor = self._tensor(Role.WEIGHT, full, array.shape, code, width, layout)
         self.weights.append(array)
-        return Read(tensor, tuple(array.shape if view is None else view), tuple(maps))
+        shape = tuple(array.shape if view is None else view)
+        return Read(tensor, shape, tuple(maps), code.zero)
 
     def table(
         self, name: str, function: Callable[[Floats], Floats], pre: Affine, post: Affine
@@ -226,6 +264,7 @@ class Builder:
         name, shape = node.output, self.shape(node)
         output = self._shown.get(name)
         held = (shape if output is None else self.graph.shapes[output]) or (1,)
+        width = max(width, _width(code))
         layout = layouts.flat(held) if output is not None else self._value_layout(name, held, width)
         tensor = self._tensor(Role.VALUE, name, held, code, width, layout)
         value = Value(tensor, shape, code, integer)
@@ -242,6 +281,7 @@ class Builder:
 
     def temporary(self, name: str, shape: tuple[int, ...], code: Affine, width: int = 1) -> Value:
         """A tensor inside a node; shape [items, ...] is row-major."""
+        width = max(width, _width(code))
         layout = layouts.matrix(shape, width, batched=shape[:1] == (self.graph.batch,))
         full = f"{self._prefix()}/{name}"
         return Value(self._tensor(Role.VALUE, full, shape, code, width, layout), shape, code)
@@ -260,6 +300,7 @@ class Builder:
         suffix: str = "",
     ) -> None:
         """Append a dot op that defines `out`; `zero` is the out_zero (default: that of `out`)."""
+        terms, bias = self._without_zeros(terms, bias)
         self._append(
             Dot(
                 name=self._op_name(suffix),
@@ -274,6 +315,40 @@ class Builder:
                 table=table,
             )
         )
+
+    def _without_zeros(
+        self, terms: Sequence[Term], bias: Operand | None
+    ) -> tuple[Sequence[Term], Operand | None]:
+        """A sum beyond a field element: zero points have terms of their own, and constants a bias.
+
+        It is checked in bytes (protocol section 2), and what is read has no zero point there.
+        """
+        reach = sum(term.size * self._peak(term.a) * self._peak(term.b) for term in terms)
+        if reach + (0 if bias is None else self._peak(bias)) <= ACC_MAX:
+            return terms, bias
+        split, total = [], 0
+        for term in terms:
+            for a, b in itertools.product(_apart(term.a), _apart(term.b)):
+                if isinstance(a, Const) and isinstance(b, Const):
+                    total += term.size * a.value * b.value
+                else:
+                    split.append(Term(term.window, a, b))
+        if sum(term.size for term in split) * BYTE_MAX**2 > ACC_MAX:
+            return terms, bias  # it is too long for that, and refused as it is
+        if total == 0:
+            return split, bias
+        constant = 0 if bias is None else bias.value if isinstance(bias, Const) else None
+        if constant is None or abs(total + constant) >= 2**31:
+            return terms, bias
+        return split, Const(total + constant)
+
+    def _peak(self, operand: Operand) -> int:
+        """The largest absolute value of an operand."""
+        if isinstance(operand, Const):
+            return abs(operand.value)
+        tensor = self._tensors[operand.tensor]
+        ends = (tensor.lo, tensor.hi, operand.zero if operand.pad is None else operand.pad)
+        return max(abs(end - operand.zero) for end in ends)
 
     def requantised(
         self,
@@ -301,21 +376,27 @@ class Builder:
         bias: Array | None,
         weight_read: tuple[Sequence[int], Sequence[AxisMap]],
         channel_read: tuple[Sequence[int], Sequence[AxisMap]],
+        grid: Grid | None = None,
     ) -> None:
         """A dot of a value (its read and scale) with float weights [C, ...] and bias [C].
 
-        `weight_read` and `channel_read` are (view, maps) of the weights and of vectors [C].
+        `weight_read` and `channel_read` are (view, maps) of the weights and of vectors [C]; `grid`
+        is that of weights which the file has as integers.
         """
         operand, scale = source
         target = self.target(node)
-        numbers = channels(node.name, weight, bias, scale, target.pre.scale)
+        if grid is None:
+            numbers = channels(node.name, weight, bias, scale, target.pre.scale)
+        else:
+            numbers = channels_on(node.name, grid, weight, bias, scale, target.pre.scale)
         view, maps = channel_read
-        weights = self.weight("weight", numbers.weight, WEIGHT_MAX, weight_read[1], weight_read[0])
+        code = Affine(1.0, numbers.zero, numbers.lo, numbers.hi)
+        weights = self.weight_in("weight", numbers.weight, code, weight_read[1], weight_read[0])
         added = None
         if numbers.bias is not None:
             tensor = self._tensors[operand.tensor]
             largest = max(operand.zero - tensor.lo, tensor.hi - operand.zero)
-            reach = math.prod(window) * largest * WEIGHT_MAX
+            reach = math.prod(window) * largest * numbers.reach
             peak = bias_peak(numbers.bias, reach, numbers.shift, target.pre.zero)
             added = self.weight("bias", numbers.bias, peak, maps, view)
         mult = self.weight("multiplier", numbers.mult, MULT_MAX, maps, view, signed=False)
@@ -471,7 +552,7 @@ class Builder:
     def _input(self, name: str) -> None:
         integer, shape = not self.graph.is_float(name), self.graph.shapes[name]
         code = self._integers(name) if integer else self.code(name)
-        width = _width(code) if integer else 1
+        width = _width(code)
         layout = self._value_layout(name, shape or (1,), width)
         tensor = self._tensor(Role.INPUT, name, shape or (1,), code, width, layout)
         self.values[name] = Value(tensor, shape, code, integer)
@@ -561,6 +642,19 @@ BYTES: Mapping[int, tuple[int, int]] = {
     TensorProto.UINT8: (0, 255),
 }
 """Element types all of whose values an input may hold."""
+
+
+def _apart(operand: Operand) -> list[Operand]:
+    """What is read as it is, and its zero point."""
+    if isinstance(operand, Const) or operand.zero == 0:
+        return [operand]
+    return [replace(operand, zero=0), Const(-operand.zero)]
+
+
+def _holds(wish: Affine, low: float, high: float, found: Affine) -> bool:
+    """Whether a code limits no value in a range, and is about as fine as the one found for it."""
+    least, most = (float(end) for end in wish.dequantise([wish.lo - 0.5, wish.hi + 0.5]))
+    return least <= low and high <= most and wish.scale <= COARSER * found.scale
 
 
 def _width(code: Affine) -> int:

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper
 from ..verifier.errors import UsageError
 from . import branches, source
 from .errors import CompileError, MixesItems, named
+from .quantise import Affine, Grid
 from .session import Seen, Session
 from .sizes import Axes, Dims, Sizes
 from .source import ModelLike, Source, bad_model, computed
@@ -63,12 +64,29 @@ class Node:
 
 
 @dataclass(frozen=True)
+class Coded:
+    """A float value whose code the file gives: it stands there as the integers named `integers`.
+
+    Those of the program are less by `offset`.
+    """
+
+    code: Affine
+    integers: str
+    offset: int = 0
+
+    def dequantise(self, integers: Array) -> Array:
+        """The reals that integers of the file stand for."""
+        return self.code.dequantise(integers.astype(np.int64) - self.offset)
+
+
+@dataclass(frozen=True)
 class Graph:
     """A float network with fixed shapes.
 
     `shapes` and `types` (ONNX element types) cover every value; `constants` the known ones;
     `batched` names the inputs and outputs whose axis 0 is the batch; `fixed` says that the file
-    sets its size, so that every run has exactly `batch` items.
+    sets its size, so that every run has exactly `batch` items. `codes` and `grids` are what a file
+    that is quantised already says of values and of constants.
     """
 
     name: str
@@ -83,6 +101,8 @@ class Graph:
     batched: frozenset[str]
     fixed: bool
     source: Source
+    codes: Mapping[str, Coded] = field(default_factory=dict)
+    grids: Mapping[str, Grid] = field(default_factory=dict)
 
     def consumers(self, name: str) -> list[Node]:
         """The nodes that read a value."""

@@ -23,6 +23,8 @@ INT8_MIN, INT8_MAX = -128, 127
 WEIGHT_MAX = 127
 BIAS_MAX = 2**23 - 1
 MULT_MAX = 2**15 - 1
+MULT_NEAR = 2**9
+"""A multiplier from here on is within 0.1 % of what it is rounded from."""
 SHIFT_MAX = 44
 PRE_BITS = range(11, 15)
 """Bits of the domain of a fused non-linearity's table: 11, so that its input does not limit it, and
@@ -77,13 +79,65 @@ def clamp(code: Affine, low: float, high: float) -> Affine:
 
 
 @dataclass(frozen=True)
+class Grid:
+    """Where the elements of a constant lie that a file has as integers: real = (q - zero)·scale.
+
+    Scale and zero broadcast to the constant; q is in [lo, hi].
+    """
+
+    scale: Floats
+    zero: Ints
+    lo: int
+    hi: int
+
+    def transposed(self, axes: Sequence[int]) -> Grid:
+        """The grid of the constant with its axes in this order."""
+        rank = len(axes)
+        scale, zero = (_ranked(part, rank).transpose(axes) for part in (self.scale, self.zero))
+        return replace(self, scale=scale, zero=zero)
+
+    @property
+    def code(self) -> Affine | None:
+        """The code of all elements, unsigned ones made signed; None where they have several."""
+        if self.scale.size != 1 or (self.zero != self.zero.flat[0]).any():
+            return None
+        if not self.scale.item() > 0.0:  # a constant of zeros may have any
+            return None
+        shift = unsigned(self.lo, self.hi)
+        zero = int(self.zero.flat[0]) - shift
+        return Affine(float(self.scale.item()), zero, self.lo - shift, self.hi - shift)
+
+    def steps(self, channels: int, rank: int) -> Floats | None:
+        """The scale of each of the channels on axis 0; None where one has several."""
+        scale = _ranked(self.scale, rank)
+        if scale.size != len(scale):
+            return None
+        return np.broadcast_to(scale.reshape(-1), (channels,))
+
+
+def _ranked(array: npt.NDArray[Any], rank: int) -> npt.NDArray[Any]:
+    return array.reshape(*[1] * (rank - array.ndim), *array.shape)
+
+
+@dataclass(frozen=True)
 class Channels:
-    """Integer weights [C, ...], bias [C] or None, multipliers [C], and their one shift."""
+    """Integer weights [C, ...], bias [C] or None, multipliers [C], and their one shift.
+
+    A weight stands for itself minus `zero`, and is declared [lo, hi].
+    """
 
     weight: Ints
     bias: Ints | None
     mult: Ints
     shift: int
+    lo: int = -WEIGHT_MAX
+    hi: int = WEIGHT_MAX
+    zero: int = 0
+
+    @property
+    def reach(self) -> int:
+        """The largest absolute value of a factor."""
+        return max(self.hi - self.zero, self.zero - self.lo)
 
 
 def channels(
@@ -98,22 +152,88 @@ def channels(
     Channel c has the weight scale m_c·2^-s·out_scale/in_scale, with m_c the smallest for which
     the weights fit int8 and the bias 24 bits. The shift is shared and as large as m < 2^15 allows.
     """
-    real = weight.astype(np.float64)
-    unit = out_scale / in_scale
-    peak = np.abs(real.reshape(len(real), -1)).max(axis=1) / WEIGHT_MAX / unit
-    if bias is not None:
-        peak = np.maximum(peak, np.abs(bias.astype(np.float64)) / BIAS_MAX / out_scale)
+    peak = _peaks(weight, bias, in_scale, out_scale)
     shift = _shift(name, float(peak.max()), MULT_MAX)
     mult = np.maximum(np.ceil(peak * 2.0**shift), 1.0)
-    step = mult * 2.0**-shift * unit
-    column = step.reshape(-1, *[1] * (real.ndim - 1))
-    rounded = np.clip(np.rint(real / column), -WEIGHT_MAX, WEIGHT_MAX)
+    step = mult * 2.0**-shift * out_scale / in_scale
     return Channels(
-        weight=rounded.astype(np.int64),
+        weight=np.clip(_in_steps(weight, step), -WEIGHT_MAX, WEIGHT_MAX),
         bias=None if bias is None else _bias(bias, step * in_scale),
         mult=mult.astype(np.int64),
         shift=shift,
     )
+
+
+def channels_on(
+    name: str,
+    grid: Grid,
+    weight: npt.NDArray[Any],
+    bias: npt.NDArray[Any] | None,
+    in_scale: float,
+    out_scale: float,
+) -> Channels:
+    """As `channels`, of weights that a file has as integers: these are the program's.
+
+    Channel c has the multiplier that is nearest to step_c·in_scale/out_scale·2^s. Where it is too
+    small to be near, or the bias is too large for 24 bits, the channel (which is all but silent)
+    is quantised anew; so are all where a channel has several scales.
+    """
+    step = grid.steps(len(weight), weight.ndim)
+    if step is None:
+        return channels(name, weight, bias, in_scale, out_scale)
+    ratio = step * in_scale / out_scale
+    peak = _peaks(weight, bias, in_scale, out_scale)
+    wide = np.zeros(len(weight), bool)
+    if bias is not None:
+        wide = np.abs(bias.astype(np.float64)) > BIAS_MAX * step * in_scale
+    shift = _shift(name, float(np.where(wide, peak, ratio).max()), MULT_MAX)
+    anew = wide | (ratio * 2.0**shift < MULT_NEAR)
+    mult = np.where(anew, np.ceil(peak * 2.0**shift), np.rint(ratio * 2.0**shift))
+    mult = np.clip(mult, 1, MULT_MAX)
+    unit = np.where(anew, mult * 2.0**-shift * out_scale / in_scale, step)
+    numbers = _in_steps(weight, unit)
+    code = None if anew.any() else replace(grid, scale=np.ones(1)).code
+    if code is None:
+        lo, hi = grid.lo - int(grid.zero.max()), grid.hi - int(grid.zero.min())
+        code = Affine(1.0, 0, min(lo, -WEIGHT_MAX), max(hi, WEIGHT_MAX))
+    return Channels(
+        weight=np.clip(numbers + code.zero, code.lo, code.hi),
+        bias=None if bias is None else _bias(bias, unit * in_scale),
+        mult=mult.astype(np.int64),
+        shift=shift,
+        lo=code.lo,
+        hi=code.hi,
+        zero=code.zero,
+    )
+
+
+def code_of(values: npt.NDArray[Any], grid: Grid | None) -> Affine:
+    """The code of a constant: that of its grid, if it has one, or a symmetric one of int8."""
+    own = None if grid is None else grid.code
+    if own is not None:
+        return own
+    return Affine(symmetric(values, WEIGHT_MAX)[1], 0, -WEIGHT_MAX, WEIGHT_MAX)
+
+
+def unsigned(lo: int, hi: int) -> int:
+    """What is taken from integers in [0, 2^b) so that they fit b bits with a sign; else 0."""
+    return (hi + 1) // 2 if lo == 0 else 0
+
+
+def _peaks(
+    weight: npt.NDArray[Any], bias: npt.NDArray[Any] | None, in_scale: float, out_scale: float
+) -> Floats:
+    """The least multipliers (as reals) at which weights fit int8, and biases 24 bits."""
+    real = np.abs(weight.astype(np.float64).reshape(len(weight), -1))
+    peak: Floats = real.max(axis=1) / WEIGHT_MAX / (out_scale / in_scale)
+    if bias is not None:
+        peak = np.maximum(peak, np.abs(bias.astype(np.float64)) / BIAS_MAX / out_scale)
+    return peak
+
+
+def _in_steps(weight: npt.NDArray[Any], step: Floats) -> Ints:
+    column = step.reshape(-1, *[1] * (weight.ndim - 1))
+    return np.rint(weight.astype(np.float64) / column).astype(np.int64)
 
 
 def bias_peak(bias: Ints, reach: int, shift: int, zero: int) -> int:

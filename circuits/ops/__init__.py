@@ -49,6 +49,7 @@ FILES = (
     "pad",
     "pow",
     "prelu",
+    "quantised",
     "reduce",
     "relu",
     "reshape",

@@ -14,7 +14,7 @@ from ..builder import Builder
 from ..graph import Node
 from ..maps import along, broadcast, over
 from ..operator import Operator
-from ..quantise import WEIGHT_MAX, multiplier, symmetric
+from ..quantise import code_of, multiplier
 
 
 def lower(node: Node, builder: Builder) -> None:
@@ -42,12 +42,10 @@ def by_rows(
     constant = builder.graph.constant(name)
     if constant is not None:
         array = constant[None] if constant.ndim == 1 else constant
-        numbers, scale = symmetric(
-            np.swapaxes(array, -1, -2) if transpose and constant.ndim > 1 else array, WEIGHT_MAX
-        )
-        return builder.weight(
-            "weight", numbers, WEIGHT_MAX, _maps(numbers.shape, rank, side)
-        ), scale
+        array = np.swapaxes(array, -1, -2) if transpose and constant.ndim > 1 else array
+        code = code_of(array, builder.graph.grids.get(name))
+        maps = _maps(array.shape, rank, side)
+        return builder.weight_in("weight", code.quantise(array), code, maps), code.scale
     value = builder.values[name]
     if len(value.shape) == 1:
         value = replace(value, shape=(1, *value.shape))

@@ -1,4 +1,7 @@
-"""Softmax: exp(x - max) / Σ exp(x - max), in four ops; the output has the fixed scale 1/255."""
+"""Softmax: exp(x - max) / Σ exp(x - max), in four ops; the output has the fixed scale 1/255.
+
+A file that is quantised already may give another scale: a fifth op, if its inverse is no integer.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,12 @@ from ..builder import Builder
 from ..graph import Graph, Node
 from ..maps import along, at, over
 from ..operator import Operator, axis_of, computed
-from ..quantise import INT8_MIN, Affine
+from ..quantise import INT8_MIN, Affine, coefficients
 
 STEPS = 255
 """The output counts in 1/255: 0 is -128, 1 is 127."""
 
-EXP_MAX = 2**15 - 1
+EXP_MAX = FINE = 2**15 - 1
 SUM_MAX = 2**23 - 2
 
 
@@ -63,9 +66,19 @@ def lower(node: Node, builder: Builder) -> None:
     column = builder.read(power, (along(0), over(0), along(1)))
     builder.dot(total, lines, [Term((count,), column, Const(1))], suffix="sum")
 
-    out = builder.define(node, Affine(1.0 / STEPS, INT8_MIN))
     below = builder.read(total, line, view=(outer, 1, inner))
-    builder.quotient(out, view, STEPS, builder.read(power, each), below)
+    given = builder.given(node.output)
+    code = Affine(1.0 / STEPS, INT8_MIN) if given is None else given
+    steps = round(1.0 / code.scale)
+    if 1 <= steps <= FINE and math.isclose(steps * code.scale, 1.0, rel_tol=1e-6):
+        out = builder.define(node, code)
+        builder.quotient(out, view, steps, builder.read(power, each), below)
+        return
+    fine = builder.temporary("quotient", view, Affine(1.0 / FINE, 0, 0, FINE), 2)
+    builder.quotient(fine, view, FINE, builder.read(power, each), below, "quotient")
+    (number,), shift, _ = coefficients(node.name, [fine.code.scale / code.scale], code.scale)
+    terms = [Term((), builder.read(fine, each), Const(number))]
+    builder.dot(builder.define(node, code), view, terms, shift=shift)
 
 
 OPERATOR = Operator(("Softmax",), lower, support)
