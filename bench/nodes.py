@@ -293,6 +293,7 @@ def forms(model: onnx.ModelProto, feeds: Feeds) -> Iterator[tuple[str, onnx.Mode
         ("integers constant", set(floats)),
         ("all but the first float constant", {floats[0]}),
         ("all but the last float constant", {floats[-1]}),
+        ("all but the first input constant", set(names[:1])),
     ):
         constant = tuple(name for name in names if name not in kept)
         if constant and constant not in seen and kept:

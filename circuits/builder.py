@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import numpy as np
 from onnx import TensorProto
 
 from ..verifier.inputs import DTYPES, port_name
-from ..verifier.program.ranges import Q_MAX
+from ..verifier.program.ranges import ACC_MAX, Q_MAX
 from ..verifier.program.types import (
     ABSENT,
     AxisMap,
@@ -40,22 +41,22 @@ from .errors import CompileError, RangeOverflow, named
 from .graph import Array, Graph, Node
 from .maps import along, at, rows
 from .quantise import (
-    INT8_MIN,
     MULT_MAX,
     WEIGHT_MAX,
     Affine,
     Channels,
     Floats,
+    Grid,
     Narrow,
     affine,
     bias_peak,
     channels,
+    channels_on,
     clamp,
     domain,
     entries,
     quotient_fits,
     score,
-    width_of,
 )
 
 REACH_MIN, REACH_MAX = 1e-60, 1e60
@@ -69,17 +70,26 @@ HEADROOM = 2
 
 ONE = Const(1)
 
+BYTE_MAX = 255
+"""The largest limb of a wide sum."""
+COARSER = 1.25
+"""So much coarser a code may be to serve a value's other readers, too."""
+
 Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Value:
-    """A network value as the program holds it: a tensor, the shape it is viewed in, its code."""
+    """A network value as the program holds it: a tensor, the shape it is viewed in, its code.
+
+    `near` are integers that stand for reals, so that neighbours are nearly the same.
+    """
 
     tensor: int
     shape: tuple[int, ...]
     code: Affine
     integer: bool = False
+    near: bool = False
 
 
 @dataclass(frozen=True)
@@ -180,19 +190,36 @@ class Builder:
         self._transposed: dict[tuple[int, tuple[int, ...]], Value] = {}
         self._node: Node | None = None
         self._activation: Activation | None = None
+        self._wishes = {
+            node.inputs[0]: graph.codes[node.output].code
+            for node in graph.nodes
+            if node.op == "QuantizeLinear" and node.output in graph.codes
+        }
         for name in graph.inputs:
             self._input(name)
 
     # What lowerings ask for
 
-    def code(self, name: str, lo: int = INT8_MIN) -> Affine:
-        """The code of a float value, from its calibrated range; `lo` is the least integer of int8.
+    def code(self, name: str) -> Affine:
+        """The code of a float value: the one that the file gives it, or one over its range.
 
-        It has 8 bits, a score more.
+        That has 8 bits, of a score more. Where the value is also quantised by the file, it has that
+        code if its range fits in it.
         """
+        given = self.given(name)
+        if given is not None:
+            return given
+        low, high = self.range(name)
         if name in self.scores:
-            return score(*self.range(name), self.scores[name])
-        return affine(*self.range(name), lo)
+            return score(low, high, self.scores[name])
+        found = affine(low, high)
+        wish = self._wishes.get(name)
+        return wish if wish is not None and _holds(wish, low, high, found) else found
+
+    def given(self, name: str) -> Affine | None:
+        """The code that the file gives a float value, if it is one that is quantised already."""
+        coded = self.graph.codes.get(name)
+        return None if coded is None else coded.code
 
     def range(self, name: str) -> Range:
         """The recorded range of a value; a stranger may have recorded anything."""
@@ -253,7 +280,8 @@ class Builder:
         if isinstance(operand, Const):
             return abs(operand.value)
         tensor = self._tensors[operand.tensor]
-        return max(tensor.hi - operand.zero, operand.zero - tensor.lo)
+        ends = (tensor.lo, tensor.hi, operand.zero if operand.pad is None else operand.pad)
+        return max(abs(end - operand.zero) for end in ends)
 
     def weight(
         self,
@@ -266,18 +294,25 @@ class Builder:
         signed: bool = True,
     ) -> Read:
         """A new weight tensor, declared [-peak, peak] (unsigned: [0, peak]), and a read of it."""
+        code = Affine(1.0, 0, -peak if signed else 0, peak)
+        return self.weight_in(name, values, code, maps, view)
+
+    def weight_in(
+        self,
+        name: str,
+        values: Narrow,
+        code: Affine,
+        maps: Sequence[AxisMap],
+        view: Sequence[int] | None = None,
+    ) -> Read:
+        """A new weight tensor with the range of a code, and a read of it that takes its zero."""
         array = values if values.ndim else values.reshape(1)
-        width = width_of(-peak if signed else 0, peak)
-        tensor = self._tensor(
-            Role.WEIGHT,
-            f"{self._prefix()}/{name}",
-            array.shape,
-            Affine(1.0, 0, -peak if signed else 0, peak),
-            width,
-            layouts.weight(array.shape, width),
-        )
-        self.weights.append(array.astype(DTYPES[width], copy=False))
-        return Read(tensor, tuple(array.shape if view is None else view), tuple(maps))
+        layout = layouts.weight(array.shape, code.width)
+        full = f"{self._prefix()}/{name}"
+        tensor = self._tensor(Role.WEIGHT, full, array.shape, code, code.width, layout)
+        self.weights.append(array.astype(DTYPES[code.width], copy=False))
+        shape = tuple(array.shape if view is None else view)
+        return Read(tensor, shape, tuple(maps), code.zero)
 
     def table(
         self, name: str, function: Callable[[Floats], Floats], pre: Affine, post: Affine
@@ -307,7 +342,7 @@ class Builder:
         It has the shape of the output that only views it, if there is one: no copy is needed then.
         """
         name, shape = node.output, self.shape(node)
-        width = code.width if width is None else width
+        width = max(width or 1, code.width)
         output = self._shown.get(name)
         held = (shape if output is None else self.graph.shapes[output]) or (1,)
         layout = layouts.flat(held) if output is not None else self._value_layout(name, held, width)
@@ -327,8 +362,8 @@ class Builder:
     def temporary(
         self, name: str, shape: tuple[int, ...], code: Affine, width: int | None = None
     ) -> Value:
-        """A tensor inside a node, as wide as its code by default; [items, ...] is row-major."""
-        width = code.width if width is None else width
+        """A tensor inside a node, as wide as its code at least; [items, ...] is row-major."""
+        width = max(width or 1, code.width)
         layout = layouts.matrix(shape, width, batched=shape[:1] == (self.graph.batch,))
         full = f"{self._prefix()}/{name}"
         return Value(self._tensor(Role.VALUE, full, shape, code, width, layout), shape, code)
@@ -347,6 +382,7 @@ class Builder:
         suffix: str = "",
     ) -> None:
         """Append a dot op that defines `out`; `zero` is the out_zero (default: that of `out`)."""
+        terms, bias = self._without_zeros(terms, bias)
         made = Dot(
             name=self._op_name(suffix),
             out=out.tensor,
@@ -376,6 +412,32 @@ class Builder:
                 received=quotient,
             )
 
+    def _without_zeros(
+        self, terms: Sequence[Term], bias: Operand | None
+    ) -> tuple[Sequence[Term], Operand | None]:
+        """A sum beyond a field element: zero points have terms of their own, and constants a bias.
+
+        It is checked in bytes (protocol section 2), and what is read has no zero point there.
+        """
+        reach = sum(term.size * self.reach(term.a) * self.reach(term.b) for term in terms)
+        if reach + (0 if bias is None else self.reach(bias)) <= ACC_MAX:
+            return terms, bias
+        split, total = [], 0
+        for term in terms:
+            for a, b in itertools.product(_apart(term.a), _apart(term.b)):
+                if isinstance(a, Const) and isinstance(b, Const):
+                    total += term.size * a.value * b.value
+                else:
+                    split.append(Term(term.window, a, b))
+        if sum(term.size for term in split) * BYTE_MAX**2 > ACC_MAX:
+            return terms, bias  # it is too long for that, and refused as it is
+        if total == 0:
+            return split, bias
+        constant = 0 if bias is None else bias.value if isinstance(bias, Const) else None
+        if constant is None or abs(total + constant) >= 2**31:
+            return terms, bias
+        return split, Const(total + constant)
+
     def requantised(
         self,
         node: Node,
@@ -402,10 +464,12 @@ class Builder:
         bias: Array | None,
         weight_read: tuple[Sequence[int], Sequence[AxisMap]],
         channel_read: tuple[Sequence[int], Sequence[AxisMap]],
+        grid: Grid | None = None,
     ) -> None:
         """A dot of a value (its read and scale) with float weights [C, ...] and bias [C].
 
-        `weight_read` and `channel_read` are (view, maps) of the weights and of vectors [C].
+        `weight_read` and `channel_read` are (view, maps) of the weights and of vectors [C]; `grid`
+        is that of weights which the file has as integers.
         """
         operand, scale = source
         reach = math.prod(window) * self.reach(operand) * WEIGHT_MAX
@@ -413,8 +477,8 @@ class Builder:
         def fits(pre: Affine) -> bool:
             return quotient_fits(node.name, (weight, bias), scale, pre, reach)
 
-        target = self.target(node, fits)
-        numbers = self._channels(node.name, weight, bias, scale, target.pre.scale)
+        target = self.target(node, fits if grid is None else None)
+        numbers = self._channels(node.name, grid, weight, bias, scale, target.pre.scale)
         term, mult, added = self.linear(
             numbers, window, operand, weight_read, channel_read, target.pre.zero
         )
@@ -435,21 +499,25 @@ class Builder:
         `zero` is that of the quotients' code; see `weighted` for the others.
         """
         view, maps = channel_read
-        weights = self.weight("weight", numbers.weight, WEIGHT_MAX, weight_read[1], weight_read[0])
+        code = Affine(1.0, numbers.zero, numbers.lo, numbers.hi)
+        weights = self.weight_in("weight", numbers.weight, code, weight_read[1], weight_read[0])
         added = None
         if numbers.bias is not None:
-            reach = math.prod(window) * self.reach(operand) * WEIGHT_MAX
+            reach = math.prod(window) * self.reach(operand) * numbers.reach
             peak = bias_peak(numbers.bias, reach, numbers.shift, zero)
             added = self.weight("bias", numbers.bias, peak, maps, view)
         mult = self.weight("multiplier", numbers.mult, MULT_MAX, maps, view, signed=False)
         return Term(tuple(window), operand, weights), mult, added
 
-    def _channels(self, name: str, weight: Array, *others: Any) -> Channels:
+    def _channels(self, name: str, grid: Grid | None, weight: Array, *others: Any) -> Channels:
         """The integers of a dot; of a sketch, each channel holds its first one throughout."""
-        if not self._sketched:
-            return channels(name, weight, *others)
-        numbers = channels(name, weight[(slice(None), *[slice(1)] * (weight.ndim - 1))], *others)
-        return replace(numbers, weight=np.broadcast_to(numbers.weight, weight.shape))
+        if self._sketched:
+            first = weight[(slice(None), *[slice(1)] * (weight.ndim - 1))]
+            numbers = channels(name, first, *others)
+            return replace(numbers, weight=np.broadcast_to(numbers.weight, weight.shape))
+        if grid is not None:
+            return channels_on(name, grid, weight, *others)
+        return channels(name, weight, *others)
 
     def pick(
         self,
@@ -628,18 +696,18 @@ class Builder:
         """
         if name not in self._tables_of_columns:
             return self.code(name)
-        table, seen = self._tables_of_columns[name], max(map(abs, self._range(name)))
+        table, seen = self._tables_of_columns[name], max(map(abs, self.range(name)))
         reach = seen if table.compared else seen * HEADROOM
         most = max(reach, abs(table.low), abs(table.high)) * (1 + 2**-20)
         return Affine((most or 1.0) / TABLE_MAX, 0, -TABLE_MAX, TABLE_MAX)
 
     def least(self, name: str) -> float:
         """The least value seen in calibration."""
-        return self._range(name)[0]
+        return self.range(name)[0]
 
     def spread(self, name: str, peak: int) -> Affine:
         """The code on [-peak, peak] of a float value, from its calibrated range."""
-        return Affine((max(map(abs, self._range(name))) or 1.0) / peak, 0, -peak, peak)
+        return Affine((max(map(abs, self.range(name))) or 1.0) / peak, 0, -peak, peak)
 
     def _integers(self, name: str) -> Affine:
         """What an input of integers may hold.
@@ -712,6 +780,19 @@ BYTES: Mapping[int, tuple[int, int]] = {
     TensorProto.UINT8: (0, 255),
 }
 """Element types all of whose values an input may hold."""
+
+
+def _apart(operand: Operand) -> list[Operand]:
+    """What is read as it is, and its zero point."""
+    if isinstance(operand, Const) or operand.zero == 0:
+        return [operand]
+    return [replace(operand, zero=0), Const(-operand.zero)]
+
+
+def _holds(wish: Affine, low: float, high: float, found: Affine) -> bool:
+    """Whether a code limits no value in a range, and is about as fine as the one found for it."""
+    least, most = (float(end) for end in wish.dequantise([wish.lo - 0.5, wish.hi + 0.5]))
+    return least <= low and high <= most and wish.scale <= COARSER * found.scale
 
 
 def _rows_chosen(node: Node, graph: Graph) -> int | None:

@@ -75,15 +75,17 @@ def steps(graph: Graph, data: Feeds) -> Iterator[Feeds]:
 
 
 def run_float(graph: Graph, names: Iterable[str], data: Feeds) -> Iterator[Feeds]:
-    """The float values of these names, step by step."""
+    """The float values of these names, step by step; of those with a code, as the file has them."""
     wanted = sorted(set(names))
-    asked = [name for name in wanted if name not in graph.inputs]
-    session = Session.of(graph.source, asked)
+    held = {name: graph.codes[name] for name in wanted if name in graph.codes}
+    asked = [name for name in wanted if name not in graph.inputs and name not in held]
+    asked += [coded.integers for coded in held.values() if coded.integers not in graph.inputs]
+    # What onnxruntime makes of quantised operators can overflow where the processor is older.
+    session = Session.of(graph.source, asked, plainly=graph.source.quantised)
     for step in steps(graph, data):
-        yield {
-            **session.run(step | _unread(graph, step), asked),
-            **{name: step[name] for name in wanted if name in step},
-        }
+        found = {**session.run(step | _unread(graph, step), asked), **step}
+        coded = {name: one.dequantise(found[one.integers]) for name, one in held.items()}
+        yield {name: found[name] for name in wanted if name not in held} | coded
 
 
 def _unread(graph: Graph, step: Feeds) -> Feeds:
@@ -124,6 +126,8 @@ def calibrate(
     wanted = sorted(set(names) - own)
     extremes: dict[str, Range] = {}
     cut: dict[str, Range] = {}
+    if not wanted:
+        return extremes
     for values in run_float(graph, {*wanted, *reads}, data):
         for name in wanted:
             extremes[name] = _joined(name, extremes.get(name), values[name])

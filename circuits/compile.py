@@ -19,11 +19,11 @@ from ..verifier.program.validate import validate
 from ..verifier.program.weights import gate_weights
 from ..verifier.quoting import LONGEST
 from . import calibrate as calibration_
-from . import native
+from . import native, qdq
 from .builder import Layer, Range, Value
 from .decisions import decisions, turned
 from .errors import CompileError, RangeOverflow, UnsupportedOp, named
-from .evaluate import Executor, compare
+from .evaluate import NOT_COMPARED, Executor, compare
 from .fuse import fuse
 from .graph import FLOATS, INTEGERS, Array, Graph, Network, Node
 from .items import itemised, refuse_mixing
@@ -34,6 +34,7 @@ from .model import CompiledModel, Record, checked_key
 from .operator import Operator
 from .ops import OPERATORS
 from .ops.composite import compose
+from .qoperators import resolve
 from .report import report
 from .sizes import Axes
 from .source import ModelLike, computed, inputs, opset
@@ -70,7 +71,8 @@ def compile(
 
     Args:
         model: an ONNX file, its bytes, or a loaded model.
-        calibration: typical inputs, an array [n, ...] or a dict of them by input name.
+        calibration: typical inputs, an array [n, ...] or a dict of them by input name. A model that
+            is quantised already needs none if it gives the code of every value.
         batch: items of one step; the size of the inputs' dynamic first axis.
         dims: sizes of the inputs' other dynamic axes, by their names in the model.
         shapes: whole shapes of inputs, by input name; an axis 0 that is no number is the batch.
@@ -95,33 +97,38 @@ def compile(
     key = checked_key(weights_key, public)
     network = open_network(model, dims, shapes, fixed)
     source, fused = prepare(network, batch, name)
-    if calibration is None:
-        raise calibration_.missing("there is no calibration data")
-    data = calibration_.feeds(source, calibration)
-    scores = Scores(fused, OPERATORS)
-    ranges = calibration_.calibrate(source, needed(fused), data, method, percentile, scores)
+    scores, ranges = Scores(fused, OPERATORS), dict[str, Range]()
+    if calibration is not None:
+        data = calibration_.feeds(source, calibration)
+        ranges = calibration_.calibrate(source, needed(fused), data, method, percentile, scores)
+    else:
+        _refuse_uncoded(source, fused)
     _refuse_mixing(network, fused, ranges)
     source, fused = settled(source, fused, ranges)
-    data = calibration_.feeds(source, calibration)
     chosen = exact_nodes(fused, exact)
     record = Record(source.name, batch, method, float(percentile), chosen, ranges, *network.asked)
     built = build(fused, record)
-    record = replace(record, turned=turned(fused, built.values, data))
+    if calibration is not None:
+        record = replace(record, turned=turned(fused, built.values, data))
     if record.turned:
         built = build(fused, record)
-    tested = data if evaluation is None else calibration_.feeds(source, evaluation)
-    fidelity = compare(
-        fused,
-        built.checked.program,
-        built.weights,
-        built.layers,
-        built.values,
-        tested,
-        evaluated(built.checked) if evaluate is None else evaluate,
-        executor or native.executor(built.checked, built.weights),
-    )
-    summary = report(source, built.checked, built.layers, fidelity, network.source.labels)
-    made = decisions(fused, built.values, tested, record.turned)
+    own = calibration if evaluation is None else evaluation
+    fidelity, made = NOT_COMPARED, None
+    if own is not None:
+        tested = calibration_.feeds(source, own)
+        fidelity = compare(
+            fused,
+            built.checked.program,
+            built.weights,
+            built.layers,
+            built.values,
+            tested,
+            evaluated(built.checked) if evaluate is None else evaluate,
+            executor or native.executor(built.checked, built.weights),
+        )
+        made = decisions(fused, built.values, tested, record.turned)
+    written, labels = fused if source.source.quantised else source, network.source.labels
+    summary = report(source, written, built.checked, built.layers, fidelity, labels)
     if made is not None:
         summary = replace(summary, decisions=(made.compared, made.differing))
     return CompiledModel(built.checked, built.weights, key, record, summary)
@@ -169,11 +176,26 @@ def prepare(network: Network, batch: int, name: str | None = None) -> tuple[Grap
             raise _unsupported_list(unknown, OPERATORS) from None
         raise
     source = replace(source, name=name or source.name or "model")
-    composed = compose(recognised(source, OPERATORS), OPERATORS)
+    composed = compose(recognised(resolve(source), OPERATORS), OPERATORS)
     refuse_unsupported(composed, OPERATORS)
     fused = fuse(composed, OPERATORS)
     Scores(fused, OPERATORS).refuse_infinite()
     return source, fused
+
+
+def _refuse_uncoded(source: Graph, fused: Graph) -> None:
+    """Without calibration data a file must give the code of every value that needs one."""
+    if not source.source.quantised:
+        raise calibration_.missing("there is no calibration data")
+    try:
+        lower(fused, {}, OPERATORS)
+    except CompileError as error:
+        if error.code != "compile.calibration":
+            raise
+        raise calibration_.missing(
+            f"there is no calibration data, and the model does not quantise every value: "
+            f"{error.message}"
+        ) from error
 
 
 def settled(source: Graph, fused: Graph, ranges: Mapping[str, Range]) -> tuple[Graph, Graph]:
@@ -202,13 +224,14 @@ def _refuse_mixing(network: Network, graph: Graph, ranges: Mapping[str, Range]) 
 
 
 def needed(graph: Graph) -> set[str]:
-    """The values whose ranges the lowering may ask for: the inputs, and floats."""
+    """The values whose ranges the lowering may ask for: the inputs, and floats without a code."""
     names = set(graph.inputs)
     for node in graph.nodes:
         names.update(filter(None, node.outputs))
         if node.activation is not None:
             names.add(node.activation.inputs[0])
-    return {name for name in names if name in graph.inputs or graph.is_float(name)}
+    names = {name for name in names if name in graph.inputs or graph.is_float(name)}
+    return names - set(graph.codes)
 
 
 def unknown_operators(model: onnx.ModelProto, operators: Mapping[str, Operator]) -> list[str]:
@@ -279,8 +302,6 @@ _DOMAINS = {
 def _unknown(op: str) -> str:
     """The reason against an operator that has no lowering."""
     domain = op.rpartition(".")[0]
-    if op in ("QuantizeLinear", "DequantizeLinear"):
-        return "models that are quantised already do not compile; export the float model"
     if op == "If":
         return "its condition depends on the data, and its branches do not give equal shapes"
     if op in ("Loop", "Scan"):
@@ -296,6 +317,9 @@ def _unsupported(node: Node, graph: Graph, operators: Mapping[str, Operator]) ->
     operator = operators.get(node.op)
     if operator is None:
         return _unknown(node.op)
+    refused: str | None = node.attributes.get(qdq.REFUSED)
+    if refused is not None:
+        return refused
     reads = [name for name in node.inputs if name and name not in graph.constants]
     whole = [name for name in reads if not graph.is_float(name)]
     form = operator.form(node, graph)

@@ -76,6 +76,10 @@ class Fidelity:
         return min(self.agreement.values(), default=None)
 
 
+NOT_COMPARED = Fidelity(0, {}, {})
+"""Where there is no data."""
+
+
 class Evaluation:
     """Accumulates signal and noise of layers, and equal classes of outputs, over steps."""
 
@@ -154,7 +158,7 @@ def compare(
         CompileError: `compile.not-finite`: floats that are NaN or infinite on the data.
     """
     evaluation = Evaluation()
-    shown = [layer for layer in layers if not values[layer.value].integer]
+    shown = [layer for layer in layers if _has_noise(values[layer.value])]
     count = min(limit, samples(graph, data))
     whole = _whole_steps(graph, data, count)
     names = {*(layer.value for layer in shown), *graph.outputs}
@@ -192,7 +196,7 @@ def _by_step(
     """The labels of the first `count` samples, [steps, rows]; filled up like the data."""
     head = values[graph.outputs[0]]
     known = _classes(head)
-    rows = math.prod(head.shape if head.integer else head.shape[:-1])
+    rows = math.prod(head.shape[:-1] if _has_noise(head) else head.shape)
     each = rows // graph.batch
     total = samples(graph, data) * each
     kind = f"{labels.dtype} of shape {list(labels.shape)}, output {list(head.shape)}"
@@ -231,19 +235,23 @@ def _real(found: Mapping[int, Array], value: Value) -> Array:
     return value.code.dequantise(found[value.tensor]).reshape(value.shape)
 
 
+def _has_noise(value: Value) -> bool:
+    return value.near or not value.integer
+
+
 def _classes(value: Value) -> int:
     """Classes that an output tells apart; 0 where it has none.
 
     Integer values are indices from 0 to the end of their code; floats have a score a class.
     """
     scores = value.shape[-1] if len(value.shape) in (2, 3) else 0  # images have four axes
-    count = value.code.hi + 1 if value.integer else scores
+    count = scores if _has_noise(value) else value.code.hi + 1
     return count if count >= 2 else 0
 
 
 def _best(array: Array, value: Value) -> Array:
     """The classes that an output of `value`'s kind names."""
-    return array if value.integer else np.argmax(array, axis=-1)
+    return np.argmax(array, axis=-1) if _has_noise(value) else array
 
 
 def floored(value: float, digits: int) -> Decimal | float:

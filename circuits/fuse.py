@@ -1,6 +1,7 @@
 """Rewrites of the float graph before it is quantised: fewer roundings, fewer committed tensors.
 
-In this order, each only where the value in between has no other reader and is no output:
+In this order, each only where the value in between has no other reader, is no output, and has no
+code of its own in the file:
 
 1. A table of columns (the input of a Scaler, of trees) that a Concat joins is read part by part; a
    product or sum by columns before it becomes a Scaler.
@@ -29,6 +30,7 @@ from .ops.gemm import is_linear
 from .ops.matmul import SCALED
 from .ops.ml_columns import with_columns
 from .ops.pad import with_pool
+from .quantise import Grid
 
 
 def fuse(graph: Graph, operators: Mapping[str, Operator]) -> Graph:
@@ -86,14 +88,26 @@ def _ranks(reader: Node, node: Node, graph: Graph) -> bool:
 
 
 def _normalise(graph: Graph) -> Graph:
-    nodes, constants = [], dict(graph.constants)
+    nodes, constants, grids = [], dict(graph.constants), dict(graph.grids)
     for node in graph.nodes:
         merged = _as_gemm(node, graph)
         if merged is not None:
+            grid = _grid_by_rows(node, graph)
             node, made = merged
             constants.update(made)
+            if grid is not None:
+                grids[node.inputs[1]] = grid
         nodes.append(node)
-    return replace(graph, nodes=tuple(nodes), constants=constants)
+    return replace(graph, nodes=tuple(nodes), constants=constants, grids=grids)
+
+
+def _grid_by_rows(node: Node, graph: Graph) -> Grid | None:
+    """The grid of the weights that `_as_gemm` makes of a node's."""
+    grid, alpha = graph.grids.get(node.inputs[1]), node.attributes.get("alpha", 1.0)
+    if grid is None or alpha <= 0.0:
+        return None
+    by_rows = grid if node.attributes.get("transB", 0) else grid.transposed((1, 0))
+    return replace(by_rows, scale=by_rows.scale * alpha)
 
 
 def _as_gemm(node: Node, graph: Graph) -> _Merged | None:
@@ -124,7 +138,8 @@ def _merge_pairs(graph: Graph, rule: _Rule) -> Graph:
         if node.name in gone:
             continue
         readers = graph.consumers(node.output)
-        if len(readers) == 1 and node.output not in graph.outputs:
+        kept = node.output in graph.outputs or node.output in graph.codes
+        if len(readers) == 1 and not kept:
             merged = rule(node, readers[0], graph)
             if merged is not None:
                 gone.add(readers[0].name)

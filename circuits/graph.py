@@ -15,6 +15,7 @@ from onnx import TensorProto, helper
 from ..verifier.errors import UsageError
 from . import branches, contrib, loops, recurrent, source
 from .errors import CompileError, MixesItems, named
+from .quantise import Affine, Grid
 from .session import Seen, Session
 from .sizes import Axes, Dims, Sizes, constant_inputs
 from .source import ModelLike, Source, bad_model, computed
@@ -63,13 +64,30 @@ class Node:
 
 
 @dataclass(frozen=True)
+class Coded:
+    """A float value whose code the file gives: it stands there as the integers named `integers`.
+
+    Those of the program are less by `offset`.
+    """
+
+    code: Affine
+    integers: str
+    offset: int = 0
+
+    def dequantise(self, integers: Array) -> Array:
+        """The reals that integers of the file stand for."""
+        return self.code.dequantise(integers.astype(np.int64) - self.offset)
+
+
+@dataclass(frozen=True)
 class Graph:
     """A float network with fixed shapes.
 
     `shapes` and `types` (ONNX element types) cover every value; `constants` the known ones;
     `batched` names the inputs and outputs whose axis 0 is the batch; `fixed` says that the file
     sets its size, so that every run has exactly `batch` items. `unread` are the inputs on whose
-    values no output depends; those of which the sizes matter have their shape there.
+    values no output depends; those of which the sizes matter have their shape there. `codes` and
+    `grids` are what a file that is quantised already says of values and of constants.
     """
 
     name: str
@@ -85,6 +103,8 @@ class Graph:
     fixed: bool
     source: Source
     unread: Mapping[str, tuple[int, ...] | None] = field(default_factory=dict)
+    codes: Mapping[str, Coded] = field(default_factory=dict)
+    grids: Mapping[str, Grid] = field(default_factory=dict)
 
     def consumers(self, name: str) -> list[Node]:
         """The nodes that read a value."""

@@ -24,6 +24,8 @@ INT8_MIN, INT8_MAX = -128, 127
 WEIGHT_MAX = 127
 BIAS_MAX = 2**23 - 1
 MULT_MAX = 2**15 - 1
+MULT_NEAR = 2**9
+"""A multiplier from here on is within 0.1 % of what it is rounded from."""
 SHIFT_MAX = 44
 PRE_BITS = range(11, 15)
 """Bits of the domain of a fused non-linearity's table: 11, so that its input does not limit it, and
@@ -113,13 +115,65 @@ def clamp(code: Affine, low: float, high: float) -> Affine:
 
 
 @dataclass(frozen=True)
+class Grid:
+    """Where the elements of a constant lie that a file has as integers: real = (q - zero)·scale.
+
+    Scale and zero broadcast to the constant; q is in [lo, hi].
+    """
+
+    scale: Floats
+    zero: Ints
+    lo: int
+    hi: int
+
+    def transposed(self, axes: Sequence[int]) -> Grid:
+        """The grid of the constant with its axes in this order."""
+        rank = len(axes)
+        scale, zero = (_ranked(part, rank).transpose(axes) for part in (self.scale, self.zero))
+        return replace(self, scale=scale, zero=zero)
+
+    @property
+    def code(self) -> Affine | None:
+        """The code of all elements, unsigned ones made signed; None where they have several."""
+        if self.scale.size != 1 or (self.zero != self.zero.flat[0]).any():
+            return None
+        if not self.scale.item() > 0.0:  # a constant of zeros may have any
+            return None
+        shift = unsigned(self.lo, self.hi)
+        zero = int(self.zero.flat[0]) - shift
+        return Affine(float(self.scale.item()), zero, self.lo - shift, self.hi - shift)
+
+    def steps(self, channels: int, rank: int) -> Floats | None:
+        """The scale of each of the channels on axis 0; None where one has several."""
+        scale = _ranked(self.scale, rank)
+        if scale.size != len(scale):
+            return None
+        return np.broadcast_to(scale.reshape(-1), (channels,))
+
+
+def _ranked(array: npt.NDArray[Any], rank: int) -> npt.NDArray[Any]:
+    return array.reshape(*[1] * (rank - array.ndim), *array.shape)
+
+
+@dataclass(frozen=True)
 class Channels:
-    """Int8 weights [C, ...], bias [C] or None, multipliers [C], and their one shift."""
+    """Integer weights [C, ...], bias [C] or None, multipliers [C], and their one shift.
+
+    A weight stands for itself minus `zero`, and is declared [lo, hi].
+    """
 
     weight: Narrow
     bias: Ints | None
     mult: Ints
     shift: int
+    lo: int = -WEIGHT_MAX
+    hi: int = WEIGHT_MAX
+    zero: int = 0
+
+    @property
+    def reach(self) -> int:
+        """The largest absolute value of a factor."""
+        return max(self.hi - self.zero, self.zero - self.lo)
 
 
 def channels(
@@ -134,17 +188,11 @@ def channels(
     Channel c has the weight scale m_c·2^-s·out_scale/in_scale, with m_c the smallest for which
     the weights fit int8 and the bias 24 bits. The shift is shared and as large as m < 2^15 allows.
     """
-    unit = out_scale / in_scale
     peak = _required(weight, bias, in_scale, out_scale)
     mult, shift = multipliers(name, peak)
-    step: Floats = mult.astype(np.float64) * (2.0**-shift * unit)
-    column = step.reshape(-1, *[1] * (weight.ndim - 1))
-    numbers = np.empty(weight.shape, DTYPES[1])
-    for part in _slices(weight):
-        rounded = np.rint(weight[part].astype(np.float64) / column[part])
-        numbers[part] = np.clip(rounded, -WEIGHT_MAX, WEIGHT_MAX)
+    step: Floats = mult.astype(np.float64) * (2.0**-shift * (out_scale / in_scale))
     return Channels(
-        weight=numbers,
+        weight=_in_steps(weight, step, -WEIGHT_MAX, WEIGHT_MAX),
         bias=None if bias is None else _bias(bias, step * in_scale),
         mult=mult,
         shift=shift,
@@ -155,6 +203,61 @@ def multipliers(name: str, ratios: Floats) -> tuple[Ints, int]:
     """The least m_c and their one shift s with m_c·2^-s not below the ratios, m_c < 2^15."""
     shift = _shift(name, float(ratios.max()), MULT_MAX)
     return np.maximum(np.ceil(ratios * 2.0**shift), 1.0).astype(np.int64), shift
+
+
+def channels_on(
+    name: str,
+    grid: Grid,
+    weight: npt.NDArray[Any],
+    bias: npt.NDArray[Any] | None,
+    in_scale: float,
+    out_scale: float,
+) -> Channels:
+    """As `channels`, of weights that a file has as integers: these are the program's.
+
+    Channel c has the multiplier that is nearest to step_c·in_scale/out_scale·2^s. Where it is too
+    small to be near, or the bias is too large for 24 bits, the channel (which is all but silent)
+    is quantised anew; so are all where a channel has several scales.
+    """
+    step = grid.steps(len(weight), weight.ndim)
+    if step is None:
+        return channels(name, weight, bias, in_scale, out_scale)
+    ratio = step * in_scale / out_scale
+    peak = _required(weight, bias, in_scale, out_scale)
+    wide = np.zeros(len(weight), bool)
+    if bias is not None:
+        wide = np.abs(bias.astype(np.float64)) > BIAS_MAX * step * in_scale
+    shift = _shift(name, float(np.where(wide, peak, ratio).max()), MULT_MAX)
+    anew = wide | (ratio * 2.0**shift < MULT_NEAR)
+    mult = np.where(anew, np.ceil(peak * 2.0**shift), np.rint(ratio * 2.0**shift))
+    mult = np.clip(mult, 1, MULT_MAX)
+    unit = np.where(anew, mult * 2.0**-shift * out_scale / in_scale, step)
+    code = None if anew.any() else replace(grid, scale=np.ones(1)).code
+    if code is None:
+        lo, hi = grid.lo - int(grid.zero.max()), grid.hi - int(grid.zero.min())
+        code = Affine(1.0, 0, min(lo, -WEIGHT_MAX), max(hi, WEIGHT_MAX))
+    return Channels(
+        weight=_in_steps(weight, unit, code.lo, code.hi, code.zero),
+        bias=None if bias is None else _bias(bias, unit * in_scale),
+        mult=mult.astype(np.int64),
+        shift=shift,
+        lo=code.lo,
+        hi=code.hi,
+        zero=code.zero,
+    )
+
+
+def code_of(values: npt.NDArray[Any], grid: Grid | None) -> Affine:
+    """The code of a constant: that of its grid, if it has one, or a symmetric one of int8."""
+    own = None if grid is None else grid.code
+    if own is not None:
+        return own
+    return Affine(symmetric(values, WEIGHT_MAX)[1], 0, -WEIGHT_MAX, WEIGHT_MAX)
+
+
+def unsigned(lo: int, hi: int) -> int:
+    """What is taken from integers in [0, 2^b) so that they fit b bits with a sign; else 0."""
+    return (hi + 1) // 2 if lo == 0 else 0
 
 
 def _required(
@@ -186,6 +289,16 @@ def quotient_fits(
         unit = MULT_MAX * 2.0**-shift * out.scale
         addend = bias_peak(np.rint(bias / unit).astype(np.int64), reach, shift, out.zero)
     return ((reach + addend) * MULT_MAX >> shift) + 1 + abs(out.zero) <= Q_MAX
+
+
+def _in_steps(weight: npt.NDArray[Any], step: Floats, lo: int, hi: int, zero: int = 0) -> Narrow:
+    """Each channel's weights in its step, from a zero point, clamped."""
+    column = step.reshape(-1, *[1] * (weight.ndim - 1))
+    numbers = np.empty(weight.shape, DTYPES[width_of(lo, hi)])
+    for part in _slices(weight):
+        rounded = np.rint(weight[part].astype(np.float64) / column[part])
+        numbers[part] = np.clip(rounded + zero, lo, hi)
+    return numbers
 
 
 def bias_peak(bias: Ints, reach: int, shift: int, zero: int) -> int:

@@ -20,6 +20,8 @@ from .evaluate import Fidelity, counted, floored
 from .graph import Graph
 
 LABELS_SHOWN = 8
+DYNAMIC = "dynamic     ranges are those of calibration, not of each input: the float model is meant"
+"""A remark on models whose activations are quantised at run time."""
 
 BITS = 128
 """Confidence of the sample counts: that of the fast check."""
@@ -109,13 +111,15 @@ class Report:
             f"commitment  {activations} a step, {weights} of weights",
             f"samples     {self.samples_5:,} gates at δ = 5 %, {self.samples_1:,} at 1 %, 128 bits",
             f"fidelity    {self._fidelity()}",
+            *([DYNAMIC] if any("DynamicQuantize" in name for name in self.operators) else []),
             *self._unread(),
             *self._labels(),
             "",
             f"{'layer':<28} {'operator':<22} {'gates':>9} {'MACs':>12} {'SQNR':>8}",
         ]
         for layer in self.layers:
-            noise = "exact" if layer.sqnr_db is None else f"{floored(layer.sqnr_db, 1)} dB"
+            quiet = "exact" if self.evaluated else "unknown"
+            noise = quiet if layer.sqnr_db is None else f"{floored(layer.sqnr_db, 1)} dB"
             name, op = quoted(layer.name, 25), _operator(layer.op)
             lines.append(f"{name:<28} {op:<22} {layer.gates:>9,} {layer.macs:>12,} {noise:>8}")
         return "\n".join(lines)
@@ -136,6 +140,8 @@ class Report:
     def _fidelity(self) -> str:
         noises = {layer.name: layer.sqnr_db for layer in self.layers}
         worst = noises.get(self.worst) if self.worst is not None else None
+        if not self.evaluated:
+            return "not measured, as there was no data"
         parts = [f"on {counted(self.evaluated)}"]
         if worst is not None:
             parts.insert(0, f"worst layer {quoted(self.worst)} with {floored(worst, 1)} dB")
@@ -170,24 +176,29 @@ _KINDS: dict[str, tuple[type, ...]] = {
 
 def report(
     source: Graph,
+    written: Graph,
     checked: Checked,
     layers: Sequence[Layer],
     fidelity: Fidelity,
     labels: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Report:
-    """Assemble the report of a compiled graph (`source`: as read, before anything was fused)."""
+    """Assemble the report of a compiled graph.
+
+    `source` is as read, before anything was fused; `written` has its parameters as floats.
+    """
     program = checked.program
     rows = tuple(_layer(checked, layer, fidelity) for layer in layers)
     noisy = [row for row in rows if row.sqnr_db is not None]
     worst = min(noisy, key=lambda row: row.sqnr_db or 0.0, default=None)
-    used = {name for node in source.nodes for name in node.inputs if name in source.constants}
+    used = {name for node in written.nodes for name in node.inputs if name in written.constants}
+    weights = [written.constants[name] for name in used]
     tensors = program.tensors
     return Report(
         name=program.name,
         batch=source.batch,
         operators=dict(Counter(node.op for node in source.nodes)),
         layers=rows,
-        parameters=sum(source.constants[name].size for name in used if source.is_float(name)),
+        parameters=sum(array.size for array in weights if array.dtype.kind == "f"),
         macs=sum(row.macs for row in rows),
         committed_bytes=sum(
             tensors[t].size * tensors[t].width for t in program.of_role(Role.INPUT, Role.VALUE)

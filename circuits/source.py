@@ -91,6 +91,14 @@ class Source:
         """The version of the default domain."""
         return opset(self.model)
 
+    @property
+    def quantised(self) -> bool:
+        """Whether it has integers that stand for reals."""
+        ops = {node.op_type for node in self.model.graph.node}
+        return any(
+            marker in op for op in ops for marker in ("Quantize", "QLinear", "QGemm", "NBits")
+        )
+
 
 def load(model: ModelLike) -> Source:
     """Read a model and check it; external data only from the folder of its file.
@@ -372,8 +380,8 @@ def take_constants(model: onnx.ModelProto) -> dict[str, Array]:
         held = external_data_helper.uses_external_data(tensor)
         if not held and tensor.data_type != TensorProto.STRING:
             arrays[tensor.name] = numpy_helper.to_array(tensor)
-            if math.prod(tensor.dims) > INLINE:
-                _empty(tensor)
+            if math.prod(tensor.dims) > INLINE and arrays[tensor.name].dtype.kind in "fiub":
+                _empty(tensor)  # onnxruntime takes no arrays of other types (4 bits)
     return arrays
 
 

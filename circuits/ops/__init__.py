@@ -64,6 +64,7 @@ FILES = (
     "pad",
     "pow",
     "prelu",
+    "quantised",
     "reduce",
     "relu",
     "reshape",

@@ -59,8 +59,8 @@ COMPARED = ("Min", "Max")
 def compose(graph: Graph, operators: Mapping[str, Operator]) -> Graph:
     """The graph with a node `Composite` for each such part, the largest that there is.
 
-    Only values that nothing outside of the part reads vanish. A node alone is such a part only if
-    it would not compile otherwise, or by more than one op.
+    Only values vanish that nothing outside of the part reads and the file does not quantise. A node
+    alone is such a part only if it would not compile otherwise, or by more than one op.
     """
     search = _Search(graph, operators)
     made: dict[str, Node | None] = {}
@@ -112,7 +112,8 @@ class _Search:
     def _inner(self, frontier: Iterable[str], members: set[str]) -> Node | None:
         """The last producer of these values, if only members read its output."""
         name = max(frontier, key=lambda name: self._order.get(name, -1))
-        if name not in self._order or name in self._graph.outputs:
+        kept = name in self._graph.outputs or name in self._graph.codes
+        if name not in self._order or kept:
             return None
         inside = set(self._readers[name]) <= members
         return self._graph.nodes[self._order[name]] if inside else None

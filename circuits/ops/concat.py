@@ -115,7 +115,8 @@ def _bits(node: Node, builder: Builder, parts: Sequence[tuple[int, Value]]) -> i
     ratio = max(scales) / min(scales)
     graph = builder.graph
     read = graph.consumers(node.output) or node.output not in graph.outputs
-    if read or node.activation is not None or ratio < UNLIKE:
+    narrow = node.activation is not None or builder.given(node.output) is not None
+    if read or narrow or ratio < UNLIKE:
         return 8
     return min(8 + math.ceil(math.log2(ratio)), WIDE_MAX - len(parts).bit_length())
 

@@ -36,7 +36,15 @@ def lower(node: Node, builder: Builder) -> None:
     weight_read = ((*split, *weight.shape[1:]), (*channel, over(0), *window_maps))
     source = (builder.read(x, maps, view=view, pad=pad), x.code.scale)
     builder.weighted(
-        node, space, (inner, *kernel), source, weight, bias, weight_read, (split, channel)
+        node,
+        space,
+        (inner, *kernel),
+        source,
+        weight,
+        bias,
+        weight_read,
+        (split, channel),
+        graph.grids.get(node.inputs[1]),
     )
 
 

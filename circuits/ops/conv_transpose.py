@@ -12,6 +12,7 @@ from ..builder import Builder
 from ..graph import Array, Graph, Node
 from ..maps import along, over
 from ..operator import Operator, computed, constants, first
+from ..quantise import Grid
 
 
 def support(node: Node, graph: Graph) -> str | None:
@@ -87,7 +88,15 @@ def lower(node: Node, builder: Builder) -> None:
         graph.constant(node.input(2)),
         ((*split, *weight.shape[1:]), (*channel, over(0), *window_maps)),
         (split, channel),
+        _grid_by_output(graph.grids.get(node.inputs[1]), groups, weight.ndim),
     )
+
+
+def _grid_by_output(grid: Grid | None, groups: int, rank: int) -> Grid | None:
+    """The grid of weights by output; None where a group has channels of its own."""
+    if grid is None or grid.scale.size == grid.zero.size == 1:
+        return grid
+    return grid.transposed((1, 0, *range(2, rank))) if groups == 1 else None
 
 
 def by_output(weight: Array, groups: int) -> Array:

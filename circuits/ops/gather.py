@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ...verifier.program.types import Read
@@ -10,7 +12,7 @@ from ..graph import Graph, Node
 from ..maps import along, at
 from ..moves import move
 from ..operator import Operator, axis_of, first
-from ..quantise import WEIGHT_MAX, Affine, symmetric
+from ..quantise import code_of
 from .indices import computed_index, in_range, outside
 
 
@@ -53,9 +55,12 @@ def _by_value(node: Node, builder: Builder, axis: int) -> None:
         x = builder.values[node.inputs[0]]
         source, out = builder.read(x, maps, raw=True), builder.define_like(node, x)
     else:
-        numbers, scale = symmetric(table, WEIGHT_MAX)
-        source = builder.weight("table", numbers, WEIGHT_MAX, maps)
-        out = builder.define(node, Affine(scale, 0, -WEIGHT_MAX, WEIGHT_MAX))
+        code = builder.given(node.output)
+        if code is None:
+            code = code_of(table, builder.graph.grids.get(node.inputs[0]))
+        held = replace(code, zero=0)
+        source = builder.weight_in("table", code.quantise(table), held, maps)
+        out = builder.define(node, code)
     builder.gather(out, builder.shape(node), source, axis, index)
 
 

@@ -59,6 +59,7 @@ def _linear(node: Node, builder: Builder) -> None:
         bias,
         (weight.shape, (along(last), over(0))),
         ((outputs,), (along(last),)),
+        builder.graph.grids.get(node.inputs[1]),
     )
 
 

@@ -19,7 +19,7 @@ from ..builder import Builder
 from ..graph import Graph, Node
 from ..maps import along, broadcast, over
 from ..operator import Operator
-from ..quantise import WEIGHT_MAX, multiplier, symmetric
+from ..quantise import code_of, multiplier
 
 SCALED = "com.microsoft.FusedMatMul"
 
@@ -86,12 +86,10 @@ def by_rows(
     constant = builder.graph.constant(name)
     if constant is not None:
         array = constant[None] if constant.ndim == 1 else constant
-        numbers, scale = symmetric(
-            np.swapaxes(array, -1, -2) if transpose and constant.ndim > 1 else array, WEIGHT_MAX
-        )
-        return builder.weight(
-            "weight", numbers, WEIGHT_MAX, maps_of(numbers.shape, rank, side)
-        ), scale
+        array = np.swapaxes(array, -1, -2) if transpose and constant.ndim > 1 else array
+        code = code_of(array, builder.graph.grids.get(name))
+        maps = maps_of(array.shape, rank, side)
+        return builder.weight_in("weight", code.quantise(array), code, maps), code.scale
     value = builder.values[name]
     if len(value.shape) == 1:
         value = replace(value, shape=(1, *value.shape))

@@ -2,7 +2,8 @@
 
 The shares get a code without a zero point that is fine enough for a row whose values are all alike:
 so rows may be unlike, whatever the largest share of all is. Only where a reader takes no more than
-8 bits, or 8 are enough, it is a code of 8 bits over the calibrated range.
+8 bits, or 8 are enough, it is a code of 8 bits over the calibrated range. A file that is quantised
+already gives a code of its own, which takes a fifth op.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from ...verifier.program.types import Const, Term
 from ..builder import Builder
 from ..graph import Graph, Node
 from ..maps import rows
 from ..operator import Operator, axis_of, computed
-from ..quantise import INT8_MAX, INT8_MIN, Affine
+from ..quantise import INT8_MAX, INT8_MIN, Affine, coefficients
 from .reduction import Reduction, exponentials
 
 FLAT = 16
@@ -61,10 +63,21 @@ def lower(node: Node, builder: Builder) -> None:
     """The largest value; exponentials by a table; their sum; the rounded quotient."""
     lines = Reduction(factors(node, builder.graph), (1,))
     found = exponentials(builder, builder.values[node.inputs[0]], lines)
-    code, scale = _code(node, builder, lines.count, found.shift)
-    out = builder.define(node, code)
+    given, each = builder.given(node.output), rows(3)
+    if given is None:
+        code, scale = _code(node, builder, lines.count, found.shift)
+        out = builder.define(node, code)
+    else:
+        scale = _factor(SHORT, found.shift)
+        code = Affine(1.0 / (scale << found.shift), 0, 0, min(scale << found.shift, SHORT))
+        out = builder.temporary("quotient", lines.shape, code)
     below = builder.read(found.total, lines.each)
-    builder.quotient(out, lines.shape, scale, builder.read(found.power, rows(3)), below)
+    suffix = "" if given is None else "quotient"
+    builder.quotient(out, lines.shape, scale, builder.read(found.power, each), below, suffix)
+    if given is not None:
+        (number,), shift, _ = coefficients(node.name, [code.scale / given.scale], given.scale)
+        terms = [Term((), builder.read(out, each), Const(number))]
+        builder.dot(builder.define(node, given), lines.shape, terms, shift=shift)
 
 
 def _code(node: Node, builder: Builder, count: int, shift: int) -> tuple[Affine, int]:

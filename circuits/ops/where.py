@@ -7,7 +7,7 @@ from ..builder import Builder
 from ..graph import Graph, Node
 from ..maps import broadcast, rows
 from ..operator import Operator
-from ..quantise import INT8_MAX, Affine, coefficients
+from ..quantise import Affine, coefficients
 from .logic import operand as truths
 
 
@@ -21,7 +21,7 @@ def support(node: Node, graph: Graph) -> str | None:
 def lower(node: Node, builder: Builder) -> None:
     """Each choice in the code of the output, then a pick of mode select."""
     space = builder.shape(node) or (1,)
-    code = builder.code(node.output, lo=-INT8_MAX)  # the range of constants is symmetric
+    code = builder.code(node.output)
     choices = [
         _choice(node, builder, name, code, len(space), label)
         for name, label in zip(node.inputs[1:], ("then", "else"), strict=True)
@@ -39,7 +39,8 @@ def _choice(
         numbers = code.quantise(constant)
         if numbers.size == 1:
             return Const(int(numbers.item()))
-        return builder.weight(label, numbers, code.hi, broadcast(numbers.shape, rank))
+        held = Affine(1.0, 0, code.lo, code.hi)
+        return builder.weight_in(label, numbers, held, broadcast(numbers.shape, rank))
     x = builder.values[name]
     if x.code != code:
         shape = x.shape or (1,)

@@ -82,7 +82,7 @@ REASONS: dict[str, tuple[Sequence[onnx.NodeProto], str, dict[str, np.ndarray]]] 
     "integer cast": ([TO_INT, TO_FLOAT], "floats to integers", {}),
     "division": ([node("Div", "c x", "y")], "input 0 is a constant", {"c": ones(1, 4)}),
     "division by zero": ([node("Div", "x c", "y")], "zeros", {"c": np.zeros((), np.float32)}),
-    "quantised model": (QDQ, "the float model", {"s": ones(), "z": np.zeros((), np.int8)}),
+    "scale by axis": (QDQ, "along an axis", {"s": ones(4), "z": np.zeros(4, np.int8)}),
     "dropout": (DROPOUT, "training_mode", {"r": 0.5 * ones(), "t": np.array(True)}),
 }
 
