@@ -451,6 +451,9 @@ class _Digits:
         reach = float(_reach(np.abs(real), found.tree, trees.summed))
         reach += max(map(abs, trees.base), default=0.0)
         scale = reach / 2**SCORE_BITS or 1.0
+        # Votes are whole, so that as many of them for as against are a tie, as they should be.
+        vote = float(np.abs(real).max())
+        scale = vote / np.floor(vote / scale) if vote > scale else scale
         # A sum over all leaves is bounded as if all were reached.
         count = grouping.groups * grouping.leaves
         bits = min(DIGIT_BITS, QUOTIENT_BITS - (count - 1).bit_length() + 1)
