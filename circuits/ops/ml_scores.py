@@ -98,7 +98,7 @@ def above(
     )
     score = builder.read(raw, (along(0), at(column)), raw=True)
     # A limit on the grid of the scores, as 0.5 is of votes, counts as met exactly.
-    integer = int(np.floor(limit / raw.code.scale + 1e-6)) + raw.code.zero
+    integer = int(np.floor(limit / raw.code.scale + 2**-4)) + raw.code.zero
     builder.pick(out, space, score, Const(integer), mode=PickMode.GREATER, suffix="class")
     if not plain:
         relabelled(own, builder, out, labels)

@@ -350,15 +350,13 @@ def _reached(
     offsets = np.full((grouping.groups, grouping.leaves), -1, np.int64)  # of no leaf: never 1
     offsets[owners, places] = found.offset
     terms = []
-    for number, part in enumerate(table):
+    for number, part in enumerate(table):  # a part that no tree asks for is read all the same
         inside = (found.columns >= part.start) & (found.columns < part.start + part.count)
         entries = np.flatnonzero(inside[found.entry_condition])
-        if not len(entries):
-            continue
         pairs, at_pair = np.unique(_pairs(found, grouping.group)[entries], return_inverse=True)
         group, condition = np.divmod(pairs, len(found.conditions))
         slot = np.arange(len(pairs)) - np.searchsorted(group, group)
-        most = grouping.conditions if len(table) == 1 else int(slot.max()) + 1
+        most = grouping.conditions if len(table) == 1 else max(len(slot) and int(slot.max()) + 1, 1)
         listed = np.full((grouping.groups, most), -1, np.int64)
         listed[group, slot] = condition
         truths = _conditions(node, builder, part, found, listed, number)
@@ -453,6 +451,9 @@ class _Digits:
         reach = float(_reach(np.abs(real), found.tree, trees.summed))
         reach += max(map(abs, trees.base), default=0.0)
         scale = reach / 2**SCORE_BITS or 1.0
+        # Votes are whole, so that as many of them for as against are a tie, as they should be.
+        vote = float(np.abs(real).max())
+        scale = vote / np.floor(vote / scale) if vote > scale else scale
         # A sum over all leaves is bounded as if all were reached.
         count = grouping.groups * grouping.leaves
         bits = min(DIGIT_BITS, QUOTIENT_BITS - (count - 1).bit_length() + 1)
