@@ -43,6 +43,7 @@ class Session:
 
         self._runtime = onnxruntime
         self._names = sorted(set(names))
+        self._plainly = plainly
         onnxruntime.set_default_logger_severity(SILENT)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = SILENT
@@ -71,12 +72,12 @@ class Session:
             raise _cannot_run(error) from error
 
     @classmethod
-    def of(cls, source: Source, names: Iterable[str]) -> Session:
+    def of(cls, source: Source, names: Iterable[str], *, plainly: bool = False) -> Session:
         """A session that gives these names and perhaps more; the last one of a model is kept."""
         wanted = set(names)
         kept = _KEPT.get(source)
-        if kept is None or not wanted.issubset(kept._names):
-            kept = _KEPT[source] = cls(source, wanted)
+        if kept is None or not wanted.issubset(kept._names) or kept._plainly != plainly:
+            kept = _KEPT[source] = cls(source, wanted, plainly=plainly)
         return kept
 
     def run(
