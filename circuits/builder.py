@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from onnx import TensorProto
 
 from ..verifier.inputs import port_name
+from ..verifier.program.ranges import ACC_MAX
 from ..verifier.program.types import (
     ABSENT,
     AxisMap,
@@ -33,12 +34,15 @@ from ..verifier.program.types import (
     Term,
 )
 from . import layouts
+from .bits import INT8, NARROW, Bits
 from .errors import CompileError, RangeOverflow, named
 from .graph import Array, Graph, Node
 from .maps import along, at, rows
 from .quantise import (
+    INT8_MAX,
     INT8_MIN,
     MULT_MAX,
+    ROOM,
     WEIGHT_MAX,
     Affine,
     Floats,
@@ -49,10 +53,14 @@ from .quantise import (
     clamp,
     domain,
     entries,
+    symmetric_code,
 )
 
 REACH_MIN, REACH_MAX = 1e-60, 1e60
 """Magnitude of calibrated values: far beyond any float32, and no arithmetic on scales overflows."""
+
+BYTE_SQUARED = 255**2
+"""The largest product of two bytes, into which wide sums are split."""
 
 ONE = Const(1)
 
@@ -110,6 +118,7 @@ class Builder:
         shown: values that an output only views, or is: each with that output's name.
         images: values of which W×C runs are read.
         exact: nodes whose ops are all flagged exact (ops that decide outputs are in any case).
+        bits: how many bits values and weights have.
     """
 
     def __init__(
@@ -119,6 +128,7 @@ class Builder:
         shown: Mapping[str, str],
         images: Collection[str],
         exact: Collection[str],
+        bits: Bits = INT8,
     ) -> None:
         self.graph = graph
         self.values: dict[str, Value] = {}
@@ -128,6 +138,9 @@ class Builder:
         self._shown = shown
         self._images = images
         self._exact = exact
+        self._bits = bits
+        self.coded: dict[str, None] = {}
+        self.weighed: dict[str, None] = {}
         self._tensors: list[Tensor] = []
         self._tables: list[Table] = []
         self._ops: list[Op] = []
@@ -140,9 +153,28 @@ class Builder:
 
     # What lowerings ask for
 
-    def code(self, name: str, lo: int = INT8_MIN) -> Affine:
-        """The int8 code of a float value, from its calibrated range; `lo` is its least integer."""
-        return affine(*self._range(name), lo)
+    def code(self, name: str, *, signed: bool = False) -> Affine:
+        """The code of a float value, from its calibrated range.
+
+        `signed`: with a negative integer for each positive one.
+        """
+        return self._of(name, *self.range(name), signed=signed)
+
+    def _of(self, name: str, low: float, high: float, *, signed: bool = False) -> Affine:
+        bits = self.bits(name)
+        if bits > NARROW:
+            return symmetric_code(low, high, bits, signed=signed)
+        return affine(low, high, -INT8_MAX if signed else INT8_MIN)
+
+    def bits(self, name: str) -> int:
+        """Bits of a value that has a code of its own; `coded` remembers that it has."""
+        self.coded[name] = None
+        return self._bits.value(name)
+
+    def peak(self, node: Node) -> int:
+        """The largest integer of a node's constant factors; `weighed` remembers who has some."""
+        self.weighed[node.name] = None
+        return int(2 ** (self._bits.weight(node.name) - 1) - 1)
 
     def shape(self, node: Node) -> tuple[int, ...]:
         """Shape of a node's output."""
@@ -158,9 +190,9 @@ class Builder:
             clamped = clamp(post, *fused.bounds)
             return Target(clamped, clamped)
         assert fused.function is not None
-        low, high = self._range(fused.node.inputs[0])
-        limit = fused.saturation
-        pre = domain(fused.function, max(low, -limit), min(high, limit), post)
+        low, high = self.range(fused.node.inputs[0])
+        limit, room = fused.saturation, ROOM if post.wide else 1.0
+        pre = domain(fused.function, max(room * low, -limit), min(room * high, limit), post)
         return Target(pre, post, self.table(fused.node.name, fused.function, pre, post))
 
     def read(
@@ -218,12 +250,14 @@ class Builder:
         """The node's output is its input, seen in another shape."""
         self.values[node.output] = replace(of, shape=self.shape(node))
 
-    def define(self, node: Node, code: Affine, *, integer: bool = False, width: int = 1) -> Value:
-        """The tensor of a node's output.
+    def define(
+        self, node: Node, code: Affine, *, integer: bool = False, width: int | None = None
+    ) -> Value:
+        """The tensor of a node's output, as wide as its code if nothing else is said.
 
         It has the shape of the output that only views it, if there is one: no copy is needed then.
         """
-        name, shape = node.output, self.shape(node)
+        name, shape, width = node.output, self.shape(node), width or code.width
         output = self._shown.get(name)
         held = (shape if output is None else self.graph.shapes[output]) or (1,)
         layout = layouts.flat(held) if output is not None else self._value_layout(name, held, width)
@@ -240,8 +274,11 @@ class Builder:
         """Bytes of an element of a value."""
         return self._tensors[value.tensor].width
 
-    def temporary(self, name: str, shape: tuple[int, ...], code: Affine, width: int = 1) -> Value:
-        """A tensor inside a node; shape [items, ...] is row-major."""
+    def temporary(
+        self, name: str, shape: tuple[int, ...], code: Affine, width: int | None = None
+    ) -> Value:
+        """A tensor inside a node, as wide as its code; shape [items, ...] is row-major."""
+        width = width or code.width
         layout = layouts.matrix(shape, width, batched=shape[:1] == (self.graph.batch,))
         full = f"{self._prefix()}/{name}"
         return Value(self._tensor(Role.VALUE, full, shape, code, width, layout), shape, code)
@@ -260,6 +297,10 @@ class Builder:
         suffix: str = "",
     ) -> None:
         """Append a dot op that defines `out`; `zero` is the out_zero (default: that of `out`)."""
+        if self._reach(terms, bias) > ACC_MAX:
+            parts = [part for term in terms for part in _without_zeros(term)]
+            if sum(part.size for part in parts) * BYTE_SQUARED <= ACC_MAX:
+                terms = parts
         self._append(
             Dot(
                 name=self._op_name(suffix),
@@ -307,19 +348,23 @@ class Builder:
         `weight_read` and `channel_read` are (view, maps) of the weights and of vectors [C].
         """
         operand, scale = source
-        target = self.target(node)
-        numbers = channels(node.name, weight, bias, scale, target.pre.scale)
+        target, peak = self.target(node), self.peak(node)
+        if operand.zero:  # sums beyond a field element would need twice as many products
+            room = ACC_MAX // 2 // (math.prod(window) * self._most(operand))
+            peak = min(peak, max(room, WEIGHT_MAX))
+        fine = peak > WEIGHT_MAX or target.post.wide
+        numbers = channels(node.name, weight, bias, scale, target.pre.scale, peak, fine=fine)
         view, maps = channel_read
-        weights = self.weight("weight", numbers.weight, WEIGHT_MAX, weight_read[1], weight_read[0])
-        added = None
+        weights = self.weight("weight", numbers.weight, peak, weight_read[1], weight_read[0])
+        terms: list[Term] = [Term(tuple(window), operand, weights)]
+        added: Operand | None = None
         if numbers.bias is not None:
-            tensor = self._tensors[operand.tensor]
-            largest = max(operand.zero - tensor.lo, tensor.hi - operand.zero)
-            reach = math.prod(window) * largest * WEIGHT_MAX
-            peak = bias_peak(numbers.bias, reach, numbers.shift, target.pre.zero)
-            added = self.weight("bias", numbers.bias, peak, maps, view)
+            reach = self._reach(terms, None)
+            most = bias_peak(numbers.bias.numbers, reach, numbers.shift, target.pre.zero)
+            read = self.weight("bias", numbers.bias.numbers, most, maps, view)
+            added, more = scaled(read, numbers.bias.power)
+            terms += more
         mult = self.weight("multiplier", numbers.mult, MULT_MAX, maps, view, signed=False)
-        terms = [Term(tuple(window), operand, weights)]
         self.requantised(node, space, terms, target, mult=mult, shift=numbers.shift, bias=added)
 
     def pick(
@@ -423,10 +468,10 @@ class Builder:
         array = self.graph.constants[name]
         integer = not self.graph.is_float(name)
         low, high = float(array.min()), float(array.max())
-        code = self._whole(name, low, high) if integer else affine(low, high)
+        code = self._whole(name, low, high) if integer else self._of(name, low, high)
         held, shape = code.quantise(array).reshape(array.shape or (1,)), array.shape
-        layout = layouts.weight(held.shape, _width(code))
-        number = self._tensor(Role.WEIGHT, name, held.shape, code, _width(code), layout)
+        layout = layouts.weight(held.shape, code.width)
+        number = self._tensor(Role.WEIGHT, name, held.shape, code, code.width, layout)
         self.weights.append(held)
         self.values[name] = Value(number, shape, code, integer)
         return self.values[name]
@@ -460,6 +505,20 @@ class Builder:
                     if self._tensors[source.tensor].size == self._tensors[op.out].size:
                         tensors.add(source.tensor)
 
+    def _reach(self, terms: Sequence[Term], bias: Operand | None) -> int:
+        """The bound of a sum of products (docs/protocol.md section 2)."""
+        return sum(
+            (term.size * self._most(term.a) * self._most(term.b) for term in terms),
+            0 if bias is None else self._most(bias),
+        )
+
+    def _most(self, operand: Operand) -> int:
+        if isinstance(operand, Const):
+            return abs(operand.value)
+        tensor = self._tensors[operand.tensor]
+        ends = [tensor.lo, tensor.hi] + ([] if operand.pad is None else [operand.pad])
+        return max(abs(end - operand.zero) for end in ends)
+
     def _port(self, kind: str, name: str) -> Port:
         """The port of an input or output; two names that read alike in ASCII stay two."""
         value, batch = self.values[name], 0 if name in self.graph.batched else ABSENT
@@ -471,9 +530,8 @@ class Builder:
     def _input(self, name: str) -> None:
         integer, shape = not self.graph.is_float(name), self.graph.shapes[name]
         code = self._integers(name) if integer else self.code(name)
-        width = _width(code) if integer else 1
-        layout = self._value_layout(name, shape or (1,), width)
-        tensor = self._tensor(Role.INPUT, name, shape or (1,), code, width, layout)
+        layout = self._value_layout(name, shape or (1,), code.width)
+        tensor = self._tensor(Role.INPUT, name, shape or (1,), code, code.width, layout)
         self.values[name] = Value(tensor, shape, code, integer)
 
     def _integers(self, name: str) -> Affine:
@@ -489,7 +547,7 @@ class Builder:
         tables = [_rows_chosen(node, self.graph) for node in readers if node.input(1) == name]
         if readers and len(tables) == len(readers) and all(tables):
             return Affine(1.0, 0, 0, min(rows for rows in tables if rows) - 1)
-        return self._whole(name, *self._range(name))
+        return self._whole(name, *self.range(name))
 
     def _whole(self, name: str, low: float, high: float) -> Affine:
         if max(abs(low), abs(high)) >= 2**23:
@@ -500,7 +558,7 @@ class Builder:
             )
         return Affine(1.0, 0, int(low), int(high))
 
-    def _range(self, name: str) -> Range:
+    def range(self, name: str) -> Range:
         """The recorded range of a value; a stranger may have recorded anything."""
         low, high = self._ranges.get(name, (math.inf, -math.inf))
         reach = max(abs(low), abs(high))
@@ -563,10 +621,22 @@ BYTES: Mapping[int, tuple[int, int]] = {
 """Element types all of whose values an input may hold."""
 
 
-def _width(code: Affine) -> int:
-    """Bytes of a tensor that holds these integers."""
-    peak = max(-code.lo - 1, code.hi)
-    return 1 if peak < 2**7 else 2 if peak < 2**15 else 3
+def scaled(read: Read, power: int) -> tuple[Operand | None, list[Term]]:
+    """A read times 2^power as what is added to a sum: its bias, or a term where a bias is small."""
+    return (read, []) if power == 0 else (None, [Term((), read, Const(2**power))])
+
+
+def _without_zero(operand: Operand) -> list[Operand]:
+    """What an operand is the sum of."""
+    if isinstance(operand, Const) or not operand.zero:
+        return [operand]
+    return [replace(operand, zero=0), Const(-operand.zero)]
+
+
+def _without_zeros(term: Term) -> list[Term]:
+    """The same sum by operands whose zeros are 0, as sums beyond a field element need."""
+    left, right = map(_without_zero, (term.a, term.b))
+    return [Term(term.window, a, b) for a in left for b in right]
 
 
 def _rows_chosen(node: Node, graph: Graph) -> int | None:

@@ -6,7 +6,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from ..verifier.program.types import Program
+from .bits import INT8, Bits
 from .builder import Builder, Layer, Range, Value
+from .errors import RangeOverflow
 from .graph import Graph
 from .operator import Operator
 from .quantise import Ints
@@ -14,12 +16,18 @@ from .quantise import Ints
 
 @dataclass(frozen=True)
 class Lowered:
-    """A graph as a program (not judged yet), its weights by number, and where its values are."""
+    """A graph as a program (not judged yet), its weights by number, and where its values are.
+
+    `coded` are the values whose codes follow from their own ranges, and `weighed` the nodes with
+    constant factors: what may have more than 8 bits.
+    """
 
     program: Program
     weights: list[Ints]
     layers: list[Layer]
     values: Mapping[str, Value]
+    coded: tuple[str, ...]
+    weighed: tuple[str, ...]
 
 
 def lower(
@@ -27,6 +35,7 @@ def lower(
     ranges: Mapping[str, Range],
     operators: Mapping[str, Operator],
     exact: Collection[str] = (),
+    bits: Bits = INT8,
 ) -> Lowered:
     """Lower every node; those named `exact` to ops that are checked in full.
 
@@ -39,13 +48,24 @@ def lower(
         for name in (*node.inputs, *node.outputs)
         if operators[node.op].spatial
     }
-    builder = Builder(graph, ranges, shown(graph, operators), images, exact)
+    builder = Builder(graph, ranges, shown(graph, operators), images, exact, bits)
     for node in graph.nodes:
         fused = node.activation
         activation = None if fused is None else operators[fused.op].activation(fused, graph)
         with builder.layer(node, activation):
-            operators[node.op].lower(node, builder)
-    return Lowered(builder.program(), builder.weights, builder.layers, builder.values)
+            try:
+                operators[node.op].lower(node, builder)
+            except RangeOverflow as error:
+                error.layer = node.name
+                raise
+    return Lowered(
+        builder.program(),
+        builder.weights,
+        builder.layers,
+        builder.values,
+        tuple(builder.coded),
+        tuple(builder.weighed),
+    )
 
 
 def shown(graph: Graph, operators: Mapping[str, Operator]) -> dict[str, str]:

@@ -27,9 +27,14 @@ SHIFT_MAX = 44
 PRE_BITS = range(11, 15)
 """Bits of the domain of a fused non-linearity's table: 11, so that its input does not limit it, and
 more where the function is steep. 14 leave room for accumulators that reach
-512 times what calibration saw (their quotient has 24 bits)."""
+512 times what calibration saw (their quotient has 24 bits). Where the output has more, so has
+the domain."""
 PRE_JUMP = 2
 """Between neighbours of the domain the output moves by so many of its steps, if 14 bits allow."""
+
+ROOM = 2.0
+NOTHING = 2.0**-40
+"""The scale of a symmetric code for what was always 0: whatever comes in use stays near that."""
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -43,6 +48,17 @@ class Affine:
     zero: int
     lo: int = INT8_MIN
     hi: int = INT8_MAX
+
+    @property
+    def wide(self) -> bool:
+        """Whether it has more than 8 bits."""
+        return self.hi - self.lo > INT8_MAX - INT8_MIN
+
+    @property
+    def width(self) -> int:
+        """Bytes of a tensor that holds these integers."""
+        peak = max(-self.lo - 1, self.hi)
+        return 1 if peak < 2**7 else 2 if peak < 2**15 else 3
 
     def quantise(self, values: npt.ArrayLike) -> Ints:
         """Nearest integers (ties to even), clamped to [lo, hi]; int64 of the shape of `values`."""
@@ -69,6 +85,20 @@ def affine(low: float, high: float, lo: int = INT8_MIN, hi: int = INT8_MAX) -> A
     return Affine(scale, zero, lo, hi)
 
 
+def symmetric_code(low: float, high: float, bits: int, *, signed: bool = False) -> Affine:
+    """The code of `bits` bits around zero that covers [low, high].
+
+    It covers `ROOM` times as much: of so many bits one is well spent on values beyond calibration.
+    It holds no negative integers where there are no negative reals, unless it must be `signed`; of
+    [0, 0] it holds nothing else worth telling.
+    """
+    peak = 2 ** (bits - 1) - 1
+    reach = max(-low, high)
+    if reach == 0.0:
+        return Affine(NOTHING, 0, -1, 1)
+    return Affine(ROOM * reach / peak, 0, 0 if low >= 0.0 and not signed else -peak, peak)
+
+
 def clamp(code: Affine, low: float, high: float) -> Affine:
     """The code with its integers narrowed to those of the reals [low, high]."""
     bounds = np.clip([low, high], -1e30, 1e30)
@@ -77,11 +107,19 @@ def clamp(code: Affine, low: float, high: float) -> Affine:
 
 
 @dataclass(frozen=True)
+class Addend:
+    """What is added to a sum of products: numbers of 24 bits, times 2^power."""
+
+    numbers: Ints
+    power: int = 0
+
+
+@dataclass(frozen=True)
 class Channels:
     """Integer weights [C, ...], bias [C] or None, multipliers [C], and their one shift."""
 
     weight: Ints
-    bias: Ints | None
+    bias: Addend | None
     mult: Ints
     shift: int
 
@@ -92,25 +130,32 @@ def channels(
     bias: npt.NDArray[Any] | None,
     in_scale: float,
     out_scale: float,
+    peak: int = WEIGHT_MAX,
+    *,
+    fine: bool = False,
 ) -> Channels:
     """Quantise weights [C, ...] and bias [C] of a dot from `in_scale` to `out_scale`.
 
     Channel c has the weight scale m_c·2^-s·out_scale/in_scale, with m_c the smallest for which
-    the weights fit int8 and the bias 24 bits. The shift is shared and as large as m < 2^15 allows.
+    the weights are at most `peak` and the bias has 24 bits (`fine`: and a power of two). The
+    shift is shared and as large as m < 2^15 allows.
     """
     real = weight.astype(np.float64)
     unit = out_scale / in_scale
-    peak = np.abs(real.reshape(len(real), -1)).max(axis=1) / WEIGHT_MAX / unit
+    least = np.abs(real.reshape(len(real), -1)).max(axis=1) / peak / unit
     if bias is not None:
-        peak = np.maximum(peak, np.abs(bias.astype(np.float64)) / BIAS_MAX / out_scale)
-    shift = _shift(name, float(peak.max()), MULT_MAX)
-    mult = np.maximum(np.ceil(peak * 2.0**shift), 1.0)
+        # Half of the power's unit is then a quarter of an output's step at most.
+        power = max(_shift(name, float(least.max()), MULT_MAX) - 16, 0) if fine else 0
+        room = BIAS_MAX * 2.0**power * out_scale
+        least = np.maximum(least, np.abs(bias.astype(np.float64)) / room)
+    shift = _shift(name, float(least.max()), MULT_MAX)
+    mult = np.maximum(np.ceil(least * 2.0**shift), 1.0)
     step = mult * 2.0**-shift * unit
     column = step.reshape(-1, *[1] * (real.ndim - 1))
-    rounded = np.clip(np.rint(real / column), -WEIGHT_MAX, WEIGHT_MAX)
+    rounded = np.clip(np.rint(real / column), -peak, peak)
     return Channels(
         weight=rounded.astype(np.int64),
-        bias=None if bias is None else _bias(bias, step * in_scale),
+        bias=None if bias is None else addend(bias, step * in_scale),
         mult=mult.astype(np.int64),
         shift=shift,
     )
@@ -134,19 +179,24 @@ def multiplier(name: str, ratio: float) -> tuple[int, int]:
 
 
 def coefficients(
-    name: str, ratios: Sequence[float], out_scale: float, addend: npt.NDArray[Any] | None = None
-) -> tuple[list[int], int, Ints | None]:
+    name: str,
+    ratios: Sequence[float],
+    out_scale: float,
+    added: npt.NDArray[Any] | None = None,
+    *,
+    fine: bool = False,
+) -> tuple[list[int], int, Addend | None]:
     """Integers c_t and a shift s with c_t·2^-s nearest to the ratios, |c_t| < 2^15.
 
-    `addend` (reals) comes back in units of 2^-s·out_scale, 24 bits.
+    `added` (reals) comes back in units of 2^-s·out_scale, 24 bits; `fine`: s does not depend on it.
     """
     peak = max(abs(ratio) for ratio in ratios)
     shift = _shift(name, peak, MULT_MAX)
-    if addend is not None and addend.size:
-        peak = float(np.abs(addend.astype(np.float64)).max()) / out_scale
+    if added is not None and added.size and not fine:
+        peak = float(np.abs(added.astype(np.float64)).max()) / out_scale
         shift = min(shift, _shift(name, peak, BIAS_MAX))
     numbers = [round(ratio * 2.0**shift) for ratio in ratios]
-    bias = None if addend is None else _bias(addend, np.float64(out_scale * 2.0**-shift))
+    bias = None if added is None else addend(added, np.float64(out_scale * 2.0**-shift))
     return numbers, shift, bias
 
 
@@ -173,11 +223,12 @@ def tabulated(function: Callable[[Floats], Floats], domain: Floats) -> Floats:
 
 def domain(function: Callable[[Floats], Floats], low: float, high: float, post: Affine) -> Affine:
     """The code of the table's argument on [low, high]: the coarsest that does not limit it."""
+    most = max(PRE_BITS[-1], (post.hi - post.lo).bit_length())
     code = _domain(low, high, PRE_BITS[0])
     if _jump(function, low, high, code, post) <= PRE_JUMP:
         return code
-    limit = max(_jump(function, low, high, _domain(low, high, PRE_BITS[-1]), post), PRE_JUMP)
-    codes = (_domain(low, high, bits) for bits in PRE_BITS)
+    limit = max(_jump(function, low, high, _domain(low, high, most), post), PRE_JUMP)
+    codes = (_domain(low, high, bits) for bits in range(PRE_BITS[0], most + 1))
     return next(code for code in codes if _jump(function, low, high, code, post) <= limit)
 
 
@@ -203,8 +254,13 @@ def symmetric(values: npt.NDArray[Any], peak: int) -> tuple[Ints, float]:
     return np.rint(real / scale).astype(np.int64), scale
 
 
-def _bias(bias: npt.NDArray[Any], unit: Floats | np.float64) -> Ints:
-    return np.clip(np.rint(bias.astype(np.float64) / unit), -BIAS_MAX, BIAS_MAX).astype(np.int64)
+def addend(reals: npt.NDArray[Any], unit: Floats | np.float64) -> Addend:
+    """The reals in this unit, or the least power of two of it in which they have 24 bits."""
+    numbers = reals.astype(np.float64) / unit
+    peak = float(np.abs(numbers).max(initial=0.0)) / (BIAS_MAX + 0.5)
+    power = max(math.ceil(math.log2(peak)), 0) if peak > 0.0 else 0
+    rounded = np.clip(np.rint(numbers / 2.0**power), -BIAS_MAX, BIAS_MAX)
+    return Addend(rounded.astype(np.int64), power)
 
 
 NO_RATIO_SHIFT = 22

@@ -10,7 +10,7 @@ from ..graph import Graph, Node
 from ..maps import along, at
 from ..moves import move
 from ..operator import Operator, axis_of, first
-from ..quantise import WEIGHT_MAX, Affine, symmetric
+from ..quantise import Affine, symmetric
 from .indices import computed_index, in_range, outside
 
 
@@ -53,9 +53,10 @@ def _by_value(node: Node, builder: Builder, axis: int) -> None:
         x = builder.values[node.inputs[0]]
         source, out = builder.read(x, maps, raw=True), builder.define_like(node, x)
     else:
-        numbers, scale = symmetric(table, WEIGHT_MAX)
-        source = builder.weight("table", numbers, WEIGHT_MAX, maps)
-        out = builder.define(node, Affine(scale, 0, -WEIGHT_MAX, WEIGHT_MAX))
+        peak = 2 ** (builder.bits(node.output) - 1) - 1
+        numbers, scale = symmetric(table, peak)
+        source = builder.weight("table", numbers, peak, maps)
+        out = builder.define(node, Affine(scale, 0, -peak, peak))
     builder.gather(out, builder.shape(node), source, axis, index)
 
 

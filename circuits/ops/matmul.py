@@ -14,7 +14,7 @@ from ..builder import Builder
 from ..graph import Node
 from ..maps import along, broadcast, over
 from ..operator import Operator
-from ..quantise import WEIGHT_MAX, multiplier, symmetric
+from ..quantise import multiplier, symmetric
 
 
 def lower(node: Node, builder: Builder) -> None:
@@ -41,13 +41,11 @@ def by_rows(
     name = node.inputs[side]
     constant = builder.graph.constant(name)
     if constant is not None:
-        array = constant[None] if constant.ndim == 1 else constant
+        array, peak = constant[None] if constant.ndim == 1 else constant, builder.peak(node)
         numbers, scale = symmetric(
-            np.swapaxes(array, -1, -2) if transpose and constant.ndim > 1 else array, WEIGHT_MAX
+            np.swapaxes(array, -1, -2) if transpose and constant.ndim > 1 else array, peak
         )
-        return builder.weight(
-            "weight", numbers, WEIGHT_MAX, _maps(numbers.shape, rank, side)
-        ), scale
+        return builder.weight("weight", numbers, peak, _maps(numbers.shape, rank, side)), scale
     value = builder.values[name]
     if len(value.shape) == 1:
         value = replace(value, shape=(1, *value.shape))

@@ -23,8 +23,9 @@ WIDE = 2**23 - 1
 """The largest number of three bytes."""
 ROOT_BITS = 14
 EXP_MAX = 2**15 - 1
-LOG_STEPS = 2**11
-"""Finer steps would get a coarser factor beside the value to which the logarithm is added."""
+LOG_STEPS, LOG_STEPS_WIDE = 2**11, 2**15 - 1
+"""Finer steps would get a coarser factor beside the value to which the logarithm is added, unless
+that has as fine ones."""
 
 
 @dataclass(frozen=True)
@@ -157,15 +158,15 @@ def log_sum_exp(builder: Builder, x: Value, lines: Reduction) -> tuple[Value, Va
     parts = builder.read(power, lines.across)
     terms = [Term(lines.window, parts, Const(1))]
     builder.dot(total, lines.lines, terms, shift=shift, suffix="sum")
-    return largest, _log(builder, total)
+    return largest, _log(builder, total, LOG_STEPS_WIDE if x.code.wide else LOG_STEPS)
 
 
-def _log(builder: Builder, total: Value) -> Value:
-    """log(total) for totals from 1 on."""
+def _log(builder: Builder, total: Value, steps: int) -> Value:
+    """log(total) for totals from 1 on, in so many steps."""
     factor = max(2 ** (2 * ROOT_BITS) // total.code.hi, 1)
     rooted = root(builder, total, factor)
     least, most = (math.isqrt(end * factor) for end in (total.code.lo, total.code.hi))
-    code = Affine(math.log(max(most / least, 1.5)) * 2 / LOG_STEPS, 0, 0, LOG_STEPS)
+    code = Affine(math.log(max(most / least, 1.5)) * 2 / steps, 0, 0, steps)
 
     def log(roots: Floats) -> Floats:
         return 2.0 * np.log((roots + 0.5) * rooted.code.scale)

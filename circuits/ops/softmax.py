@@ -7,14 +7,15 @@ import math
 import numpy as np
 
 from ...verifier.program.types import Const, PickMode, Term
+from ..bits import NARROW
 from ..builder import Builder
 from ..graph import Graph, Node
 from ..maps import along, at, over
 from ..operator import Operator, axis_of, computed
-from ..quantise import INT8_MIN, Affine
+from ..quantise import INT8_MIN, ROOM, Affine, symmetric_code
 
 STEPS = 255
-"""The output counts in 1/255: 0 is -128, 1 is 127."""
+"""The output counts in 1/255: 0 is -128, 1 is 127; one of more bits from 0 to its largest."""
 
 EXP_MAX = 2**15 - 1
 SUM_MAX = 2**23 - 2
@@ -63,9 +64,13 @@ def lower(node: Node, builder: Builder) -> None:
     column = builder.read(power, (along(0), over(0), along(1)))
     builder.dot(total, lines, [Term((count,), column, Const(1))], suffix="sum")
 
-    out = builder.define(node, Affine(1.0 / STEPS, INT8_MIN))
+    bits = builder.bits(node.output)
+    code = (
+        Affine(1.0 / STEPS, INT8_MIN) if bits == NARROW else symmetric_code(0.0, 1.0 / ROOM, bits)
+    )
+    out, steps = builder.define(node, code), code.hi - code.zero
     below = builder.read(total, line, view=(outer, 1, inner))
-    builder.quotient(out, view, STEPS, builder.read(power, each), below)
+    builder.quotient(out, view, steps, builder.read(power, each), below)
 
 
 OPERATOR = Operator(("Softmax",), lower, support)

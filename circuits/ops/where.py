@@ -9,7 +9,7 @@ from ..builder import Builder
 from ..graph import Graph, Node
 from ..maps import broadcast, rows
 from ..operator import Operator
-from ..quantise import INT8_MAX, Affine, coefficients
+from ..quantise import Affine, coefficients
 
 
 def support(node: Node, graph: Graph) -> str | None:
@@ -24,7 +24,7 @@ def support(node: Node, graph: Graph) -> str | None:
 def lower(node: Node, builder: Builder) -> None:
     """Each choice in the code of the output, then a pick of mode select."""
     space = builder.shape(node) or (1,)
-    code = builder.code(node.output, lo=-INT8_MAX)  # the range of constants is symmetric
+    code = builder.code(node.output, signed=True)  # the range of constants is symmetric
     choices = [
         _choice(node, builder, name, code, len(space), label)
         for name, label in zip(node.inputs[1:], ("then", "else"), strict=True)
@@ -42,7 +42,7 @@ def _choice(
         numbers = code.quantise(constant)
         if numbers.size == 1:
             return Const(int(numbers.item()))
-        return builder.weight(label, numbers, INT8_MAX, broadcast(numbers.shape, rank))
+        return builder.weight(label, numbers, code.hi, broadcast(numbers.shape, rank))
     x = builder.values[name]
     if x.code != code:
         shape = x.shape or (1,)
