@@ -11,12 +11,13 @@ from onnx import helper
 
 from ..verifier.errors import UsageError
 from ..verifier.inputs import Slots, arranged
+from .clipping import CLIPPED
 from .errors import CompileError, named
 from .graph import Array, Graph
 from .session import Session
 
 BINS = 1 << 14
-METHODS = ("minmax", "percentile")
+METHODS = ("minmax", "percentile", *CLIPPED)
 
 Feeds = dict[str, Array]
 Range = tuple[float, float]
@@ -87,7 +88,9 @@ def calibrate(
     """The range of each value over all samples.
 
     `minmax` takes the extremes; `percentile` (50 to 100) cuts that share of values off at both
-    ends, so that a few outliers do not make the code coarse for all others (they saturate).
+    ends, so that a few outliers do not make the code coarse for all others (they saturate). `mse`
+    cuts off where the int8 code has the least squared error, `entropy` where it keeps most of the
+    distribution. What an integer input held is never cut.
 
     Raises:
         UsageError: an unknown method or a percentile outside (50, 100].
@@ -107,7 +110,12 @@ def calibrate(
         raise missing("the calibration data is empty")
     if method == "minmax":
         return extremes
-    return _percentiles(extremes, run_float(graph, wanted, data), percentile)
+    counts = _histograms(extremes, run_float(graph, wanted, data))
+    whole = {name for name in graph.inputs if not graph.is_float(name)}
+    return {
+        name: span if name in whole else _range(counts[name], span, method, percentile)
+        for name, span in extremes.items()
+    }
 
 
 def missing(message: str) -> CompileError:
@@ -131,15 +139,21 @@ def _joined(name: str, so_far: Range | None, values: Array) -> Range:
     return (low, high) if so_far is None else (min(low, so_far[0]), max(high, so_far[1]))
 
 
-def _percentiles(
-    extremes: Mapping[str, Range], runs: Iterator[Feeds], percentile: float
-) -> dict[str, Range]:
-    """Percentiles from histograms between the extremes, accurate to a bin."""
+def _range(counts: npt.NDArray[Any], span: Range, method: str, percentile: float) -> Range:
+    if method == "percentile":
+        return _cut(counts, span, percentile)
+    return CLIPPED[method](counts, span)
+
+
+def _histograms(
+    extremes: Mapping[str, Range], runs: Iterator[Feeds]
+) -> dict[str, npt.NDArray[Any]]:
+    """How often values lie in each bin between the extremes."""
     counts: dict[str, npt.NDArray[Any]] = {name: np.zeros(BINS, np.int64) for name in extremes}
     for values in runs:
         for name, span in extremes.items():
             counts[name] += np.histogram(values[name].astype(np.float64), BINS, span)[0]
-    return {name: _cut(counts[name], extremes[name], percentile) for name in extremes}
+    return counts
 
 
 def covered(graph: Graph, ranges: Mapping[str, Range], data: Feeds) -> dict[str, float]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
 import numpy.typing as npt
 import onnx
 
@@ -19,24 +20,39 @@ from ..verifier.program.types import Dot, Program, Role
 from ..verifier.program.validate import validate
 from ..verifier.program.weights import gate_weights
 from ..verifier.quoting import LONGEST
-from . import calibrate as calibration_
-from . import native
+from . import columns, native
+from .bits import INT8, Bits
 from .branches import decided
 from .builder import Layer, Range, Value
+from .calibrate import calibrate, feeds, missing
+from .columns import divided_by, unlike
+from .data import GIVEN, Parts, divided
 from .errors import CompileError, RangeOverflow, UnsupportedOp, named
 from .evaluate import Executor, compare
+from .fit import ROUNDS, narrowed, reduced, widened
 from .fuse import fuse
 from .graph import FLOATS, INTEGERS, Array, Graph, Network, Node
 from .items import itemised, refuse_mixing
-from .lowering import lower
+from .lowering import Lowered, lower
 from .model import CompiledModel, Record, checked_key
 from .operator import Operator
 from .ops import OPERATORS
 from .ops.composite import compose
+from .precision import (
+    MIN_AGREEMENT,
+    MIN_SQNR,
+    Asked,
+    Precision,
+    Tried,
+    refuse,
+    search,
+)
 from .report import report
+from .sensitivity import Rounding, sensitivities
 from .sizes import Axes
 from .source import ModelLike, computed, inputs
 from .source import operator as operator_of
+from .widening import Widening
 
 EVALUATED = 64
 """Samples on which integers and floats are compared by default."""
@@ -59,9 +75,16 @@ def compile(
     weights_key: bytes | None = None,
     evaluation: Data | None = None,
     evaluate: int = EVALUATED,
+    labels: npt.ArrayLike | None = None,
+    precision: Precision = "auto",
+    target_sqnr: float | None = None,
+    max_drop: float | None = None,
+    min_sqnr: float = MIN_SQNR,
+    min_agreement: float = MIN_AGREEMENT,
+    force: bool = False,
     executor: Executor | None = None,
 ) -> CompiledModel:
-    """Compile a float model to an integer program with int8 weights and activations.
+    """Compile a float model to an integer program, with 8 bits where they do and 16 where not.
 
     Args:
         model: an ONNX file, its bytes, or a loaded model.
@@ -70,48 +93,173 @@ def compile(
         dims: sizes of the inputs' other dynamic axes, by their names in the model.
         shapes: whole shapes of inputs, by input name; an axis 0 that is no number is the batch.
         public: salt the weights with zero, so that anyone can recompute their root.
-        method: `minmax`, or `percentile` (values beyond it saturate).
+        method: `minmax`, `percentile` (values beyond it saturate), `mse` (the range in which a code
+            has the least squared error) or `entropy` (in which it keeps most of the distribution).
         percentile: for that method, in percent.
         exact: names of ONNX nodes all of whose gates every receipt checks, or "all"; the ops that
             define outputs always are.
         name: name of the program (default: the graph's).
         weights_key: 32 bytes, to get the same model id again (default: from the OS).
-        evaluation: data to compare integers and floats on (default: the calibration data).
+        evaluation: data to compare integers and floats on (default: the last fifth of the
+            calibration data if it has at least 20 samples, on a program calibrated without it).
         evaluate: how many of its samples.
+        labels: the right classes of `evaluation` in the first output, one integer a row of classes.
+        precision: `int8`, `int16`, or `auto`: values and weights get 16 bits, the worst roundings
+            first, until the program is as accurate as it must be.
+        target_sqnr: dB that every output shall reach (default: `min_sqnr`).
+        max_drop: points that the accuracy may lose, or without labels the agreement of classes.
+        min_sqnr: least dB of an output, below which nothing is compiled.
+        min_agreement: least share of equal classes, likewise.
+        force: compile what is less accurate than that, and let the report say so.
         executor: runs the program for the comparison (default: the Rust core).
 
     Raises:
         UsageError: files, arguments, shapes of data.
         CompileError: what of the model cannot be compiled; UnsupportedOp lists all such nodes,
             RangeOverflow names the op whose bound does not fit, MixesItems the nodes that mix the
-            items of a batch.
+            items of a batch; Inaccurate: the integers do not do what the floats do.
     """
+    asked = Asked(precision, target_sqnr, max_drop, min_sqnr, min_agreement, force)
     key = checked_key(weights_key, public)
     network = open_network(model, dims, shapes)
     source, fused = prepare(network, batch, name)
     if calibration is None:
-        raise calibration_.missing("there is no calibration data")
-    data = calibration_.feeds(source, calibration)
-    ranges = calibration_.calibrate(source, needed(fused), data, method, percentile)
+        raise missing("there is no calibration data")
+    data = feeds(source, calibration)
+    ranges = calibrate(source, needed(fused), data, method, percentile)
     _refuse_mixing(network, fused, ranges)
     source, fused = settled(source, fused, ranges)
-    data = calibration_.feeds(source, calibration)
+    data = feeds(source, calibration)
     chosen = exact_nodes(fused, exact)
+    parts = divided(source, data, None if evaluation is None else feeds(source, evaluation))
     record = Record(source.name, batch, method, float(percentile), chosen, ranges, *network.asked)
-    built = build(fused, record)
-    tested = data if evaluation is None else calibration_.feeds(source, evaluation)
-    fidelity = compare(
-        fused,
-        built.checked.program,
-        built.weights,
+    work = _Work(source, fused, record, parts, evaluate, labels, executor)
+    tried, eight = work.choose(asked)
+    record, built = work.whole(tried)
+    if not force:
+        refuse(asked.goal, tried.fidelity, parts.basis)
+    summary = report(
+        source,
+        built.checked,
         built.layers,
-        built.values,
-        tested,
-        evaluate,
-        executor or native.executor(built.checked, built.weights),
+        tried.fidelity,
+        parts.basis,
+        Widening.of(
+            built.checked,
+            eight.checked,
+            Bits(record.bits, record.weight_bits),
+            len(built.coded),
+            len(built.weighed),
+        ),
+        asked.goal.missed(tried.fidelity),
     )
-    summary = report(source, built.checked, built.layers, fidelity)
     return CompiledModel(built.checked, built.weights, key, record, summary)
+
+
+class _Work:
+    """Programs of one graph with more or fewer bits, compared with the floats."""
+
+    def __init__(
+        self,
+        source: Graph,
+        fused: Graph,
+        record: Record,
+        parts: Parts,
+        limit: int,
+        labels: npt.ArrayLike | None,
+        executor: Executor | None,
+    ) -> None:
+        self._source, self._fused, self._record = source, fused, record
+        self._parts, self._limit, self._executor = parts, limit, executor
+        self._least = INT8
+        self._labels = None if labels is None else np.asarray(labels)
+        self._ranges = record.ranges
+        if parts.held_back:
+            again = calibrate(
+                source, record.ranges, parts.calibrated, record.method, record.percentile
+            )
+            whole = {name for name in source.inputs if not source.is_float(name)}
+            self._ranges = again | {name: record.ranges[name] for name in whole}
+
+    def choose(self, asked: Asked) -> tuple[Tried[Built], Built]:
+        """The program to make, and the one of 8 bits."""
+        if self._labels is not None and self._parts.basis != GIVEN:
+            raise UsageError("labels are about evaluation data", hint="give both")
+        eight = self._narrow(asked)
+        if eight is not None:
+            asked.refuse_untestable(eight.fidelity)
+            good = asked.precision == "auto" and asked.goal.holds(eight.fidelity)
+            if good or asked.precision == "int8":
+                return eight, eight.made
+        first = self._divided(eight)
+        before = (eight or first).made
+        if asked.precision == "int16":
+            return self._attempt(widened(first.made.coded, first.made.weighed)), before
+        return search(first, asked.goal, self._attempt, lambda: self._order(first.made)), before
+
+    def _narrow(self, asked: Asked) -> Tried[Built] | None:
+        """The program of 8 bits; None: it does not fit, but may with columns apart."""
+        try:
+            return self._attempt(INT8)
+        except RangeOverflow:
+            if asked.precision == "int8" or not unlike(self._fused, self._parts.calibrated):
+                raise
+            return None
+
+    def _divided(self, eight: Tried[Built] | None) -> Tried[Built]:
+        """The program in which unlike columns of inputs have codes of their own, if that helps."""
+        apart = unlike(self._fused, self._parts.calibrated)
+        if eight is not None and not apart:
+            return eight
+        before = self._fused, self._record, self._least
+        self._fused = divided_by(self._fused, apart)
+        self._record = replace(self._record, columns=apart)
+        self._least = columns.bits(apart)
+        try:
+            found = self._attempt(INT8)
+            if eight is None or found.fidelity.output_sqnr > eight.fidelity.output_sqnr:
+                return found
+        except RangeOverflow:  # the columns are too far apart
+            if eight is None:
+                raise
+        self._fused, self._record, self._least = before
+        return eight
+
+    def whole(self, tried: Tried[Built]) -> tuple[Record, Built]:
+        """The program by the ranges of all calibration data, and its record."""
+        if not self._parts.held_back:
+            bits = tried.bits
+            record = replace(self._record, bits=dict(bits.values), weight_bits=dict(bits.weights))
+            return record, tried.made
+        return fitted(self._fused, self._record, tried.bits)
+
+    def _attempt(self, bits: Bits) -> Tried[Built]:
+        record = replace(self._record, ranges=self._ranges)
+        record, built = fitted(self._fused, record, bits.beside(self._least))
+        fidelity = compare(
+            self._fused,
+            built.checked.program,
+            built.weights,
+            built.layers,
+            built.values,
+            self._parts.tested,
+            self._limit,
+            self._executor or native.executor(built.checked, built.weights),
+            self._labels,
+        )
+        return Tried(Bits(record.bits, record.weight_bits), built, fidelity)
+
+    def _order(self, eight: Built) -> list[Rounding]:
+        parts = self._parts
+        return sensitivities(
+            self._source,
+            self._fused,
+            eight.coded,
+            eight.weighed,
+            self._ranges,
+            parts.calibrated,
+            parts.tested,
+        )
 
 
 @dataclass(frozen=True)
@@ -122,6 +270,8 @@ class Built:
     weights: tuple[Array, ...]
     layers: Sequence[Layer]
     values: Mapping[str, Value]
+    coded: tuple[str, ...]
+    weighed: tuple[str, ...]
 
 
 def open_network(
@@ -161,11 +311,33 @@ def settled(source: Graph, fused: Graph, ranges: Mapping[str, Range]) -> tuple[G
 
 def build(graph: Graph, record: Record) -> Built:
     """Lower a prepared graph with recorded ranges; the same record gives the same bytes."""
-    lowered = lower(graph, record.ranges, OPERATORS, record.exact)
+    bits = Bits(record.bits, record.weight_bits)
+    return _built(lower(graph, record.ranges, OPERATORS, record.exact, bits))
+
+
+def fitted(graph: Graph, record: Record, bits: Bits) -> tuple[Record, Built]:
+    """The same with as many of these bits as fit, and the record that says which."""
+    for _ in range(ROUNDS):
+        try:
+            lowered = lower(graph, record.ranges, OPERATORS, record.exact, bits)
+            fewer = reduced(graph, lowered, bits)
+        except RangeOverflow as error:
+            fewer = narrowed(graph, error, bits)
+            if fewer is None:
+                raise
+        if fewer is None:
+            break
+        bits = fewer
+    record = replace(record, bits=dict(bits.values), weight_bits=dict(bits.weights))
+    return record, _built(lowered)
+
+
+def _built(lowered: Lowered) -> Built:
     program = lowered.program
     dtypes = [DTYPES[program.tensors[t].width] for t in program.of_role(Role.WEIGHT)]
     weights = tuple(a.astype(t) for a, t in zip(lowered.weights, dtypes, strict=True))
-    return Built(_judge(program), weights, lowered.layers, lowered.values)
+    checked = _judge(program)
+    return Built(checked, weights, lowered.layers, lowered.values, lowered.coded, lowered.weighed)
 
 
 def _refuse_mixing(network: Network, graph: Graph, ranges: Mapping[str, Range]) -> None:

@@ -17,6 +17,7 @@ FILES = (
     "batch_normalization",
     "cast",
     "clip",
+    "columns",
     "comparisons",
     "composite",
     "concat",
