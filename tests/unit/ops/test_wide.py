@@ -58,7 +58,6 @@ CASES: dict[str, tuple[Any, ...]] = {
     ),
     "ReduceL2": ([node("ReduceL2", "x", "y", axes=[1], keepdims=0)], {"x": X}, {}),
     "ReduceMin": ([node("ReduceMin", "x", "y", axes=[1])], {"x": X}, {}),
-    "ReduceProd": ([node("ReduceProd", "x", "y", axes=[1])], {"x": X}, {}),
     "Max": ([node("Max", "x z c", "y")], {"x": X, "z": Z}, {"c": weights(5)}),
     "Where": (
         [node("Greater", "x z", "g"), node("Where", "g x z", "y")],
