@@ -37,17 +37,20 @@ from ..verifier.program.types import (
     Term,
 )
 from . import layouts
+from .bits import INT8, NARROW, Bits
 from .errors import CompileError, RangeOverflow, named
 from .graph import Array, Graph, Node
 from .maps import along, at, rows
 from .quantise import (
     MULT_MAX,
+    ROOM,
     WEIGHT_MAX,
     Affine,
     Channels,
     Floats,
     Grid,
     Narrow,
+    Parameters,
     affine,
     bias_peak,
     channels,
@@ -57,6 +60,7 @@ from .quantise import (
     entries,
     quotient_fits,
     score,
+    symmetric_code,
 )
 
 REACH_MIN, REACH_MAX = 1e-60, 1e60
@@ -154,6 +158,7 @@ class Builder:
         turned: by node of trees, its conditions that take a value on a threshold's place of the
             grid for one on the other side.
         scores: values that only Softmax reads, with the most bits of the code of each.
+        bits: how many bits other values and weights have.
         sketched: only what reads what matters, and weights of the right sizes will do.
     """
 
@@ -167,6 +172,7 @@ class Builder:
         tables: Mapping[str, Columns] | None = None,
         turned: Mapping[str, Collection[int]] | None = None,
         scores: Mapping[str, int] | None = None,
+        bits: Bits = INT8,
         *,
         sketched: bool = False,
     ) -> None:
@@ -181,7 +187,10 @@ class Builder:
         self._tables_of_columns = tables or {}
         self._turned = turned or {}
         self.scores = dict(scores or {})
+        self._bits = bits
         self._sketched = sketched
+        self.coded: dict[str, None] = {}
+        self.weighed: dict[str, None] = {}
         self._tensors: list[Tensor] = []
         self._tables: list[Table] = []
         self._known_tables: dict[tuple[int, tuple[int, ...]], int] = {}
@@ -203,8 +212,8 @@ class Builder:
     def code(self, name: str) -> Affine:
         """The code of a float value: the one that the file gives it, or one over its range.
 
-        That has 8 bits, of a score more. Where the value is also quantised by the file, it has that
-        code if its range fits in it.
+        That has 8 bits or more, of a score more. Where the value is also quantised by the file, it
+        has that code if its range fits in it.
         """
         given = self.given(name)
         if given is not None:
@@ -212,9 +221,22 @@ class Builder:
         low, high = self.range(name)
         if name in self.scores:
             return score(low, high, self.scores[name])
+        bits = self.bits(name)
+        if bits > NARROW:
+            return symmetric_code(low, high, bits)
         found = affine(low, high)
         wish = self._wishes.get(name)
         return wish if wish is not None and _holds(wish, low, high, found) else found
+
+    def bits(self, name: str) -> int:
+        """Bits of a value that has a code of its own; `coded` remembers that it has."""
+        self.coded[name] = None
+        return self._bits.value(name)
+
+    def peak(self, node: Node) -> int:
+        """The largest integer of a node's constant factors; `weighed` remembers who has some."""
+        self.weighed[node.name] = None
+        return int(2 ** (self._bits.weight(node.name) - 1) - 1)
 
     def given(self, name: str) -> Affine | None:
         """The code that the file gives a float value, if it is one that is quantised already."""
@@ -257,8 +279,9 @@ class Builder:
             return Target(clamped, clamped)
         assert fused.function is not None
         low, high = self.range(fused.node.inputs[0])
-        limit = fused.saturation
-        pre = domain(fused.function, max(low, -limit), min(high, limit), post, fits)
+        limit, room = fused.saturation, ROOM if post.wide else 1.0
+        low, high = max(room * low, -limit), min(room * high, limit)
+        pre = domain(fused.function, low, high, post, fits)
         return Target(pre, post, self.table(fused.node.name, fused.function, pre, post))
 
     def read(
@@ -472,18 +495,32 @@ class Builder:
         is that of weights which the file has as integers.
         """
         operand, scale = source
-        reach = math.prod(window) * self.reach(operand) * WEIGHT_MAX
+        size = math.prod(window) * self.reach(operand)
+        peak = WEIGHT_MAX if grid is not None else self.peak(node)
+        if operand.zero:  # sums beyond a field element would need twice as many products
+            peak = min(peak, max(ACC_MAX // 2 // size, WEIGHT_MAX))
+        parameters, fine = (weight, bias), peak > WEIGHT_MAX or self._is_wide(node)
 
         def fits(pre: Affine) -> bool:
-            return quotient_fits(node.name, (weight, bias), scale, pre, reach)
+            return quotient_fits(node.name, parameters, scale, pre, size * peak, peak, fine=fine)
 
         target = self.target(node, fits if grid is None else None)
-        numbers = self._channels(node.name, grid, weight, bias, scale, target.pre.scale)
-        term, mult, added = self.linear(
+        if grid is None:
+            numbers = self._channels(
+                node.name, parameters, scale, target.pre.scale, peak, fine=fine
+            )
+        else:
+            numbers = channels_on(node.name, grid, weight, bias, scale, target.pre.scale)
+        terms, mult, added = self.linear(
             numbers, window, operand, weight_read, channel_read, target.pre.zero
         )
         shift = numbers.shift
-        self.requantised(node, space, [term], target, mult=mult, shift=shift, bias=added)
+        self.requantised(node, space, terms, target, mult=mult, shift=shift, bias=added)
+
+    def _is_wide(self, node: Node) -> bool:
+        """Whether a node's output has more than 8 bits, and is no score."""
+        name = node.output
+        return name not in self.scores and self.given(name) is None and self.code(name).wide
 
     def linear(
         self,
@@ -493,7 +530,7 @@ class Builder:
         weight_read: tuple[Sequence[int], Sequence[AxisMap]],
         channel_read: tuple[Sequence[int], Sequence[AxisMap]],
         zero: int = 0,
-    ) -> tuple[Term, Read, Read | None]:
+    ) -> tuple[list[Term], Read, Operand | None]:
         """The sum of products, the multipliers and the bias of a dot with integer weights.
 
         `zero` is that of the quotients' code; see `weighted` for the others.
@@ -501,23 +538,34 @@ class Builder:
         view, maps = channel_read
         code = Affine(1.0, numbers.zero, numbers.lo, numbers.hi)
         weights = self.weight_in("weight", numbers.weight, code, weight_read[1], weight_read[0])
-        added = None
+        terms: list[Term] = [Term(tuple(window), operand, weights)]
+        added: Operand | None = None
         if numbers.bias is not None:
             reach = math.prod(window) * self.reach(operand) * numbers.reach
-            peak = bias_peak(numbers.bias, reach, numbers.shift, zero)
-            added = self.weight("bias", numbers.bias, peak, maps, view)
+            peak = bias_peak(numbers.bias.numbers, reach, numbers.shift, zero)
+            read = self.weight("bias", numbers.bias.numbers, peak, maps, view)
+            added, more = scaled(read, numbers.bias.power)
+            terms += more
         mult = self.weight("multiplier", numbers.mult, MULT_MAX, maps, view, signed=False)
-        return Term(tuple(window), operand, weights), mult, added
+        return terms, mult, added
 
-    def _channels(self, name: str, grid: Grid | None, weight: Array, *others: Any) -> Channels:
+    def _channels(
+        self,
+        name: str,
+        parameters: Parameters,
+        in_scale: float,
+        out_scale: float,
+        peak: int,
+        *,
+        fine: bool,
+    ) -> Channels:
         """The integers of a dot; of a sketch, each channel holds its first one throughout."""
-        if self._sketched:
-            first = weight[(slice(None), *[slice(1)] * (weight.ndim - 1))]
-            numbers = channels(name, first, *others)
-            return replace(numbers, weight=np.broadcast_to(numbers.weight, weight.shape))
-        if grid is not None:
-            return channels_on(name, grid, weight, *others)
-        return channels(name, weight, *others)
+        weight, bias = parameters
+        if not self._sketched:
+            return channels(name, weight, bias, in_scale, out_scale, peak, fine=fine)
+        first = weight[(slice(None), *[slice(1)] * (weight.ndim - 1))]
+        numbers = channels(name, first, bias, in_scale, out_scale, peak, fine=fine)
+        return replace(numbers, weight=np.broadcast_to(numbers.weight, weight.shape))
 
     def pick(
         self,
@@ -635,13 +683,18 @@ class Builder:
         array = self.graph.constants[name]
         integer = not self.graph.is_float(name)
         low, high = float(array.min()), float(array.max())
-        code = self._whole(name, low, high) if integer else affine(low, high)
+        code = self._whole(name, low, high) if integer else self._shown_code(name, low, high)
         held, shape = code.quantise(array).reshape(array.shape or (1,)), array.shape
         layout = layouts.weight(held.shape, code.width)
         number = self._tensor(Role.WEIGHT, name, held.shape, code, code.width, layout)
         self.weights.append(held.astype(DTYPES[code.width]))
         self.values[name] = Value(number, shape, code, integer)
         return self.values[name]
+
+    def _shown_code(self, name: str, low: float, high: float) -> Affine:
+        """The code of a constant that is an output."""
+        bits = self.bits(name)
+        return symmetric_code(low, high, bits) if bits > NARROW else affine(low, high)
 
     def _copied(self, name: str, value: Value) -> Value:
         """A view of an input, or of another output, needs a tensor of its own."""
@@ -671,6 +724,20 @@ class Builder:
                     assert isinstance(source, Read)
                     if self._tensors[source.tensor].size == self._tensors[op.out].size:
                         tensors.add(source.tensor)
+
+    def _reach(self, terms: Sequence[Term], bias: Operand | None) -> int:
+        """The bound of a sum of products (docs/protocol.md section 2)."""
+        return sum(
+            (term.size * self._most(term.a) * self._most(term.b) for term in terms),
+            0 if bias is None else self._most(bias),
+        )
+
+    def _most(self, operand: Operand) -> int:
+        if isinstance(operand, Const):
+            return abs(operand.value)
+        tensor = self._tensors[operand.tensor]
+        ends = [tensor.lo, tensor.hi] + ([] if operand.pad is None else [operand.pad])
+        return max(abs(end - operand.zero) for end in ends)
 
     def _port(self, kind: str, name: str) -> Port:
         """The port of an input or output; two names that read alike in ASCII stay two."""
@@ -780,6 +847,11 @@ BYTES: Mapping[int, tuple[int, int]] = {
     TensorProto.UINT8: (0, 255),
 }
 """Element types all of whose values an input may hold."""
+
+
+def scaled(read: Read, power: int) -> tuple[Operand | None, list[Term]]:
+    """A read times 2^power as what is added to a sum: its bias, or a term where a bias is small."""
+    return (read, []) if power == 0 else (None, [Term((), read, Const(2**power))])
 
 
 def _apart(operand: Operand) -> list[Operand]:

@@ -11,13 +11,14 @@ from onnx import helper
 
 from ..verifier.errors import UsageError
 from ..verifier.inputs import Slots, arranged
+from .clipping import CLIPPED
 from .errors import CompileError, named
 from .graph import Array, Graph
 from .masks import Scores
 from .session import Session
 
 BINS = 1 << 14
-METHODS = ("minmax", "percentile")
+METHODS = ("minmax", "percentile", *CLIPPED)
 
 Feeds = dict[str, Array]
 Range = tuple[float, float]
@@ -110,8 +111,10 @@ def calibrate(
     """The range of each value over all samples.
 
     `minmax` takes the extremes; `percentile` (50 to 100) cuts that share of values off at both
-    ends, so that a few outliers do not make the code coarse for all others (they saturate). Scores
-    have the ranges that `masks` gives them.
+    ends, so that a few outliers do not make the code coarse for all others (they saturate). `mse`
+    cuts off where the int8 code has the least squared error, `entropy` where it keeps most of the
+    distribution. What an integer input held is never cut. Scores have the ranges that `masks` gives
+    them.
 
     Raises:
         UsageError: an unknown method or a percentile outside (50, 100].
@@ -135,8 +138,13 @@ def calibrate(
             cut[name] = _wider(span, cut.get(name))
     if not extremes and not cut:
         raise missing("the calibration data is empty")
-    if method == "percentile":
-        extremes = _percentiles(extremes, run_float(graph, wanted, data), percentile)
+    if method != "minmax":
+        counts = _histograms(extremes, run_float(graph, wanted, data))
+        whole = {name for name in graph.inputs if not graph.is_float(name)}
+        extremes = {
+            name: span if name in whole else _range(counts[name], span, method, percentile)
+            for name, span in extremes.items()
+        }
     return extremes | {name: cut[name] for name in own.intersection(names)}
 
 
@@ -165,15 +173,21 @@ def _wider(span: Range, so_far: Range | None) -> Range:
     return span if so_far is None else (min(span[0], so_far[0]), max(span[1], so_far[1]))
 
 
-def _percentiles(
-    extremes: Mapping[str, Range], runs: Iterator[Feeds], percentile: float
-) -> dict[str, Range]:
-    """Percentiles from histograms between the extremes, accurate to a bin."""
+def _range(counts: npt.NDArray[Any], span: Range, method: str, percentile: float) -> Range:
+    if method == "percentile":
+        return _cut(counts, span, percentile)
+    return CLIPPED[method](counts, span)
+
+
+def _histograms(
+    extremes: Mapping[str, Range], runs: Iterator[Feeds]
+) -> dict[str, npt.NDArray[Any]]:
+    """How often values lie in each bin between the extremes."""
     counts: dict[str, npt.NDArray[Any]] = {name: np.zeros(BINS, np.int64) for name in extremes}
     for values in runs:
         for name, span in extremes.items():
             counts[name] += np.histogram(values[name].astype(np.float64), BINS, span)[0]
-    return {name: _cut(counts[name], extremes[name], percentile) for name in extremes}
+    return counts
 
 
 def covered(

@@ -22,6 +22,7 @@ from ..verifier.program.types import Role
 from ..verifier.quoting import listed, quoted
 from . import native
 from .calibrate import METHODS, Feeds, Range, calibrate, covered, feeds, samples
+from .columns import divided_by
 from .compile import Built, Data, build, needed, open_network, prepare, settled
 from .errors import BadModelFile, CalibrationMismatch, named
 from .evaluate import Fidelity, compare, counted, floored
@@ -345,6 +346,7 @@ def check_model(
     record = compiled.record
     network = open_network(model, record.dims, record.shapes, record.fixed)
     source, graph = settled(*prepare(network, record.batch, record.name), record.ranges)
+    graph = divided_by(graph, record.columns)
     built = build(graph, record)
     _refuse_other(built, compiled)
     given = None if calibration is None else _own(source, calibration)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
 import numpy.typing as npt
 import onnx
 
@@ -18,28 +19,44 @@ from ..verifier.program.types import Dot, Program, Read
 from ..verifier.program.validate import validate
 from ..verifier.program.weights import gate_weights
 from ..verifier.quoting import LONGEST
-from . import calibrate as calibration_
 from . import native, qdq
+from .bits import INT8, Bits
 from .builder import Layer, Range, Value
+from .calibrate import Feeds, calibrate, feeds, missing
+from .data import GIVEN, Parts, divided
 from .decisions import decisions, turned
 from .errors import CompileError, RangeOverflow, UnsupportedOp, named
-from .evaluate import NOT_COMPARED, Executor, compare
+from .evaluate import NOT_COMPARED, Executor, Fidelity, compare
+from .fit import ROUNDS, narrowed, reduced, widened
 from .fuse import fuse
 from .graph import FLOATS, INTEGERS, Array, Graph, Network, Node
 from .items import itemised, refuse_mixing
 from .loops import counted
-from .lowering import lower
+from .lowering import Lowered, lower
 from .masks import Scores
 from .model import CompiledModel, Record, checked_key
 from .operator import Operator
 from .ops import OPERATORS
 from .ops.composite import compose
+from .precision import (
+    MIN_AGREEMENT,
+    MIN_SQNR,
+    Asked,
+    Precision,
+    Tried,
+    refuse,
+    search,
+)
 from .qoperators import resolve
-from .report import report
+from .report import Report, report
+from .sensitivity import Rounding, sensitivities
 from .sizes import Axes
 from .source import ModelLike, computed, inputs, opset
 from .source import operator as operator_of
 from .spelled import recognised
+from .unlike import bits as bits_of_columns
+from .unlike import divided_by, unlike
+from .widening import Widening
 
 EVALUATED = 64
 EVALUATED_MACS = 5 * 10**10
@@ -65,9 +82,16 @@ def compile(
     weights_key: bytes | None = None,
     evaluation: Data | None = None,
     evaluate: int | None = None,
+    labels: npt.ArrayLike | None = None,
+    precision: Precision = "auto",
+    target_sqnr: float | None = None,
+    max_drop: float | None = None,
+    min_sqnr: float = MIN_SQNR,
+    min_agreement: float = MIN_AGREEMENT,
+    force: bool = False,
     executor: Executor | None = None,
 ) -> CompiledModel:
-    """Compile a float model to an integer program with int8 weights and activations.
+    """Compile a float model to an integer program, with 8 bits where they do and 16 where not.
 
     Args:
         model: an ONNX file, its bytes, or a loaded model.
@@ -78,60 +102,67 @@ def compile(
         shapes: whole shapes of inputs, by input name; an axis 0 that is no number is the batch.
         fixed: inputs that are constants, by name: one number, or an array of the input's shape.
         public: salt the weights with zero, so that anyone can recompute their root.
-        method: `minmax`, or `percentile` (values beyond it saturate).
+        method: `minmax`, `percentile` (values beyond it saturate), `mse` (the range in which a code
+            has the least squared error) or `entropy` (in which it keeps most of the distribution).
         percentile: for that method, in percent.
         exact: names of ONNX nodes all of whose gates every receipt checks, or "all"; the ops that
             define outputs always are.
         name: name of the program (default: the graph's).
         weights_key: 32 bytes, to get the same model id again (default: from the OS).
-        evaluation: data to compare integers and floats on (default: the calibration data).
+        evaluation: data to compare integers and floats on (default: the last fifth of the
+            calibration data if it has at least 20 samples, on a program calibrated without it).
         evaluate: how many of its samples (default: 64, or fewer of a large model).
+        labels: the right classes of `evaluation` in the first output, one integer a row of classes.
+        precision: `int8`, `int16`, or `auto`: values and weights get 16 bits, the worst roundings
+            first, until the program is as accurate as it must be.
+        target_sqnr: dB that every output shall reach (default: `min_sqnr`).
+        max_drop: points that the accuracy may lose, or without labels the agreement of classes.
+        min_sqnr: least dB of an output, below which nothing is compiled.
+        min_agreement: least share of equal classes, likewise.
+        force: compile what is less accurate than that, and let the report say so.
         executor: runs the program for the comparison (default: the Rust core).
 
     Raises:
         UsageError: files, arguments, shapes of data.
         CompileError: what of the model cannot be compiled; UnsupportedOp lists all such nodes,
             RangeOverflow names the op whose bound does not fit, MixesItems the nodes that mix the
-            items of a batch.
+            items of a batch; Inaccurate: the integers do not do what the floats do.
     """
+    asked = Asked(precision, target_sqnr, max_drop, min_sqnr, min_agreement, force)
     key = checked_key(weights_key, public)
     network = open_network(model, dims, shapes, fixed)
     source, fused = prepare(network, batch, name)
-    scores, ranges = Scores(fused, OPERATORS), dict[str, Range]()
-    if calibration is not None:
-        data = calibration_.feeds(source, calibration)
-        ranges = calibration_.calibrate(source, needed(fused), data, method, percentile, scores)
-    else:
+    data = None if calibration is None else feeds(source, calibration)
+    ranges: dict[str, Range] = {}
+    if data is None:
         _refuse_uncoded(source, fused)
+    else:
+        ranges = _calibrated(source, fused, data, method, percentile)
     _refuse_mixing(network, fused, ranges)
     source, fused = settled(source, fused, ranges)
     chosen = exact_nodes(fused, exact)
     record = Record(source.name, batch, method, float(percentile), chosen, ranges, *network.asked)
-    built = build(fused, record)
+    own = None if evaluation is None else feeds(source, evaluation)
     if calibration is not None:
-        record = replace(record, turned=turned(fused, built.values, data))
-    if record.turned:
-        built = build(fused, record)
-    own = calibration if evaluation is None else evaluation
-    fidelity, made = NOT_COMPARED, None
-    if own is not None:
-        tested = calibration_.feeds(source, own)
-        fidelity = compare(
-            fused,
-            built.checked.program,
-            built.weights,
-            built.layers,
-            built.values,
-            tested,
-            evaluated(built.checked) if evaluate is None else evaluate,
-            executor or native.executor(built.checked, built.weights),
-        )
-        made = decisions(fused, built.values, tested, record.turned)
-    written, labels = fused if source.source.quantised else source, network.source.labels
-    summary = report(source, written, built.checked, built.layers, fidelity, labels)
-    if made is not None:
-        summary = replace(summary, decisions=(made.compared, made.differing))
-    return CompiledModel(built.checked, built.weights, key, record, summary)
+        data = feeds(source, calibration)  # what an item is may have been settled since
+    work = _Work(source, fused, record, divided(source, data, own), evaluate, labels, executor)
+    tried, eight = work.choose(asked)
+    record, built = work.whole(tried, data)
+    if not force and tried.fidelity.samples:
+        refuse(asked.goal, tried.fidelity, work.parts.basis)
+    return CompiledModel(
+        built.checked,
+        built.weights,
+        key,
+        record,
+        work.summary(network, record, built, tried.fidelity, eight, asked),
+    )
+
+
+def _calibrated(
+    source: Graph, fused: Graph, data: Feeds, method: str, percentile: float
+) -> dict[str, Range]:
+    return calibrate(source, needed(fused), data, method, percentile, Scores(fused, OPERATORS))
 
 
 def evaluated(checked: Checked) -> int:
@@ -139,6 +170,156 @@ def evaluated(checked: Checked) -> int:
     batch = checked.program.batch
     steps = max(EVALUATED_MACS // max(checked.weights.step_macs, 1), 1)
     return min(EVALUATED, steps * batch)
+
+
+class _Work:
+    """Programs of one graph with more or fewer bits, compared with the floats."""
+
+    def __init__(
+        self,
+        source: Graph,
+        fused: Graph,
+        record: Record,
+        parts: Parts,
+        limit: int | None,
+        labels: npt.ArrayLike | None,
+        executor: Executor | None,
+    ) -> None:
+        self._source, self.fused, self._record = source, fused, record
+        self.parts, self._limit, self._executor = parts, limit, executor
+        self._least = INT8
+        self._labels = None if labels is None else np.asarray(labels)
+        self._ranges = record.ranges
+        if parts.held_back and parts.calibrated is not None:
+            again = _calibrated(source, fused, parts.calibrated, record.method, record.percentile)
+            whole = {name for name in source.inputs if not source.is_float(name)}
+            self._ranges = again | {name: record.ranges[name] for name in whole}
+
+    def summary(
+        self,
+        network: Network,
+        record: Record,
+        built: Built,
+        fidelity: Fidelity,
+        eight: Built,
+        asked: Asked,
+    ) -> Report:
+        """What was done, in numbers: `fidelity` on data, `eight` the program of 8 bits."""
+        bits = Bits(record.bits, record.weight_bits)
+        counts = len(built.coded), len(built.weighed)
+        made, tested = None, self.parts.tested
+        if tested is not None:
+            made = decisions(self.fused, built.values, tested, record.turned)
+        return report(
+            self._source,
+            self.fused if self._source.source.quantised else self._source,
+            built.checked,
+            built.layers,
+            fidelity,
+            network.source.labels,
+            self.parts.basis,
+            Widening.of(built.checked, eight.checked, bits, *counts),
+            asked.goal.missed(fidelity) if fidelity.samples else [],
+            None if made is None else (made.compared, made.differing),
+        )
+
+    def choose(self, asked: Asked) -> tuple[Tried[Built], Built]:
+        """The program to make, and the one of 8 bits."""
+        if self._labels is not None and self.parts.basis != GIVEN:
+            raise UsageError("labels are about evaluation data", hint="give both")
+        eight = self._narrow(asked)
+        if eight is not None:
+            if eight.fidelity.samples:
+                asked.refuse_untestable(eight.fidelity)
+            good = asked.precision == "auto" and asked.goal.holds(eight.fidelity)
+            if good or asked.precision == "int8":
+                return eight, eight.made
+        first = self._divided(eight)
+        before = (eight or first).made
+        if asked.precision == "int16":
+            return self._attempt(widened(first.made.coded, first.made.weighed)), before
+        return search(first, asked.goal, self._attempt, lambda: self._order(first.made)), before
+
+    def _narrow(self, asked: Asked) -> Tried[Built] | None:
+        """The program of 8 bits; None: it does not fit, but may with columns apart."""
+        try:
+            return self._attempt(INT8)
+        except RangeOverflow:
+            if asked.precision == "int8" or not self._apart():
+                raise
+            return None
+
+    def _divided(self, eight: Tried[Built] | None) -> Tried[Built]:
+        """The program in which unlike columns of inputs have codes of their own, if that helps."""
+        apart = self._apart()
+        if eight is not None and not apart:
+            return eight
+        before = self.fused, self._record, self._least
+        self.fused = divided_by(self.fused, apart)
+        self._record = replace(self._record, columns=apart)
+        self._least = bits_of_columns(apart)
+        try:
+            found = self._attempt(INT8)
+            if eight is None or found.fidelity.output_sqnr > eight.fidelity.output_sqnr:
+                return found
+        except RangeOverflow:  # the columns are too far apart
+            if eight is None:
+                raise
+        self.fused, self._record, self._least = before
+        return eight
+
+    def _apart(self) -> dict[str, tuple[int, ...]]:
+        """The exponents of unlike columns of inputs."""
+        data = self.parts.calibrated
+        return {} if data is None else unlike(self.fused, data)
+
+    def whole(self, tried: Tried[Built], data: Feeds | None) -> tuple[Record, Built]:
+        """The program by the ranges of all calibration data, and its record."""
+        return self._fitted(self._record, tried.bits, data)
+
+    def _fitted(self, record: Record, bits: Bits, data: Feeds | None) -> tuple[Record, Built]:
+        """The program with as many of these bits as fit; its trees decide as the floats do."""
+        record, built = fitted(self.fused, record, bits)
+        found = {} if data is None else turned(self.fused, built.values, data)
+        if not found:
+            return record, built
+        record = replace(record, turned=found)
+        return record, build(self.fused, record)
+
+    def _attempt(self, bits: Bits) -> Tried[Built]:
+        record = replace(self._record, ranges=self._ranges)
+        bits = bits.beside(self._least)
+        record, built = self._fitted(record, bits, self.parts.calibrated)
+        return Tried(Bits(record.bits, record.weight_bits), built, self._compared(built))
+
+    def _compared(self, built: Built) -> Fidelity:
+        if self.parts.tested is None:
+            return NOT_COMPARED
+        return compare(
+            self.fused,
+            built.checked.program,
+            built.weights,
+            built.layers,
+            built.values,
+            self.parts.tested,
+            evaluated(built.checked) if self._limit is None else self._limit,
+            self._executor or native.executor(built.checked, built.weights),
+            self._labels,
+        )
+
+    def _order(self, eight: Built) -> list[Rounding]:
+        parts = self.parts
+        if parts.calibrated is None or parts.tested is None:
+            return []
+        return sensitivities(
+            self._source,
+            self.fused,
+            eight.coded,
+            eight.weighed,
+            self._ranges,
+            parts.calibrated,
+            parts.tested,
+        )
 
 
 @dataclass(frozen=True)
@@ -149,6 +330,8 @@ class Built:
     weights: tuple[Array, ...]
     layers: Sequence[Layer]
     values: Mapping[str, Value]
+    coded: tuple[str, ...]
+    weighed: tuple[str, ...]
 
 
 def open_network(
@@ -186,13 +369,13 @@ def prepare(network: Network, batch: int, name: str | None = None) -> tuple[Grap
 def _refuse_uncoded(source: Graph, fused: Graph) -> None:
     """Without calibration data a file must give the code of every value that needs one."""
     if not source.source.quantised:
-        raise calibration_.missing("there is no calibration data")
+        raise missing("there is no calibration data")
     try:
         lower(fused, {}, OPERATORS)
     except CompileError as error:
         if error.code != "compile.calibration":
             raise
-        raise calibration_.missing(
+        raise missing(
             f"there is no calibration data, and the model does not quantise every value: "
             f"{error.message}"
         ) from error
@@ -208,9 +391,30 @@ def settled(source: Graph, fused: Graph, ranges: Mapping[str, Range]) -> tuple[G
 
 def build(graph: Graph, record: Record) -> Built:
     """Lower a prepared graph with recorded ranges; the same record gives the same bytes."""
-    lowered = lower(graph, record.ranges, OPERATORS, record.exact, record.turned)
-    program = lowered.program
-    return Built(_judge(program), tuple(lowered.weights), lowered.layers, lowered.values)
+    bits = Bits(record.bits, record.weight_bits)
+    return _built(lower(graph, record.ranges, OPERATORS, record.exact, record.turned, bits))
+
+
+def fitted(graph: Graph, record: Record, bits: Bits) -> tuple[Record, Built]:
+    """The same with as many of these bits as fit, and the record that says which."""
+    for _ in range(ROUNDS):
+        try:
+            lowered = lower(graph, record.ranges, OPERATORS, record.exact, record.turned, bits)
+            fewer = reduced(graph, lowered, bits)
+        except RangeOverflow as error:
+            fewer = narrowed(graph, error, bits)
+            if fewer is None:
+                raise
+        if fewer is None:
+            break
+        bits = fewer
+    record = replace(record, bits=dict(bits.values), weight_bits=dict(bits.weights))
+    return record, _built(lowered)
+
+
+def _built(lowered: Lowered) -> Built:
+    checked, weights = _judge(lowered.program), tuple(lowered.weights)
+    return Built(checked, weights, lowered.layers, lowered.values, lowered.coded, lowered.weighed)
 
 
 def _refuse_mixing(network: Network, graph: Graph, ranges: Mapping[str, Range]) -> None:

@@ -66,10 +66,26 @@ class UnsupportedOp(CompileError):
 class RangeOverflow(CompileError):
     """A derived bound does not fit (docs/protocol.md section 2)."""
 
+    layer: str | None = None
+    """The node whose lowering found it out."""
+
     codes: ClassVar[Codes] = {
         "compile.range-overflow": (
             "A sum, or a rescaling, could leave the integers that a program can hold.",
             "Calibrate on data that covers the ranges seen in use, or split the layer.",
+        ),
+    }
+
+
+class Inaccurate(CompileError):
+    """The integer program does not do what the float model does; the message names layers."""
+
+    codes: ClassVar[Codes] = {
+        "compile.inaccurate": (
+            "On data that was not calibrated on, the integer program is too far from the floats, "
+            "even with 16 bits wherever they help.",
+            "Calibrate on more data of the kind that is used, try another `--method`, or say with "
+            "`--min-sqnr` and `--min-agreement` what you accept; `--force` compiles it as it is.",
         ),
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import ROUND_FLOOR, Decimal
 
 import numpy as np
@@ -20,6 +20,7 @@ from .graph import Array, Graph
 from .masks import Scores
 from .ops import OPERATORS
 from .quantise import Affine
+from .spread import OutputError, Spread
 
 Executor = Callable[[Program, Mapping[int, Array], Mapping[int, Array]], Mapping[int, Array]]
 """(program, inputs, weights by tensor number) → the values of all tensors by number."""
@@ -57,8 +58,10 @@ def _quantised(program: Program, port: Port, array: Array) -> Array:
 class Fidelity:
     """How close the integers are to the float model, on `samples` samples.
 
-    `sqnr` is the signal-to-quantisation-noise ratio in dB of each layer's output; `silent` names
-    the layers whose floats are all zero on the data, so that it shows nothing about them.
+    `sqnr` is the signal-to-quantisation-noise ratio in dB of each layer's output, whose signal is
+    its variance; `silent` names the layers whose floats are all zero on the data, so that it shows
+    nothing about them. `outputs` has the errors of each output of floats, and `saturated` the share
+    of floats outside of the codes of inputs and layers, where there are any.
     `agreement` is the share of equal classes for each output that has classes: integers, or the
     argmax over a last axis of at least two. `accuracy` is the share of right classes in the first
     output, of floats and of integers, where labels were given.
@@ -69,6 +72,14 @@ class Fidelity:
     agreement: Mapping[str, float]
     silent: tuple[str, ...] = ()
     accuracy: tuple[float, float] | None = None
+    outputs: Mapping[str, OutputError] = field(default_factory=dict)
+    saturated: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def output_sqnr(self) -> float:
+        """The least SQNR of an output of floats; infinite where there is no noise."""
+        noises = [e.sqnr_db for e in self.outputs.values() if e.sqnr_db is not None]
+        return min(noises, default=math.inf)
 
     @property
     def top1(self) -> float | None:
@@ -84,26 +95,24 @@ class Evaluation:
     """Accumulates signal and noise of layers, and equal classes of outputs, over steps."""
 
     def __init__(self) -> None:
-        self.signal: dict[str, float] = {}
-        self.noise: dict[str, float] = {}
+        self.spreads: dict[str, Spread] = {}
         self.agree: dict[str, int] = {}
         self.compared: dict[str, int] = {}
         self.right = [0, 0]
         self.labelled = 0
 
-    def add(self, name: str, real: Array, found: Array) -> None:
+    def add(self, name: str, real: Array, found: Array, code: Affine | None = None) -> None:
         """One step of one layer: the float values and the reals that the integers stand for.
+
+        With the `code` of the integers, floats beyond its ends are counted.
 
         Raises:
             CompileError: `compile.not-finite`: a NaN would hide any noise.
         """
-        exact = real.astype(np.float64)
-        with np.errstate(over="ignore"):
-            signal, noise = (float(np.sum(part**2)) for part in (exact, exact - found))
-        self.signal[name] = self.signal.get(name, 0.0) + signal
-        self.noise[name] = self.noise.get(name, 0.0) + noise
+        spread = self.spreads.setdefault(name, Spread(code))
+        spread.add(real, found)
         # A NaN or infinity stays in the sums; and squares of finite doubles can overflow.
-        if not math.isfinite(self.signal[name] + self.noise[name]):
+        if not spread.finite:
             raise CompileError(
                 f"layer {quoted(name)} becomes infinite or NaN on the data, so integers cannot be "
                 "compared with it",
@@ -121,13 +130,6 @@ class Evaluation:
                 so_far + int(np.sum(chosen.ravel() == labels))
                 for so_far, chosen in zip(self.right, (real, found), strict=True)
             ]
-
-    def sqnr(self, name: str) -> float:
-        """10·log10(signal/noise); infinite without noise."""
-        signal, noise = self.signal[name], self.noise[name]
-        if noise == 0.0:
-            return float("inf")
-        return float("-inf") if signal == 0.0 else 10.0 * float(np.log10(signal / noise))
 
     def agreement(self) -> dict[str, float]:
         """The share of equal classes by output."""
@@ -157,10 +159,18 @@ def compare(
         UsageError: labels that are not one class of the first output for each row of all data.
         CompileError: `compile.not-finite`: floats that are NaN or infinite on the data.
     """
-    evaluation = Evaluation()
-    shown = [layer for layer in layers if _has_noise(values[layer.value])]
+    evaluation, heads, entered = Evaluation(), Evaluation(), Evaluation()
+    # What the compiler itself put in is no value of the float model.
+    known = {
+        *graph.inputs,
+        *graph.codes,
+        *(name for node in graph.source.model.graph.node for name in node.output),
+    }
+    shown = [layer for layer in layers if layer.value in known and _has_noise(values[layer.value])]
     count = min(limit, samples(graph, data))
     whole = _whole_steps(graph, data, count)
+    floats = [name for name in graph.outputs if not values[name].integer]
+    given = [name for name in graph.inputs if not values[name].integer]
     names = {*(layer.value for layer in shown), *graph.outputs}
     scores = Scores(graph, OPERATORS)
     right = None if labels is None else _by_step(graph, values, labels, data, count)
@@ -174,8 +184,12 @@ def compare(
         )
         reals = {name: _real(found, values[name]) for name in names}
         for layer in shown:
-            counts = counting.get(layer.value, ...)  # a score below its cut is no signal, nor noise
-            evaluation.add(layer.name, real[layer.value][counts], reals[layer.value][counts])
+            _add_layer(evaluation, layer, real, reals, values, counting.get(layer.value))
+        for name in floats:
+            heads.add(name, real[name], reals[name])
+        for name in given:
+            code = values[name].code
+            entered.add(name, inputs[name], code.dequantise(code.quantise(inputs[name])), code)
         for name in graph.outputs:
             if _classes(values[name]):
                 truth = right[step] if right is not None and name == graph.outputs[0] else None
@@ -183,11 +197,34 @@ def compare(
                 evaluation.classify(name, theirs, ours, truth)
     return Fidelity(
         samples=count,
-        sqnr={layer.name: evaluation.sqnr(layer.name) for layer in shown},
+        sqnr={name: spread.sqnr() for name, spread in evaluation.spreads.items()},
         agreement=evaluation.agreement(),
-        silent=tuple(name for name, signal in evaluation.signal.items() if signal == 0.0),
+        silent=tuple(name for name, spread in evaluation.spreads.items() if spread.silent),
         accuracy=evaluation.accuracy(),
+        outputs={name: heads.spreads[name].error() for name in floats},
+        saturated={
+            name: spread.saturated
+            for part in (entered, evaluation)
+            for name, spread in part.spreads.items()
+            if spread.outside
+        },
     )
+
+
+def _add_layer(
+    evaluation: Evaluation,
+    layer: Layer,
+    real: Mapping[str, Array],
+    reals: Mapping[str, Array],
+    values: Mapping[str, Value],
+    counts: Array | None,
+) -> None:
+    """One step of a layer; a score below its cut (`counts` is False) is no signal, nor noise."""
+    exact, found = real[layer.value], reals[layer.value]
+    if counts is None:
+        evaluation.add(layer.name, exact, found, values[layer.value].code)
+    elif counts.any():
+        evaluation.add(layer.name, exact[counts][:, None], found[counts][:, None])
 
 
 def _by_step(

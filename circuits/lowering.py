@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from ..verifier.program.types import Program
+from .bits import INT8, Bits
 from .builder import Builder, Columns, Layer, Range, Value
 from .errors import RangeOverflow
 from .graph import Graph, Node
@@ -19,12 +20,18 @@ LEAST_BITS = 8
 
 @dataclass(frozen=True)
 class Lowered:
-    """A graph as a program (not judged yet), its weights by number, and where its values are."""
+    """A graph as a program (not judged yet), its weights by number, and where its values are.
+
+    `coded` are the values whose codes follow from their own ranges, and `weighed` the nodes with
+    constant factors: what may have more than 8 bits.
+    """
 
     program: Program
     weights: list[Narrow]
     layers: list[Layer]
     values: Mapping[str, Value]
+    coded: tuple[str, ...]
+    weighed: tuple[str, ...]
 
 
 def lower(
@@ -33,6 +40,8 @@ def lower(
     operators: Mapping[str, Operator],
     exact: Collection[str] = (),
     turned: Mapping[str, Collection[int]] | None = None,
+    bits: Bits = INT8,
+    *,
     sketched: bool = False,
 ) -> Lowered:
     """Lower every node; those named `exact` to ops that are checked in full.
@@ -55,14 +64,21 @@ def lower(
     }
     tables, viewed = tabular(graph, operators), shown(graph, operators)
     builder = Builder(
-        graph, ranges, viewed, images, exact, tables, turned, scores, sketched=sketched
+        graph, ranges, viewed, images, exact, tables, turned, scores, bits, sketched=sketched
     )
     for node in graph.nodes:
         fused = node.activation
         activation = None if fused is None else operators[fused.op].activation(fused, graph)
         with builder.layer(node, activation):
             _lower_node(node, operators[node.op].form(node, graph), builder)
-    return Lowered(builder.program(), builder.weights, builder.layers, builder.values)
+    return Lowered(
+        builder.program(),
+        builder.weights,
+        builder.layers,
+        builder.values,
+        tuple(builder.coded),
+        tuple(builder.weighed),
+    )
 
 
 def _lower_node(node: Node, operator: Operator | Whole, builder: Builder) -> None:
@@ -72,8 +88,9 @@ def _lower_node(node: Node, operator: Operator | Whole, builder: Builder) -> Non
             with builder.undone_by_errors(node):
                 operator.lower(node, builder)
             return
-        except RangeOverflow:
+        except RangeOverflow as error:
             if builder.scores.get(node.output, 0) <= LEAST_BITS:
+                error.layer = node.name
                 raise
             builder.scores[node.output] -= 1
 

@@ -26,6 +26,7 @@ from ..verifier.program import checked as programs
 from ..verifier.program.checked import Checked
 from ..verifier.program.types import Role, Tensor
 from ..verifier.reader import P
+from .bits import NARROW, WIDEST
 from .errors import BadModelFile, named
 from .files import read_limited, write_atomically
 from .graph import Array
@@ -38,12 +39,18 @@ MAGIC = b"ZKTMODEL\x01"
 FILE_MAX = 1 << 33
 RECORD_MAX = 1 << 26
 KEY_BYTES = 32
+EXPONENT_MAX = 200
+"""Of a column's divisor: calibrated values are between 1e-60 and 1e60."""
 PUBLIC_KEY = bytes(KEY_BYTES)
 
 
 @dataclass(frozen=True)
 class Record:
-    """All choices that, with the ONNX model, determine the program and its weights."""
+    """All choices that, with the ONNX model, determine the program and its weights.
+
+    `bits` and `weight_bits` name the values, and the nodes whose constant factors, have more than 8
+    bits; `columns` the inputs whose columns are divided by powers of two, with their exponents.
+    """
 
     name: str
     batch: int
@@ -55,6 +62,9 @@ class Record:
     shapes: Mapping[str, tuple[int | str | None, ...]] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
     turned: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    bits: Mapping[str, int] = field(default_factory=dict)
+    weight_bits: Mapping[str, int] = field(default_factory=dict)
+    columns: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,9 +266,8 @@ def _read_record(data: bytes) -> tuple[Record, Report]:
         fields["shapes"] = {
             str(name): tuple(axes) for name, axes in fields.get("shapes", {}).items()
         }
-        fields["turned"] = {
-            str(name): tuple(numbers) for name, numbers in fields.get("turned", {}).items()
-        }
+        for kind in ("turned", "columns"):
+            fields[kind] = {str(name): tuple(each) for name, each in fields.get(kind, {}).items()}
         record, report = Record(**fields), Report.from_json(found["report"])
         _refuse_kinds(record)
         canonical = _json(found) == data
@@ -281,6 +290,12 @@ def _refuse_kinds(record: Record) -> None:
         raise TypeError("values of inputs that are none")
     if not all(type(n) is int for numbers in record.turned.values() for n in numbers):
         raise TypeError("a condition that is no number")
+    counts = [*record.bits.values(), *record.weight_bits.values()]
+    if not all(type(count) is int and NARROW < count <= WIDEST for count in counts):
+        raise TypeError("a number of bits that is none")
+    exponents = [each for column in record.columns.values() for each in column]
+    if not all(type(each) is int and abs(each) <= EXPONENT_MAX for each in exponents):
+        raise TypeError("an exponent that is none")
     if type(record.percentile) is not float:
         raise TypeError("a percentile that is no number")
 

@@ -30,7 +30,8 @@ SHIFT_MAX = 44
 PRE_BITS = range(11, 15)
 """Bits of the domain of a fused non-linearity's table: 11, so that its input does not limit it, and
 more where the function is steep. 14 leave room for accumulators that reach
-512 times what calibration saw (their quotient has 24 bits)."""
+512 times what calibration saw (their quotient has 24 bits). Where the output has more, so has
+the domain."""
 PRE_MIN = 8
 """Fewest bits of such a domain."""
 PRE_JUMP = 2
@@ -47,6 +48,10 @@ GIVEN_MOST = 22
 SLICE = 1 << 20
 """Elements of a constant that are worked on at once: copies in float64 are eight times an int8."""
 
+ROOM = 2.0
+NOTHING = 2.0**-40
+"""The scale of a symmetric code for what was always 0: whatever comes in use stays near that."""
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Narrow = npt.NDArray[Any]
@@ -61,6 +66,11 @@ class Affine:
     zero: int
     lo: int = INT8_MIN
     hi: int = INT8_MAX
+
+    @property
+    def wide(self) -> bool:
+        """Whether it has more than 8 bits."""
+        return self.hi - self.lo > INT8_MAX - INT8_MIN
 
     @property
     def width(self) -> int:
@@ -105,6 +115,20 @@ def score(low: float, high: float, most: int) -> Affine:
     peaks = (2 ** (bits - 1) - 1 for bits in range(min(SCORE_BITS, most), most + 1))
     codes = [affine(low, high, -peak, peak) for peak in peaks]
     return next((code for code in codes if code.scale <= SCORE_STEP), codes[-1])
+
+
+def symmetric_code(low: float, high: float, bits: int, *, signed: bool = False) -> Affine:
+    """The code of `bits` bits around zero that covers [low, high].
+
+    It covers `ROOM` times as much: of so many bits one is well spent on values beyond calibration.
+    It holds no negative integers where there are no negative reals, unless it must be `signed`; of
+    [0, 0] it holds nothing else worth telling.
+    """
+    peak = 2 ** (bits - 1) - 1
+    reach = max(-low, high)
+    if reach == 0.0:
+        return Affine(NOTHING, 0, -1, 1)
+    return Affine(ROOM * reach / peak, 0, 0 if low >= 0.0 and not signed else -peak, peak)
 
 
 def clamp(code: Affine, low: float, high: float) -> Affine:
@@ -156,6 +180,14 @@ def _ranked(array: npt.NDArray[Any], rank: int) -> npt.NDArray[Any]:
 
 
 @dataclass(frozen=True)
+class Addend:
+    """What is added to a sum of products: numbers of 24 bits, times 2^power."""
+
+    numbers: Ints
+    power: int = 0
+
+
+@dataclass(frozen=True)
 class Channels:
     """Integer weights [C, ...], bias [C] or None, multipliers [C], and their one shift.
 
@@ -163,7 +195,7 @@ class Channels:
     """
 
     weight: Narrow
-    bias: Ints | None
+    bias: Addend | None
     mult: Ints
     shift: int
     lo: int = -WEIGHT_MAX
@@ -182,20 +214,27 @@ def channels(
     bias: npt.NDArray[Any] | None,
     in_scale: float,
     out_scale: float,
+    peak: int = WEIGHT_MAX,
+    *,
+    fine: bool = False,
 ) -> Channels:
     """Quantise weights [C, ...] and bias [C] of a dot from `in_scale` to `out_scale`.
 
     Channel c has the weight scale m_c·2^-s·out_scale/in_scale, with m_c the smallest for which
-    the weights fit int8 and the bias 24 bits. The shift is shared and as large as m < 2^15 allows.
+    the weights are at most `peak` and the bias has 24 bits (`fine`: and a power of two). The
+    shift is shared and as large as m < 2^15 allows.
     """
-    peak = _required(weight, bias, in_scale, out_scale)
-    mult, shift = multipliers(name, peak)
+    mult, shift = multipliers(
+        name, _required(name, (weight, bias), in_scale, out_scale, peak, fine=fine)
+    )
     step: Floats = mult.astype(np.float64) * (2.0**-shift * (out_scale / in_scale))
     return Channels(
-        weight=_in_steps(weight, step, -WEIGHT_MAX, WEIGHT_MAX),
-        bias=None if bias is None else _bias(bias, step * in_scale),
+        weight=_in_steps(weight, step, -peak, peak),
+        bias=None if bias is None else addend(bias, step * in_scale),
         mult=mult,
         shift=shift,
+        lo=-peak,
+        hi=peak,
     )
 
 
@@ -223,7 +262,7 @@ def channels_on(
     if step is None:
         return channels(name, weight, bias, in_scale, out_scale)
     ratio = step * in_scale / out_scale
-    peak = _required(weight, bias, in_scale, out_scale)
+    peak = _required(name, (weight, bias), in_scale, out_scale)
     wide = np.zeros(len(weight), bool)
     if bias is not None:
         wide = np.abs(bias.astype(np.float64)) > BIAS_MAX * step * in_scale
@@ -238,7 +277,7 @@ def channels_on(
         code = Affine(1.0, 0, min(lo, -WEIGHT_MAX), max(hi, WEIGHT_MAX))
     return Channels(
         weight=_in_steps(weight, unit, code.lo, code.hi, code.zero),
-        bias=None if bias is None else _bias(bias, unit * in_scale),
+        bias=None if bias is None else addend(bias, unit * in_scale),
         mult=mult.astype(np.int64),
         shift=shift,
         lo=code.lo,
@@ -247,12 +286,12 @@ def channels_on(
     )
 
 
-def code_of(values: npt.NDArray[Any], grid: Grid | None) -> Affine:
-    """The code of a constant: that of its grid, if it has one, or a symmetric one of int8."""
+def code_of(values: npt.NDArray[Any], grid: Grid | None, peak: int = WEIGHT_MAX) -> Affine:
+    """The code of a constant: that of its grid, if it has one, or one of integers up to `peak`."""
     own = None if grid is None else grid.code
     if own is not None:
         return own
-    return Affine(symmetric(values, WEIGHT_MAX)[1], 0, -WEIGHT_MAX, WEIGHT_MAX)
+    return Affine(symmetric(values, peak)[1], 0, -peak, peak)
 
 
 def unsigned(lo: int, hi: int) -> int:
@@ -260,35 +299,52 @@ def unsigned(lo: int, hi: int) -> int:
     return (hi + 1) // 2 if lo == 0 else 0
 
 
+Parameters = tuple[npt.NDArray[Any], npt.NDArray[Any] | None]
+"""Weights [C, ...] and bias [C]."""
+
+
 def _required(
-    weight: npt.NDArray[Any], bias: npt.NDArray[Any] | None, in_scale: float, out_scale: float
+    name: str,
+    parameters: Parameters,
+    in_scale: float,
+    out_scale: float,
+    peak: int = WEIGHT_MAX,
+    *,
+    fine: bool = False,
 ) -> Floats:
-    """What each channel's multiplier and shift must reach: weights fit int8, the bias 24 bits."""
+    """What each channel's multiplier and shift must reach, see `channels`."""
+    weight, bias = parameters
     largest = np.concatenate([_peaks(weight[part]) for part in _slices(weight)])
-    peak: Floats = largest / WEIGHT_MAX / (out_scale / in_scale)
+    least: Floats = largest / peak / (out_scale / in_scale)
     if bias is not None:
-        peak = np.maximum(peak, np.abs(bias.astype(np.float64)) / BIAS_MAX / out_scale)
-    return peak
+        # Half of the power's unit is then a quarter of an output's step at most.
+        power = max(_shift(name, float(least.max()), MULT_MAX) - 16, 0) if fine else 0
+        room = BIAS_MAX * 2.0**power * out_scale
+        least = np.maximum(least, np.abs(bias.astype(np.float64)) / room)
+    return least
 
 
 def quotient_fits(
     name: str,
-    parameters: tuple[npt.NDArray[Any], npt.NDArray[Any] | None],
+    parameters: Parameters,
     in_scale: float,
     out: Affine,
     reach: int,
+    peak: int = WEIGHT_MAX,
+    *,
+    fine: bool = False,
 ) -> bool:
     """Whether the quotient of such a dot is within its bound (protocol section 2).
 
-    `parameters` are its weights and bias, `reach` is what its sums of products may come to.
+    `reach` is what its sums of products may come to; the others are those of `channels`.
     """
-    weight, bias = parameters
-    shift = _shift(name, float(_required(weight, bias, in_scale, out.scale).max()), MULT_MAX)
-    addend = 0
+    required = _required(name, parameters, in_scale, out.scale, peak, fine=fine)
+    shift, bias = _shift(name, float(required.max()), MULT_MAX), parameters[1]
+    most = 0
     if bias is not None:
-        unit = MULT_MAX * 2.0**-shift * out.scale
-        addend = bias_peak(np.rint(bias / unit).astype(np.int64), reach, shift, out.zero)
-    return ((reach + addend) * MULT_MAX >> shift) + 1 + abs(out.zero) <= Q_MAX
+        held = addend(bias, MULT_MAX * 2.0**-shift * out.scale)
+        most = bias_peak(held.numbers, reach, shift, out.zero) << held.power
+    return ((reach + most) * MULT_MAX >> shift) + 1 + abs(out.zero) <= Q_MAX
 
 
 def _in_steps(weight: npt.NDArray[Any], step: Floats, lo: int, hi: int, zero: int = 0) -> Narrow:
@@ -319,19 +375,24 @@ def multiplier(name: str, ratio: float) -> tuple[int, int]:
 
 
 def coefficients(
-    name: str, ratios: Sequence[float], out_scale: float, addend: npt.NDArray[Any] | None = None
-) -> tuple[list[int], int, Ints | None]:
+    name: str,
+    ratios: Sequence[float],
+    out_scale: float,
+    added: npt.NDArray[Any] | None = None,
+    *,
+    fine: bool = False,
+) -> tuple[list[int], int, Addend | None]:
     """Integers c_t and a shift s with c_t·2^-s nearest to the ratios, |c_t| < 2^15.
 
-    `addend` (reals) comes back in units of 2^-s·out_scale, 24 bits.
+    `added` (reals) comes back in units of 2^-s·out_scale, 24 bits; `fine`: s does not depend on it.
     """
     peak = max(abs(ratio) for ratio in ratios)
     shift = _shift(name, peak, MULT_MAX)
-    if addend is not None and addend.size:
-        peak = float(np.abs(addend.astype(np.float64)).max()) / out_scale
+    if added is not None and added.size and not fine:
+        peak = float(np.abs(added.astype(np.float64)).max()) / out_scale
         shift = min(shift, _shift(name, peak, BIAS_MAX))
     numbers = [round(ratio * 2.0**shift) for ratio in ratios]
-    bias = None if addend is None else _bias(addend, np.float64(out_scale * 2.0**-shift))
+    bias = None if added is None else addend(added, np.float64(out_scale * 2.0**-shift))
     return numbers, shift, bias
 
 
@@ -376,12 +437,14 @@ def domain(
 def _domain_bits(
     function: Callable[[Floats], Floats], low: float, high: float, post: Affine
 ) -> int:
-    jumps = (_jump(function, low, high, _domain(low, high, bits), post) for bits in PRE_BITS)
+    most = max(PRE_BITS[-1], (post.hi - post.lo).bit_length())
+    counts = range(PRE_BITS[0], most + 1)
+    jumps = (_jump(function, low, high, _domain(low, high, bits), post) for bits in counts)
     first = next(jumps)
     if first <= PRE_JUMP:
-        return PRE_BITS[0]
+        return counts[0]
     found = [first, *jumps]
-    return PRE_BITS[next(at for at, jump in enumerate(found) if jump <= max(found[-1], PRE_JUMP))]
+    return counts[next(at for at, jump in enumerate(found) if jump <= max(found[-1], PRE_JUMP))]
 
 
 def _domain(low: float, high: float, bits: int) -> Affine:
@@ -432,8 +495,13 @@ def _peaks(values: npt.NDArray[Any]) -> Floats:
     return peaks
 
 
-def _bias(bias: npt.NDArray[Any], unit: Floats | np.float64) -> Ints:
-    return np.clip(np.rint(bias.astype(np.float64) / unit), -BIAS_MAX, BIAS_MAX).astype(np.int64)
+def addend(reals: npt.NDArray[Any], unit: Floats | float) -> Addend:
+    """The reals in this unit, or the least power of two of it in which they have 24 bits."""
+    numbers = reals.astype(np.float64) / unit
+    peak = float(np.abs(numbers).max(initial=0.0)) / (BIAS_MAX + 0.5)
+    power = max(math.ceil(math.log2(peak)), 0) if peak > 0.0 else 0
+    rounded = np.clip(np.rint(numbers / 2.0**power), -BIAS_MAX, BIAS_MAX)
+    return Addend(rounded.astype(np.int64), power)
 
 
 NO_RATIO_SHIFT = 22

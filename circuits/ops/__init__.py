@@ -19,6 +19,7 @@ FILES = (
     "bits",
     "cast",
     "clip",
+    "columns",
     "comparisons",
     "composite",
     "compress",

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...verifier.program.types import Const, Operand, Term
-from ..builder import Builder, Target, Value
+from ..bits import NARROW
+from ..builder import Builder, Target, Value, scaled
 from ..graph import Array, Graph, Node
 from ..maps import along, broadcast, rows
 from ..operator import Operator, axis_of
@@ -43,7 +44,7 @@ def lower(node: Node, builder: Builder) -> None:
     parts = [(at, builder.values[name]) for at, name in places if name not in graph.constants]
     if parts[0][1].integer:
         _narrow(node, builder, axis, parts, known, _of_integers(parts, known))
-    elif not known and (bits := _bits(node, builder, parts)) > 8:
+    elif not known and (bits := _bits(node, builder, parts)) > NARROW:
         _wide(node, builder, axis, parts, bits)
     else:
         _narrow(node, builder, axis, parts, known, builder.target(node))
@@ -59,12 +60,17 @@ def _narrow(
 ) -> None:
     ratios = [part.code.scale / target.pre.scale for _, part in parts]
     addend = _addend(builder.shape(node), axis, known)
-    numbers, shift, added = coefficients(node.name, ratios, target.pre.scale, addend)
+    numbers, shift, added = coefficients(
+        node.name, ratios, target.pre.scale, addend, fine=target.post.wide
+    )
     space = builder.shape(node)
     terms = _terms(builder, axis, space, parts, numbers)
     bias: Operand | None = None
     if added is not None:
-        bias = builder.weight("addend", added, BIAS_MAX, broadcast(added.shape, len(space)))
+        maps = broadcast(added.numbers.shape, len(space))
+        read = builder.weight("addend", added.numbers, BIAS_MAX, maps)
+        bias, more = scaled(read, added.power)
+        terms += more
     integer = parts[0][1].integer
     out = builder.define(node, target.post, integer=integer)
     zero, table = target.pre.zero, target.table
@@ -111,14 +117,16 @@ def _of_integers(parts: Sequence[tuple[int, Value]], known: Sequence[tuple[int, 
 
 def _bits(node: Node, builder: Builder, parts: Sequence[tuple[int, Value]]) -> int:
     """Bits that keep the finest part; 8 where other layers read the output, or parts are alike."""
-    scales = [part.code.scale for _, part in parts if part.code.lo < part.code.hi]
-    ratio = max(scales) / min(scales)
+    codes = [part.code for _, part in parts if part.code.lo < part.code.hi]
+    coarsest = max(codes, key=lambda code: code.scale)
+    ratio = coarsest.scale / min(code.scale for code in codes)
     graph = builder.graph
     read = graph.consumers(node.output) or node.output not in graph.outputs
     narrow = node.activation is not None or builder.given(node.output) is not None
     if read or narrow or ratio < UNLIKE:
-        return 8
-    return min(8 + math.ceil(math.log2(ratio)), WIDE_MAX - len(parts).bit_length())
+        return NARROW
+    own = (coarsest.hi - coarsest.lo).bit_length() if coarsest.wide else NARROW
+    return min(own + math.ceil(math.log2(ratio)), WIDE_MAX - len(parts).bit_length())
 
 
 def _wide(

@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from ...verifier.program.types import Const, Term
-from ..builder import Builder
+from ..builder import Builder, Range
 from ..graph import Graph, Node
 from ..maps import broadcast, rows
 from ..operator import Operator, computed, first
 from ..quantise import Affine, multiplier
 from .mul import scaled
 
-INVERSE_MAX = 2**20
-"""Inverses have 21 bits: that of the farthest of 255 steps still has 12."""
+INVERSE_MAX, INVERSE_MAX_WIDE = 2**20, 2**23 - 1
+"""Inverses have 21 bits: that of the farthest of 255 steps still has 12. Those of divisors of 16
+bits have 24, above the inverse of the nearest divisor in calibration."""
 
 
 def support(node: Node, graph: Graph) -> str | None:
@@ -31,8 +32,7 @@ def lower(node: Node, builder: Builder) -> None:
         return
     x, d = (builder.values[name] for name in node.inputs)
     space, shape = builder.shape(node), d.shape or (1,)
-    # The inverse of one step is the largest that a divisor other than 0 has.
-    code = Affine(1.0 / d.code.scale / INVERSE_MAX, 0, -INVERSE_MAX, INVERSE_MAX)
+    code = _inverse(d.code, builder.range(node.inputs[1]))
     table = builder.table(node.name, np.reciprocal, d.code, code)
     inverse = builder.temporary("inverse", shape, code, 3)
     source = builder.read(d, rows(len(shape)), raw=True)
@@ -42,6 +42,15 @@ def lower(node: Node, builder: Builder) -> None:
     operands = [builder.read(value, broadcast(value.shape, len(space))) for value in (x, inverse)]
     terms = [Term((), *operands)]
     builder.requantised(node, space, terms, target, mult=Const(mult), shift=shift)
+
+
+def _inverse(code: Affine, seen: Range) -> Affine:
+    """The code of inverses; that of one step is the largest that a divisor other than 0 has."""
+    if not code.wide:
+        return Affine(1.0 / code.scale / INVERSE_MAX, 0, -INVERSE_MAX, INVERSE_MAX)
+    nearest = max(seen[0], -seen[1], code.scale)
+    most = INVERSE_MAX_WIDE
+    return Affine(1.0 / nearest / most, 0, -most, most)
 
 
 OPERATOR = Operator(("Div",), lower, support, takes_activation=True)

@@ -14,7 +14,7 @@ from ..graph import Array, Graph, Node
 from ..maps import along, at, over
 from ..moves import RANK_MAX
 from ..operator import Operator
-from ..quantise import WEIGHT_MAX, multiplier, symmetric
+from ..quantise import multiplier, symmetric
 from .matmul import summed
 
 PRODUCTS_MAX = 2**20
@@ -136,8 +136,9 @@ def _operand(
     if constant is None:
         value = builder.values[name]
         return builder.read(value, maps), value.code.scale
-    numbers, scale = symmetric(constant, WEIGHT_MAX)
-    return builder.weight(f"weight {number}", numbers, WEIGHT_MAX, maps or [at()]), scale
+    peak = builder.peak(node)
+    numbers, scale = symmetric(constant, peak)
+    return builder.weight(f"weight {number}", numbers, peak, maps or [at()]), scale
 
 
 OPERATOR = Operator(("Einsum",), lower, support, takes_activation=True)

@@ -57,7 +57,8 @@ def _by_value(node: Node, builder: Builder, axis: int) -> None:
     else:
         code = builder.given(node.output)
         if code is None:
-            code = code_of(table, builder.graph.grids.get(node.inputs[0]))
+            peak = 2 ** (builder.bits(node.output) - 1) - 1
+            code = code_of(table, builder.graph.grids.get(node.inputs[0]), peak)
         held = replace(code, zero=0)
         source = builder.weight_in("table", code.quantise(table), held, maps)
         out = builder.define(node, code)

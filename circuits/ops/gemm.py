@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...verifier.program.types import Const, Operand, Term
-from ..builder import Builder, Value
+from ..builder import Builder, Value, scaled
 from ..graph import Graph, Node
 from ..maps import along, broadcast, over, rows
 from ..operator import Operator
@@ -95,14 +95,19 @@ def _sum(node: Node, builder: Builder) -> None:
     sign = -1.0 if node.attributes.get("alpha", 1.0) < 0 else 1.0
     sides = [(product, sign)] + ([] if computed is None else [(computed, beta)])
     ratios = [factor * value.code.scale / target.pre.scale for value, factor in sides]
-    numbers, shift, added = coefficients(node.name, ratios, target.pre.scale, addend)
+    numbers, shift, added = coefficients(
+        node.name, ratios, target.pre.scale, addend, fine=target.post.wide
+    )
     terms = [
         Term((), builder.read(value, broadcast(value.shape, 2)), Const(number))
         for (value, _), number in zip(sides, numbers, strict=True)
     ]
     bias: Operand | None = None
     if added is not None:
-        bias = builder.weight("addend", added, BIAS_MAX, broadcast(added.shape or (1,), 2))
+        maps = broadcast(added.numbers.shape or (1,), 2)
+        read = builder.weight("addend", added.numbers, BIAS_MAX, maps)
+        bias, more = scaled(read, added.power)
+        terms += more
     builder.requantised(node, space, terms, target, mult=Const(1), shift=shift, bias=bias)
 
 

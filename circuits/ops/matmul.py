@@ -87,7 +87,7 @@ def by_rows(
     if constant is not None:
         array = constant[None] if constant.ndim == 1 else constant
         array = np.swapaxes(array, -1, -2) if transpose and constant.ndim > 1 else array
-        code = code_of(array, builder.graph.grids.get(name))
+        code = code_of(array, builder.graph.grids.get(name), builder.peak(node))
         maps = maps_of(array.shape, rank, side)
         return builder.weight_in("weight", code.quantise(array), code, maps), code.scale
     value = builder.values[name]

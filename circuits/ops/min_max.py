@@ -16,10 +16,12 @@ from ..maps import along, broadcast, over, rows
 from ..operator import Operator, first
 from ..quantise import Affine, coefficients
 from .mirror import mirror, mirrored
+from .reduction import reach
 from .sum import support as support_sum
 
 REACH = 2**8 - 1
-"""No value of an int8 code is farther from its zero: so far constants are told apart."""
+"""No value of an int8 code is farther from its zero: so far constants are told apart, or farther
+where a code has more bits."""
 
 
 def support(node: Node, graph: Graph) -> str | None:
@@ -84,8 +86,9 @@ def _beside(
             read = builder.read(value, maps, view=view, pad=value.code.zero)
         else:
             real = builder.graph.constants[str(side)]
-            near = Affine(code.scale, 0, -REACH, REACH).quantise(real)
-            read = replace(builder.weight(f"bound {place}", near, REACH, maps, view), pad=0)
+            most = max(REACH, reach(code))
+            near = Affine(code.scale, 0, -most, most).quantise(real)
+            read = replace(builder.weight(f"bound {place}", near, most, maps, view), pad=0)
         terms.append(Term((), read, Const(number)))
     out = builder.temporary("values", space, code)
     builder.dot(out, space, terms, shift=shift, suffix="values")

@@ -28,7 +28,7 @@ from .reduction import (
 
 FACTORS_MAX = 8
 """Values of a product: each step's code covers all that the factors so far can give."""
-PRODUCT_MAX = 2**14
+PRODUCT_MAX, PRODUCT_MAX_WIDE = 2**14, 2**22
 
 
 def _support(limit: int, noop: bool, node: Node, graph: Graph) -> str | None:
@@ -137,8 +137,9 @@ def lower_min(node: Node, builder: Builder) -> None:
 
 
 def lower_prod(node: Node, builder: Builder) -> None:
-    """One value after the other, the product so far in 15 bits."""
+    """One value after the other, the product so far in 15 bits (of wide values in 23)."""
     x, lines = _lines(node, builder)
+    most = PRODUCT_MAX_WIDE if x.code.wide else PRODUCT_MAX
     target, each = builder.target(node), rows(len(lines.lines))
     factors = [
         builder.read(x, place(lines, index), view=lines.shape)
@@ -147,9 +148,9 @@ def lower_prod(node: Node, builder: Builder) -> None:
     so_far, scale, bound = factors[0], x.code.scale, reach(x.code) * x.code.scale
     for number, factor in enumerate(factors[1:-1]):
         bound *= reach(x.code) * x.code.scale
-        code = Affine(bound / PRODUCT_MAX, 0, -PRODUCT_MAX, PRODUCT_MAX)
+        code = Affine(bound / most, 0, -most, most)
         mult, shift = multiplier(node.name, scale * x.code.scale / code.scale)
-        product = builder.temporary(f"product {number}", lines.lines, code, 2)
+        product = builder.temporary(f"product {number}", lines.lines, code)
         terms = [Term((), so_far, factor)]
         builder.dot(product, lines.lines, terms, mult=Const(mult), shift=shift, suffix="product")
         so_far, scale = builder.read(product, each), code.scale

@@ -28,8 +28,10 @@ ROOT_BITS = 14
 EXP_MAX = 2**15 - 1
 EXP_COUNT, EXP_LONG = 2**9, 2**20
 """Beyond so many values those that 15 bits round to 0 could add up; they get 20 bits."""
-LOG_STEPS = 2**11
-"""Finer steps would get a coarser factor beside the value to which the logarithm is added."""
+LOG_STEPS, LOG_STEPS_WIDE = 2**11, 2**15 - 1
+"""Finer steps would get a coarser factor beside the value to which the logarithm is added, unless
+that has as fine ones."""
+WIDE_BITS = 15
 
 
 @dataclass(frozen=True)
@@ -214,15 +216,16 @@ def log_sum_exp(builder: Builder, x: Value, lines: Reduction) -> tuple[Value, Va
     outweighs all others as where all are alike.
     """
     found = exponentials(builder, x, lines)
-    return found.largest, _log(builder, found.total)
+    fine = (x.code.hi - x.code.lo).bit_length() >= WIDE_BITS
+    return found.largest, _log(builder, found.total, LOG_STEPS_WIDE if fine else LOG_STEPS)
 
 
-def _log(builder: Builder, total: Value) -> Value:
-    """log(total) for totals from 1 on."""
+def _log(builder: Builder, total: Value, steps: int) -> Value:
+    """log(total) for totals from 1 on, in so many steps."""
     factor = max(2 ** (2 * ROOT_BITS) // total.code.hi, 1)
     rooted = root(builder, total, factor)
     least, most = (math.isqrt(end * factor) for end in (total.code.lo, total.code.hi))
-    code = Affine(math.log(max(most / least, 1.5)) * 2 / LOG_STEPS, 0, 0, LOG_STEPS)
+    code = Affine(math.log(max(most / least, 1.5)) * 2 / steps, 0, 0, steps)
 
     def log(roots: Floats) -> Floats:
         return 2.0 * np.log((roots + 0.5) * rooted.code.scale)

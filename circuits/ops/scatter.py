@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...verifier.program.types import AxisMap, Const, Operand, Term
-from ..builder import Builder, Value
+from ..builder import Builder, Value, scaled
 from ..graph import Array, Graph, Node
 from ..maps import along, at, rows
 from ..operator import Operator, axis_of, constants, first
@@ -152,7 +152,9 @@ def _join(
     target = builder.target(node)
     ratios = [value.code.scale / target.pre.scale for value, _ in parts]
     used = addend if addend.any() else None
-    numbers, shift, added = coefficients(node.name, ratios, target.pre.scale, used)
+    numbers, shift, added = coefficients(
+        node.name, ratios, target.pre.scale, used, fine=target.post.wide
+    )
     terms = [
         Term(
             (),
@@ -163,7 +165,9 @@ def _join(
     ]
     bias: Operand | None = None
     if added is not None:
-        bias = builder.weight("addend", added, BIAS_MAX, rows(len(found.space)))
+        read = builder.weight("addend", added.numbers, BIAS_MAX, rows(len(found.space)))
+        bias, more = scaled(read, added.power)
+        terms += more
     builder.requantised(node, found.space, terms, target, mult=Const(1), shift=shift, bias=bias)
 
 

@@ -25,7 +25,7 @@ from ..maps import rows
 from ..quantise import BIAS_MAX, SHIFT_MAX, Affine, multiplier
 from .reduction import SQUARES_MAX, WIDE, Reduction, magnitudes, reach
 
-FINE_BITS = 7
+FINE_BITS, FINE_MAX = 7, 15
 QUOTIENT_MAX = 2**14 - 1
 FACTOR_MAX = 2**15 - 1
 GAIN_MAX = 2**13 - 1
@@ -56,22 +56,25 @@ def deviations(builder: Builder, x: Value, lines: Reduction) -> Value:
         Term((), _here(builder, x, lines), Const(lines.count)),
         Term((), builder.read(total, lines.each), Const(-(1 << bits))),
     ]
-    mult, shift = multiplier("deviation", 2**FINE_BITS / lines.count)
+    mult, shift = multiplier("deviation", x.code.scale / out.code.scale / lines.count)
     builder.dot(out, lines.shape, terms, mult=Const(mult), shift=shift, suffix="deviation")
     return out
 
 
 def magnified(builder: Builder, x: Value, lines: Reduction) -> Value:
-    """X itself in steps of 2^-7 of its own."""
+    """X itself in steps of 2^-7 of its own (one that has 16 bits: in its own)."""
     out = _fine(builder, x, lines, "magnified", reach(x.code))
-    terms = [Term((), _here(builder, x, lines), Const(2**FINE_BITS))]
+    by = round(x.code.scale / out.code.scale)
+    terms = [Term((), _here(builder, x, lines), Const(by))]
     builder.dot(out, lines.shape, terms, suffix="magnified")
     return out
 
 
 def _fine(builder: Builder, x: Value, lines: Reduction, name: str, peak: int) -> Value:
-    peak <<= FINE_BITS
-    code = Affine(x.code.scale / 2**FINE_BITS, 0, -peak, peak)
+    """A tensor of 16 bits for up to `peak` steps of x, as fine as they allow, 2^-7 at most."""
+    bits = min(FINE_BITS, FINE_MAX - peak.bit_length())
+    peak = math.floor(peak * 2.0**bits)
+    code = Affine(x.code.scale / 2.0**bits, 0, -peak, peak)
     return builder.temporary(name, lines.shape, code, 2)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...verifier.program.types import Const, Operand, Term
-from ..builder import Builder, Value
+from ..builder import Builder, Value, scaled
 from ..graph import Array, Graph, Node
 from ..maps import broadcast
 from ..operator import Operator
@@ -40,16 +40,21 @@ def lower_sum(node: Node, builder: Builder, factors: Sequence[float]) -> None:
     if addend is not None:
         addend = saturating(addend, values, target.pre)
     ratios = [by * value.code.scale / target.pre.scale for value, by in values]
-    numbers, shift, added = coefficients(node.name, ratios, target.pre.scale, addend)
+    numbers, shift, added = coefficients(
+        node.name, ratios, target.pre.scale, addend, fine=target.post.wide
+    )
     terms = [
         Term((), builder.read(value, broadcast(value.shape, len(space))), Const(number))
         for (value, _), number in zip(values, numbers, strict=True)
     ]
     bias: Operand | None = None
-    if added is not None and added.size == 1:
-        bias = Const(int(added.item()))
+    if added is not None and added.numbers.size == 1 and added.power == 0:
+        bias = Const(int(added.numbers.item()))
     elif added is not None:
-        bias = builder.weight("addend", added, BIAS_MAX, broadcast(added.shape, len(space)))
+        maps = broadcast(added.numbers.shape, len(space))
+        read = builder.weight("addend", added.numbers, BIAS_MAX, maps)
+        bias, more = scaled(read, added.power)
+        terms += more
     builder.requantised(node, space, terms, target, mult=Const(1), shift=shift, bias=bias)
 
 

@@ -10,7 +10,7 @@ from onnx import TensorProto
 
 import zktally as api
 from support.classical import FLOAT, INT64, ml, table_model
-from support.compared import network, node
+from support.compared import network, node, with_bits
 
 RNG = np.random.default_rng(15)
 BACKENDS = ("rust", "python")
@@ -224,6 +224,43 @@ def test_both_verifiers_accept_tables(pattern: str, mode: str) -> None:
     model = table_model(TABLES[pattern], inputs, {"label": INT64, "scores": FLOAT})
     data = {"x": normal(9, 3), "z": normal(9, 2)}
     compiled = api.compile(model, data, public=True)
+    receipt = api.prove(compiled, {name: rows[:1] for name, rows in data.items()}, mode=mode)
+    for backend in BACKENDS:
+        assert api.verify(receipt.data, compiled.model_id, backend=backend).outputs
+
+
+WIDE: dict[str, tuple[Any, ...]] = {
+    "a wide sum with a wide bias": (
+        [node("Gemm", "x w b", "h"), node("Sigmoid", "h", "y")],
+        {"x": ("n", 5)},
+        {"w": normal(5, 3), "b": 30 * normal(3)},
+        {},
+    ),
+    "operands with and without zeros": (
+        [node("MatMul", "x w", "h"), node("Mul", "x z", "m"), node("Add", "m h", "y")],
+        FIVE,
+        {"w": normal(5, 5)},
+        {"x": 8, "h": 8},
+    ),
+    "a fine softmax": ([node("Softmax", "x", "y", axis=1)], {"x": ("n", 5)}, {}, {}),
+    "a fine norm": (
+        [node("LayerNormalization", "x s", "y", axis=1)],
+        {"x": ("n", 5)},
+        {"s": np.ones(5, np.float32)},
+        {},
+    ),
+}
+"""What 16 bits make of patterns, with the bits of the values that keep fewer."""
+
+
+@pytest.mark.parametrize("mode", ["fast", "hybrid", "strict"])
+@pytest.mark.parametrize("pattern", WIDE)
+def test_both_verifiers_accept_wide_values(pattern: str, mode: str) -> None:
+    nodes, inputs, constants, narrow = WIDE[pattern]
+    model = network(nodes, inputs, constants, opset=18)
+    data = {name: normal(6, *shape[1:]) for name, shape in inputs.items()}
+    compiled = with_bits(model, data, narrow)
+    assert any(tensor.width > 1 for tensor in compiled.checked.program.tensors)
     receipt = api.prove(compiled, {name: rows[:1] for name, rows in data.items()}, mode=mode)
     for backend in BACKENDS:
         assert api.verify(receipt.data, compiled.model_id, backend=backend).outputs

@@ -11,7 +11,8 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from zktally.circuits import reference
-from zktally.circuits.compile import compile
+from zktally.circuits.bits import NARROW, Bits
+from zktally.circuits.compile import compile, fitted, open_network, prepare
 from zktally.circuits.evaluate import integer_run
 from zktally.circuits.model import CompiledModel
 from zktally.circuits.quantise import Affine
@@ -130,3 +131,15 @@ def steps_off(
         assert real.shape == found.shape
         worst = max(worst, float(np.abs(real.astype(np.float64) - found).max(initial=0.0)) / step)
     return worst
+
+
+def with_bits(
+    model: onnx.ModelProto, feeds: dict[str, np.ndarray], narrow: dict[str, int]
+) -> CompiledModel:
+    """The model with 16 bits everywhere, but for the values named."""
+    compiled = compile(model, feeds, public=True, precision="int16", force=True)
+    _, fused = prepare(open_network(model, None, None), 1, compiled.record.name)
+    bits = {name: count for name, count in compiled.record.bits.items() if name not in narrow}
+    wide = {name: count for name, count in narrow.items() if count > NARROW}
+    record, built = fitted(fused, compiled.record, Bits(bits | wide, compiled.record.weight_bits))
+    return CompiledModel(built.checked, built.weights, compiled.key, record, compiled.report)

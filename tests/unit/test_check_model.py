@@ -300,6 +300,7 @@ CHOICE = ("y", "c", {"op": "ArgMax", "axis": 1, "keepdims": 0})
 CROWD = {"w": drawn(16, 1000, seed=1)}
 """A thousand classes with one clamped range: few integers agree with the floats on the best."""
 CLAMPED: dict[str, Any] = {"public": True, "method": "percentile", "percentile": 99.6}
+CLAMPED |= {"precision": "int8", "force": True}
 X = drawn(100, 16)
 
 

@@ -62,19 +62,19 @@ def test_channels_reconstruct_weights_and_bias(
     unit = found.mult * 2.0**-found.shift * out_scale  # of the accumulator
     assert found.bias is not None
     assert np.abs(found.weight).max() <= WEIGHT_MAX
-    assert np.abs(found.bias).max() <= BIAS_MAX
+    assert np.abs(found.bias.numbers).max() <= BIAS_MAX
     assert 1 <= found.mult.min() <= found.mult.max() <= MULT_MAX
     assert found.mult.max() > MULT_MAX // 2
     column = (unit / in_scale)[:, None]
     assert np.all(np.abs(found.weight * column - weight) <= column * 0.5001)
-    assert np.all(np.abs(found.bias * unit - bias) <= unit * 0.5001)
+    assert np.all(np.abs(found.bias.numbers * unit - bias) <= unit * 0.5001)
 
 
 def test_a_dead_channel_keeps_its_bias() -> None:
     weight = np.array([[1.0, -1.0], [0.0, 0.0]])
     found = channels("op", weight, np.array([0.0, 3.0]), 0.01, 0.05)
     assert found.bias is not None
-    value = found.bias[1] * found.mult[1] * 2.0**-found.shift * 0.05
+    value = found.bias.numbers[1] * found.mult[1] * 2.0**-found.shift * 0.05
     assert value == pytest.approx(3.0, rel=1e-3)
 
 
@@ -82,7 +82,7 @@ def test_a_large_bias_enlarges_the_scale_of_its_channel_only() -> None:
     weight = np.full((2, 3), 0.5)
     found = channels("op", weight, np.array([0.0, 3e3]), 1e-3, 1.0)
     assert found.bias is not None
-    assert BIAS_MAX // 2 < found.bias[1] <= BIAS_MAX
+    assert BIAS_MAX // 2 < found.bias.numbers[1] <= BIAS_MAX
     assert found.weight[0].min() >= 126
     assert 1 <= found.weight[1].max() <= 2
 
@@ -112,9 +112,9 @@ def test_multiplier_is_near_and_as_precise_as_fits(ratio: float) -> None:
 def test_coefficients_share_a_shift_that_the_addend_bounds() -> None:
     numbers, shift, added = coefficients("op", [1.0, -0.25], 0.01, np.array([80.0]))
     assert added is not None
-    assert abs(int(added[0])) <= BIAS_MAX
+    assert abs(int(added.numbers[0])) <= BIAS_MAX
     assert numbers == [2**shift, -(2**shift) // 4]
-    assert added[0] * 2.0**-shift * 0.01 == pytest.approx(80.0, rel=1e-4)
+    assert added.numbers[0] * 2.0**-shift * 0.01 == pytest.approx(80.0, rel=1e-4)
 
 
 def test_table_covers_its_whole_domain() -> None:

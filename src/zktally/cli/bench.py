@@ -44,6 +44,11 @@ def add_to(verbs: Any) -> None:
     weights.add_argument("--large", action="store_true", help="training steps of full width, too")
     _add_rows_arguments(weights)
     weights.set_defaults(run=run_weights)
+    precision = suites.add_parser(
+        "precision", help="int8 beside the fewest values of 16 bits, on networks that need some"
+    )
+    _add_rows_arguments(precision)
+    precision.set_defaults(run=run_precision)
     nodes = suites.add_parser(
         "nodes",
         help="onnx's own backend tests: applicable, compiled, right, wrong, refused and why",
@@ -207,6 +212,13 @@ def run_hybrid(args: argparse.Namespace) -> int:
 def run_strict(args: argparse.Namespace) -> int:
     """Measure proofs of every gate, or read the rows."""
     from ..bench.strict import main
+
+    return main(args)
+
+
+def run_precision(args: argparse.Namespace) -> int:
+    """Run the command."""
+    from ..bench.precision import main
 
     return main(args)
 

@@ -14,10 +14,9 @@ from ..verifier.cli import printable, read_arrays
 from ..verifier.errors import UsageError
 from ..verifier.quoting import quoted_path
 from .console import libraries_silenced
+from .files import LABELS, read_evaluation
 
 FORMAT = "zktally.check-model/2"
-LABELS = "labels"
-"""Name of the array of right classes in the file of evaluation data."""
 
 
 def add_to(verbs: Any) -> None:
@@ -109,12 +108,10 @@ def _tolerances(args: argparse.Namespace) -> Tolerances:
 
 def _data(path: str | None, compiled: CompiledModel) -> tuple[Data | None, Any]:
     """Inputs from a file, and the labels beside them, if there are any."""
-    data = None if path is None else read_arrays(path)
     inputs = [port.name for port in compiled.checked.program.inputs]
-    if not isinstance(data, dict) or LABELS in inputs:
-        return data, None
-    labels = data.pop(LABELS, None)
-    return data, labels
+    if path is None or LABELS in inputs:
+        return None if path is None else read_arrays(path), None
+    return read_evaluation(path)
 
 
 def text(found: ModelCheck, args: argparse.Namespace) -> str:

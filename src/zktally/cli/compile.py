@@ -7,11 +7,14 @@ import json
 from typing import Any
 
 from ..api import compile as compile_model
+from ..circuits.calibrate import METHODS
+from ..circuits.precision import MIN_AGREEMENT, MIN_SQNR, PRECISIONS
+from ..circuits.report import Report
 from ..verifier.cli import read_arrays
 from ..verifier.errors import UsageError
 from ..verifier.quoting import quoted_path
 from .console import libraries_silenced, note
-from .files import refuse_output
+from .files import read_evaluation, refuse_output
 from .proving import strict_text
 
 
@@ -51,24 +54,76 @@ def add_to(verbs: Any) -> None:
     verb.add_argument(
         "--public", action="store_true", help="public weights: anyone recomputes the model id"
     )
-    verb.add_argument("--method", choices=("minmax", "percentile"), default="minmax")
+    verb.add_argument(
+        "--method",
+        choices=METHODS,
+        default="minmax",
+        help="how ranges follow from the calibration data (default: minmax)",
+    )
     verb.add_argument("--percentile", type=float, default=99.99)
+    _add_accuracy(verb)
     verb.add_argument(
         "--exact", default="", metavar="NAMES", help="ops always checked in full, by name, or all"
     )
     verb.add_argument("-o", "--output", required=True, help="the .zkt file to write")
-    verb.add_argument("--force", action="store_true", help="overwrite the output")
+    verb.add_argument(
+        "--force",
+        action="store_true",
+        help="overwrite the output; compile a program that is less accurate than asked for",
+    )
     verb.add_argument("--json", action="store_true", help="print one JSON object")
     verb.add_argument("-q", "--quiet", action="store_true", help="no remarks on stderr")
     verb.set_defaults(run=run)
+
+
+def _add_accuracy(verb: argparse.ArgumentParser) -> None:
+    """Add what is asked of accuracy."""
+    verb.add_argument(
+        "--evaluate",
+        metavar="NPZ",
+        help="inputs to compare integers and floats on; an array `labels` beside them has the "
+        "right classes of the first output (default: the last fifth of 20 or more calibration "
+        "samples, held back)",
+    )
+    verb.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="auto",
+        help="bits of values and weights: auto gives 16 where 8 are too few (default: auto)",
+    )
+    verb.add_argument(
+        "--target-sqnr", type=float, metavar="DB", help="dB that every output shall reach"
+    )
+    verb.add_argument(
+        "--max-drop",
+        type=float,
+        metavar="POINTS",
+        help="most points of accuracy lost, or of top-1 agreement without labels",
+    )
+    verb.add_argument(
+        "--min-sqnr",
+        type=float,
+        default=MIN_SQNR,
+        metavar="DB",
+        help=f"dB of an output below which nothing is compiled (default: {MIN_SQNR:g})",
+    )
+    verb.add_argument(
+        "--min-agreement",
+        type=float,
+        default=MIN_AGREEMENT,
+        metavar="SHARE",
+        help=f"top-1 agreement below which nothing is compiled (default: {MIN_AGREEMENT:g})",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Compile and save; print the report."""
     if args.batch < 1:
         raise UsageError("batch is out of range", expected="1 or more", received=args.batch)
-    refuse_output(args.output, (args.model, args.calibrate), force=args.force)
+    given = (args.model, args.calibrate, args.evaluate)
+    refuse_output(args.output, given, force=args.force)
     data = None if args.calibrate is None else read_arrays(args.calibrate)
+    evaluation, labels = (None, None) if not args.evaluate else read_evaluation(args.evaluate)
     with libraries_silenced(args.quiet):
         model = compile_model(
             args.model,
@@ -81,6 +136,14 @@ def run(args: argparse.Namespace) -> int:
             method=args.method,
             percentile=args.percentile,
             exact=names(args.exact),
+            evaluation=evaluation,
+            labels=labels,
+            precision=args.precision,
+            target_sqnr=args.target_sqnr,
+            max_drop=args.max_drop,
+            min_sqnr=args.min_sqnr,
+            min_agreement=args.min_agreement,
+            force=args.force,
         )
     model.save(args.output, force=args.force)
     if args.json:
@@ -89,9 +152,18 @@ def run(args: argparse.Namespace) -> int:
         print(model.report.text())
         print(f"model id   {model.model_id.hex()} ({'public' if model.public else 'private'})")
         print(f"program id {model.checked.id.hex()}")
+        _remark(model.report, args.quiet)
         note(strict_text(model), args.quiet)
         note(f"wrote {quoted_path(args.output)}", args.quiet)
     return 0
+
+
+def _remark(report: Report, quiet: bool) -> None:
+    """What was not asked for by name: values of 16 bits; what is not reached."""
+    if report.precision is not None and (report.precision.values or report.precision.weights):
+        note(report.precision.text(), quiet)
+    for missed in report.missed:
+        note(f"not reached: {missed}", quiet)
 
 
 def _dim(text: str) -> tuple[str, int]:

@@ -1,13 +1,16 @@
-"""What the command line writes; `-` is stdout."""
+"""What the command line writes, where `-` is stdout, and data with labels that it reads."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from ..circuits.files import write_atomically
+from ..verifier.cli import read_arrays
 from ..verifier.errors import UsageError
+from ..verifier.policy import Inputs
 from ..verifier.quoting import quoted_path
 
 
@@ -40,3 +43,17 @@ def write_output(path: str, data: bytes, *, force: bool) -> None:
         sys.stdout.buffer.flush()
     else:
         write_atomically(Path(path), data, force=force)
+
+
+LABELS = "labels"
+"""The array of right classes in a file of inputs."""
+
+
+def read_evaluation(path: str) -> tuple[Inputs, Any]:
+    """Inputs from a file, and the labels beside them, if there are any.
+
+    Raises:
+        UsageError: the file cannot be read or holds anything but plain arrays.
+    """
+    data = read_arrays(path)
+    return data, data.pop(LABELS, None) if isinstance(data, dict) else None
