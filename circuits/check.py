@@ -22,7 +22,6 @@ from ..verifier.program.types import Role
 from ..verifier.quoting import listed, quoted
 from . import native
 from .calibrate import METHODS, Feeds, Range, calibrate, covered, feeds, samples
-from .columns import divided_by
 from .compile import Built, Data, build, needed, open_network, prepare, settled
 from .errors import BadModelFile, CalibrationMismatch, named
 from .evaluate import Fidelity, compare, counted, floored
@@ -31,6 +30,7 @@ from .masks import Scores
 from .model import CompiledModel, Record
 from .ops import OPERATORS
 from .source import ModelLike
+from .unlike import divided_by
 
 LISTED = 8
 """Ranges that a refusal names."""
