@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...verifier.program.types import Const, Read, Term
+from ...verifier.program.types import Const, Operand, Read, Term
 from ..builder import Builder, Value
 from ..graph import Graph, Node
 from ..maps import along, over
@@ -58,9 +58,9 @@ class _BeforeReset:
 class _Linear(NamedTuple):
     """A sum of products: what `Builder.linear` gives, and the shift."""
 
-    term: Term
+    terms: list[Term]
     mult: Read
-    bias: Read | None
+    bias: Operand | None
     shift: int
 
 
@@ -82,7 +82,8 @@ class _AfterReset:
     def _linear(self, state: Read) -> _Linear:
         """The recurrent sum in the units of the projection, by the same weights in each step."""
         if self._summed is not None:
-            return self._summed._replace(term=replace(self._summed.term, a=state))
+            products, *others = self._summed.terms
+            return self._summed._replace(terms=[replace(products, a=state), *others])
         part = self.part
         units = part.flat(part.units)
         bias = part.flat(part.added) / units
@@ -117,11 +118,11 @@ class _AfterReset:
         return self.part.vector("bias", numbers, PART_MAX)
 
     def _recurrent(self, step: int, state: Value) -> Read:
-        term, mult, bias, shift = self._linear(self._layer.read(state, over(0)))
+        terms, mult, bias, shift = self._linear(self._layer.read(state, over(0)))
         summed = self._layer.dot(
             f"{step} recurrent",
             self.part.space,
-            [term],
+            terms,
             Affine(1.0, 0, -PART_MAX, PART_MAX),
             mult=mult,
             shift=shift,

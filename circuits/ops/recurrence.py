@@ -235,7 +235,7 @@ class Run:
             1.0,
         )
         inputs = weights.shape[-1]
-        term, mult, added = builder.linear(
+        terms, mult, added = builder.linear(
             numbers,
             (inputs,),
             builder.read(x, (along(1), along(2), over(0))),
@@ -245,7 +245,7 @@ class Run:
         space = (self.count, layer.steps, layer.batch, width)
         code = Affine(1.0, 0, -PART_MAX, PART_MAX)
         self.projection = layer.dot(
-            "projection", space, [term], code, mult=mult, shift=numbers.shift, bias=added
+            "projection", space, terms, code, mult=mult, shift=numbers.shift, bias=added
         )
 
     def initial(self, index: int, code: Affine) -> Value | None:
