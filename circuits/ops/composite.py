@@ -52,8 +52,8 @@ ARITHMETIC: Mapping[str, Callable[..., Array]] = {
 """Operators of several operands, of which all but one value are constants here."""
 
 
-COMPARED = ("Min", "Max")
-"""A table of one value is cheaper than what these lower to."""
+TABULATED = ("Min", "Max", "Pow")
+"""A table of one value is cheaper, and more exact, than what these lower to."""
 
 
 def compose(graph: Graph, operators: Mapping[str, Operator]) -> Graph:
@@ -79,7 +79,7 @@ def compose(graph: Graph, operators: Mapping[str, Operator]) -> Graph:
 
 def _stays(node: Node, graph: Graph, operators: Mapping[str, Operator]) -> bool:
     """Whether a node alone is better lowered as it is."""
-    return node.op not in COMPARED and operators[node.op].support(node, graph) is None
+    return node.op not in TABULATED and operators[node.op].support(node, graph) is None
 
 
 class _Search:
