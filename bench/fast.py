@@ -37,7 +37,7 @@ from .cells import (
     text_table,
 )
 from .machine import describe, forget_peak, peak_memory
-from .models import BENCH_MODELS, calibration
+from .models import BENCH_MODELS, INT8, calibration
 from .timing import cpu_seconds, timed
 
 CELL = formats(("model", "{}", "model"), ("batch", "{}", "batch"), ("steps", "{}", "steps"))
@@ -96,7 +96,7 @@ def measure(cell: Row) -> Row:
     graph = BENCH_MODELS[cell["model"]]()
     batch, steps, repeat = cell["batch"], cell["steps"], cell["repeat"]
     data = calibration(graph, batch * steps, 1)
-    program = compile(graph, calibration(graph, 64, 0), batch=batch, public=True)
+    program = compile(graph, calibration(graph, 64, 0), batch=batch, public=True, **INT8)
     session = onnxruntime.InferenceSession(
         graph.SerializeToString(), _options(cell["threads"]), providers=["CPUExecutionProvider"]
     )

@@ -26,6 +26,7 @@ from ..errors import ZktallyError
 from ..verifier.program.types import PortKind
 from .cells import Row, formats, text_table
 from .drawn_graphs import Array, Drawn, draw, rounded, run
+from .models import INT8
 
 TIMES, STEPS = 4.0, 2.0
 """An error is explained up to so many times that of the rounded run, and so many output steps."""
@@ -78,7 +79,7 @@ def _judged(network: Drawn, *, prove: bool) -> Row:
     model = network.model()
     names = [value.name for value in model.graph.input]
     feeds = {name: network.feeds[name] for name in names}
-    compiled = compile(model, feeds, evaluate=1)
+    compiled = compile(model, feeds, evaluate=1, **INT8)
     program = compiled.checked.program
     values = integer_run(
         program, compiled.weights, feeds, native.executor(compiled.checked, compiled.weights)

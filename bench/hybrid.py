@@ -34,7 +34,7 @@ from .cells import Row, measure_all, read_rows
 from .fast import prove_once
 from .hybrid_report import FAST_PHASES, PHASES, fits_text, markdown, table
 from .machine import describe, forget_peak, peak_memory
-from .models import BENCH_MODELS, calibration, dense
+from .models import BENCH_MODELS, INT8, calibration, dense
 from .timing import cpu_seconds, timed
 
 DENSE_DEPTH = 4
@@ -158,7 +158,7 @@ def measure(cell: Cell, repeat: int, threads: int) -> Row:
     graph = network(cell.model)
     parameters = sum(int(np.prod(tensor.dims)) for tensor in graph.graph.initializer)
     data = calibration(graph, cell.batch * cell.steps, 1)
-    program = compile(graph, calibration(graph, 64, 0), batch=cell.batch)
+    program = compile(graph, calibration(graph, 64, 0), batch=cell.batch, **INT8)
     del graph
     claims = Claims("fast", cell.delta, bits=usual_bits("hybrid"))
     profile = PROFILE_NAMES.index(cell.profile)

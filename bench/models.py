@@ -19,6 +19,9 @@ OPSET = 17
 IR_VERSION = 8  # the IR of opset 17: every onnxruntime since 1.12 loads it
 BIAS_SCALE = 0.1
 
+INT8: dict[str, Any] = {"precision": "int8", "force": True}
+"""Options of compile: what networks of random weights cost, whatever they compute."""
+
 
 class _Chain:
     """A network built layer by layer; `shape` is the current activation's, without the batch."""

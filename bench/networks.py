@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ..circuits.compile import compile
 from ..verifier.program.checked import Checked, check
-from .models import IR_VERSION, OPSET
+from .models import INT8, IR_VERSION, OPSET
 from .training import training_step
 
 CHANNELS, SIDE = 16, 8
@@ -78,7 +78,7 @@ class Net:
             graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
         )
         data = np.random.default_rng(1).normal(0, 1, (2, *shape[1:])).astype(np.float32)
-        return compile(model, data, public=True, evaluate=1).checked
+        return compile(model, data, public=True, evaluate=1, **INT8).checked
 
 
 def residual(blocks: int) -> Checked:

@@ -31,6 +31,7 @@ from ..verifier.sampling import Counts, draw, sample_count
 from . import learner
 from .adversary import Wrong, false_chain
 from .machine import describe
+from .models import INT8
 
 BATCH = 4
 STEPS = 4
@@ -252,7 +253,7 @@ def binomial_interval(trials: int, probability: float, confidence: float) -> tup
 
 def subjects() -> list[Subject]:
     """The networks and their adversaries."""
-    model = compile(tiny_cnn(), _images(64, 0), batch=BATCH, public=True)
+    model = compile(tiny_cnn(), _images(64, 0), batch=BATCH, public=True, **INT8)
     batches, _ = quantise(model.checked.program, _images(STEPS * BATCH, 1))
     learning = learner.model(), learner.inputs(STEPS, 1), cells_of_learner()
     return [

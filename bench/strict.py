@@ -36,7 +36,7 @@ from .cells import (
 )
 from .hybrid import LONG, VERIFY_THREADS, builder, network
 from .machine import describe, forget_peak, peak_memory
-from .models import calibration
+from .models import INT8, calibration
 from .timing import cpu_seconds, timed
 
 CELL: tuple[Column, ...] = (
@@ -95,7 +95,7 @@ def measure(cell: Row) -> Row:
     graph, batch = network(cell["model"]), cell["batch"]
     parameters = sum(int(np.prod(tensor.dims)) for tensor in graph.graph.initializer)
     data = calibration(graph, batch, 1)
-    model = compile(graph, calibration(graph, 64, 0), batch=batch)
+    model = compile(graph, calibration(graph, 64, 0), batch=batch, **INT8)
     del graph
     profile = PROFILE_NAMES.index(cell["profile"])
     plan = estimate_job(Claims("strict").counts(model.checked, batch), profile)

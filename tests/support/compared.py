@@ -20,6 +20,8 @@ from zktally.verifier.program.types import PortKind
 
 RNG = np.random.default_rng(7)
 Nodes = Sequence[onnx.NodeProto]
+EIGHT: dict[str, Any] = {"precision": "int8", "force": True}
+"""Options: 8 bits, whatever comes of it, so that what a lowering does is seen."""
 
 
 def node(op: str, inputs: str, output: str, **attributes: Any) -> onnx.NodeProto:
@@ -64,7 +66,8 @@ def run_both(
     expected = infer(model, feeds)
     batch = len(next(iter(feeds.values())))
     dynamic = model.graph.input[0].type.tensor_type.shape.dim[0].dim_param
-    compiled = compile(model, feeds, batch=batch if dynamic else 1, evaluate=1, **options)
+    options = EIGHT | {"evaluate": 1} | options
+    compiled = compile(model, feeds, batch=batch if dynamic else 1, **options)
     program = compiled.checked.program
     values = integer_run(program, compiled.weights, feeds, reference.run)
     found = []
@@ -99,7 +102,7 @@ def run_apart(
     """
     dynamic = model.graph.input[0].type.tensor_type.shape.dim[0].dim_param
     batch = len(next(iter(feeds.values()))) if dynamic else 1
-    compiled = compile(model, calibration, batch=batch, evaluate=1)
+    compiled = compile(model, calibration, batch=batch, evaluate=1, **EIGHT)
     program = compiled.checked.program
     rounded = {}
     for port in program.inputs:
