@@ -8,7 +8,7 @@ exact in it, and one multiplier brings it to the code of the function's argument
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -20,7 +20,7 @@ from ..builder import Builder, Value
 from ..maps import along, over
 from ..quantise import MULT_MAX, WEIGHT_MAX, Affine, Floats, Ints, multipliers
 from .gate_functions import GateFunction
-from .recurrence import ONE, PART_MAX, Run
+from .recurrence import ONE, PART_MAX, Part
 
 PEEPHOLE_MAX = 2**15 - 1
 LEAST_BITS = 9
@@ -80,71 +80,6 @@ class Peephole:
     def steps(self) -> Floats:
         """What a step of the cell's code adds to the argument of each channel."""
         return self.weights.ravel() * self.scale
-
-
-class Part:
-    """Some of a run's gates as the projection has them, each channel in a unit of its own.
-
-    Args:
-        run: whose gates they are.
-        name: what ops and tensors of theirs are called.
-        gates: their numbers in the weights.
-        resets: what they add of the state is multiplied by a gate first, its bias included.
-    """
-
-    def __init__(self, run: Run, name: str, gates: Sequence[int], *, resets: bool = False) -> None:
-        layer = run.layer
-        self.run, self.name = run, name
-        self.weights = layer.weights[run.part, list(gates)]
-        self.recurrent = layer.recurrent[run.part, list(gates)]
-        self.added = layer.recurrent_bias[run.part, list(gates)]
-        self.bias = layer.bias[run.part, list(gates)] + (0.0 if resets else self.added)
-        self.inputs = np.abs(self.weights).sum(-1) * layer.x.code.reach + np.abs(self.bias)
-        self.others = np.abs(self.recurrent).sum(-1) * layer.state.reach
-        if resets:
-            self.others += np.abs(self.added)
-        self.first = 0
-        self.units: Floats = np.ones(self.inputs.shape)
-
-    @property
-    def reach(self) -> float:
-        """The largest argument that its gates can have."""
-        return float((self.inputs + self.others).max())
-
-    def limit(self, end: float) -> Floats:
-        """The reach of its projection: beyond, the argument exceeds ± `end` in any state."""
-        least: Floats = np.minimum(self.inputs, end + self.others)
-        return least
-
-    def flat(self, values: Floats) -> Floats:
-        """One row for each channel, of values [directions, gates, hidden, ...]."""
-        return values.reshape(-1, *values.shape[3:])
-
-    def read(self, step: int) -> Read:
-        """Its projection at a step, in the space [directions, batch, channels]."""
-        projection = self.run.projection
-        maps = (
-            along(0),
-            self.run.when(step),
-            along(1),
-            along(2, 1, self.first * self.run.layer.hidden),
-        )
-        return self.run.layer.builder.read(projection, maps)
-
-    @property
-    def space(self) -> tuple[int, int, int]:
-        """That of an op of its gates."""
-        directions, gates, hidden = self.inputs.shape
-        return directions, self.run.layer.batch, gates * hidden
-
-    def vector(self, name: str, values: np.ndarray, peak: int, *, signed: bool = True) -> Read:
-        """A number for each channel, as a weight."""
-        view = (self.space[0], self.space[2])
-        maps = (along(0), along(2))
-        builder = self.run.layer.builder
-        return builder.weight(
-            f"{self.name} {name}", values.reshape(-1), peak, maps, view, signed=signed
-        )
 
 
 class Gate:

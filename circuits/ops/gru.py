@@ -21,9 +21,10 @@ from ..maps import along, over
 from ..operator import Operator
 from ..quantise import MULT_MAX, Affine, channels, multipliers
 from .gate_functions import GateFunction, gate_functions
-from .gates import Gate, Lookup, Part, code_of, gate_code, image
-from .recurrence import ONE, PART_MAX, Layer, Run, States, unroll
+from .gates import Gate, Lookup, code_of, gate_code, image
+from .recurrence import ONE, PART_MAX, Layer, Part, Run, States
 from .recurrence import support as supported
+from .unrolled import unroll
 
 DEFAULTS = ("Sigmoid", "Tanh")
 ONE_BITS = ONE.bit_length() - 1

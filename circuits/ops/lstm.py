@@ -19,9 +19,10 @@ from ..maps import along
 from ..operator import Operator, constants, first
 from ..quantise import Affine, Floats, multiplier
 from .gate_functions import GateFunction, gate_functions
-from .gates import Gate, Lookup, Part, Peephole, code_of, gate_code, image
-from .recurrence import ONE, Layer, Run, States, unroll
+from .gates import Gate, Lookup, Peephole, code_of, gate_code, image
+from .recurrence import ONE, Layer, Part, Run, States
 from .recurrence import support as supported
+from .unrolled import unroll
 
 DEFAULTS = ("Sigmoid", "Tanh", "Tanh")
 ONE_BITS = ONE.bit_length() - 1

@@ -10,9 +10,10 @@ from ..graph import Graph, Node
 from ..operator import Operator
 from ..quantise import Affine
 from .gate_functions import GateFunction, gate_functions
-from .gates import Gate, Part
-from .recurrence import Layer, Run, States, unroll
+from .gates import Gate
+from .recurrence import Layer, Part, Run, States
 from .recurrence import support as supported
+from .unrolled import unroll
 
 DEFAULTS = ("Tanh",)
 

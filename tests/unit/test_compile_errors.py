@@ -62,8 +62,9 @@ def test_a_long_name_is_cut() -> None:
 
 
 def test_a_first_output_may_be_absent() -> None:
-    """As of a GRU of which only the last state is read."""
-    unnamed = helper.make_node("GRU", ["x", "w", "r"], ["", "y"], name="my_GRU", hidden_size=2)
+    """As of a GRU of which only the last state is read; the reason is another."""
+    functions = {"activations": ["Relu", "Tanh"], "hidden_size": 2}
+    unnamed = helper.make_node("GRU", ["x", "w", "r"], ["", "y"], name="my_GRU", **functions)
     constants = {"w": ones(1, 6, 4), "r": ones(1, 6, 2)}
     assert "'my_GRU' (GRU)" in refusal(network([unnamed], (3, 1, 4), constants), (3, 1, 4)).message
 
