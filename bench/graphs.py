@@ -129,7 +129,7 @@ def _prove(compiled: CompiledModel, feeds: dict[str, Array]) -> None:
 
     receipt = api.prove(compiled, feeds)
     for backend in ("rust", "python"):
-        api.verify(receipt.data, compiled.model_id, inputs=feeds, backend=backend)
+        api.verify(receipt.data, compiled.model_id, backend=backend)
 
 
 def keep(seed: int, trial: int, nodes: int, folder: Path) -> None:

@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator
 
 from ...verifier.program.types import Const, Term
+from ..bits import NARROW
 from ..builder import Builder
 from ..graph import Graph, Node
 from ..maps import rows
@@ -84,9 +85,11 @@ def _code(node: Node, builder: Builder, count: int, shift: int) -> tuple[Affine,
     """The code of the shares, and the factor of the quotient, which counts them in 2^shift."""
     peak = min(max(builder.range(node.output)[1], 1.0 / count), 1.0)
     readers = set(_readers(node.output, builder.graph))
+    wide = builder.bits(node.output) > NARROW
     span = min(2.0 * peak, 1.0)  # more bits than it takes are room for a larger share
     needed = FLAT * count
-    if (span * needed <= BYTE and not readers & FINE) or not readers <= FINE | ANY:
+    few = span * needed <= BYTE and not readers & FINE
+    if not wide and (few or not readers <= FINE | ANY):
         scale = _factor(BYTE / peak, shift)
         return Affine(1.0 / (scale << shift), INT8_MIN, INT8_MIN, INT8_MAX), scale
     most = SHORT if span * needed <= SHORT else LONG

@@ -74,13 +74,10 @@ def ones(*shape: int) -> np.ndarray:
 
 
 CUT = np.array([0, 1, 0, 1])
-TO_INT = node("Cast", "x", "a", to=TensorProto.INT64)
-TO_FLOAT = node("Cast", "a", "y", to=TensorProto.FLOAT)
 QDQ = [node("QuantizeLinear", "x s z", "a"), node("DequantizeLinear", "a s z", "y")]
 DROPOUT = [node("Dropout", "x r t", "a"), node("Relu", "a", "y")]
 
 REASONS: dict[str, tuple[Sequence[onnx.NodeProto], str, dict[str, np.ndarray]]] = {
-    "integer cast": ([TO_INT, TO_FLOAT], "floats to integers", {}),
     "division": ([node("Div", "c x", "y")], "input 0 is a constant", {"c": ones(1, 4)}),
     "division by zero": ([node("Div", "x c", "y")], "zeros", {"c": np.zeros((), np.float32)}),
     "scale by axis": (QDQ, "along an axis", {"s": ones(4), "z": np.zeros(4, np.int8)}),

@@ -265,7 +265,7 @@ def test_where_of_values_in_one_code_copies_nothing() -> None:
     assert isinstance(compiled.checked.program.ops[-1], Pick)
 
 
-def test_choices_that_are_integers_are_exact() -> None:
+def test_choices_may_be_integers() -> None:
     nodes = [
         node("ArgMax", "x", "a", axis=1),
         node("ArgMax", "z", "b", axis=1),
@@ -274,4 +274,4 @@ def test_choices_that_are_integers_are_exact() -> None:
     ]
     model = network(nodes, {"x": ("n", 5), "z": ("n", 5)}, kind=TensorProto.INT64)
     _, expected, found = run_both(model, {"x": drawn((5,), 3), "z": drawn((5,), 3)})
-    np.testing.assert_array_equal(found[0], expected[0])
+    assert expected[0].tolist() == found[0].tolist()

@@ -175,6 +175,12 @@ def test_top_1(opset: int, axis: int, used: tuple[str, ...]) -> None:
     assert steps_off(model, {"x": floats(4, 5, 6)}, {"x": floats(4, 5, 6)}) < 1.1
 
 
+def test_a_long_line_is_not_put_in_order() -> None:
+    top = node("TopK", "x k", "y i")
+    with pytest.raises(UnsupportedOp, match="more than 4096 values"):
+        zktally.compile(network([top], {"x": (1, 5000)}, {"k": ints(2)}), floats(1, 5000))
+
+
 @pytest.mark.parametrize("mode", ["fast", "hybrid"])
 def test_a_receipt_of_gathers(mode: str) -> None:
     """An embedding, a gather by elements, a scatter and a one-hot."""

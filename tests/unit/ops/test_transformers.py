@@ -43,7 +43,7 @@ def test_bert(length: int, filler: float) -> None:
     mask = net.key_mask(net.input("m", "n", length, kind=TensorProto.INT64), filler)
     feeds = {"x": normal(16, length, WIDTH), "m": lengths(16, length)}
     found = report(net.model(net.bert(x, WIDTH, HEADS, mask)), feeds)
-    assert worst(found) > 29
+    assert worst(found) > 27
     assert found.top1 is not None
     assert found.top1 > 0.93
 
@@ -82,7 +82,7 @@ def test_patches_of_an_image() -> None:
     net = Net(6)
     image = net.input("x", "n", 3, 24, 24)
     found = report(net.model(net.vit(image, 4, 36, 32, 2)), normal(8, 3, 24, 24), 8)
-    assert worst(found) > 28
+    assert worst(found) > 22  # the last layer has ten classes of eight items
     assert found.top1 == 1.0
 
 
