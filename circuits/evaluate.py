@@ -57,7 +57,7 @@ def _quantised(program: Program, port: Port, array: Array) -> Array:
 class Fidelity:
     """How close the integers are to the float model, on `samples` samples.
 
-    `sqnr` is the signal-to-quantisation-noise ratio in dB of each layer's output; `silent` names
+    `sqnr` is the signal-to-quantisation-noise ratio in dB of each layer's outputs; `silent` names
     the layers whose floats are all zero on the data, so that it shows nothing about them.
     `agreement` is the share of equal classes for each output that has classes: integers, or the
     argmax over a last axis of at least two. `accuracy` is the share of right classes in the first
@@ -158,10 +158,13 @@ def compare(
         CompileError: `compile.not-finite`: floats that are NaN or infinite on the data.
     """
     evaluation = Evaluation()
-    shown = [layer for layer in layers if _has_noise(values[layer.value])]
+    shown = {
+        layer.name: [name for name in layer.values if _has_noise(values[name])] for layer in layers
+    }
+    shown = {layer: noisy for layer, noisy in shown.items() if noisy}
     count = min(limit, samples(graph, data))
     whole = _whole_steps(graph, data, count)
-    names = {*(layer.value for layer in shown), *graph.outputs}
+    names = {*(name for noisy in shown.values() for name in noisy), *graph.outputs}
     scores = Scores(graph, OPERATORS)
     right = None if labels is None else _by_step(graph, values, labels, data, count)
     for step, (inputs, real) in enumerate(
@@ -173,9 +176,9 @@ def compare(
             program, weights, {port.name: inputs[name] for port, name in ports}, executor
         )
         reals = {name: _real(found, values[name]) for name in names}
-        for layer in shown:
-            counts = counting.get(layer.value, ...)  # a score below its cut is no signal, nor noise
-            evaluation.add(layer.name, real[layer.value][counts], reals[layer.value][counts])
+        for layer, name in ((layer, name) for layer, noisy in shown.items() for name in noisy):
+            counts = counting.get(name, ...)  # a score below its cut is no signal, nor noise
+            evaluation.add(layer, real[name][counts], reals[name][counts])
         for name in graph.outputs:
             if _classes(values[name]):
                 truth = right[step] if right is not None and name == graph.outputs[0] else None
@@ -183,7 +186,7 @@ def compare(
                 evaluation.classify(name, theirs, ours, truth)
     return Fidelity(
         samples=count,
-        sqnr={layer.name: evaluation.sqnr(layer.name) for layer in shown},
+        sqnr={layer: evaluation.sqnr(layer) for layer in shown},
         agreement=evaluation.agreement(),
         silent=tuple(name for name, signal in evaluation.signal.items() if signal == 0.0),
         accuracy=evaluation.accuracy(),

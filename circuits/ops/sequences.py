@@ -37,6 +37,7 @@ class Lengths:
     def __init__(self, builder: Builder, given: Value | Array, steps: int, batch: int) -> None:
         self._builder, self._given, self.steps, self.batch = builder, given, steps, batch
         self.differ = isinstance(given, Value) or bool((given != steps).any())
+        self.some_empty = given.code.lo < 1 if isinstance(given, Value) else bool(given.min() < 1)
 
     @classmethod
     def of(cls, node: Node, builder: Builder, total: int) -> Lengths | None:
@@ -117,13 +118,17 @@ def define(layer: Layer, finished: Sequence[Finished]) -> None:
 
 
 def _last_states(layer: Layer, name: str, ends: Sequence[tuple[Run, Value | None]]) -> None:
+    """What each sequence ends with: 0 where it has no step, as onnxruntime has it."""
+    by: Operand = Const(1)
+    if layer.lengths is not None and layer.lengths.some_empty:
+        by = layer.builder.read(layer.lengths.mask, (at(), along(1)))
     reads = []
     for run, value in ends:
         assert value is not None
         maps = (along(0, 1, -run.part.start), along(1), along(2))
         pad = None if len(ends) == 1 else 0
         reads.append((layer.builder.read(value, maps, pad=pad), value.code.scale))
-    _requantised(layer, name, [(read, Const(1)) for read, _ in reads], reads[0][1])
+    _requantised(layer, name, [(read, by) for read, _ in reads], reads[0][1])
 
 
 def _requantised(
