@@ -137,11 +137,11 @@ class Activation:
 
 @dataclass(frozen=True)
 class Layer:
-    """A compiled node, for the report: what it was, the value it defines, the ops it became."""
+    """A compiled node, for the report: what it was, the values it defines, the ops it became."""
 
     name: str
     op: str
-    value: str
+    values: tuple[str, ...]
     ops: tuple[int, ...]
 
 
@@ -634,7 +634,7 @@ class Builder:
         made = tuple(range(before, len(self._ops)))
         if made:
             op = node.op if activation is None else f"{node.op}+{activation.node.op}"
-            defined = next(name for name in node.outputs if name in self.values)
+            defined = tuple(name for name in node.outputs if name in self.values)
             self.layers.append(Layer(node.name, op, defined, made))
         self._node = self._activation = None
 
@@ -706,7 +706,7 @@ class Builder:
         source = self.read(value, rows(len(shape)), raw=True)
         op_name = self._unique(f"output {name}", "op")
         self._append(Pick(op_name, tensor, False, shape, PickMode.COPY, (), (source,)))
-        self.layers.append(Layer(op_name, "copy", name, (len(self._ops) - 1,)))
+        self.layers.append(Layer(op_name, "copy", (name,), (len(self._ops) - 1,)))
         self.values[name] = replace(value, tensor=tensor)
         return self.values[name]
 

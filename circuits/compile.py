@@ -51,7 +51,7 @@ from .qoperators import resolve
 from .report import Report, report
 from .sensitivity import Rounding, sensitivities
 from .sizes import Axes
-from .source import ModelLike, computed, inputs, opset
+from .source import SIZES, ModelLike, computed, inputs, opset
 from .source import operator as operator_of
 from .spelled import recognised
 from .unlike import bits as bits_of_columns
@@ -510,6 +510,8 @@ def _unknown(op: str) -> str:
         return "its condition depends on the data, and its branches do not give equal shapes"
     if op in ("Loop", "Scan"):
         return "what it runs depends on the data; one with a known number of steps compiles"
+    if op in SIZES:
+        return "the size that it asks for depends on the data"
     if domain in _DOMAINS:
         return _DOMAINS[domain]
     if domain:

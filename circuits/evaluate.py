@@ -58,10 +58,11 @@ def _quantised(program: Program, port: Port, array: Array) -> Array:
 class Fidelity:
     """How close the integers are to the float model, on `samples` samples.
 
-    `sqnr` is the signal-to-quantisation-noise ratio in dB of each layer's output, whose signal is
-    its variance; `silent` names the layers whose floats are all zero on the data, so that it shows
-    nothing about them. `outputs` has the errors of each output of floats, and `saturated` the share
-    of floats outside of the codes of inputs and layers, where there are any.
+    `sqnr` is the signal-to-quantisation-noise ratio in dB of each layer's outputs (the least of
+    them), whose signal is their variance; `silent` names the layers whose floats are all zero on the
+    data, so that it shows nothing about them. `outputs` has the errors of each output of floats,
+    and `saturated` the share of floats outside of the codes of inputs and layers, where there are
+    any.
     `agreement` is the share of equal classes for each output that has classes: integers, or the
     argmax over a last axis of at least two. `accuracy` is the share of right classes in the first
     output, of floats and of integers, where labels were given.
@@ -166,12 +167,16 @@ def compare(
         *graph.codes,
         *(name for node in graph.source.model.graph.node for name in node.output),
     }
-    shown = [layer for layer in layers if layer.value in known and _has_noise(values[layer.value])]
+    shown = {
+        layer.name: [n for n in layer.values if n in known and _has_noise(values[n])]
+        for layer in layers
+    }
+    parts = [(_part(layer, name, noisy), name) for layer, noisy in shown.items() for name in noisy]
     count = min(limit, samples(graph, data))
     whole = _whole_steps(graph, data, count)
     floats = [name for name in graph.outputs if not values[name].integer]
     given = [name for name in graph.inputs if not values[name].integer]
-    names = {*(layer.value for layer in shown), *graph.outputs}
+    names = {*(name for _, name in parts), *graph.outputs}
     scores = Scores(graph, OPERATORS)
     right = None if labels is None else _by_step(graph, values, labels, data, count)
     for step, (inputs, real) in enumerate(
@@ -183,8 +188,9 @@ def compare(
             program, weights, {port.name: inputs[name] for port, name in ports}, executor
         )
         reals = {name: _real(found, values[name]) for name in names}
-        for layer in shown:
-            _add_layer(evaluation, layer, real, reals, values, counting.get(layer.value))
+        for part, name in parts:
+            exact, code = real[name], values[name].code
+            _add_part(evaluation, part, exact, reals[name], code, counting.get(name))
         for name in floats:
             heads.add(name, real[name], reals[name])
         for name in given:
@@ -197,7 +203,7 @@ def compare(
                 evaluation.classify(name, theirs, ours, truth)
     return Fidelity(
         samples=count,
-        sqnr={name: spread.sqnr() for name, spread in evaluation.spreads.items()},
+        sqnr=_least(evaluation, shown),
         agreement=evaluation.agreement(),
         silent=tuple(name for name, spread in evaluation.spreads.items() if spread.silent),
         accuracy=evaluation.accuracy(),
@@ -211,20 +217,30 @@ def compare(
     )
 
 
-def _add_layer(
-    evaluation: Evaluation,
-    layer: Layer,
-    real: Mapping[str, Array],
-    reals: Mapping[str, Array],
-    values: Mapping[str, Value],
-    counts: Array | None,
+def _part(layer: str, name: str, noisy: Sequence[str]) -> str:
+    """What an output of a layer is called: the layer, if it has no other."""
+    return layer if name == noisy[0] else f"{layer} ({name})"
+
+
+def _add_part(
+    evaluation: Evaluation, part: str, real: Array, found: Array, code: Affine, counts: Array | None
 ) -> None:
-    """One step of a layer; a score below its cut (`counts` is False) is no signal, nor noise."""
-    exact, found = real[layer.value], reals[layer.value]
+    """One step of a layer's output; a score below its cut (not in `counts`) is no signal."""
     if counts is None:
-        evaluation.add(layer.name, exact, found, values[layer.value].code)
+        evaluation.add(part, real, found, code)
     elif counts.any():
-        evaluation.add(layer.name, exact[counts][:, None], found[counts][:, None])
+        evaluation.add(part, real[counts][:, None], found[counts][:, None])
+
+
+def _least(evaluation: Evaluation, shown: Mapping[str, Sequence[str]]) -> dict[str, float]:
+    """The dB of each layer: of the worst of its outputs."""
+    found = {}
+    for layer, noisy in shown.items():
+        spreads = (evaluation.spreads.get(_part(layer, name, noisy)) for name in noisy)
+        known = [spread.sqnr() for spread in spreads if spread is not None]
+        if known:
+            found[layer] = min(known)
+    return found
 
 
 def _by_step(

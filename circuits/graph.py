@@ -528,7 +528,8 @@ def _skip_identities(graph: Graph) -> Graph:
         inputs = tuple(alias.get(name, name) for name in node.inputs)
         node = replace(node, inputs=inputs)
         passes = any(same(node, graph) for same in (is_identity, _is_float_cast, _bounds_nothing))
-        if passes and not set(node.outputs) & set(graph.outputs):
+        more = any(node.outputs[1:])  # a mask
+        if passes and not more and node.output not in graph.outputs:
             alias[node.output] = inputs[0]
         else:
             nodes.append(node)

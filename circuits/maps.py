@@ -84,6 +84,14 @@ def windows(node: Node, graph: Graph, kernel: Sequence[int]) -> Windows:
     )
 
 
+def clear_padding(node: Node) -> str | None:
+    """A reason against a pool whose padding is not the same for all readers of ONNX."""
+    dilated = any(step != 1 for step in node.attributes.get("dilations") or ())
+    if dilated and node.attributes.get("auto_pad", "NOTSET").startswith("SAME"):
+        return "auto_pad is SAME, and it has dilations, which onnxruntime leaves out of its padding"
+    return None
+
+
 def _padding(
     node: Node,
     dims: Sequence[int],

@@ -5,10 +5,12 @@ does not matter. So a mask, which adds -1e4, -1e9 or minus infinity, must not wi
 code. Scores are followed from each Softmax backwards, through what adds to them, scales them,
 chooses among them or moves them. Each is calibrated down to its *cut*, the level at which it would
 put the Softmax's input 20 below the largest of its row, and up to the largest that counts. Outside
-of that they saturate by design: no error that follows reaches an output.
+of that they saturate by design: no error that follows reaches an output. The results of LogSoftmax
+are as low as what it reads, so there all but minus infinity counts.
 
-A row all of whose values lie far below those of other rows is masked whole. It is not calibrated
-on; all of it saturates, and its shares are uniform, as floats have it that lost all but the mask.
+A row to which a mask was added, and all of whose values lie far below those of other rows, is
+masked whole. It is not calibrated on; all of it saturates, and its shares are uniform, as floats
+have it that lost all but the mask.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ CUT = 20.0
 WHOLE = 1000.0
 """A row whose largest score is so far below that of another row is masked whole."""
 
-ROWS = ("Softmax", "LogSoftmax")
+LOG = "LogSoftmax"
+ROWS = ("Softmax", LOG)
 MASKS = ("Add", "Sub", "Where")
 FACTORS = ("Mul", "Div")
 MOVES = (
@@ -146,7 +149,8 @@ class Scores:
         for node in reversed(self._passing):
             if node.op in ROWS:
                 name = node.inputs[0]
-                self._meet(found, name, _rows(node, self._graph, values[name]))
+                masked = name in self._added
+                self._meet(found, name, _rows(node, self._graph, values[name], masked=masked))
                 continue
             for index, name in enumerate(node.inputs):
                 if name not in self._graph.constants and _passes(node, self._graph, name):
@@ -231,14 +235,19 @@ def _passes(node: Node, graph: Graph, name: str) -> bool:
     return False
 
 
-def _rows(node: Node, graph: Graph, array: Array) -> Level:
-    """The levels of a Softmax's input."""
+def _rows(node: Node, graph: Graph, array: Array, *, masked: bool) -> Level:
+    """The levels of a Softmax's input; without a mask, no row is masked whole."""
     lines = array.astype(np.float64).reshape(factors(node, graph))
+    hidden = np.isneginf(lines)
     largest = lines.max(axis=1, keepdims=True)
-    whole = (largest < largest.max() - WHOLE) | np.isneginf(largest)
-    lowest = largest.min(where=~whole, initial=math.inf)
-    cut = np.broadcast_to(np.where(whole, lowest, largest) - CUT, lines.shape)
-    counts = (lines >= cut) & ~whole
+    if node.op == LOG:
+        cut, counts = np.where(hidden, math.inf, lines).min(axis=1, keepdims=True), ~hidden
+    else:
+        whole = np.isneginf(largest) | (masked & (largest < largest.max() - WHOLE))
+        lowest = largest.min(where=~whole, initial=math.inf)
+        cut = np.where(whole, lowest, largest) - CUT
+        counts = (lines >= cut) & ~whole
+    cut = np.broadcast_to(cut, lines.shape)
     return cut.reshape(array.shape), counts.reshape(array.shape)
 
 

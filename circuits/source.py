@@ -26,6 +26,7 @@ from onnx import (
 )
 
 from ..verifier.errors import UsageError
+from .classical import DOMAIN as CLASSICAL
 from .classical import Labels, without_strings
 from .errors import CompileError, named
 
@@ -39,6 +40,70 @@ INLINE = 1024
 
 SIZES = frozenset({"Shape", "Size"})
 """Operators whose results follow from the sizes of what they read, whatever its values are."""
+
+SIZED_BY: Mapping[str, tuple[int, ...]] = {
+    "AffineGrid": (1,),
+    "BlackmanWindow": (0,),
+    "CenterCropPad": (1,),
+    "Col2Im": (1, 2),
+    "Compress": (1,),
+    "ConstantOfShape": (0,),
+    "DFT": (1, 2),
+    "Expand": (1,),
+    "HammingWindow": (0,),
+    "HannWindow": (0,),
+    "ImageDecoder": (0,),
+    "MaxUnpool": (2,),
+    "MelWeightMatrix": (0, 1),
+    "NonMaxSuppression": (0, 1, 2, 3, 4),
+    "NonZero": (0,),
+    "OneHot": (1,),
+    "Pad": (1, 3),
+    "Range": (0, 1, 2),
+    "Reshape": (1,),
+    "Resize": (1, 2, 3),
+    "STFT": (1, 3),
+    "SequenceAt": (1,),
+    "SequenceErase": (1,),
+    "SequenceInsert": (2,),
+    "Slice": (1, 2, 3, 4),
+    "Split": (1,),
+    "SplitToSequence": (1,),
+    "Squeeze": (1,),
+    "StringSplit": (0,),
+    "Tile": (1, 2),
+    "TopK": (1,),
+    "Unique": (0,),
+    "Unsqueeze": (1,),
+    "Upsample": (1,),
+}
+"""Inputs on whose values the sizes of an operator's results depend; of every Reduce, its axes.
+
+All others' sizes follow from those of what they read.
+"""
+
+CONTROL = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+"""Operators with graphs inside, which may hold any of these."""
+
+SIZED_BY_ALL = frozenset(
+    {
+        "BeamSearch",
+        "ConvTransposeWithDynamicPads",
+        "CropAndResize",
+        "DynamicSlice",
+        "ExpandDims",
+        "GreedySearch",
+        "Pad",
+        "Range",
+        "RemovePadding",
+        "RestorePadding",
+        "Sampling",
+        "Tokenizer",
+        "Unique",
+        "WhisperBeamSearch",
+    }
+)
+"""Operators of onnxruntime's domain that have such an input."""
 
 RANDOM = frozenset(
     {
@@ -187,14 +252,35 @@ def reads(node: onnx.NodeProto) -> Iterator[str]:
 
 
 def computed(model: onnx.ModelProto) -> set[str]:
-    """The values that follow from the data, and not from sizes and constants alone."""
+    """The values that follow from the data, and not from sizes and constants alone.
+
+    A size is one of them where it follows from the data itself, as the number of its `NonZero`.
+    """
     found = {value.name for value in inputs(model)}
+    sized = set[str]()
     for node in model.graph.node:
+        names = set(reads(node))
+        outputs = [name for name in node.output if name]
         if node.op_type in SIZES and is_default(node.domain):
+            if names & sized:
+                found.update(outputs)
             continue
-        if node.op_type in RANDOM or found.intersection(reads(node)):
-            found.update(name for name in node.output if name)
+        if node.op_type in RANDOM or found & names:
+            found.update(outputs)
+        if sized & names or found.intersection(_sized_by(node)):
+            sized.update(outputs)
     return found
+
+
+def _sized_by(node: onnx.NodeProto) -> Collection[str]:
+    """The values that a node reads on which the sizes of its results may depend."""
+    if not is_default(node.domain):
+        known = node.domain in (RUNTIME, CLASSICAL) and node.op_type not in SIZED_BY_ALL
+        return () if known else set(reads(node))
+    if node.op_type in CONTROL:
+        return set(reads(node))
+    places = (1,) if node.op_type.startswith("Reduce") else SIZED_BY.get(node.op_type, ())
+    return [node.input[place] for place in places if place < len(node.input)]
 
 
 def is_default(domain: str) -> bool:

@@ -37,6 +37,7 @@ WHOLE = (
     "centred²",
     "shifted",
     "exp",
+    "exp shifted",
     "gain/deviation",
     "gain/root",
 )
@@ -44,6 +45,7 @@ WHOLE_SUMS = ("x·gain/deviation", "mean·gain/deviation", "offset")
 """Forms with an element for each one of x; the others are statistics, one for each line."""
 
 INVERSES = {"1/deviation": "gain/deviation", "1/root": "gain/root"}
+TOTALS = {"exp": "total", "exp shifted": "total shifted"}
 POWERS = {"variance+e": "deviation", "mean square+e": "root"}
 
 
@@ -156,6 +158,8 @@ class _Line:
         return shape == self._shape or math.prod(shape) == math.prod(self._kept)
 
     def _form(self, node: Node) -> _Form | None:
+        if not self._graph.is_float(node.output):  # a Cast cuts off
+            return None
         forms = [self._forms.get(name) for name in node.inputs]
         if node.op in VIEWS:
             return self._viewed(node, forms[0])
@@ -193,8 +197,8 @@ class _Line:
         means = {"x": "mean", "x²": "mean square", "centred²": "variance"}
         if node.op == "ReduceMax":
             return _Form("top") if form.kind == "x" else None
-        if form.kind == "exp" and node.op == "ReduceSum":
-            return _Form("total")
+        if form.kind in TOTALS and node.op == "ReduceSum":
+            return _Form(TOTALS[form.kind])
         if form.kind not in means or form.factor != 1.0:
             return None
         return _Form(means[form.kind]).scaled(self._count if node.op == "ReduceSum" else 1.0)
@@ -235,8 +239,10 @@ def _function(op: str, form: _Form) -> _Form | None:
             return form.to(POWERS[form.kind])
         case "Reciprocal", ("deviation" | "root"):
             return form.to(f"1/{form.kind}")
-        case "Exp", ("x" | "shifted"):
+        case "Exp", "x":
             return _Form("exp")
+        case "Exp", "shifted":
+            return _Form("exp shifted")
         case "Relu", "variance":
             return form
     return None
@@ -266,7 +272,7 @@ def _combined(op: str, a: _Form, b: _Form) -> _Form | None:
             return b.to("normal")
         case "Sub", "x", "top":
             return _Form("shifted")
-        case "Div", "exp", "total":
+        case "Div", ("exp" | "exp shifted"), _ if b.kind == TOTALS[a.kind]:
             return _Form("share")
     return None
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -164,6 +164,16 @@ def port_label(name: str) -> str:
     except UnicodeDecodeError:  # beyond the last character that there is
         return name
     return label if port_name(label) == name else name
+
+
+def port_labels(names: Iterable[str]) -> dict[str, str]:
+    """The label of each port; all stay as they are where two would have the same.
+
+    No file that was compiled has such ports, but whoever writes a program names them as he likes,
+    and of two outputs with one label only one could be seen.
+    """
+    labels = {name: port_label(name) for name in names}
+    return labels if len(set(labels.values())) == len(labels) else {name: name for name in labels}
 
 
 def _renamed(arrays: Mapping[str, Array]) -> Mapping[str, Array]:

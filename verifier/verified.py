@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .facts import CERTIFIED, CONSISTENT, SAMPLED, Facts, OpFacts
-from .inputs import Saturated, port_label
+from .inputs import Saturated, port_labels
 from .journal import FAST
 from .labels import in_words
 from .pins import INPUT_ROOT, INPUTS, ITEMS, MODEL, NOISE, STATE, STEPS, Pins
@@ -102,6 +102,7 @@ class Guarantee:
     def of(cls, facts: Facts, pins: Pins) -> Guarantee:
         """The guarantee that follows from the facts of a verified receipt."""
         journal, complete = facts.journal, all(op.enumerated for op in facts.ops)
+        labels = port_labels(output.name for output in facts.outputs)
 
         def claimed(ppm: int) -> float | None:
             return 0.0 if complete else ppm / 1e6 or None
@@ -117,7 +118,7 @@ class Guarantee:
             batch=facts.batch,
             itemised=facts.itemised,
             ops=tuple(OpBound(**vars(op), bound=op_bound(op, facts)) for op in facts.ops),
-            outputs={port_label(output.name): output.status for output in facts.outputs},
+            outputs={labels[output.name]: output.status for output in facts.outputs},
             pins=pins,
             labels=journal.labels,
             hides=journal.mode != FAST,
@@ -327,7 +328,7 @@ class Verified:
     Attributes:
         backend: the verifier that judged it, "rust" or "python".
         facts: what was found, typed.
-        outputs: arrays by the names that the ONNX model has (`port_label`), float32 or int64,
+        outputs: arrays by the names that the ONNX model has (`port_labels`), float32 or int64,
             [items, ...] or [steps, ...].
         guarantee: what is promised.
     """
@@ -340,7 +341,8 @@ class Verified:
     @classmethod
     def of(cls, facts: Facts, outputs: Mapping[str, Array], backend: str, pins: Pins) -> Verified:
         """From what a verifier returns, and what its caller had pinned."""
-        named = {port_label(name): array for name, array in outputs.items()}
+        labels = port_labels(outputs)
+        named = {labels[name]: array for name, array in outputs.items()}
         return cls(backend, facts, named, Guarantee.of(facts, pins))
 
     def __getattr__(self, name: str) -> Any:

@@ -7,6 +7,7 @@ follows: its values in between are those that are calibrated and compared.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import onnx
 
@@ -65,7 +66,7 @@ def expand(source: Source) -> Source:
             emit = Emit(node, made, source.opset, read)
             rewrite(emit)
             made.graph.node.extend(emit.nodes)
-    return Source(made, source.arrays)
+    return replace(source, model=made)
 
 
 def _rewrite(node: onnx.NodeProto) -> Callable[[Emit], None] | None:

@@ -10,8 +10,8 @@ import numpy as np
 from ...verifier.program.types import Const, Operand, Term
 from ..builder import Builder, Target
 from ..graph import Graph, Node
-from ..maps import Windows, along, windows
-from ..operator import Operator, computed
+from ..maps import Windows, along, clear_padding, windows
+from ..operator import Operator, computed, first
 from ..quantise import MULT_MAX, Ints, multiplier
 
 
@@ -57,7 +57,7 @@ def support(node: Node, graph: Graph) -> str | None:
     """Kernels of up to 2^20 positions."""
     if math.prod(node.attributes["kernel_shape"]) > 2**20:
         return "its window has more than 2^20 positions"
-    return computed(node, graph)
+    return first(computed(node, graph), clear_padding(node))
 
 
 OPERATOR = Operator(("AveragePool",), lower, support, takes_activation=True, spatial=True)

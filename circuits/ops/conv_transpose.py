@@ -50,7 +50,7 @@ def frame(node: Node, graph: Graph, kernel: Sequence[int]) -> Frame:
     added = get("output_padding") or [0] * rank
     mode = get("auto_pad", "NOTSET")
     begins = list((get("pads") or [0] * (2 * rank))[:rank])
-    if mode == "VALID":
+    if mode == "VALID" and not get("output_shape"):
         begins = [0] * rank
     elif get("output_shape") or mode != "NOTSET":
         whole = [

@@ -7,8 +7,8 @@ import math
 from ...verifier.program.types import AxisMap, Const, Term
 from ..builder import Builder
 from ..graph import Graph, Node
-from ..maps import along, over, rows, windows
-from ..operator import Operator, computed
+from ..maps import along, clear_padding, over, rows, windows
+from ..operator import Operator, computed, first
 from ..quantise import multiplier
 from .reduce import rescaled
 from .reduction import SQUARES_MAX, magnitudes, root_of_squares
@@ -21,7 +21,7 @@ def support(node: Node, graph: Graph) -> str | None:
     kernel = node.attributes.get("kernel_shape") or graph.shapes[node.inputs[0]][2:]
     if math.prod(kernel) > SQUARES_MAX:
         return f"its window has more than {SQUARES_MAX} positions"
-    return computed(node, graph)
+    return first(computed(node, graph), clear_padding(node))
 
 
 def lower(node: Node, builder: Builder) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from ...verifier.program.types import PickMode
 from ..builder import Builder
 from ..graph import Graph, Node
-from ..maps import along, over, windows
-from ..operator import Operator, computed
+from ..maps import along, clear_padding, over, windows
+from ..operator import Operator, computed, first
 
 
 def support(node: Node, graph: Graph) -> str | None:
     """The second output (indices) is not supported."""
     if len([name for name in node.outputs if name]) > 1:
         return "its second output (Indices) is used"
-    return computed(node, graph)
+    return first(computed(node, graph), clear_padding(node))
 
 
 def lower(node: Node, builder: Builder) -> None:

@@ -26,6 +26,7 @@ class Lengths:
     def __init__(self, builder: Builder, given: Value | Array, steps: int, batch: int) -> None:
         self._builder, self._given, self.steps, self.batch = builder, given, steps, batch
         self.differ = isinstance(given, Value) or bool((given != steps).any())
+        self.some_empty = given.code.lo < 1 if isinstance(given, Value) else bool(given.min() < 1)
 
     @classmethod
     def of(cls, node: Node, builder: Builder, total: int) -> Lengths | None:

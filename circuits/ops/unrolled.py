@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from ...verifier.program.types import Const, Operand, Read, Term
 from ..builder import Value
-from ..maps import along
+from ..maps import along, at
 from ..quantise import multiplier
 from .gate_functions import GateFunction
 from .recurrence import Cell, Layer, Run, States
@@ -40,13 +40,17 @@ def define(layer: Layer, finished: Sequence[Finished]) -> None:
 
 
 def _last_states(layer: Layer, name: str, ends: Sequence[tuple[Run, Value | None]]) -> None:
+    """What each sequence ends with: 0 where it has no step, as onnxruntime has it."""
+    by: Operand = Const(1)
+    if layer.lengths is not None and layer.lengths.some_empty:
+        by = layer.builder.read(layer.lengths.mask, (at(), along(1)))
     reads = []
     for run, value in ends:
         assert value is not None
         maps = (along(0, 1, -run.part.start), along(1), along(2))
         pad = None if len(ends) == 1 else 0
         reads.append((layer.builder.read(value, maps, pad=pad), value.code.scale))
-    _requantised(layer, name, [(read, Const(1)) for read, _ in reads], reads[0][1])
+    _requantised(layer, name, [(read, by) for read, _ in reads], reads[0][1])
 
 
 def _requantised(

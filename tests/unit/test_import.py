@@ -19,7 +19,7 @@ from zktally.circuits import model as model_files
 from zktally.circuits.calibrate import calibrate, feeds
 from zktally.circuits.check import check_model
 from zktally.circuits.compile import compile
-from zktally.circuits.errors import BadModelFile, CompileError
+from zktally.circuits.errors import BadModelFile, CompileError, UnsupportedOp
 from zktally.circuits.evaluate import integer_run
 from zktally.circuits.model import CompiledModel
 from zktally.verifier.errors import ProgramMismatch, UsageError
@@ -207,6 +207,16 @@ def test_an_input_of_which_only_the_sizes_matter_is_dropped() -> None:
     compiled = compile(model, {"x": np.ones((7, 6), np.float32)}, batch=3)
     assert compiled.report.unread == ("s",)
     assert compiled.checked.program.tensors[-1].shape == (3, 2, 3)
+
+
+def test_the_mask_of_a_dropout_is_refused() -> None:
+    nodes = [
+        helper.make_node("Dropout", ["x"], ["kept", "mask"], name="dropout"),
+        helper.make_node("Cast", ["mask"], ["truth"], to=TensorProto.FLOAT, name="cast"),
+        helper.make_node("Mul", ["x", "truth"], ["y"], name="product"),
+    ]
+    with pytest.raises(UnsupportedOp, match="its mask is used"):
+        compile(network(nodes, [3, 5]), {"x": np.ones((3, 5), np.float32)})
 
 
 def test_outputs_that_depend_on_no_input_are_refused() -> None:

@@ -20,7 +20,7 @@ from zktally.circuits.graph import Network, read
 from zktally.circuits.model import CompiledModel, from_bytes
 from zktally.circuits.source import OPSETS
 from zktally.verifier.errors import UsageError
-from zktally.verifier.inputs import Slots, arranged, port_label, port_name
+from zktally.verifier.inputs import Slots, arranged, port_label, port_labels, port_name
 from zktally.verifier.policy import Policy
 from zktally.verifier.program.types import PortKind
 
@@ -630,6 +630,11 @@ def test_names_of_ports_lead_back_to_those_of_the_model(name: str) -> None:
 )
 def test_other_names_of_ports_stay(port: str) -> None:
     assert port_label(port) == port
+
+
+def test_labels_that_would_meet_stay_the_names_of_their_ports() -> None:
+    assert port_labels([r"a\\b", "y"]) == {r"a\\b": r"a\b", "y": "y"}
+    assert port_labels([r"a\\b", r"a\b"]) == {r"a\\b": r"a\\b", r"a\b": r"a\b"}
 
 
 def test_names_that_read_like_an_escape_stay_apart() -> None:

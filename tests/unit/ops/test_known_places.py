@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from support.compared import network, node, steps_off
+from support.compared import floats, network, node, run_both, sqnr, steps_off, weights
 from zktally.circuits.compile import compile
 from zktally.circuits.errors import UnsupportedOp
 
@@ -126,3 +126,19 @@ def test_losses_and_means_come_from_their_bodies() -> None:
     model = network(nodes, {"x": (3, 5)}, {"g": reals(5), "b": reals(5)}, outputs=outputs)
     x = {"x": reals(3, 5)}
     assert steps_off(model, x, x) < 3.0
+
+
+@pytest.mark.parametrize("op", ["MaxPool", "AveragePool", "LpPool"])
+def test_padding_that_readers_of_onnx_disagree_on_is_refused(op: str) -> None:
+    options = {"kernel_shape": [3], "dilations": [2], "auto_pad": "SAME_UPPER"}
+    model = network([node(op, "x", "y", **options)], {"x": (1, 2, 7)}, opset=19)
+    with pytest.raises(UnsupportedOp, match="auto_pad is SAME, and it has dilations"):
+        compile(model, {"x": floats(1, 2, 7)})
+
+
+def test_an_output_shape_comes_before_valid_padding() -> None:
+    options = {"dilations": [2], "auto_pad": "VALID", "output_shape": [7]}
+    known = {"w": weights(2, 4, 2)}
+    model = network([node("ConvTranspose", "x w", "y", **options)], {"x": (1, 2, 7)}, known)
+    _, (expected,), (found,) = run_both(model, {"x": floats(1, 2, 7)})
+    assert sqnr(expected, found) > 30

@@ -167,6 +167,30 @@ def test_computed_lengths(op: str, direction: str) -> None:
     assert not found[0][1:, :, 1].any()
 
 
+@pytest.mark.parametrize("op", GATES)
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("computed", [False, True])
+def test_a_sequence_without_a_step_ends_with_zeros(op: str, direction: str, computed: bool) -> None:
+    directions = 2 if direction == "bidirectional" else 1
+    lengths = np.array([5, 0, 4], np.int32)
+    held = {"h0": floats(directions, 3, H) + np.float32(1)}
+    model = recurrent(
+        op,
+        shape=(T, 3, I),
+        direction=direction,
+        inputs="x w r b n h0",
+        constants=held if computed else held | {"n": lengths},
+        given={"n": (3,)} if computed else {},
+    )
+    if computed:
+        model.graph.input[1].type.tensor_type.elem_type = TensorProto.INT32
+    data = {"x": floats(T, 3, I)} | ({"n": lengths} if computed else {})
+    _, expected, found = run_both(model, data)
+    for real, ours in zip(expected, found, strict=True):
+        assert sqnr(real, ours) > 33.0
+    assert not found[1][:, 1].any()
+
+
 PARAMETERS: dict[str, dict[str, Any]] = {
     "Affine": {"activation_alpha": [0.3], "activation_beta": [0.2]},
     "Elu": {"activation_alpha": [0.5]},

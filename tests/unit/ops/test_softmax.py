@@ -219,3 +219,22 @@ def test_scores_have_more_bits_than_other_values() -> None:
     program = run_both(model, feeds)[0].checked.program
     widths = {t.name: t.width for t in program.tensors if t.role != Role.WEIGHT}
     assert (widths["q"], widths["d"], widths["p"], widths["y"]) == (1, 2, 2, 1)
+
+
+@pytest.mark.parametrize("opset", [11, 17])
+def test_low_results_of_log_softmax_are_not_cut(opset: int) -> None:
+    x = normal(4, 6, by=20)
+    x[2] -= np.float32(2000)
+    model = network([node("LogSoftmax", "x", "y", axis=1)], {"x": ("n", 6)}, opset=opset)
+    compiled, (expected,), (found,) = run_both(model, {"x": x})
+    assert expected.min() < -30
+    step = compiled.checked.program.outputs[0].scale
+    assert np.abs(expected - found).max() <= step
+
+
+def test_a_row_far_below_others_is_no_mask_where_none_is_added() -> None:
+    x = normal(4, 6)
+    x[2] -= np.float32(2000)
+    model = network([node("Softmax", "x", "y", axis=-1)], {"x": ("n", 6)})
+    _, (expected,), (found,) = run_both(model, {"x": x})
+    assert by_row(expected, found).min() > 30

@@ -202,3 +202,43 @@ def test_long_rows() -> None:
         model.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = size
     ((real, found, _),) = run_apart(model, {"x": x}, {"x": x[:3]})
     assert np.abs(real - found).max() < 0.1
+
+
+CUT = "{0}i = Cast {0}; {0}c = CastBack {0}i"
+NORMAL = "m = ReduceMean x; d = Sub x m; q = Mul d d; v = ReduceMean q; w = Add v e; s = Sqrt w"
+
+
+def numbers_cut(text: str) -> onnx.ModelProto:
+    """As `written`, with casts to integers and back."""
+    text = text.replace("CastBack", "Cast")
+    model = written(text)
+    for made in model.graph.node:
+        if made.op_type == "Cast":
+            kind = (
+                onnx.TensorProto.INT64 if made.output[0].endswith("i") else onnx.TensorProto.FLOAT
+            )
+            made.attribute.append(onnx.helper.make_attribute("to", kind))
+    return model
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"m = ReduceMean x; {CUT.format('m')}; d = Sub x mc; q = Mul d d; v = ReduceMean q; "
+        "w = Add v e; s = Sqrt w; y = Div d s",
+        f"{NORMAL}; {CUT.format('s')}; y = Div d sc",
+        f"{NORMAL}; z = Div d s; {CUT.format('z')}; y = Mul zc g",
+    ],
+)
+def test_what_a_cast_cuts_off_is_not_passed_over(text: str) -> None:
+    model = numbers_cut(text)
+    assert "Cast" in [layer.op for layer in compile(model, 8 * X, batch=3).report.layers]
+
+
+@pytest.mark.parametrize(("above", "below"), [("plain", "less"), ("less", "plain")])
+def test_the_shares_of_other_exponentials_are_no_softmax(above: str, below: str) -> None:
+    text = (
+        "m = ReduceMax x; d = Sub x m; less = Exp d; plain = Exp x; "
+        f"t = ReduceSum {below}; y = Div {above} t"
+    )
+    assert "Softmax" not in layers(written(text))
