@@ -59,7 +59,7 @@ def test_calibration_and_comparison_share_a_session(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(session.Session, "__init__", counted)
     compiling.compile(models.mlp(), models.calibration(models.mlp(), 4, 0))
-    assert opened == [{"plainly": True}, {}]
+    assert opened == [{"plainly": True}, {"plainly": False}]
 
 
 def test_a_linear_layer_is_not_copied_in_float64() -> None:
