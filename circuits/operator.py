@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from .builder import Activation, Builder
 from .graph import Graph, Node
 from .quantise import Floats
+from .tape import Gradient
 
 
 def _always(node: Node, graph: Graph) -> str | None:
@@ -30,6 +31,7 @@ class Operator:
         is_view: its output is its first input, seen in another shape.
         takes_integers: its inputs may be indices, which it passes on as they are.
         spatial: it reads W×C runs of an image.
+        gradient: its rule of reverse-mode differentiation; None: it cannot be trained through.
     """
 
     names: tuple[str, ...]
@@ -42,6 +44,7 @@ class Operator:
     is_view: bool = False
     takes_integers: bool = False
     spatial: bool = False
+    gradient: Gradient | None = None
 
     @property
     def is_activation(self) -> bool:

@@ -9,6 +9,7 @@ from onnx import TensorProto
 from ..builder import Builder
 from ..graph import Graph, Node
 from ..operator import Operator, computed
+from ..tape import of_first, reshaped
 from . import view
 
 
@@ -27,4 +28,6 @@ def lower(node: Node, builder: Builder) -> None:
     builder.values[node.output] = replace(value, integer=integer)
 
 
-OPERATOR = Operator(("Cast",), lower, support, is_view=True, takes_integers=True)
+OPERATOR = Operator(
+    ("Cast",), lower, support, is_view=True, takes_integers=True, gradient=of_first(reshaped)
+)

@@ -9,6 +9,7 @@ import numpy as np
 from ..graph import Graph, Node
 from ..operator import constants, first
 from ..quantise import Floats
+from ..tape import Tape
 from .elementwise import activation
 
 
@@ -26,4 +27,15 @@ def function(node: Node, graph: Graph) -> Callable[[Floats], Floats]:
     return lambda x: np.power(x, exponent)
 
 
-OPERATOR = activation("Pow", function=function, support=support)
+def slope(node: Node, tape: Tape) -> str:
+    """The exponent times x to the exponent less 1."""
+    exponent = float(tape.graph.constants[node.inputs[1]].item())
+    if exponent == 2.0:
+        return tape.scaled(node.inputs[0], 2.0)
+    power = tape.emit(
+        "Pow", (node.inputs[0], tape.constant(exponent - 1.0)), tape.shape(node.output)
+    )
+    return tape.scaled(power, exponent)
+
+
+OPERATOR = activation("Pow", function=function, support=support, slope=slope)

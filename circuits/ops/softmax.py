@@ -12,6 +12,7 @@ from ..graph import Graph, Node
 from ..maps import along, at, over
 from ..operator import Operator, axis_of, computed
 from ..quantise import INT8_MIN, Affine
+from ..tape import Tape, of_first
 
 STEPS = 255
 """The output counts in 1/255: 0 is -128, 1 is 127."""
@@ -68,4 +69,18 @@ def lower(node: Node, builder: Builder) -> None:
     builder.quotient(out, view, STEPS, builder.read(power, each), below)
 
 
-OPERATOR = Operator(("Softmax",), lower, support)
+def _back(node: Node, tape: Tape, dy: str) -> str:
+    """The gradient less its mean under y, times y."""
+    axes = summed_axes(node, tape.graph)
+    inner = tape.sum(tape.mul(dy, node.output), axes)
+    return tape.mul(node.output, tape.sub(dy, inner))
+
+
+def summed_axes(node: Node, graph: Graph) -> list[int]:
+    """The axes of a distribution."""
+    if graph.opset < 13:
+        return list(range(axis_of(node, graph, 1), len(graph.shapes[node.output])))
+    return [axis_of(node, graph, -1)]
+
+
+OPERATOR = Operator(("Softmax",), lower, support, gradient=of_first(_back))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from ...verifier.program.types import Const, Operand, PickMode, Term
@@ -10,6 +12,7 @@ from ..graph import Graph, Node
 from ..maps import broadcast, rows
 from ..operator import Operator
 from ..quantise import INT8_MAX, Affine, coefficients
+from ..tape import Tape, broadcast_back
 
 
 def support(node: Node, graph: Graph) -> str | None:
@@ -62,4 +65,14 @@ def _condition(name: str, builder: Builder, rank: int) -> Operand:
     return builder.weight("condition", truths, 1, broadcast(truths.shape, rank), signed=False)
 
 
-OPERATOR = Operator(("Where",), lower, support, takes_integers=True)
+def gradient(node: Node, tape: Tape, given: Sequence[str | None]) -> Mapping[int, str]:
+    """Each choice gets the gradient where it was taken."""
+    dy, mask = given[0], node.inputs[0]
+    if dy is None:
+        return {}
+    zero = tape.constant(0.0)
+    taken = {1: tape.where(mask, dy, zero), 2: tape.where(mask, zero, dy)}
+    return {index: broadcast_back(node, tape, index, part) for index, part in taken.items()}
+
+
+OPERATOR = Operator(("Where",), lower, support, takes_integers=True, gradient=gradient)
