@@ -60,6 +60,10 @@ class Tape:
             self._shapes[self._known[key]] = array.shape
         return self._known[key]
 
+    def declare(self, name: str, shape: Sequence[int]) -> None:
+        """A value that comes from outside: another input."""
+        self._shapes[name] = tuple(shape)
+
     def indices(self, values: Sequence[int]) -> str:
         """A constant of int64: axes, sizes, places."""
         return self.constant(list(values), np.int64)
