@@ -52,6 +52,17 @@ class MixesItems(CompileError):
     }
 
 
+class NotTrainable(CompileError):
+    """Gradients do not reach a parameter; the message lists all nodes in the way."""
+
+    codes: ClassVar[Codes] = {
+        "compile.not-trainable": (
+            "Operators between a parameter and the loss have no rule of differentiation.",
+            "Freeze what comes before the nodes listed, or replace them.",
+        ),
+    }
+
+
 class UnsupportedOp(CompileError):
     """The model has operators that zktally does not compile; the message lists all of them."""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from .builder import Activation, Builder
 from .graph import Graph, Node
 from .quantise import Floats
+from .tape import Gradient
 
 
 def _always(node: Node, graph: Graph) -> str | None:
@@ -42,6 +43,7 @@ class Operator:
         whole: its form for integers, where that is another one.
         columns: its inputs are columns of a table, which may come in several parts; per part the
             least and the greatest number that it compares them with, None if it does more.
+        gradient: its rule of reverse-mode differentiation; None: it cannot be trained through.
     """
 
     names: tuple[str, ...]
@@ -57,6 +59,7 @@ class Operator:
     spatial: bool = False
     whole: Whole | None = None
     columns: Callable[[Node, Graph], Sequence[tuple[float, float] | None]] | None = None
+    gradient: Gradient | None = None
 
     def form(self, node: Node, graph: Graph) -> Operator | Whole:
         """What lowers and judges a node: the form for integers where it computes with such."""

@@ -13,6 +13,8 @@ from ..graph import Graph, Node
 from ..maps import Windows, along, clear_padding, windows
 from ..operator import Operator, computed, first
 from ..quantise import MULT_MAX, Ints, multiplier
+from ..tape import Tape, of_first
+from .windows_back import scattered
 
 
 def lower(node: Node, builder: Builder) -> None:
@@ -60,4 +62,20 @@ def support(node: Node, graph: Graph) -> str | None:
     return first(computed(node, graph), clear_padding(node))
 
 
-OPERATOR = Operator(("AveragePool",), lower, support, takes_activation=True, spatial=True)
+def _back(node: Node, tape: Tape, dy: str) -> str:
+    """Every window's share to each of its positions."""
+    frame = windows(node, tape.graph, node.attributes["kernel_shape"])
+    count = counts(frame, bool(node.attributes.get("count_include_pad", 0)))
+    channels = tape.shape(dy)[1]
+    ones = tape.constant(np.ones((channels, 1, *frame.kernel)))
+    return scattered(tape, tape.mul(dy, tape.constant(1.0 / count)), ones, frame, channels)
+
+
+OPERATOR = Operator(
+    ("AveragePool",),
+    lower,
+    support,
+    takes_activation=True,
+    spatial=True,
+    gradient=of_first(_back),
+)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from ..builder import Builder
@@ -9,6 +11,7 @@ from ..graph import Graph, Node
 from ..maps import along, rows
 from ..operator import Operator, computed, constants, first
 from ..quantise import Floats
+from ..tape import Tape
 
 
 def support(node: Node, graph: Graph) -> str | None:
@@ -37,4 +40,22 @@ def lower(node: Node, builder: Builder) -> None:
     builder.weighted(node, space, (), source, scale, bias, channel, channel)
 
 
-OPERATOR = Operator(("BatchNormalization",), lower, support, takes_activation=True)
+def gradient(node: Node, tape: Tape, given: Sequence[str | None]) -> Mapping[int, str]:
+    """With statistics that stand still: of x, gains and offsets."""
+    dy = given[0]
+    if dy is None:
+        return {}
+    mean, variance = (tape.graph.constants[name].astype(np.float64) for name in node.inputs[3:5])
+    inverse = 1.0 / np.sqrt(variance + float(node.attributes.get("epsilon", 1e-5)))
+    rank = len(tape.shape(dy))
+    channel, axes = (len(mean), *[1] * (rank - 2)), [0, *range(2, rank)]
+    gain = tape.reshape(tape.mul(node.inputs[1], tape.constant(inverse)), channel)
+    offset = tape.constant((-mean * inverse).reshape(channel))
+    scaled = tape.mul(node.inputs[0], tape.constant(inverse.reshape(channel)))
+    gains = tape.sum(tape.mul(dy, tape.add(scaled, offset)), axes, keep=False)
+    return {0: tape.mul(dy, gain), 1: gains, 2: tape.sum(dy, axes, keep=False)}
+
+
+OPERATOR = Operator(
+    ("BatchNormalization",), lower, support, takes_activation=True, gradient=gradient
+)

@@ -12,6 +12,7 @@ from ..builder import Builder
 from ..graph import Graph, Node
 from ..operator import Operator, computed
 from ..quantise import Floats
+from ..tape import of_first, reshaped
 from . import view
 from .comparisons import TRUTH
 from .whole import LARGEST, limits, output, overflow, result, value_side
@@ -81,6 +82,14 @@ def same_bits(node: Node, graph: Graph) -> str | None:
     return computed(node, graph)
 
 
-_CAST = Operator(("Cast",), lower, support, is_view=True, if_view=is_view, takes_integers=True)
+_CAST = Operator(
+    ("Cast",),
+    lower,
+    support,
+    is_view=True,
+    if_view=is_view,
+    takes_integers=True,
+    gradient=of_first(reshaped),
+)
 
-OPERATORS = (_CAST, replace(_CAST, names=("BitCast",), support=same_bits))
+OPERATORS = (_CAST, replace(_CAST, names=("BitCast",), support=same_bits, gradient=None))

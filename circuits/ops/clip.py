@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import replace
 
 from ..builder import Builder
 from ..graph import Graph, Node
 from ..operator import constants
+from ..tape import Tape
 from .elementwise import activation
 from .min_max import lower_between
 
@@ -29,7 +31,19 @@ def support(node: Node, graph: Graph) -> str | None:
     return "it has more than 7 axes" if len(graph.shapes[node.output]) > 7 else None
 
 
-_CLAMP = activation("Clip", bounds=bounds, support=support)
+def slope(node: Node, tape: Tape) -> str:
+    """1 between the bounds, else 0."""
+    ends = zip(("Greater", "Less"), bounds(node, tape.graph), strict=True)
+    x = node.inputs[0]
+    inside = [
+        tape.as_float(tape.compare(op, x, tape.constant(end)))
+        for op, end in ends
+        if math.isfinite(end)
+    ]
+    return functools.reduce(tape.mul, inside) if inside else tape.constant(1.0)
+
+
+_CLAMP = activation("Clip", bounds=bounds, support=support, slope=slope)
 
 
 def lower(node: Node, builder: Builder) -> None:

@@ -7,7 +7,7 @@ many bits as it takes to keep the finest of them.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from ..graph import Array, Graph, Node
 from ..maps import along, broadcast, rows
 from ..operator import Operator, axis_of
 from ..quantise import BIAS_MAX, MULT_MAX, SHIFT_MAX, Affine, Floats, affine, coefficients
+from ..tape import Tape
 
 PARTS_MAX = 64
 UNLIKE = 2.0
@@ -151,4 +152,18 @@ def _wide(
     builder.dot(out, space, terms, mult=mult, shift=shift)
 
 
-OPERATOR = Operator(("Concat",), lower, support, takes_activation=True, takes_integers=True)
+def gradient(node: Node, tape: Tape, given: Sequence[str | None]) -> Mapping[int, str]:
+    """Each part gets its place of the gradient."""
+    dy, start, found = given[0], 0, {}
+    axis = axis_of(node, tape.graph, 0)
+    for index, name in enumerate(node.inputs):
+        stop = start + tape.shape(name)[axis]
+        if dy is not None:
+            found[index] = tape.sliced(dy, {axis: (start, stop, 1)})
+        start = stop
+    return found
+
+
+OPERATOR = Operator(
+    ("Concat",), lower, support, takes_activation=True, takes_integers=True, gradient=gradient
+)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from ..builder import Builder
 from ..graph import Graph, Node
-from ..maps import along, over, windows
+from ..maps import Windows, along, over, windows
 from ..operator import Operator, computed, constants, first
+from ..tape import Tape
+from .windows_back import scattered
 
 
 def support(node: Node, graph: Graph) -> str | None:
@@ -48,4 +52,62 @@ def lower(node: Node, builder: Builder) -> None:
     )
 
 
-OPERATOR = Operator(("Conv",), lower, support, takes_activation=True, spatial=True)
+def gradient(node: Node, tape: Tape, given: Sequence[str | None]) -> Mapping[int, str]:
+    """A transposed convolution for x, one over batch and positions for the weights, a sum."""
+    dy = given[0]
+    if dy is None:
+        return {}
+    groups = int(node.attributes.get("group", 1))
+    frame = windows(node, tape.graph, tape.shape(node.inputs[1])[2:])
+    found = {
+        0: scattered(tape, dy, node.inputs[1], frame, groups),
+        1: _correlated(node, tape, dy, frame, groups),
+    }
+    if node.input(2) is not None:
+        found[2] = tape.sum(dy, [0, *range(2, len(tape.shape(dy)))], keep=False)
+    return found
+
+
+def _correlated(node: Node, tape: Tape, dy: str, frame: Windows, groups: int) -> str:
+    """The gradient of the weights: channels take the place of the batch, which is summed over."""
+    outputs, inner = tape.shape(node.inputs[1])[:2]
+    sizes = (frame.dims, frame.out, frame.kernel, frame.strides, frame.dilations)
+    axes = list(zip(*sizes, strict=True))
+    reach = [(out - 1) * stride + 1 + (kernel - 1) * step for _, out, kernel, stride, step in axes]
+    ends = [
+        max(size - begin - dim, 0)
+        for size, begin, dim in zip(reach, frame.begins, frame.dims, strict=True)
+    ]
+    # Where the stride does not divide, dy has places beyond the kernel, which are cut off.
+    places = [
+        (dim + begin + end - (out - 1) * stride - 1) // step + 1
+        for (dim, out, _, stride, step), begin, end in zip(axes, frame.begins, ends, strict=True)
+    ]
+    made = tape.emit(
+        "Conv",
+        (_inner_first(tape, node.inputs[0], groups), _swapped(tape, dy)),
+        (inner, outputs, *places),
+        strides=frame.dilations,
+        dilations=frame.strides,
+        pads=[*frame.begins, *ends],
+        group=groups,
+    )
+    cut = tape.sliced(made, {2 + n: (0, size, 1) for n, size in enumerate(frame.kernel)})
+    return _swapped(tape, cut)
+
+
+def _swapped(tape: Tape, name: str) -> str:
+    return tape.transpose(name, (1, 0, *range(2, len(tape.shape(name)))))
+
+
+def _inner_first(tape: Tape, name: str, groups: int) -> str:
+    """[N, G·C, ...] as [C, G·N, ...]."""
+    batch, channels, *dims = tape.shape(name)
+    split = tape.reshape(name, (batch, groups, channels // groups, *dims))
+    turned = tape.transpose(split, (2, 1, 0, *range(3, 3 + len(dims))))
+    return tape.reshape(turned, (channels // groups, groups * batch, *dims))
+
+
+OPERATOR = Operator(
+    ("Conv",), lower, support, takes_activation=True, spatial=True, gradient=gradient
+)

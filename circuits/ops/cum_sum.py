@@ -8,6 +8,7 @@ from ..graph import Graph, Node
 from ..maps import rows
 from ..operator import Operator, computed, constants, first
 from ..quantise import multiplier
+from ..tape import Tape, of_first
 
 LENGTH_MAX = 2**12
 """The gates of an axis take the square of its length in products."""
@@ -40,4 +41,12 @@ def axis_of(node: Node, graph: Graph) -> int:
     return int(graph.constants[node.inputs[1]].item()) % len(graph.shapes[node.inputs[0]])
 
 
-OPERATOR = Operator(("CumSum",), lower, support, takes_activation=True)
+def _back(node: Node, tape: Tape, dy: str) -> str:
+    """The sum from the other end."""
+    attributes = dict(node.attributes)
+    attributes["reverse"] = 1 - int(attributes.get("reverse", 0))
+    axis = tape.whole(axis_of(node, tape.graph))
+    return tape.emit("CumSum", (dy, axis), tape.shape(dy), **attributes)
+
+
+OPERATOR = Operator(("CumSum",), lower, support, takes_activation=True, gradient=of_first(_back))

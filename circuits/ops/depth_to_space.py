@@ -6,6 +6,7 @@ from ..builder import Builder
 from ..graph import Node
 from ..maps import along
 from ..operator import Operator, computed
+from ..tape import Tape, of_first
 
 VIEWS = {
     ("DepthToSpace", "DCR"): ("yxcHW", "cHyWx"),
@@ -38,4 +39,22 @@ def lower(node: Node, builder: Builder) -> None:
     builder.pick(out, [sizes[axis] for axis in made], source)
 
 
-OPERATOR = Operator(("DepthToSpace", "SpaceToDepth"), lower, computed, takes_integers=True)
+def _back(node: Node, tape: Tape, dy: str) -> str:
+    """The blocks put back: the other way round, with the mode of this node."""
+    read, made = VIEWS[node.op, node.attributes.get("mode", "DCR")]
+    block, shape = int(node.attributes["blocksize"]), tape.shape(node.inputs[0])
+    wide, high = max(shape[-1], tape.shape(dy)[-1]), max(shape[-2], tape.shape(dy)[-2])
+    deep = min(shape[1], tape.shape(dy)[1])
+    sizes = {"c": deep, "H": high // block, "W": wide // block, "y": block, "x": block}
+    split = tape.reshape(dy, (shape[0], *(sizes[axis] for axis in made)))
+    turned = tape.transpose(split, (0, *(1 + made.index(axis) for axis in read)))
+    return tape.reshape(turned, shape)
+
+
+OPERATOR = Operator(
+    ("DepthToSpace", "SpaceToDepth"),
+    lower,
+    computed,
+    takes_integers=True,
+    gradient=of_first(_back),
+)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from ...verifier.program.types import Const, Term
@@ -10,6 +12,7 @@ from ..graph import Graph, Node
 from ..maps import broadcast, rows
 from ..operator import Operator, computed, first
 from ..quantise import Affine, multiplier
+from ..tape import Tape, broadcast_back
 from .mul import scaled
 
 INVERSE_MAX, INVERSE_MAX_WIDE = 2**20, 2**23 - 1
@@ -53,4 +56,14 @@ def _inverse(code: Affine, seen: Range) -> Affine:
     return Affine(1.0 / nearest / most, 0, -most, most)
 
 
-OPERATOR = Operator(("Div",), lower, support, takes_activation=True)
+def gradient(node: Node, tape: Tape, given: Sequence[str | None]) -> Mapping[int, str]:
+    """By b, and by −y / b."""
+    dy = given[0]
+    if dy is None:
+        return {}
+    by = tape.div(dy, node.inputs[1])
+    below = tape.unary("Neg", tape.mul(by, node.output))
+    return {0: broadcast_back(node, tape, 0, by), 1: broadcast_back(node, tape, 1, below)}
+
+
+OPERATOR = Operator(("Div",), lower, support, takes_activation=True, gradient=gradient)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import string
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from ..maps import along, at, over
 from ..moves import RANK_MAX
 from ..operator import Operator
 from ..quantise import multiplier, symmetric
+from ..tape import Tape, not_trainable
 from .matmul import summed
 
 PRODUCTS_MAX = 2**20
@@ -141,4 +143,47 @@ def _operand(
     return builder.weight(f"weight {number}", numbers, peak, maps or [at()]), scale
 
 
-OPERATOR = Operator(("Einsum",), lower, support, takes_activation=True)
+def trainable(found: Equation) -> bool:
+    """Whether the gradients are einsums, too: no operand has an axis twice, or one of size 1."""
+    return all(len(set(labels)) == len(labels) for labels in found.inputs)
+
+
+def gradient(node: Node, tape: Tape, given: Sequence[str | None]) -> Mapping[int, str]:
+    """Einsums of the gradient with the other operand; sums that it alone has are spread out."""
+    dy, parts = given[0], equation(node, tape.graph)
+    if dy is None:
+        return {}
+    if not trainable(parts):
+        raise not_trainable(node, "an operand has the same axis twice")
+    found = {}
+    for index, labels in enumerate(parts.inputs):
+        others = [n for n in range(len(parts.inputs)) if n != index]
+        given_labels = [parts.output, *(parts.inputs[n] for n in others)]
+        known = {label for each in given_labels for label in each}
+        kept = [label for label in labels if label in known]
+        names = [dy, *(node.inputs[n] for n in others)]
+        found[index] = _spread_out(node, tape, index, names, given_labels, kept, parts)
+    return found
+
+
+def _spread_out(
+    node: Node,
+    tape: Tape,
+    index: int,
+    names: Sequence[str],
+    given: Sequence[Sequence[str]],
+    kept: Sequence[str],
+    parts: Equation,
+) -> str:
+    letters = dict(zip(parts.sizes, string.ascii_letters, strict=False))
+    left = ",".join("".join(letters[label] for label in labels) for labels in given)
+    text = f"{left}->{''.join(letters[label] for label in kept)}"
+    made = tape.emit("Einsum", names, [parts.sizes[label] for label in kept], equation=text)
+    labels = parts.inputs[index]
+    sizes = [parts.sizes[label] for label in labels]
+    apart = [size if label in kept else 1 for label, size in zip(labels, sizes, strict=True)]
+    whole = tape.expand(tape.reshape(made, apart), sizes)
+    return tape.sum_to(whole, tape.shape(node.inputs[index]))
+
+
+OPERATOR = Operator(("Einsum",), lower, support, takes_activation=True, gradient=gradient)

@@ -13,6 +13,7 @@ from ..graph import Graph, Node
 from ..maps import rows
 from ..operator import Operator, computed, first
 from ..quantise import Affine, Floats, clamp
+from ..tape import Gradient, Tape, elementwise
 
 
 def activation(
@@ -22,8 +23,10 @@ def activation(
     function: Callable[[Node, Graph], Callable[[Floats], Floats]] | None = None,
     saturation: float = math.inf,
     support: Callable[[Node, Graph], str | None] = computed,
+    slope: Callable[[Node, Tape], str] | None = None,
+    gradient: Gradient | None = None,
 ) -> Operator:
-    """An operator with either `bounds` (a clamp) or a `function`."""
+    """An operator with either `bounds` (a clamp) or a `function`; its derivative is `slope`."""
 
     def lower(node: Node, builder: Builder) -> None:
         post = builder.code(node.output)
@@ -39,7 +42,13 @@ def activation(
         return first(computed(node, graph), support(node, graph))
 
     return Operator(
-        (name,), lower, supported, bounds=bounds, function=function, saturation=saturation
+        (name,),
+        lower,
+        supported,
+        bounds=bounds,
+        function=function,
+        saturation=saturation,
+        gradient=gradient if slope is None else elementwise(slope),
     )
 
 

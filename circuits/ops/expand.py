@@ -6,6 +6,7 @@ from ..builder import Builder
 from ..graph import Graph, Node
 from ..maps import broadcast
 from ..operator import Operator, computed, constants, first
+from ..tape import Tape, broadcast_back, of_first
 
 
 def support(node: Node, graph: Graph) -> str | None:
@@ -21,4 +22,8 @@ def lower(node: Node, builder: Builder) -> None:
     builder.pick(out, space, builder.read(x, broadcast(x.shape, len(space)), raw=True))
 
 
-OPERATOR = Operator(("Expand",), lower, support, takes_integers=True)
+def _back(node: Node, tape: Tape, dy: str) -> str:
+    return broadcast_back(node, tape, 0, dy)
+
+
+OPERATOR = Operator(("Expand",), lower, support, takes_integers=True, gradient=of_first(_back))

@@ -15,8 +15,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from ..graph import Node
 from ..operator import Operator
 from ..quantise import Floats
+from ..tape import Tape
 from .elementwise import activation
 
 
@@ -61,8 +63,37 @@ def _on_grid(function: Callable[[Floats], Floats]) -> Callable[[Floats], Floats]
     return lambda x: function(x.astype(np.float32)).astype(np.float64)
 
 
+def _of_x(rule: Callable[[Tape, str], str]) -> Callable[[Node, Tape], str]:
+    return lambda node, tape: rule(tape, node.inputs[0])
+
+
+def _of_y(rule: Callable[[Tape, str], str]) -> Callable[[Node, Tape], str]:
+    return lambda node, tape: rule(tape, node.output)
+
+
+def _bell(tape: Tape, x: str) -> str:
+    """2/√π·exp(−x²)."""
+    power = tape.unary("Exp", tape.unary("Neg", tape.mul(x, x)))
+    return tape.scaled(power, 2.0 / math.sqrt(math.pi))
+
+
+SLOPES: Mapping[str, Callable[[Node, Tape], str]] = {
+    "Abs": _of_x(lambda tape, x: tape.unary("Sign", x)),
+    "Atan": _of_x(lambda tape, x: tape.unary("Reciprocal", tape.plus(tape.mul(x, x), 1.0))),
+    "Cos": _of_x(lambda tape, x: tape.unary("Neg", tape.unary("Sin", x))),
+    "Erf": _of_x(_bell),
+    "Exp": _of_y(lambda tape, y: y),
+    "Log": _of_x(lambda tape, x: tape.unary("Reciprocal", x)),
+    "Neg": lambda node, tape: tape.constant(-1.0),
+    "Reciprocal": _of_y(lambda tape, y: tape.unary("Neg", tape.mul(y, y))),
+    "Sin": _of_x(lambda tape, x: tape.unary("Cos", x)),
+    "Sqrt": _of_y(lambda tape, y: tape.scaled(tape.unary("Reciprocal", y), 0.5)),
+}
+"""Derivatives by ONNX name; a function that is not here cannot be trained through."""
+
+
 def _table(name: str, function: Callable[[Floats], Floats]) -> Operator:
-    return activation(name, function=lambda node, graph: function)
+    return activation(name, function=lambda node, graph: function, slope=SLOPES.get(name))
 
 
 OPERATORS = tuple(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from ..maps import along, at
 from ..moves import move
 from ..operator import Operator, axis_of, first
 from ..quantise import code_of
+from ..tape import Tape, of_first
 from .indices import computed_index, in_range, outside
 
 
@@ -65,4 +67,26 @@ def _by_value(node: Node, builder: Builder, axis: int) -> None:
     builder.gather(out, builder.shape(node), source, axis, index)
 
 
-OPERATOR = Operator(("Gather",), lower, support, takes_integers=True)
+def _back(node: Node, tape: Tape, dy: str) -> str:
+    """Each slice is added to where it was taken: a product with the indices, one hot."""
+    dims, chosen = tape.shape(node.inputs[0]), node.inputs[1]
+    axis = axis_of(node, tape.graph, 0)
+    rank = len(tape.shape(chosen))
+    given = tape.graph.constant(chosen)
+    if given is not None:
+        flat = in_range(given, dims[axis]).reshape(-1)
+        hot = tape.constant(np.eye(dims[axis])[flat])
+    else:
+        count = math.prod(tape.shape(chosen))
+        flat_name = tape.reshape(chosen, (count,))
+        parts = (flat_name, tape.whole(dims[axis]), tape.constant([0.0, 1.0]))
+        hot = tape.emit("OneHot", parts, (count, dims[axis]))
+    order = [*range(axis, axis + rank), *range(axis), *range(axis + rank, len(tape.shape(dy)))]
+    rest = (*dims[:axis], *dims[axis + 1 :])
+    rows = tape.reshape(tape.transpose(dy, order), (tape.shape(hot)[0], math.prod(rest)))
+    summed = tape.reshape(tape.matmul(tape.swapped(hot), rows), (dims[axis], *rest))
+    back = [*range(1, axis + 1), 0, *range(axis + 1, len(dims))]
+    return tape.transpose(summed, back)
+
+
+OPERATOR = Operator(("Gather",), lower, support, takes_integers=True, gradient=of_first(_back))

@@ -6,6 +6,8 @@ w [N, K], for any rank of x: one dot with a scale per column. Any other is a pro
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from ...verifier.program.types import Const, Operand, Term
@@ -14,6 +16,7 @@ from ..graph import Graph, Node
 from ..maps import along, broadcast, over, rows
 from ..operator import Operator
 from ..quantise import BIAS_MAX, Affine, coefficients, multiplier
+from ..tape import Tape, broadcast_back
 from .matmul import by_rows
 
 SUM_MAX = 2**15 - 1
@@ -121,4 +124,27 @@ def _rounded(node: Node, builder: Builder, peak: float) -> Value:
     return value
 
 
-OPERATOR = Operator(("Gemm",), lower, takes_activation=True)
+def gradient(node: Node, tape: Tape, given: Sequence[str | None]) -> Mapping[int, str]:
+    """The products with Bᵀ and Aᵀ, each turned as its operand is; the sum for C."""
+    if given[0] is None:
+        return {}
+    get = node.attributes.get
+    a, b = (
+        tape.swapped(name) if get(turned, 0) else name
+        for name, turned in zip(node.inputs, ("transA", "transB"), strict=False)
+    )
+    dy = tape.scaled(given[0], float(get("alpha", 1.0)))
+    left = (
+        tape.matmul(b, tape.swapped(dy)) if get("transA", 0) else tape.matmul(dy, tape.swapped(b))
+    )
+    right = (
+        tape.matmul(tape.swapped(dy), a) if get("transB", 0) else tape.matmul(tape.swapped(a), dy)
+    )
+    found = {0: left, 1: right}
+    if node.input(2) is not None:
+        addend = tape.scaled(given[0], float(get("beta", 1.0)))
+        found[2] = broadcast_back(node, tape, 2, addend)
+    return found
+
+
+OPERATOR = Operator(("Gemm",), lower, takes_activation=True, gradient=gradient)

@@ -10,6 +10,7 @@ from ..graph import Node
 from ..maps import along, over
 from ..operator import Operator, computed
 from ..quantise import multiplier
+from ..tape import Tape, of_first
 
 
 def lower(node: Node, builder: Builder) -> None:
@@ -23,4 +24,16 @@ def lower(node: Node, builder: Builder) -> None:
     builder.requantised(node, x.shape[:2], terms, target, mult=Const(mult), shift=shift)
 
 
-OPERATOR = Operator(("GlobalAveragePool",), lower, computed, takes_activation=True, spatial=True)
+def _back(node: Node, tape: Tape, dy: str) -> str:
+    shape = tape.shape(node.inputs[0])
+    return tape.expand(tape.scaled(dy, 1.0 / math.prod(shape[2:])), shape)
+
+
+OPERATOR = Operator(
+    ("GlobalAveragePool",),
+    lower,
+    computed,
+    takes_activation=True,
+    spatial=True,
+    gradient=of_first(_back),
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..graph import Graph, Node, is_identity
 from ..operator import Operator, computed, first
+from ..tape import of_first, reshaped
 from .view import lower
 
 
@@ -16,4 +17,11 @@ def support(node: Node, graph: Graph) -> str | None:
     return first("its mask is used" if mask else None, computed(node, graph))
 
 
-OPERATOR = Operator(("Identity", "Dropout"), lower, support, is_view=True, takes_integers=True)
+OPERATOR = Operator(
+    ("Identity", "Dropout"),
+    lower,
+    support,
+    is_view=True,
+    takes_integers=True,
+    gradient=of_first(reshaped),
+)

@@ -8,8 +8,9 @@ from ..graph import Node
 from ..maps import rows
 from ..operator import Operator
 from ..quantise import coefficients
+from ..tape import Tape, of_first
 from .reduction import Reduction, log_sum_exp
-from .softmax import factors, support
+from .softmax import factors, summed_axes, support
 
 
 def lower(node: Node, builder: Builder) -> None:
@@ -27,4 +28,12 @@ def lower(node: Node, builder: Builder) -> None:
     builder.requantised(node, lines.shape, terms, target, mult=Const(1), shift=shift)
 
 
-OPERATOR = Operator(("LogSoftmax",), lower, support, takes_activation=True)
+def _back(node: Node, tape: Tape, dy: str) -> str:
+    """The gradient less exp(y) times its sum."""
+    total = tape.sum(dy, summed_axes(node, tape.graph))
+    return tape.sub(dy, tape.mul(tape.unary("Exp", node.output), total))
+
+
+OPERATOR = Operator(
+    ("LogSoftmax",), lower, support, takes_activation=True, gradient=of_first(_back)
+)

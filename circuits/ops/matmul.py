@@ -8,7 +8,7 @@ is scaled is one (`fuse` again).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +20,7 @@ from ..graph import Graph, Node
 from ..maps import along, broadcast, over
 from ..operator import Operator
 from ..quantise import code_of, multiplier
+from ..tape import Tape
 
 SCALED = "com.microsoft.FusedMatMul"
 
@@ -104,7 +105,25 @@ def maps_of(shape: tuple[int, ...], rank: int, side: int) -> tuple[AxisMap, ...]
     return (*leading, along(rank - 2 + side), over(0))
 
 
+def gradient(node: Node, tape: Tape, given: Sequence[str | None]) -> Mapping[int, str]:
+    """The gradient times bᵀ, and aᵀ times it; vectors are one row or column."""
+    if given[0] is None:
+        return {}
+    shapes = [tape.shape(name) for name in node.inputs]
+    a, b = node.inputs
+    a = tape.reshape(a, (1, *shapes[0])) if len(shapes[0]) == 1 else a
+    b = tape.reshape(b, (*shapes[1], 1)) if len(shapes[1]) == 1 else b
+    leading = np.broadcast_shapes(tape.shape(a)[:-2], tape.shape(b)[:-2])
+    dy = tape.reshape(given[0], (*leading, tape.shape(a)[-2], tape.shape(b)[-1]))
+    left = tape.sum_to(tape.matmul(dy, tape.swapped(b)), tape.shape(a))
+    if len(tape.shape(b)) == 2:  # one product over all rows, and no sum of many
+        right = tape.matmul(tape.swapped(tape.flat_rows(a)), tape.flat_rows(dy))
+    else:
+        right = tape.sum_to(tape.matmul(tape.swapped(a), dy), tape.shape(b))
+    return {0: tape.reshape(left, shapes[0]), 1: tape.reshape(right, shapes[1])}
+
+
 OPERATORS = (
-    Operator(("MatMul",), lower, takes_activation=True),
+    Operator(("MatMul",), lower, takes_activation=True, gradient=gradient),
     Operator((SCALED,), lower, support, takes_activation=True),
 )

@@ -6,7 +6,7 @@ picked. Values beyond the output's range are clamped, which changes no result in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ...verifier.program.types import Const, PickMode, Term
@@ -15,6 +15,7 @@ from ..graph import Graph, Node
 from ..maps import along, broadcast, over, rows
 from ..operator import Operator, first
 from ..quantise import Affine, coefficients
+from ..tape import Tape, broadcast_back
 from .mirror import mirror, mirrored
 from .reduction import reach
 from .sum import support as support_sum
@@ -95,7 +96,18 @@ def _beside(
     return out
 
 
+def gradient(node: Node, tape: Tape, given: Sequence[str | None]) -> Mapping[int, str]:
+    """The gradient goes to the sides that are the result; where several are, each has its share."""
+    dy = given[0]
+    if dy is None:
+        return {}
+    masks = [tape.compare("Equal", name, node.output) for name in node.inputs]
+    masks = [tape.as_float(tape.expand(mask, tape.shape(node.output))) for mask in masks]
+    share = tape.div(dy, tape.total(masks))
+    return {n: broadcast_back(node, tape, n, tape.mul(share, m)) for n, m in enumerate(masks)}
+
+
 OPERATORS = (
-    Operator(("Max",), lower_max, support),
-    Operator(("Min",), lower_min, support),
+    Operator(("Max",), lower_max, support, gradient=gradient),
+    Operator(("Min",), lower_min, support, gradient=gradient),
 )

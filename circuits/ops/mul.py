@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from ...verifier.program.ranges import Q_MAX
 from ...verifier.program.types import Const, Operand, Term
 from ..builder import Builder
@@ -9,6 +11,7 @@ from ..graph import Array, Node
 from ..maps import broadcast
 from ..operator import Operator
 from ..quantise import coefficients, multiplier, symmetric
+from ..tape import Tape, broadcast_back
 
 FACTOR_MAX = 2**15 - 1
 """Constant factors have 16 bits: they are as many as there are channels at most, so cheap."""
@@ -59,4 +62,12 @@ def scaled(node: Node, builder: Builder, name: str, factor: Array) -> None:
     builder.requantised(node, space, terms, target, mult=mult, shift=shift)
 
 
-OPERATOR = Operator(("Mul",), lower, takes_activation=True)
+def gradient(node: Node, tape: Tape, given: Sequence[str | None]) -> Mapping[int, str]:
+    """Each side gets the gradient times the other side."""
+    dy = given[0]
+    if dy is None:
+        return {}
+    return {n: broadcast_back(node, tape, n, tape.mul(dy, node.inputs[1 - n])) for n in (0, 1)}
+
+
+OPERATOR = Operator(("Mul",), lower, takes_activation=True, gradient=gradient)

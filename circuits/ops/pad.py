@@ -13,6 +13,7 @@ from ..graph import Graph, Node
 from ..moves import OUTSIDE, move
 from ..operator import Operator, computed, constants, first
 from ..quantise import Ints
+from ..tape import Tape, gathered_back, of_first
 
 MODES = ("constant", "edge", "reflect", "wrap")
 
@@ -118,4 +119,13 @@ def pads(node: Node, graph: Graph, rank: int) -> list[tuple[int, int, int]]:
     return [(a, int(b), int(e)) for a, b, e in zip(axes, begins, ends, strict=True)]
 
 
-OPERATOR = Operator(("Pad",), lower, support, takes_integers=True)
+def _back(node: Node, tape: Tape, dy: str) -> str:
+    """What the pads hold is cut off, or added to where it was copied from."""
+    shape = tape.shape(node.inputs[0])
+    for axis, begin, end in pads(node, tape.graph, len(shape)):
+        index = _padded(np.arange(shape[axis]), begin, end, node.attributes.get("mode", "constant"))
+        dy = gathered_back(tape, dy, axis, index, shape[axis])
+    return dy
+
+
+OPERATOR = Operator(("Pad",), lower, support, takes_integers=True, gradient=of_first(_back))

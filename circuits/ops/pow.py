@@ -17,6 +17,7 @@ from ..graph import Graph, Node
 from ..maps import broadcast, rows
 from ..operator import first
 from ..quantise import Affine, Floats, domain, multiplier, symmetric
+from ..tape import Tape, not_trainable
 from .elementwise import activation
 from .whole import some_computed
 
@@ -98,6 +99,20 @@ def _exponent(node: Node, builder: Builder, rank: int) -> tuple[Operand, float]:
     return builder.read(y, broadcast(y.shape, rank)), y.code.scale
 
 
-_TABLE = activation("Pow", function=function)
+def slope(node: Node, tape: Tape) -> str:
+    """The exponent times x to the exponent less 1."""
+    known = tape.graph.constant(node.inputs[1])
+    if known is None or known.size != 1:
+        raise not_trainable(node, "its exponent is no single constant")
+    exponent = float(known.item())
+    if exponent == 2.0:
+        return tape.scaled(node.inputs[0], 2.0)
+    power = tape.emit(
+        "Pow", (node.inputs[0], tape.constant(exponent - 1.0)), tape.shape(node.output)
+    )
+    return tape.scaled(power, exponent)
+
+
+_TABLE = activation("Pow", function=function, slope=slope)
 
 OPERATOR = replace(_TABLE, lower=lower, support=support, takes_integers=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from ..graph import Graph, Node
 from ..maps import broadcast, rows
 from ..operator import Operator, computed, constants, first
 from ..quantise import clamp, multiplier, symmetric
+from ..tape import Tape, broadcast_back
 from .elementwise import apply
 
 SLOPE_MAX = 2**14 - 1
@@ -45,4 +47,14 @@ def lower(node: Node, builder: Builder) -> None:
     builder.requantised(node, space, terms, target, mult=Const(mult), shift=shift)
 
 
-OPERATOR = Operator(("PRelu",), lower, support, takes_activation=True)
+def gradient(node: Node, tape: Tape, given: Sequence[str | None]) -> Mapping[int, str]:
+    """Below 0 x gets the gradient times the slope, and the slope that times x."""
+    dy, (x, slopes) = given[0], node.inputs
+    if dy is None:
+        return {}
+    below = tape.compare("Less", x, tape.constant(0.0))
+    inner = tape.where(below, tape.mul(dy, slopes), dy)
+    return {0: inner, 1: broadcast_back(node, tape, 1, tape.masked(below, tape.mul(dy, x)))}
+
+
+OPERATOR = Operator(("PRelu",), lower, support, takes_activation=True, gradient=gradient)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
@@ -13,6 +13,7 @@ from ..graph import Graph, Node
 from ..maps import along, at, rows
 from ..operator import Operator, computed, first
 from ..quantise import Affine, coefficients, domain, multiplier
+from ..tape import Tape, of_first
 from .mirror import mirror, mirrored
 from .reduction import (
     SQUARES_MAX,
@@ -175,6 +176,65 @@ def _lines(node: Node, builder: Builder) -> tuple[Value, Reduction]:
     return builder.values[node.inputs[0]], reduction(node, builder.graph)
 
 
+def _kept(node: Node, tape: Tape, name: str) -> tuple[str, Reduction]:
+    """A value of the output's shape with an axis of 1 for each that was reduced, and the lines."""
+    lines = reduction(node, tape.graph)
+    shape = [1 if axis in lines.axes else dim for axis, dim in enumerate(lines.shape)]
+    return tape.reshape(name, shape), lines
+
+
+def _sum_back(node: Node, tape: Tape, dy: str) -> str:
+    kept, lines = _kept(node, tape, dy)
+    count = lines.count if node.op == "ReduceMean" else 1
+    return tape.expand(tape.scaled(kept, 1.0 / count), lines.shape)
+
+
+def _squares_back(node: Node, tape: Tape, dy: str) -> str:
+    return tape.mul(_kept(node, tape, dy)[0], tape.scaled(node.inputs[0], 2.0))
+
+
+def _l1_back(node: Node, tape: Tape, dy: str) -> str:
+    return tape.mul(_kept(node, tape, dy)[0], tape.unary("Sign", node.inputs[0]))
+
+
+def _l2_back(node: Node, tape: Tape, dy: str) -> str:
+    norm = _kept(node, tape, node.output)[0]
+    return tape.mul(_kept(node, tape, dy)[0], tape.div(node.inputs[0], norm))
+
+
+def _log_sum_back(node: Node, tape: Tape, dy: str) -> str:
+    """The gradient by the sum."""
+    kept, lines = _kept(node, tape, dy)
+    total = tape.unary("Exp", _kept(node, tape, node.output)[0])
+    return tape.expand(tape.div(kept, total), lines.shape)
+
+
+def _log_sum_exp_back(node: Node, tape: Tape, dy: str) -> str:
+    less = tape.sub(node.inputs[0], _kept(node, tape, node.output)[0])
+    return tape.mul(_kept(node, tape, dy)[0], tape.unary("Exp", less))
+
+
+def _extreme_back(node: Node, tape: Tape, dy: str) -> str:
+    """To the values that are the result, in equal shares."""
+    extreme, lines = _kept(node, tape, node.output)
+    mask = tape.as_float(tape.compare("Equal", node.inputs[0], extreme))
+    share = tape.div(_kept(node, tape, dy)[0], tape.sum(mask, lines.axes))
+    return tape.mul(mask, share)
+
+
+BACK: Mapping[str, Callable[[Node, Tape, str], str]] = {
+    "ReduceSum": _sum_back,
+    "ReduceMean": _sum_back,
+    "ReduceSumSquare": _squares_back,
+    "ReduceL1": _l1_back,
+    "ReduceL2": _l2_back,
+    "ReduceLogSum": _log_sum_back,
+    "ReduceLogSumExp": _log_sum_exp_back,
+    "ReduceMax": _extreme_back,
+    "ReduceMin": _extreme_back,
+}
+
+
 def _operator(
     name: str,
     lower: Callable[[Node, Builder], None],
@@ -183,7 +243,9 @@ def _operator(
     noop: bool = False,
     takes_activation: bool = False,
 ) -> Operator:
-    return Operator((name,), lower, partial(_support, limit, noop), takes_activation)
+    gradient = of_first(BACK[name]) if name in BACK else None
+    support = partial(_support, limit, noop)
+    return Operator((name,), lower, support, takes_activation, gradient=gradient)
 
 
 OPERATORS = (

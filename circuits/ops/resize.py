@@ -14,6 +14,7 @@ from ..maps import along, over
 from ..moves import OUTSIDE, RANK_MAX, move
 from ..operator import Operator, computed, constants, first
 from ..quantise import Affine, Floats, Ints, multiplier
+from ..tape import Tape, gathered_back, of_first
 from .interpolation import (
     NEAREST_MODES,
     TRANSFORMATIONS,
@@ -206,4 +207,15 @@ def _between(code: Affine, band: Band, following: int) -> Affine:
     return Affine(gain * max(-low, high) / peak, 0, -peak, peak)
 
 
-OPERATOR = Operator(("Resize", "Upsample"), lower, support)
+def _back(node: Node, tape: Tape, dy: str) -> str:
+    """Each axis times its matrix, from the other side."""
+    rule = rule_of(node, tape.graph)
+    for number, axis in enumerate(axes_of(node, tape.graph)):
+        if rule.mode == "nearest":
+            dy = gathered_back(tape, dy, number, nearest(axis, rule), axis.size)
+        elif axis.size != axis.out:
+            dy = tape.along(dy, number, matrix(axis, rule))
+    return dy
+
+
+OPERATOR = Operator(("Resize", "Upsample"), lower, support, gradient=of_first(_back))

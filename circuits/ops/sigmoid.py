@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..graph import Node
 from ..quantise import Floats
+from ..tape import Tape
 from .elementwise import activation
 
 
@@ -13,4 +15,10 @@ def sigmoid(x: Floats) -> Floats:
     return 0.5 + 0.5 * np.tanh(0.5 * x)
 
 
-OPERATOR = activation("Sigmoid", function=lambda node, graph: sigmoid, saturation=8.0)
+def slope(node: Node, tape: Tape) -> str:
+    """Y times 1 − y."""
+    y = node.output
+    return tape.mul(y, tape.sub(tape.constant(1.0), y))
+
+
+OPERATOR = activation("Sigmoid", function=lambda node, graph: sigmoid, saturation=8.0, slope=slope)

@@ -9,6 +9,7 @@ from ..graph import Graph, Node
 from ..moves import move
 from ..operator import Operator, computed, constants, first
 from ..quantise import Ints
+from ..tape import Tape, of_first, spread
 
 
 def support(node: Node, graph: Graph) -> str | None:
@@ -48,4 +49,12 @@ def _parameter(node: Node, graph: Graph, index: int, name: str) -> list[int] | N
     return found
 
 
-OPERATOR = Operator(("Slice",), lower, support, takes_integers=True)
+def _back(node: Node, tape: Tape, dy: str) -> str:
+    """Zeros around and between what was taken."""
+    dims = tape.shape(node.inputs[0])
+    for axis, cut in _cuts(node, tape.graph):
+        dy = spread(tape, dy, axis, np.arange(dims[axis])[cut], dims[axis])
+    return dy
+
+
+OPERATOR = Operator(("Slice",), lower, support, takes_integers=True, gradient=of_first(_back))

@@ -18,6 +18,7 @@ from ..graph import Graph, Node
 from ..maps import rows
 from ..operator import Operator, axis_of, computed
 from ..quantise import INT8_MAX, INT8_MIN, Affine, coefficients
+from ..tape import Tape, of_first
 from .reduction import Reduction, exponentials
 
 FLAT = 16
@@ -113,4 +114,18 @@ def _readers(name: str, graph: Graph) -> Iterator[str]:
             yield node.op
 
 
-OPERATOR = Operator(("Softmax",), lower, support)
+def _back(node: Node, tape: Tape, dy: str) -> str:
+    """The gradient less its mean under y, times y."""
+    axes = summed_axes(node, tape.graph)
+    inner = tape.sum(tape.mul(dy, node.output), axes)
+    return tape.mul(node.output, tape.sub(dy, inner))
+
+
+def summed_axes(node: Node, graph: Graph) -> list[int]:
+    """The axes of a distribution."""
+    if graph.opset < 13:
+        return list(range(axis_of(node, graph, 1), len(graph.shapes[node.output])))
+    return [axis_of(node, graph, -1)]
+
+
+OPERATOR = Operator(("Softmax",), lower, support, gradient=of_first(_back))

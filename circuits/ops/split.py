@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from ..builder import Builder
 from ..graph import Graph, Node
 from ..moves import move
 from ..operator import Operator, axis_of, computed, constants, first
+from ..tape import Tape
 
 
 def support(node: Node, graph: Graph) -> str | None:
@@ -42,4 +44,17 @@ def sizes(node: Node, graph: Graph, dim: int) -> list[int]:
     return [min(each, dim - each * part) for part in range(parts)]
 
 
-OPERATOR = Operator(("Split",), lower, support, takes_integers=True)
+def gradient(node: Node, tape: Tape, given: Sequence[str | None]) -> Mapping[int, str]:
+    """The parts' gradients joined; 0 for a part that nothing reads."""
+    if not any(given):
+        return {}
+    shape = tape.shape(node.inputs[0])
+    axis = axis_of(node, tape.graph, 0)
+    parts = []
+    for dy, size in zip(given, sizes(node, tape.graph, shape[axis]), strict=True):
+        rest = (*shape[:axis], size, *shape[axis + 1 :])
+        parts.append(dy or tape.expand(tape.constant(0.0), rest))
+    return {0: tape.concat(parts, axis)}
+
+
+OPERATOR = Operator(("Split",), lower, support, takes_integers=True, gradient=gradient)

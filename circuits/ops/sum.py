@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from ..graph import Array, Graph, Node
 from ..maps import broadcast
 from ..operator import Operator
 from ..quantise import BIAS_MAX, Affine, coefficients
+from ..tape import Tape, broadcast_back
 
 PARTS_MAX = 64
 
@@ -78,7 +79,15 @@ def _mean(node: Node, builder: Builder) -> None:
     lower_sum(node, builder, [1.0 / len(node.inputs)] * len(node.inputs))
 
 
+def gradient(node: Node, tape: Tape, given: Sequence[str | None]) -> Mapping[int, str]:
+    """Each part gets the gradient (its share, of a mean), summed over what was broadcast."""
+    if given[0] is None:
+        return {}
+    dy = tape.scaled(given[0], 1.0 / len(node.inputs) if node.op == "Mean" else 1.0)
+    return {n: broadcast_back(node, tape, n, dy) for n in range(len(node.inputs))}
+
+
 OPERATORS = (
-    Operator(("Sum",), _sum, support, takes_activation=True),
-    Operator(("Mean",), _mean, support, takes_activation=True),
+    Operator(("Sum",), _sum, support, takes_activation=True, gradient=gradient),
+    Operator(("Mean",), _mean, support, takes_activation=True, gradient=gradient),
 )

@@ -8,6 +8,7 @@ from ..builder import Builder
 from ..graph import Graph, Node
 from ..moves import move
 from ..operator import Operator, computed, constants, first
+from ..tape import Tape, of_first
 
 
 def support(node: Node, graph: Graph) -> str | None:
@@ -25,4 +26,16 @@ def lower(node: Node, builder: Builder) -> None:
     move(node, builder, x, indices)
 
 
-OPERATOR = Operator(("Tile",), lower, support, takes_integers=True)
+def _back(node: Node, tape: Tape, dy: str) -> str:
+    """The sum of all copies."""
+    dims = tape.shape(node.inputs[0])
+    split = [
+        size
+        for dim, repeated in zip(dims, tape.shape(dy), strict=True)
+        for size in (repeated // dim, dim)
+    ]
+    summed = tape.sum(tape.reshape(dy, split), list(range(0, len(split), 2)), keep=False)
+    return tape.reshape(summed, dims)
+
+
+OPERATOR = Operator(("Tile",), lower, support, takes_integers=True, gradient=of_first(_back))

@@ -6,6 +6,7 @@ from ..builder import Builder
 from ..graph import Node
 from ..maps import along
 from ..operator import Operator, computed
+from ..tape import Tape, of_first
 
 
 def lower(node: Node, builder: Builder) -> None:
@@ -18,4 +19,10 @@ def lower(node: Node, builder: Builder) -> None:
     builder.pick(out, builder.shape(node), builder.read(x, maps, raw=True))
 
 
-OPERATOR = Operator(("Transpose",), lower, computed, takes_integers=True)
+def _back(node: Node, tape: Tape, dy: str) -> str:
+    rank = len(tape.shape(dy))
+    order = list(node.attributes.get("perm") or range(rank)[::-1])
+    return tape.transpose(dy, [order.index(axis) for axis in range(rank)])
+
+
+OPERATOR = Operator(("Transpose",), lower, computed, takes_integers=True, gradient=of_first(_back))

@@ -9,6 +9,7 @@ from ..builder import Builder
 from ..graph import Graph, Node
 from ..maps import along, rows
 from ..operator import Operator, computed, constants, first
+from ..tape import Tape, of_first
 
 
 def support(node: Node, graph: Graph) -> str | None:
@@ -30,4 +31,9 @@ def lower(node: Node, builder: Builder) -> None:
     builder.dot(out, space, [Term((), builder.read(x, rows(len(space))), kept)])
 
 
-OPERATOR = Operator(("Trilu",), lower, support, takes_integers=True)
+def _back(node: Node, tape: Tape, dy: str) -> str:
+    names = [dy, *node.inputs[1:]]
+    return tape.emit("Trilu", names, tape.shape(dy), **node.attributes)
+
+
+OPERATOR = Operator(("Trilu",), lower, support, takes_integers=True, gradient=of_first(_back))

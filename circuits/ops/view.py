@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..builder import Builder
 from ..graph import Graph, Node, size
 from ..operator import Operator, computed, constants, first
+from ..tape import of_first, reshaped
 
 
 def lower(node: Node, builder: Builder) -> None:
@@ -23,4 +24,6 @@ def support(node: Node, graph: Graph) -> str | None:
 
 def view(name: str) -> Operator:
     """The operator of that name."""
-    return Operator((name,), lower, support, is_view=True, takes_integers=True)
+    return Operator(
+        (name,), lower, support, is_view=True, takes_integers=True, gradient=of_first(reshaped)
+    )

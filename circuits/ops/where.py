@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from ...verifier.program.types import Const, Operand, PickMode, Term
 from ..builder import Builder
 from ..graph import Graph, Node
 from ..maps import broadcast, rows
 from ..operator import Operator
 from ..quantise import Affine, coefficients
+from ..tape import Tape, broadcast_back
 from .logic import operand as truths
 
 
@@ -51,4 +54,14 @@ def _choice(
     return builder.read(x, broadcast(builder.graph.shapes[name], rank), raw=True)
 
 
-OPERATOR = Operator(("Where",), lower, support, takes_integers=True)
+def gradient(node: Node, tape: Tape, given: Sequence[str | None]) -> Mapping[int, str]:
+    """Each choice gets the gradient where it was taken."""
+    dy, mask = given[0], node.inputs[0]
+    if dy is None:
+        return {}
+    zero = tape.constant(0.0)
+    taken = {1: tape.where(mask, dy, zero), 2: tape.where(mask, zero, dy)}
+    return {index: broadcast_back(node, tape, index, part) for index, part in taken.items()}
+
+
+OPERATOR = Operator(("Where",), lower, support, takes_integers=True, gradient=gradient)

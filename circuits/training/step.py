@@ -1,0 +1,226 @@
+"""The model of one training step, in ONNX operators: forward, loss, backward, optimiser."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from ...verifier.errors import UsageError
+from .. import source as sources
+from ..backward import backward, behind
+from ..errors import CompileError, named
+from ..graph import FLOATS, Array, Graph, Network
+from ..operator import Operator
+from ..sizes import Axes, Sizes
+from ..source import ModelLike, Source
+from ..tape import Tape
+from .losses import LABELS, Loss
+from .optimisers import (
+    DECAY,
+    RATE,
+    Optimiser,
+    clipped_by_norm,
+    clipped_by_value,
+    state_name,
+)
+
+LARGEST = 1e4
+"""A constant with larger elements is a mask, not a parameter."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is trained; the rest of a run is its data and its schedule.
+
+    Args:
+        loss: of the first output (or of `output`), averaged over the batch.
+        optimiser: moves the parameters.
+        output: name of the output that the loss is of.
+        freeze: patterns (`fnmatch`) of names of constants that stay as they are.
+        clip_value: each element of a gradient within ± this.
+        clip_norm: the norm of all gradients together at most this.
+    """
+
+    loss: Loss
+    optimiser: Optimiser
+    output: str | None = None
+    freeze: tuple[str, ...] = ()
+    clip_value: float | None = None
+    clip_norm: float | None = None
+
+
+@dataclass(frozen=True)
+class State:
+    """A value that a step reads and the next step reads changed."""
+
+    name: str
+    following: str
+    start: Array = field(repr=False)
+    parameter: str
+    """The parameter that it is, or that the optimiser keeps it for."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A training step as a model.
+
+    Its inputs are the data (`inputs`, [batch, ...]), `LABELS`, `RATE` and `DECAY` (where they are
+    used), and the states; its outputs the loss, then the states of the next step.
+    """
+
+    source: Source
+    inputs: tuple[str, ...]
+    given: tuple[str, ...]
+    loss: str
+    states: tuple[State, ...]
+
+    @property
+    def parameters(self) -> tuple[State, ...]:
+        """The states that are parameters of the model."""
+        return tuple(state for state in self.states if state.name == state.parameter)
+
+
+def training_step(
+    model: ModelLike,
+    recipe: Recipe,
+    operators: Mapping[str, Operator],
+    *,
+    batch: int,
+    dims: Mapping[str, int] | None = None,
+    shapes: Mapping[str, Axes] | None = None,
+) -> Step:
+    """The model of a step of `batch` items.
+
+    Raises:
+        UsageError: no such output, nothing to train; sizes that do not fit.
+        NotTrainable: all nodes between a parameter and the loss that have no rule.
+        CompileError: as `Network`.
+    """
+    rules = {name for name, operator in operators.items() if operator.gradient is not None}
+    source = sources.expand(sources.load(model), rules)
+    sized = Sizes(source.model, dict(dims or {}), dict(shapes or {})).at(batch)
+    parameters = _parameters(source, recipe.freeze)
+    opened = _opened(source, sized, parameters)
+    network = Network(opened)
+    network.source = Source(opened, {**network.source.arrays, **_rest(source, parameters)})
+    graph = network.at()
+    tape = Tape(graph)
+    output = _output(graph, recipe.output)
+    tape.declare(LABELS, recipe.loss.targets(tape.shape(output))[1])
+    for name in (RATE, DECAY):
+        tape.declare(name, ())
+    scored = recipe.loss.emit(tape, output)
+    gradients = backward(tape, operators, {scored.value: scored.gradient}, parameters)
+    if not gradients:
+        raise UsageError("the loss depends on no parameter", received=sorted(parameters))
+    states = _moved(tape, recipe, gradients, parameters)
+    return _assembled(tape, recipe, output, scored.loss, states, tuple(sized))
+
+
+def _parameters(source: Source, freeze: Sequence[str]) -> dict[str, Array]:
+    """The constants that are trained: floats of two elements and more that are no masks."""
+    fixed = set()
+    for node in source.model.graph.node:
+        if node.op_type == "BatchNormalization":
+            fixed.update(node.input[3:5])
+    return {
+        name: array.astype(np.float32)
+        for name, array in source.arrays.items()
+        if array.dtype.kind == "f"
+        and array.size > 1
+        and np.abs(array).max(initial=0.0) < LARGEST
+        and name not in fixed
+        and not any(fnmatch.fnmatchcase(name, pattern) for pattern in freeze)
+    }
+
+
+def _rest(source: Source, parameters: Mapping[str, Array]) -> dict[str, Array]:
+    return {name: array for name, array in source.arrays.items() if name not in parameters}
+
+
+def _opened(
+    source: Source, sized: Mapping[str, Sequence[int]], parameters: Mapping[str, Array]
+) -> onnx.ModelProto:
+    """The model with these sizes, its parameters as inputs."""
+    model = onnx.ModelProto()
+    model.CopyFrom(source.model)
+    kept = [tensor for tensor in model.graph.initializer if tensor.name not in parameters]
+    types = {value.name: value.type.tensor_type.elem_type for value in model.graph.input}
+    del model.graph.initializer[:]
+    del model.graph.input[:]
+    model.graph.initializer.extend(kept)
+    for name, shape in sized.items():
+        model.graph.input.append(helper.make_tensor_value_info(name, types[name], shape))
+    for name, array in parameters.items():
+        value = helper.make_tensor_value_info(name, TensorProto.FLOAT, array.shape)
+        model.graph.input.append(value)
+    return model
+
+
+def _output(graph: Graph, name: str | None) -> str:
+    chosen = graph.outputs[0] if name is None else name
+    if chosen not in graph.outputs:
+        raise UsageError(
+            f"the model has no output {named(chosen)}", expected=", ".join(graph.outputs)
+        )
+    if graph.types[chosen] not in FLOATS:
+        raise CompileError(
+            f"output {named(chosen)} holds integers: a loss needs scores",
+            code="compile.bad-model",
+            hint="name another output",
+        )
+    return chosen
+
+
+def _moved(
+    tape: Tape, recipe: Recipe, gradients: Mapping[str, str], parameters: Mapping[str, Array]
+) -> tuple[State, ...]:
+    """Every parameter and what the optimiser keeps of it, before and after."""
+    names = sorted(gradients)
+    slopes = [gradients[name] for name in names]
+    if recipe.clip_value is not None:
+        slopes = [clipped_by_value(tape, slope, recipe.clip_value) for slope in slopes]
+    if recipe.clip_norm is not None:
+        slopes = clipped_by_norm(tape, slopes, recipe.clip_norm)
+    states = []
+    for name, slope in zip(names, slopes, strict=True):
+        for kind in recipe.optimiser.states():
+            tape.declare(state_name(name, kind), tape.shape(name))
+        moved = recipe.optimiser.emit(tape, name, slope)
+        states.append(State(name, moved.parameter, parameters[name], name))
+        for before, after in moved.states:
+            zeros = np.zeros(tape.shape(name), np.float32)
+            states.append(State(before, after, zeros, name))
+    return tuple(states)
+
+
+def _assembled(
+    tape: Tape,
+    recipe: Recipe,
+    output: str,
+    loss: str,
+    states: tuple[State, ...],
+    data: tuple[str, ...],
+) -> Step:
+    made = behind(tape.graph.source, tape, [loss, *(state.following for state in states)])
+    read = {name for node in made.model.graph.node for name in node.input}
+    kind, shape = recipe.loss.targets(tape.shape(output))
+    given = [helper.make_tensor_value_info(LABELS, kind, shape)]
+    given += [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ())
+        for name in (RATE, DECAY)
+        if name in read
+    ]
+    own = {value.name for value in made.model.graph.input}
+    given_states = [
+        helper.make_tensor_value_info(state.name, TensorProto.FLOAT, state.start.shape)
+        for state in states
+        if state.name not in own
+    ]
+    made.model.graph.input.extend([*given, *given_states])
+    return Step(made, data, tuple(value.name for value in given), loss, states)
