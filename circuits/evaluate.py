@@ -58,8 +58,8 @@ def _quantised(program: Program, port: Port, array: Array) -> Array:
 class Fidelity:
     """How close the integers are to the float model, on `samples` samples.
 
-    `sqnr` is the signal-to-quantisation-noise ratio in dB of each layer, whose signal is variance (of
-    several outputs the least); `silent` names the layers whose floats are all zero on the data,
+    `sqnr` is the signal-to-quantisation-noise ratio in dB of each layer, whose signal is variance
+    (of several outputs the least); `silent` names the layers whose floats are all zero on the data,
     so that it shows nothing about them. `outputs` has the errors of each output of floats, and
     `saturated` the share of floats outside of the codes of inputs and layers, where there are any.
     `agreement` is the share of equal classes for each output that has classes: integers, or the
