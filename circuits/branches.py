@@ -32,7 +32,7 @@ def taken(source: Source, values: Mapping[str, bool]) -> Source:
         if decided(node, data):
             which = "then_branch" if values[node.input[0]] else "else_branch"
             branch = next(a.g for a in node.attribute if a.name == which)
-            prefix = f"{node.name or f'If_{index}'}/"
+            prefix = fresh(model.graph, f"{node.name or f'If_{index}'}/")
             results = inline(model.graph, branch, prefix)
             for output, result in zip(node.output, results, strict=True):
                 if output:
@@ -43,6 +43,9 @@ def taken(source: Source, values: Mapping[str, bool]) -> Source:
     return replace(source, model=model, arrays={**source.arrays, **take_constants(model)})
 
 
+JOINED_MAX = 2**11
+"""Nodes of a model both of whose branches are computed, those inside of others counted."""
+
 Pairs = list[tuple[str, str]]
 
 
@@ -50,14 +53,17 @@ def joined(source: Source) -> tuple[Source, Pairs] | None:
     """The model that computes both branches of every `If` on data, and chooses between the results.
 
     With it come the values that are chosen between, which must have equal shapes. None: there is no
-    such node.
+    such node, or the branches inside branches are too many.
     """
+    if sum(map(_nodes_of, source.model.graph.node)) > JOINED_MAX:
+        return None
     model, pairs = onnx.ModelProto(), Pairs()
     model.CopyFrom(source.model)
     del model.graph.node[:]
     for index, node in enumerate(source.model.graph.node):
         if node.op_type == "If" and is_default(node.domain):
-            pairs += _join(model.graph, node, f"{node.name or f'If_{index}'}/")
+            prefix = fresh(model.graph, f"{node.name or f'If_{index}'}/")
+            pairs += _join(model.graph, node, prefix)
         else:
             model.graph.node.add().CopyFrom(node)
     if not pairs:
@@ -81,9 +87,22 @@ def _join(graph: onnx.GraphProto, node: onnx.NodeProto, prefix: str) -> Pairs:
     return pairs
 
 
+def _nodes_of(node: onnx.NodeProto) -> int:
+    """A node and those inside it."""
+    graphs = [a.g for a in node.attribute if a.HasField("g")]
+    return 1 + sum(_nodes_of(inner) for graph in graphs for inner in graph.node)
+
+
 def decided(node: onnx.NodeProto, data: set[str]) -> bool:
     """Whether a node is an `If` whose condition does not depend on the data."""
     return node.op_type == "If" and is_default(node.domain) and node.input[0] not in data
+
+
+def fresh(graph: onnx.GraphProto, prefix: str) -> str:
+    """The prefix, or a longer one by which no name in a graph begins."""
+    taken = [tensor.name for tensor in graph.initializer if tensor.name.startswith(prefix)]
+    taken += [value.name for value in graph.input if value.name.startswith(prefix)]
+    return fresh(graph, f"{prefix}new/") if taken else prefix
 
 
 def inline(

@@ -14,9 +14,9 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from .branches import inline
+from .branches import fresh, inline
 from .errors import CompileError, named
-from .source import Source, computed, is_default, opset, take_constants
+from .source import Source, computed, is_default, name_constants, opset, take_constants
 
 NODES_MAX = 2**14
 """Nodes that one loop may become."""
@@ -96,9 +96,11 @@ class _Steps:
     ) -> None:
         self._graph, self._version = model.graph, opset(model)
         self._node, self._count = node, count
-        self._prefix = f"{node.name or f'{node.op_type}_{index}'}/"
-        self._body = _attribute(node, "body", None)
-        if not 1 <= count <= NODES_MAX // max(len(self._body.node), 1):
+        self._prefix = fresh(model.graph, f"{node.name or f'{node.op_type}_{index}'}/")
+        self._body = onnx.GraphProto()
+        self._body.CopyFrom(_attribute(node, "body", None))
+        room = NODES_MAX - len(model.graph.node)  # of inner loops, each is one
+        if not 1 <= count <= room // max(len(self._body.node), 1):
             raise CompileError(
                 f"node {named(node.name or node.op_type)} ({node.op_type}): its {count} steps "
                 "cannot stand in a program beside each other",
@@ -106,6 +108,8 @@ class _Steps:
                 expected=f"1 step or more, of {NODES_MAX:,} nodes together",
                 hint="run the loop outside the model, a step in a call",
             )
+        self._made = set[str]()
+        self._shared = self._constants_once()
 
     def of_loop(self) -> None:
         """Inputs of the body: the number of the step, the condition, and what is carried on."""
@@ -143,8 +147,20 @@ class _Steps:
             _listed(node, "scan_output_directions", outputs),
         )
 
+    def _constants_once(self) -> dict[str, str]:
+        """The constants of the body, which all steps share, leave it."""
+        name_constants(self._body)
+        names = {t.name: f"{self._prefix}constant {t.name}" for t in self._body.initializer}
+        for tensor in self._body.initializer:
+            added = self._graph.initializer.add()
+            added.CopyFrom(tensor)
+            added.name = names[tensor.name]
+        del self._body.initializer[:]
+        return names
+
     def _step(self, step: int, given: Sequence[str]) -> list[str]:
-        names = dict(zip((value.name for value in self._body.input), given, strict=True))
+        inputs = zip((value.name for value in self._body.input), given, strict=True)
+        names = {**self._shared, **dict(inputs)}
         return inline(self._graph, self._body, f"{self._prefix}{step}/", names)
 
     def _element(self, step: int, name: str, axis: int, back: bool) -> str:
@@ -196,7 +212,8 @@ class _Steps:
         name = self._prefix + label
         if like is not None and len(like.type.tensor_type.shape.dim) == 1:
             value = value.reshape(1)
-        if all(tensor.name != name for tensor in self._graph.initializer):
+        if name not in self._made:
+            self._made.add(name)
             self._graph.initializer.append(numpy_helper.from_array(value, name))
         return name
 

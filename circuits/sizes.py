@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,10 @@ from .source import inputs
 Dims = tuple[int, ...]
 Axes = Sequence[int | str | None]
 """One entry an axis; one that is no number is an axis without a size."""
+
+
+ELEMENTS_MAX = 2**28
+"""Elements of the largest input: more than a step of a program has."""
 
 
 class Sizes:
@@ -65,6 +70,13 @@ class Sizes:
                 if isinstance(size, str)
             ]
             shapes[name] = tuple(size for size in sizes if isinstance(size, int))
+            if math.prod(shapes[name]) > ELEMENTS_MAX:
+                raise CompileError(
+                    f"input {named(name)} is too large",
+                    code="compile.bad-model",
+                    expected=f"at most {ELEMENTS_MAX} elements",
+                    received=list(shapes[name]),
+                )
         symbols = {str(axes[0]) for axes in map(self._axes.get, self.dynamic) if axes} - {""}
         if len(symbols) > 1:
             listed = ", ".join(map(named, sorted(symbols)))

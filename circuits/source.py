@@ -460,7 +460,7 @@ def take_constants(model: onnx.ModelProto) -> dict[str, Array]:
 
     The large ones leave the model.
     """
-    _name_constants(model.graph)
+    name_constants(model.graph)
     arrays = {}
     for tensor in model.graph.initializer:
         held = external_data_helper.uses_external_data(tensor)
@@ -471,7 +471,7 @@ def take_constants(model: onnx.ModelProto) -> dict[str, Array]:
     return arrays
 
 
-def _name_constants(graph: onnx.GraphProto) -> None:
+def name_constants(graph: onnx.GraphProto) -> None:
     """Constant nodes of tensors become initialisers: old exporters write weights so."""
     rest = []
     for node in graph.node:

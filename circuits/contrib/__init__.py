@@ -64,7 +64,10 @@ def expand(source: Source) -> Source:
             made.graph.node.append(node)
         else:
             emit = Emit(node, made, source.opset, read)
-            rewrite(emit)
+            try:
+                rewrite(emit)
+            except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+                raise emit.refuse("its attributes or inputs do not fit each other") from error
             made.graph.node.extend(emit.nodes)
     return replace(source, model=made)
 

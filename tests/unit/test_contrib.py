@@ -399,3 +399,21 @@ def test_onnx_rotary_positions(case: str, options: dict[str, Any]) -> None:
         value.type.tensor_type.shape.dim[0].dim_value = 3
     _, (expected,), (found,) = run_both(model, given)
     assert sqnr(expected, found) > 34
+
+
+@pytest.mark.parametrize(
+    ("op", "attributes"),
+    [("Attention", {"num_heads": "many"}), ("GroupQueryAttention", {"num_heads": 2})],
+)
+def test_attributes_that_do_not_fit_are_refused(op: str, attributes: dict[str, Any]) -> None:
+    made = helper.make_node(op, ["x"] * 3, ["y"], domain="com.microsoft", **attributes)
+    graph = helper.make_graph(
+        [made],
+        "test",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+    )
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    with pytest.raises(UnsupportedOp, match="do not fit each other"):
+        compile(model, {"x": np.ones((1, 3, 4), np.float32)})

@@ -209,6 +209,12 @@ def test_an_input_of_which_only_the_sizes_matter_is_dropped() -> None:
     assert compiled.checked.program.tensors[-1].shape == (3, 2, 3)
 
 
+@pytest.mark.parametrize("shape", [[2**40, 5], [2**62, 2**62]])
+def test_inputs_larger_than_any_program_are_refused(shape: list[int | str]) -> None:
+    with pytest.raises(CompileError, match="input 'x' is too large"):
+        compile(relu(shape), {"x": np.ones((3, 5), np.float32)})
+
+
 def test_the_mask_of_a_dropout_is_refused() -> None:
     nodes = [
         helper.make_node("Dropout", ["x"], ["kept", "mask"], name="dropout"),

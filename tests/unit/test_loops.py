@@ -12,6 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 import zktally
 from support.compared import floats, network, run_both, sqnr
 from zktally.circuits.errors import CompileError, UnsupportedOp
+from zktally.circuits.loops import unrolled
+from zktally.circuits.source import load
 
 ROWS, WIDTH = 2, 4
 FLOAT = TensorProto.FLOAT
@@ -147,3 +149,64 @@ def test_a_loop_that_may_end_before_is_refused(condition: str) -> None:
 def test_steps_that_cannot_stand_beside_each_other_are_refused(steps: int, begins: str) -> None:
     with pytest.raises(CompileError, match="cannot stand in a program"):
         zktally.compile(looped(steps, begins=begins), floats(ROWS, steps, WIDTH))
+
+
+def nested(depth: int, steps: int) -> onnx.ModelProto:
+    """Loops inside loops, each of so many steps."""
+    inner = [helper.make_node("Relu", ["before 0"], ["after 0"])]
+    for at in range(depth):
+        inputs = [value(f"i {at}", TensorProto.INT64, ()), value(f"on {at}", TensorProto.BOOL, ())]
+        outputs = [value(f"goes {at}", TensorProto.BOOL, ()), value(f"after {at}")]
+        nodes = [helper.make_node("Identity", [f"on {at}"], [f"goes {at}"]), *inner]
+        body = helper.make_graph(nodes, "body", [*inputs, value(f"before {at}")], outputs)
+        names = ["n", "yes", f"before {at + 1}"], [f"after {at + 1}"]
+        inner = [helper.make_node("Loop", *names, body=body)]
+    inner[0].input[2], inner[0].output[0] = "x", "y"
+    known = {"n": np.array(steps), "yes": np.array(True)}
+    return network(inner, {"x": (ROWS, WIDTH)}, known)
+
+
+def test_loops_inside_loops_have_one_limit_together() -> None:
+    with pytest.raises(CompileError, match="steps cannot stand in a program"):
+        zktally.compile(nested(2, 100), {"x": floats(ROWS, WIDTH)})
+
+
+def test_steps_share_the_constants_of_their_body() -> None:
+    known = numpy_helper.from_array(floats(ROWS, WIDTH), "r")
+    nodes = [
+        helper.make_node("Constant", [], ["k"], value=known),
+        helper.make_node("Add", ["before", "k"], ["sum"]),
+        helper.make_node("Add", ["sum", "r"], ["more"]),
+        helper.make_node("Add", ["more", "now"], ["after"]),
+        helper.make_node("Identity", ["after"], ["kept"]),
+    ]
+    inputs, outputs = [value("before"), value("now")], [value("after"), value("kept")]
+    body = helper.make_graph(nodes, "body", inputs, outputs, [known])
+    scan = helper.make_node("Scan", ["h0", "x"], ["h", "y"], body=body, num_scan_inputs=1)
+    model = network([scan], {"x": (9, ROWS, WIDTH)}, KNOWN, outputs=("h", "y"))
+    read = unrolled(load(model), {}, {"x": (9, ROWS, WIDTH)})
+    large = [t for t in read.model.graph.initializer if list(t.dims) == [ROWS, WIDTH]]
+    assert len(large) == 3
+    _, expected, found = run_both(model, {"x": floats(9, ROWS, WIDTH)})
+    for real, ours in zip(expected, found, strict=True):
+        assert sqnr(real, ours) > 36
+
+
+def test_names_of_a_branch_meet_no_others() -> None:
+    """A file may name its constants as those of a branch are named when it is written out."""
+    graphs = [
+        helper.make_graph(
+            [helper.make_node("Add", ["x", "w"], [name])],
+            name,
+            [],
+            [value(name)],
+            [numpy_helper.from_array(np.full((ROWS, WIDTH), 9, np.float32), "w")],
+        )
+        for name in ("a", "b")
+    ]
+    branch = helper.make_node("If", ["yes"], ["sum"], then_branch=graphs[0], else_branch=graphs[1])
+    last = helper.make_node("Mul", ["sum", "If_0/w"], ["y"])
+    known = {"yes": np.array(True), "If_0/w": floats(ROWS, WIDTH)}
+    model = network([branch, last], {"x": (ROWS, WIDTH)}, known)
+    _, (expected,), (found,) = run_both(model, {"x": floats(ROWS, WIDTH)})
+    assert sqnr(expected, found) > 36
