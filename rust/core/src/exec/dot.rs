@@ -49,6 +49,17 @@ impl DotPlan {
         Some(Self { products, planes, tail })
     }
 
+    /// How it is summed, in words.
+    #[cfg(test)]
+    pub fn way(&self) -> String {
+        let way = match (&self.planes, &self.products) {
+            (Some(_), _) => "planes",
+            (_, Some(products)) => products.way(),
+            _ => "direct",
+        };
+        format!("{way}{}", if self.tail.narrow { " narrow" } else { "" })
+    }
+
     pub fn run<T: Element>(&self, op: &Op, arrays: &Arrays<'_>) -> Array {
         match self.tail.narrow {
             true => self.run_in::<T, i32>(op, arrays),

@@ -38,11 +38,22 @@ impl Tiles<'_> {
 pub(super) fn add_products(
     rows: &Tiles<'_>,
     cols: &Tiles<'_>,
+    extents: (usize, usize, usize),
+    out: &mut [i32],
+    ld: usize,
+) {
+    add_by(kernel(), rows, cols, extents, out, ld);
+}
+
+/// [`add_products`] with a kernel of the caller's.
+fn add_by(
+    kernel: Kernel,
+    rows: &Tiles<'_>,
+    cols: &Tiles<'_>,
     (r, c, pairs): (usize, usize, usize),
     out: &mut [i32],
     ld: usize,
 ) {
-    let kernel = kernel();
     let mut sums = [0; ROWS * COLS];
     for first_col in (0..c).step_by(COLS) {
         let panel = cols.get(first_col / COLS, COLS * pairs);
@@ -62,7 +73,7 @@ type Kernel = fn(&[i32], &[i32], &mut [i32; ROWS * COLS]);
 
 #[cfg(target_arch = "x86_64")]
 fn kernel() -> Kernel {
-    if is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vnni") {
+    if x86::has_avx512_vnni() {
         x86::avx512_vnni
     } else if is_x86_feature_detected!("avx2") {
         x86::avx2
@@ -91,8 +102,7 @@ fn portable(tile: &[i32], panel: &[i32], sums: &mut [i32; ROWS * COLS]) {
     }
 }
 
-/// Kernels in vector instructions. Each is reached only from a safe function of its own name, which
-/// [`kernel`] hands out where the processor has the instructions.
+/// Kernels in vector instructions, each behind a safe function that checks what it needs.
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::*;
@@ -100,15 +110,29 @@ mod x86 {
     use super::{COLS, ROWS};
 
     pub fn avx2(tile: &[i32], panel: &[i32], sums: &mut [i32; ROWS * COLS]) {
-        assert!(tile.len() * COLS == panel.len() * ROWS && tile.len().is_multiple_of(ROWS));
-        // SAFETY: `kernel` has seen that the processor has AVX2; the lengths are those asserted above.
+        assert!(is_x86_feature_detected!("avx2") && fit(tile, panel));
+        // SAFETY: the processor has AVX2, and the panel as many pairs as the tile, as asserted.
         unsafe { with_avx2(tile, panel, sums) }
     }
 
     pub fn avx512_vnni(tile: &[i32], panel: &[i32], sums: &mut [i32; ROWS * COLS]) {
-        assert!(tile.len() * COLS == panel.len() * ROWS && tile.len().is_multiple_of(ROWS));
-        // SAFETY: `kernel` has seen that the processor has AVX-512 BW and VNNI; lengths as asserted.
+        assert!(has_avx512_vnni() && fit(tile, panel));
+        // SAFETY: the processor has AVX-512 BW and VNNI, the panel as many pairs as the tile.
         unsafe { with_avx512_vnni(tile, panel, sums) }
+    }
+
+    /// Whether the processor has what [`avx512_vnni`] takes.
+    pub fn has_avx512_vnni() -> bool {
+        is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vnni")
+    }
+
+    /// Whether both have whole pairs, and equally many.
+    fn fit(tile: &[i32], panel: &[i32]) -> bool {
+        tile.len().is_multiple_of(ROWS)
+            && panel.len().is_multiple_of(COLS)
+            && tile.len() / ROWS == panel.len() / COLS
     }
 
     /// Two halves of a panel, one after the other: twelve registers of sums, two of columns, one of a row.
@@ -201,7 +225,7 @@ mod tests {
     fn packed(values: &[i16], rows: usize, k: usize, tile: usize) -> Vec<i32> {
         let pairs = k.div_ceil(2);
         let mut out = vec![0; rows.next_multiple_of(tile) * pairs];
-        for (r, row) in values.chunks(k).enumerate() {
+        for (r, row) in values.chunks(k.max(1)).enumerate() {
             for (n, two) in row.chunks(2).enumerate() {
                 out[(r / tile * pairs + n) * tile + r % tile] =
                     pair(two[0], *two.get(1).unwrap_or(&0));
@@ -210,29 +234,37 @@ mod tests {
         out
     }
 
-    #[test]
-    fn every_kernel_gives_the_sums_modulo_2_32() {
+    /// Those that this processor has.
+    fn kernels() -> Vec<Kernel> {
         let mut kernels: Vec<Kernel> = vec![portable];
         #[cfg(target_arch = "x86_64")]
         {
             if is_x86_feature_detected!("avx2") {
                 kernels.push(x86::avx2);
             }
-            if is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vnni") {
+            if x86::has_avx512_vnni() {
                 kernels.push(x86::avx512_vnni);
             }
         }
-        for pairs in [1, 2, 3, 17, 600] {
+        kernels
+    }
+
+    #[test]
+    fn every_kernel_gives_the_sums_modulo_2_32() {
+        let kernels = kernels();
+        for pairs in [0, 1, 2, 3, 17, 600] {
             let (rows, cols) = (numbers(1, ROWS * 2 * pairs), numbers(2, COLS * 2 * pairs));
             let tile = packed(&rows, ROWS, 2 * pairs, ROWS);
             let panel = packed(&cols, COLS, 2 * pairs, COLS);
             for kernel in &kernels {
                 let mut sums = [-1; ROWS * COLS];
                 kernel(&tile, &panel, &mut sums);
-                for (r, row) in rows.chunks(2 * pairs).enumerate() {
-                    for (c, col) in cols.chunks(2 * pairs).enumerate() {
+                for r in 0..ROWS {
+                    for c in 0..COLS {
+                        let line = |of: &[i16], n: usize| of[n * 2 * pairs..][..2 * pairs].to_vec();
+                        let (row, col) = (line(&rows, r), line(&cols, c));
                         let sum: i64 =
-                            row.iter().zip(col).map(|(&a, &b)| i64::from(a) * i64::from(b)).sum();
+                            row.iter().zip(&col).map(|(&a, &b)| i64::from(a) * i64::from(b)).sum();
                         assert_eq!(sums[r * COLS + c], sum as i32, "{pairs} pairs, {r}, {c}");
                     }
                 }
@@ -241,21 +273,23 @@ mod tests {
     }
 
     #[test]
-    fn products_of_any_extents_are_added() {
-        for (r, c, k) in [(1, 1, 1), (5, 31, 3), (6, 32, 4), (7, 33, 5), (13, 70, 129)] {
+    fn products_of_any_extents_are_added_by_every_kernel() {
+        for (r, c, k) in [(0, 0, 1), (1, 1, 1), (5, 31, 3), (6, 32, 4), (7, 33, 5), (13, 70, 129)] {
             let (rows, cols) = (numbers(3, r * k), numbers(4, c * k));
             let (tiles, panels) = (packed(&rows, r, k, ROWS), packed(&cols, c, k, COLS));
             let (ld, pairs) = (c + 2, k.div_ceil(2));
-            let mut out = vec![5; r * ld];
             let rows_of = Tiles { pairs: &tiles, stride: ROWS * pairs };
             let cols_of = Tiles { pairs: &panels, stride: COLS * pairs };
-            add_products(&rows_of, &cols_of, (r, c, pairs), &mut out, ld);
-            for (at, &found) in out.iter().enumerate() {
-                let products = |(i, j): (usize, usize)| -> i64 {
-                    (0..k).map(|n| i64::from(rows[i * k + n]) * i64::from(cols[j * k + n])).sum()
-                };
-                let sum = if at % ld < c { products((at / ld, at % ld)) } else { 0 };
-                assert_eq!(found, (sum as i32).wrapping_add(5), "{r}, {c}, {k} at {at}");
+            for kernel in kernels() {
+                let mut out = vec![5; r * ld];
+                add_by(kernel, &rows_of, &cols_of, (r, c, pairs), &mut out, ld);
+                for (at, &found) in out.iter().enumerate() {
+                    let (i, j) = (at / ld, at % ld);
+                    let product =
+                        |n: usize| i64::from(rows[i * k + n]) * i64::from(cols[j * k + n]);
+                    let sum = if j < c { (0..k).map(product).sum() } else { 0 };
+                    assert_eq!(found, (sum as i32).wrapping_add(5), "{r}, {c}, {k} at {at}");
+                }
             }
         }
     }

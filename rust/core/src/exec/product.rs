@@ -186,14 +186,26 @@ impl Products {
         let others = self.rows.batch.len() * self.rows.lead.len() * self.cols.lead.len();
         let k: usize = self.terms.iter().map(|term| term.rows.k.len()).sum();
         let wanted = 2 * rayon::current_num_threads();
-        while others * rows.div_ceil(r) * cols.div_ceil(c) < wanted && r * c * k > TASK_PRODUCTS {
+        let few = |r, c| others * rows.div_ceil(r) * cols.div_ceil(c) < wanted;
+        while few(r, c) && r * c * k > TASK_PRODUCTS && r.max(c) > 1 {
             if c >= r { c = c.div_ceil(2) } else { r = r.div_ceil(2) }
         }
-        let unit = match self.pairs() && of_cols.is_none() {
+        // Of packed columns a block takes whole panels, even if only one term has them.
+        let unit = match self.pairs() && self.terms.iter().any(|term| term.cols.packed.is_some()) {
             true => COLS,
             false => *self.align.iter().rev().find(|&&unit| unit <= c).unwrap_or(&1),
         };
         (even(rows, r, if self.pairs() { ROWS } else { 1 }), even(cols, c, unit))
+    }
+
+    /// What the numbers of the first term are, in words.
+    #[cfg(test)]
+    pub fn way(&self) -> &'static str {
+        match self.terms[0].kind {
+            Multiplied::Pairs => "pairs",
+            Multiplied::Single => "single",
+            Multiplied::Double => "double",
+        }
     }
 
     /// Whether sums are those of pairs, in 32 bits.

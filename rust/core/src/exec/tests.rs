@@ -55,6 +55,131 @@ proptest! {
     fn random_matrix_products_agree_with_their_gates(seed in any::<u64>()) {
         agrees(&matrix_product(&mut Rng(seed | 1)), seed);
     }
+
+    #[test]
+    fn sums_at_the_limits_of_their_bounds_agree_with_their_gates(seed in any::<u64>()) {
+        if let Some(program) = extreme(&mut Rng(seed | 1)) {
+            agrees(&program, seed);
+        }
+    }
+}
+
+/// A dot of one term whose accumulator reaches up to a limit: that of direct ones, of i32, or beyond.
+///
+/// Operands have ranges up to the ends of their widths, with zeros and pads at these. `None` if what
+/// was drawn is no valid program.
+fn extreme(rng: &mut Rng) -> Option<Program> {
+    let mut b = Builder::default();
+    // A wide accumulator allows no zeros.
+    let zeros = rng.below(2) == 0;
+    let widths = [(1, 1), (1, 2), (2, 1), (2, 2), (2, 2), (3, 1), (3, 2)][rng.below(7)];
+    let (x, y) = (End::of(rng, widths.0, zeros), End::of(rng, widths.1, zeros));
+    let each = x.reach() * y.reach();
+    let bias = [0, 1 << 23][rng.below(2)];
+    let limit = [ACC_MAX as i64, i32::MAX.into(), i64::from(i32::MAX) + each][rng.below(3)];
+    let most = ((limit - bias) / each).clamp(1, 1500) as usize;
+    let (space, window, a, f) = match rng.below(3) {
+        0 => slid(rng, &mut b, most, &x, &y),
+        form => {
+            let rows = if form == 1 { 4 + rng.below(10) } else { 1 };
+            let cols = 1 + rng.below(70);
+            multiplied(rng, &mut b, (rows, cols, most), &x, &y)
+        }
+    };
+    let acc = window.iter().product::<usize>() as i64 * each + bias;
+    let term = Term { window, a, b: f };
+    let mut kind = dot(vec![term], 0);
+    let mult = [1, 20, (1 << 15) - 1][rng.below(3)];
+    let quotient = |shift: &i32| ((acc * mult + (1 << shift)) >> shift) < (1 << 23) - 1;
+    kind.shift = Operand::Const((0..=44).find(quotient)?);
+    kind.mult = Operand::Const(mult as i32);
+    if bias > 0 {
+        let t = b.ranged(Role::Weight, 3, -(1 << 23), (1 << 23) - 1, &[1]);
+        kind.bias = Some(read(t, &[1], &[map(None, 0, None, 0, 0)]));
+    }
+    let out = b.ranged(Role::Value, 3, -(1 << 23), (1 << 23) - 1, &space);
+    b.op(out, &space, OpKind::Dot(kind));
+    let program = b.finish();
+    load(&encode(&program)).ok().map(|_| program)
+}
+
+/// The range of an operand's tensor, and its zero.
+struct End {
+    width: usize,
+    lo: i32,
+    hi: i32,
+    zero: i32,
+}
+
+impl End {
+    fn of(rng: &mut Rng, width: usize, zeros: bool) -> Self {
+        let half = 1 << (8 * width - 1);
+        let (lo, hi) = [(-half, half - 1), (1 - half, half - 1), (-half, 1 - half), (0, half - 1)]
+            [rng.below(4)];
+        let zero = if zeros { [0, -half, half - 1][rng.below(3)] } else { 0 };
+        Self { width, lo, hi, zero }
+    }
+
+    /// The largest absolute value, pads included.
+    fn reach(&self) -> i64 {
+        let half = 1i64 << (8 * self.width - 1);
+        (half - 1 - i64::from(self.zero)).max(half + i64::from(self.zero))
+    }
+
+    fn read(&self, rng: &mut Rng, b: &mut Builder, view: &[usize], maps: &[AxisMap]) -> Operand {
+        let role = [Role::Input, Role::Weight][rng.below(2)];
+        let tensor = b.ranged(role, self.width, self.lo, self.hi, view);
+        let Operand::Read(read) = read(tensor, view, maps) else { unreachable!() };
+        Operand::Read(Read { zero: self.zero, ..read })
+    }
+}
+
+type Drawn = (Vec<usize>, Vec<usize>, Operand, Operand);
+
+/// `x·w` of so many rows, columns and window positions.
+fn multiplied(
+    rng: &mut Rng,
+    b: &mut Builder,
+    (m, n, k): (usize, usize, usize),
+    x: &End,
+    y: &End,
+) -> Drawn {
+    let a = x.read(rng, b, &[m, k], &[by_i(0), by_k(0)]);
+    let f = match rng.below(2) {
+        0 => y.read(rng, b, &[k, n], &[by_k(0), by_i(1)]),
+        _ => y.read(rng, b, &[n, k], &[by_i(1), by_k(0)]),
+    };
+    (vec![m, n], vec![k], a, f)
+}
+
+/// A window of at most so many positions over padded planes.
+fn slid(rng: &mut Rng, b: &mut Builder, most: usize, x: &End, y: &End) -> Drawn {
+    let across = most.min(3);
+    let kernel = [(most / across).min(3), across];
+    let (c, h, w) = (1 + rng.below(3), 4 + rng.below(9), 4 + rng.below(9));
+    let along = |i: usize, k: usize| AxisMap { c: -1, ..map(Some(i), 1, Some(k), 1, 0) };
+    let a = x.read(rng, b, &[c, h, w], &[by_i(0), along(1, 0), along(2, 1)]);
+    let Operand::Read(a) = a else { unreachable!() };
+    let half = 1 << (8 * x.width - 1);
+    let pad = Some([-half, half - 1, x.zero][rng.below(3)]);
+    let f = y.read(rng, b, &[c, kernel[0], kernel[1]], &[by_i(0), by_k(0), by_k(1)]);
+    (vec![c, h, w], kernel.to_vec(), Operand::Read(Read { pad, ..a }), f)
+}
+
+#[test]
+fn extremes_reach_every_way_of_summing() {
+    let mut found = std::collections::BTreeMap::<_, usize>::new();
+    for seed in 0..600 {
+        let Some(program) = extreme(&mut Rng(2 * seed + 1)) else { continue };
+        let executor = planned(&program);
+        let Plan::Dot(plan) = &executor.plans[0] else { panic!("{:?}", program.ops) };
+        *found.entry(plan.way()).or_default() += 1;
+    }
+    let ways =
+        ["direct", "direct narrow", "double", "double narrow", "pairs narrow", "planes narrow"];
+    for way in ways {
+        assert!(found.get(way).is_some_and(|&count| count >= 2), "{way} of {found:?}");
+    }
 }
 
 /// A grouped convolution, or its transpose (a divisor map), with stride, dilation and pad.
@@ -198,6 +323,43 @@ fn products_of_many_blocks_and_pieces_agree() {
         assert!(is_product(&program));
         agrees(&program, 3);
     }
+}
+
+#[test]
+fn terms_of_packed_and_of_staged_columns_share_blocks() {
+    // No block of 2100 columns by the staged term alone would begin with a panel of the packed one.
+    let (rows, cols, k) = (7, 2100, 130);
+    let mut b = Builder::default();
+    let mut term = |role| {
+        let x = b.tensor(Role::Input, 1, &[rows, k]);
+        let w = b.tensor(role, 1, &[cols, k]);
+        let a = read(x, &[rows, k], &[by_i(0), by_k(0)]);
+        Term { window: vec![k], a, b: read(w, &[cols, k], &[by_i(1), by_k(0)]) }
+    };
+    let kind = dot(vec![term(Role::Weight), term(Role::Input)], 9);
+    let y = b.tensor(Role::Value, 1, &[rows, cols]);
+    b.op(y, &[rows, cols], OpKind::Dot(kind));
+    let program = b.finish();
+    assert!(is_product(&program));
+    agrees(&program, 3);
+}
+
+#[test]
+fn few_sums_over_a_long_window_are_cut_for_many_threads() {
+    let (side, k) = (4, (1 << 19) + 1);
+    let mut b = Builder::default();
+    let mut matrix = || {
+        let t = b.ranged(Role::Input, 1, -1, 1, &[k, side]);
+        move |axis: usize| read(t, &[k, side], &[by_k(0), by_i(axis)])
+    };
+    let (x, w) = (matrix(), matrix());
+    let term = Term { window: vec![k], a: x(0), b: w(1) };
+    let y = b.tensor(Role::Value, 3, &[side, side]);
+    b.op(y, &[side, side], OpKind::Dot(dot(vec![term], 0)));
+    let program = b.finish();
+    assert!(is_product(&program));
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(32).build().unwrap();
+    pool.install(|| agrees(&program, 1));
 }
 
 #[test]

@@ -171,14 +171,17 @@ pub fn evaluate_all(program: &Program, rng: &mut Rng) -> All {
     all
 }
 
+/// Anywhere in the declared range, or at its ends, or all at one of them.
 fn draw(tensor: &Tensor, rng: &mut Rng) -> Vec<i64> {
-    let ends = rng.chance(30);
+    let how = rng.below(8);
     (0..tensor.size())
-        .map(|_| match (ends, rng.below(2)) {
-            (true, 0) => tensor.lo.into(),
-            (true, _) => tensor.hi.into(),
-            _ => rng.between(tensor.lo, tensor.hi).into(),
+        .map(|_| match how {
+            0 => tensor.lo,
+            1 => tensor.hi,
+            2 | 3 => [tensor.lo, tensor.hi][rng.below(2)],
+            _ => rng.between(tensor.lo, tensor.hi),
         })
+        .map(i64::from)
         .collect()
 }
 
