@@ -1,4 +1,4 @@
-"""Hypotenuse: √(a² + b²) of two values of one shape; no operator of ONNX, see circuits/magnitude.py.
+"""Hypotenuse: √(a² + b²) of two values of a shape; none of ONNX, see circuits/magnitude.py.
 
 The sum of squares has 24 bits, and its root 14 and more.
 """
@@ -15,7 +15,7 @@ from .reduce import rescaled
 from .reduction import ROOT_BITS, WIDE, reach, root
 
 NAME = "Hypotenuse"
-LEG_MAX = 2**14 - 1
+LEG_MAX = 2**15 - 2
 
 
 def lower(node: Node, builder: Builder) -> None:
