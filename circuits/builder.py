@@ -56,6 +56,7 @@ from .quantise import (
     channels,
     channels_on,
     clamp,
+    coarsened,
     domain,
     entries,
     quotient_fits,
@@ -268,10 +269,13 @@ class Builder:
     def target(self, node: Node, fits: Callable[[Affine], bool] | None = None) -> Target:
         """Where the dot of a node requantises to, with the activation that is fused into it.
 
-        The code before a table is coarsened until it `fits`, where it can be.
+        The code before a table is coarsened until it `fits`, where it can be; so is one of 8 bits.
         """
         post = self.code(node.output)
         fused = self._activation
+        linear = fused is None or fused.bounds is not None
+        if linear and fits is not None and not post.wide and self.given(node.output) is None:
+            post = coarsened(post, fits)
         if fused is None:
             return Target(post, post)
         if fused.bounds is not None:

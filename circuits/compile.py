@@ -31,8 +31,10 @@ from .fit import ROUNDS, narrowed, reduced, widened
 from .fuse import fuse
 from .graph import FLOATS, INTEGERS, Array, Graph, Network, Node
 from .items import itemised, refuse_mixing
+from .joins import parted
 from .loops import counted
 from .lowering import Lowered, lower
+from .magnitude import magnitudes
 from .masks import Scores
 from .model import CompiledModel, Record, checked_key
 from .operator import Operator
@@ -162,7 +164,8 @@ def compile(
 def _calibrated(
     source: Graph, fused: Graph, data: Feeds, method: str, percentile: float
 ) -> dict[str, Range]:
-    return calibrate(source, needed(fused), data, method, percentile, Scores(fused, OPERATORS))
+    named = replace(source, codes=fused.codes)  # what scores follow from may be a value with a code
+    return calibrate(named, needed(fused), data, method, percentile, Scores(fused, OPERATORS))
 
 
 def evaluated(checked: Checked) -> int:
@@ -359,7 +362,8 @@ def prepare(network: Network, batch: int, name: str | None = None) -> tuple[Grap
             raise _unsupported_list(unknown, OPERATORS) from None
         raise
     source = replace(source, name=name or source.name or "model")
-    composed = compose(recognised(resolve(source), OPERATORS), OPERATORS)
+    resolved = parted(magnitudes(recognised(resolve(source), OPERATORS)))
+    composed = compose(resolved, OPERATORS)
     refuse_unsupported(composed, OPERATORS)
     fused = fuse(composed, OPERATORS)
     Scores(fused, OPERATORS).refuse_infinite()

@@ -154,7 +154,9 @@ class Network:
         values = constant_inputs(loaded.model, loaded.declared, sizes, fixed or {})
         self.asked = (*sizes, {name: array.tolist() for name, array in values.items()})
         self.source = source.fixed(loaded, values)
-        self._sizes = Sizes(self.source.model, *sizes)
+        gone = loaded.declared - {value.name for value in source.inputs(self.source.model)}
+        held = {name: axes for name, axes in sizes[1].items() if name not in gone}
+        self._sizes = Sizes(self.source.model, sizes[0], held)
         self._sessions: dict[tuple[int | Dims, ...], tuple[Source, _Wanted, Session]] = {}
         self._runs: dict[int, _Run] = {}
 

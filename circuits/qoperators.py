@@ -8,9 +8,10 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+from onnx import helper
 
 from .graph import FLOATS, Array, Coded, Graph, Node
-from .qdq import DEPENDS, MICROSOFT, Handler, Product, Refused, Resolver
+from .qdq import DEPENDS, MICROSOFT, RANGES, Handler, Product, Refused, Resolver
 from .quantise import Affine, Grid
 
 MOVES = frozenset(
@@ -65,11 +66,30 @@ def _other(to: Resolver, node: Node) -> None:
         to.products[node.output] = to.products[node.inputs[0]]
     elif given.intersection(node.inputs):
         raise Refused(DEPENDS)
+    elif node.op == "Gather" and _is_table(to, node):
+        _looked_up(to, node)
     elif node.op in MOVES and node.inputs[0] in to.coded:
         _moved(to, node)
     else:
         inputs = tuple(to.whole(name) if name in to.coded else name for name in node.inputs)
         to.nodes.append(replace(node, inputs=inputs))
+
+
+def _is_table(to: Resolver, node: Node) -> bool:
+    """Whether a Gather looks up integers of a constant that may stand for reals."""
+    table = to.constants.get(node.inputs[0])
+    return (
+        table is not None
+        and node.inputs[1] not in to.constants
+        and helper.np_dtype_to_tensor_dtype(table.dtype) in RANGES
+    )
+
+
+def _looked_up(to: Resolver, node: Node) -> None:
+    """Rows of integers: reals of scale 1, until what reads them says of which scale they are."""
+    reals = to.constant(node, 0, np.ones(1), None, None)
+    file = Affine(1.0, 0, *RANGES[to.graph.types[node.output]])
+    to.write(node, "Gather", (reals, *node.inputs[1:]), node.attributes, file)
 
 
 def _is_output(to: Resolver, node: Node) -> bool:

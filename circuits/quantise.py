@@ -34,6 +34,8 @@ more where the function is steep. 14 leave room for accumulators that reach
 the domain."""
 PRE_MIN = 8
 """Fewest bits of such a domain."""
+COARSEST = 3
+"""Bits of an output that its bound may cost."""
 PRE_JUMP = 2
 """Between neighbours of the domain the output moves by so many of its steps, if 14 bits allow."""
 
@@ -432,6 +434,15 @@ def domain(
     bits = _domain_bits(function, low, high, post)
     codes = [_domain(low, high, count) for count in range(bits, PRE_MIN - 1, -1)]
     return next((code for code in codes if fits is None or fits(code)), codes[0])
+
+
+def coarsened(code: Affine, fits: Callable[[Affine], bool]) -> Affine:
+    """The code itself, or the finest coarser one that fits, 8 times as coarse at most.
+
+    A weight far above all others asks for it, where calibration saw much less than it allows.
+    """
+    codes = (replace(code, scale=code.scale * 2 ** (n / 4)) for n in range(4 * COARSEST + 1))
+    return next((each for each in codes if fits(each)), code)
 
 
 def _domain_bits(

@@ -11,7 +11,7 @@ import onnx
 from onnx import external_data_helper
 
 from .errors import CompileError
-from .source import Array, Source, first_line
+from .source import Array, Source, first_line, reads
 
 SILENT = 4
 """onnxruntime's severity of what is fatal: its errors come as exceptions, and we word them."""
@@ -134,7 +134,19 @@ def _with_outputs(model: onnx.ModelProto, names: Iterable[str]) -> onnx.ModelPro
     copy.graph.output.extend(
         onnx.ValueInfoProto(name=name) for name in names if name not in declared
     )
+    _drop_unread(copy.graph)
     return copy
+
+
+def _drop_unread(graph: onnx.GraphProto) -> None:
+    """Without initialisers that nothing reads: onnxruntime has no place for their arrays."""
+    read = {output.name for output in graph.output}
+    read.update(name for node in graph.node for name in reads(node))
+    kept = [tensor for tensor in graph.initializer if tensor.name in read]
+    if len(kept) < len(graph.initializer):
+        copies = [onnx.TensorProto.FromString(tensor.SerializeToString()) for tensor in kept]
+        del graph.initializer[:]
+        graph.initializer.extend(copies)
 
 
 def _cannot_run(error: Exception) -> CompileError:

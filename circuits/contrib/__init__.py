@@ -12,7 +12,7 @@ from dataclasses import replace
 import onnx
 
 from ..source import RUNTIME, Source, operator, reads
-from . import attention, layers
+from . import attention, layers, recurrent
 from .emit import Emit
 
 OPSET = 11
@@ -21,6 +21,7 @@ OPSET = 11
 OF_RUNTIME: Mapping[str, Callable[[Emit], None]] = {
     "Attention": attention.attention,
     "BiasGelu": layers.gelu,
+    "DynamicQuantizeLSTM": recurrent.dynamic_quantize_lstm,
     "EmbedLayerNormalization": layers.embed_layer_norm,
     "FastGelu": layers.fast_gelu,
     "FusedConv": layers.fused_conv,

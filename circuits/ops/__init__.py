@@ -42,6 +42,7 @@ FILES = (
     "global_average_pool",
     "hardmax",
     "gru",
+    "hypotenuse",
     "identity",
     "integer_division",
     "leaky_relu",

@@ -177,6 +177,7 @@ def _add_real(suites: Any) -> None:
     real.add_argument(
         "--prove", type=_listed(str), default=[], metavar="MODES", help="fast, hybrid, strict"
     )
+    real.add_argument("--seconds", type=int, default=300, help="the longest a file may take")
     _add_rows_arguments(real)
     real.set_defaults(run=run_real)
 
