@@ -83,7 +83,8 @@ class Report:
         unread = tuple(data.get("unread", ()))
         labels = {name: tuple(strings) for name, strings in data.get("labels", {}).items()}
         counts = data.get("decisions")
-        decisions = None if counts is None else (int(counts[0]), int(counts[1]))
+        compared, differing = (0, 0) if counts is None else counts
+        decisions = None if counts is None else (int(compared), int(differing))
         made = {"layers": layers, "unread": unread, "labels": labels, "decisions": decisions}
         report = Report(**{**data, **made})
         if not all(isinstance(name, str) for name in unread):
