@@ -137,7 +137,8 @@ class Report:
         unread = tuple(data.get("unread", ()))
         labels = {name: tuple(strings) for name, strings in data.get("labels", {}).items()}
         counts = data.get("decisions")
-        decisions = None if counts is None else (int(counts[0]), int(counts[1]))
+        compared, differing = (0, 0) if counts is None else counts
+        decisions = None if counts is None else (int(compared), int(differing))
         outputs = tuple(_output_from_json(each) for each in data.get("outputs", ()))
         made: dict[str, Any] = {"layers": layers, "outputs": outputs}
         made |= {"unread": unread, "labels": labels, "decisions": decisions}

@@ -193,5 +193,5 @@ def _refuse_unknown(
                 received=sorted(given),
             )
     sizes = [*dims.values(), *(s for axes in shapes.values() for s in axes if isinstance(s, int))]
-    if any(isinstance(size, bool) or size < 1 for size in sizes):
+    if any(isinstance(size, bool) or not isinstance(size, int) or size < 1 for size in sizes):
         raise UsageError("a size of an axis is not positive", expected="1 or more", received=sizes)

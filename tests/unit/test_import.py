@@ -209,6 +209,12 @@ def test_an_input_of_which_only_the_sizes_matter_is_dropped() -> None:
     assert compiled.checked.program.tensors[-1].shape == (3, 2, 3)
 
 
+@pytest.mark.parametrize("size", ["3", 2.0, None, True, 0])
+def test_sizes_that_are_no_numbers_are_refused(size: int) -> None:
+    with pytest.raises(UsageError, match="a size of an axis is not positive"):
+        compile(relu(["n", 5]), {"x": np.ones((3, 5), np.float32)}, dims={"n": size})
+
+
 @pytest.mark.parametrize("shape", [[2**40, 5], [2**62, 2**62]])
 def test_inputs_larger_than_any_program_are_refused(shape: list[int | str]) -> None:
     with pytest.raises(CompileError, match="input 'x' is too large"):
@@ -398,6 +404,16 @@ def test_files_that_are_not_models_are_refused(mlp: CompiledModel) -> None:
     for reason, content in wrong.items():
         with pytest.raises(BadModelFile, match=reason):
             model_files.from_bytes(content)
+
+
+@pytest.mark.parametrize("counts", [[1], [1, 2, 3], 5, ["a", 2]])
+def test_counts_of_decisions_that_are_none_are_refused(
+    mlp: CompiledModel, monkeypatch: pytest.MonkeyPatch, counts: object
+) -> None:
+    report = mlp.report.to_json() | {"decisions": counts}
+    monkeypatch.setattr(type(mlp.report), "to_json", lambda _: report)
+    with pytest.raises(BadModelFile, match="its record cannot be read"):
+        model_files.from_bytes(mlp.to_bytes())
 
 
 def test_weights_outside_their_range_are_refused(mlp: CompiledModel) -> None:
