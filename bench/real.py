@@ -250,7 +250,7 @@ def _said(row: Row) -> str:
 def _name(row: Row) -> str:
     """The file in a column: what tells it from the others."""
     path = Path(row["file"])
-    return f"{path.parts[0]}/{path.stem}"[:46]
+    return f"{path.parts[0]}/{path.stem}"[:36]
 
 
 def _decibels(row: Row) -> str:
@@ -352,8 +352,9 @@ _LEGEND = (
     "hardly differ from input to input have little signal. 16 bits: the share of a step's values "
     "that have more than 8. Agree: the share of equal decisions made from the first output (its "
     "best class, or whether a score exceeds its bound). MB: the peak of compiling. int/float: one "
-    "step in integers and in onnxruntime, medians. Fast, hybrid: seconds to prove one step; both "
-    f"verifiers accepted each receipt. Files that took longer than {PROVEN_SECONDS} s without a "
+    "step in integers and in onnxruntime, medians, beside other work. Fast, hybrid: seconds to "
+    "prove one step; both verifiers accepted each receipt. Files that took longer than "
+    f"{PROVEN_SECONDS} s without a "
     "receipt are not proven."
 )
 
