@@ -28,7 +28,7 @@ from .cells import Row, formats, text_table
 from .drawn_graphs import Array, Drawn, draw, rounded, run
 from .models import INT8
 
-TIMES, STEPS = 4.0, 2.0
+TIMES, STEPS = 6.0, 2.0
 """An error is explained up to so many times that of the rounded run, and so many output steps."""
 
 COLUMNS = (

@@ -75,6 +75,16 @@ def steps(graph: Graph, data: Feeds) -> Iterator[Feeds]:
         }
 
 
+def whole_steps(graph: Graph, data: Feeds, count: int) -> Feeds:
+    """The first `count` samples, the last step filled up with samples from the start."""
+    whole = -(-count // graph.batch)
+    items = np.arange(whole * graph.batch) % count
+    return {
+        name: array[items] if name in graph.batched else array[:whole]
+        for name, array in data.items()
+    }
+
+
 def run_float(graph: Graph, names: Iterable[str], data: Feeds) -> Iterator[Feeds]:
     """The float values of these names, step by step; of those with a code, as the file has them."""
     wanted = sorted(set(names))
@@ -131,6 +141,8 @@ def calibrate(
     cut: dict[str, Range] = {}
     if not wanted:
         return extremes
+    if reads:  # levels of scores have the shapes of a whole step
+        data = whole_steps(graph, data, samples(graph, data))
     for values in run_float(graph, {*wanted, *reads}, data):
         for name in wanted:
             extremes[name] = _joined(name, extremes.get(name), values[name])
@@ -196,9 +208,12 @@ def covered(
     """The share of each value's elements that lies inside a range, 0.0 being inside of every one.
 
     Half a step of an int8 code beyond an end still rounds to that end, and counts as inside. Of
-    scores only those are asked about that are above their cut.
+    scores only those are asked about that are above their cut; where there are some, the samples
+    that fill up the last step count again.
     """
     inside, total = dict.fromkeys(ranges, 0), dict.fromkeys(ranges, 0)
+    if scores.reads:
+        data = whole_steps(graph, data, samples(graph, data))
     for values in run_float(graph, {*ranges, *scores.reads}, data):
         counts = scores.counts(values)
         for name, (low, high) in ranges.items():

@@ -14,7 +14,7 @@ from ..verifier.program.types import Port, PortKind, Program, Role
 from ..verifier.quoting import quoted
 from . import reference
 from .builder import Layer, Value
-from .calibrate import Feeds, run_float, samples, steps
+from .calibrate import Feeds, run_float, samples, steps, whole_steps
 from .errors import CompileError
 from .graph import Array, Graph
 from .masks import Scores
@@ -172,7 +172,7 @@ def compare(
     }
     parts = [(_part(layer, name, noisy), name) for layer, noisy in shown.items() for name in noisy]
     count = min(limit, samples(graph, data))
-    whole = _whole_steps(graph, data, count)
+    whole = whole_steps(graph, data, count)
     floats = [name for name in graph.outputs if not values[name].integer]
     given = [name for name in graph.inputs if not values[name].integer]
     names = {*(name for _, name in parts), *graph.outputs}
@@ -271,16 +271,6 @@ def _by_step(
         )
     filled = -(-count // graph.batch) * rows
     return labels[np.arange(filled) % (count * each)].reshape(-1, rows)
-
-
-def _whole_steps(graph: Graph, data: Feeds, count: int) -> Feeds:
-    """The first `count` samples, the last step filled up with samples from the start."""
-    whole = -(-count // graph.batch)
-    items = np.arange(whole * graph.batch) % count
-    return {
-        name: array[items] if name in graph.batched else array[:whole]
-        for name, array in data.items()
-    }
 
 
 def _real(found: Mapping[int, Array], value: Value) -> Array:

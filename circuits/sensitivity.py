@@ -201,27 +201,34 @@ def _rounded(
     """Value + switch·(rounded − value); what has 16 bits is rounded in 32."""
     own = TensorProto.DOUBLE if kind == TensorProto.DOUBLE else TensorProto.FLOAT
     dtype = helper.tensor_dtype_to_np_dtype(own)
-    numbers = {
-        "Mul": 1.0 / code.scale,
-        "Add": 0.5,
-        "Max": float(code.lo - code.zero),
-        "Min": float(code.hi - code.zero),
-        "Mul back": code.scale,
-    }
-    graph.initializer.extend(
-        numpy_helper.from_array(np.array(number, dtype), f"{name}/{label}")
-        for label, number in numbers.items()
-    )
-    chain: list[tuple[str, tuple[str, ...]]] = [
-        (op, (f"{name}/{op}",) if op in numbers else ())
-        for op in ("Mul", "Add", "Floor", "Max", "Min")
+    low, high = float(code.lo - code.zero), float(code.hi - code.zero)
+    # Clamped as high − relu(high − low − relu(v − low)): Max and Min broadcast since opset 8 only.
+    chain: list[tuple[str, float | str | None]] = [
+        ("Mul", 1.0 / code.scale),
+        ("Add", 0.5),
+        ("Floor", None),
+        ("Sub", low),
+        ("Relu", None),
+        ("Sub", high - low),
+        ("Neg", None),
+        ("Relu", None),
+        ("Neg", None),
+        ("Add", high),
+        ("Mul", code.scale),
+        ("Sub", f"{name}/exactly"),
+        ("Cast", None),
+        ("Mul", _switch(name)),
+        ("Add", _raw(name)),
     ]
-    chain += [("Mul", (f"{name}/Mul back",)), ("Sub", (f"{name}/exactly",)), ("Cast", ())]
-    chain += [("Mul", (_switch(name),)), ("Add", (_raw(name),))]
     yield helper.make_node("Cast", [_raw(name)], [f"{name}/exactly"], to=own)
     last = f"{name}/exactly"
-    for number, (op, others) in enumerate(chain):
+    for number, (op, other) in enumerate(chain):
+        if isinstance(other, float):
+            constant = f"{name}/number {number}"
+            array = np.array(other, dtype)
+            graph.initializer.append(numpy_helper.from_array(array, constant))
+            other = constant
         out = name if number == len(chain) - 1 else f"{name}/rounding {number}"
         attributes: dict[str, Any] = {"to": kind} if op == "Cast" else {}
-        yield helper.make_node(op, [last, *others], [out], **attributes)
+        yield helper.make_node(op, [last, *([other] if other else [])], [out], **attributes)
         last = out

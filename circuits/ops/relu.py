@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 
-from ..operator import Operator
 from ..tape import of_first
 from .elementwise import activation
 
-OPERATOR: Operator = activation(
+OPERATOR = activation(
     "Relu",
     bounds=lambda node, graph: (0.0, math.inf),
     # The output tells as well as the input where x > 0, and it exists where the two are fused.

@@ -12,6 +12,7 @@ from .circuits.errors import (
     CompileError,
     Inaccurate,
     MixesItems,
+    NotTrainable,
     RangeOverflow,
     UnsupportedOp,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "MalformedProgram",
     "MalformedReceipt",
     "MixesItems",
+    "NotTrainable",
     "ParametersMismatch",
     "ProgramMismatch",
     "ProveError",

@@ -19,7 +19,7 @@ from zktally.circuits.ops import OPERATORS
 
 def test_large_models_are_compared_on_fewer_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many steps as the budget has, but one; a small model has 64 samples."""
-    data = models.calibration(models.mlp(), 70, 0)
+    data = models.calibration(models.mlp(), 330, 0)  # a fifth is compared
     compiled = compiling.compile(models.mlp(), data, batch=2)
     assert compiled.report.evaluated == EVALUATED
     step = compiled.checked.weights.step_macs

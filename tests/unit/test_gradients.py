@@ -382,4 +382,5 @@ def test_nodes_without_a_rule_are_listed() -> None:
     tape = Tape(graph)
     with pytest.raises(NotTrainable) as caught:
         backward(tape, OPERATORS, {"y": tape.constant(np.ones(3))}, ["x"])
+    assert caught.value.code == "compile.not-trainable"
     assert "Round_y" in caught.value.message
