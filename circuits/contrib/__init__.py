@@ -67,6 +67,7 @@ def expand(source: Source) -> Source:
             emit = Emit(node, made, source.opset, read)
             try:
                 rewrite(emit)
+                emit.refuse_unasked()
             except (ArithmeticError, LookupError, TypeError, ValueError) as error:
                 raise emit.refuse("its attributes or inputs do not fit each other") from error
             made.graph.node.extend(emit.nodes)

@@ -75,9 +75,11 @@ def multi_head_attention(emit: Emit) -> None:
 
 
 def attention_of_onnx(emit: Emit) -> None:
-    """That of opset 23, but for its scores as an output, which its body has."""
+    """That of opset 23, but for scores as an output and windows, which its body has."""
     query, key, value = map(emit.given, range(3))
-    if emit.output(3) or (emit.input(6) and emit.attribute("is_causal", 0)):
+    windows = [emit.attribute(f"{side}_window_size", -1) for side in ("left", "right")]
+    bounded = max(windows) >= 0 or (emit.input(6) and emit.attribute("is_causal", 0))
+    if emit.output(3) or bounded:
         emit.keep()
         return
     heads, keys = (int(emit.attribute(name, 0)) for name in ("q_num_heads", "kv_num_heads"))

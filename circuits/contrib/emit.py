@@ -9,8 +9,14 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
-from ..errors import UnsupportedOp
+from ..errors import UnsupportedOp, named
 from ..source import called, computed
+
+UNSAID = frozenset({"softmax_precision", "qk_matmul_output_mode"})
+"""Attributes that change no value here: a type in between, a form of an output that is refused."""
+
+NOTHING = (0, -1, b"")
+"""Values by which an attribute says nothing."""
 
 
 class Emit:
@@ -32,6 +38,7 @@ class Emit:
         self._opset = opset
         self._read = read
         self._attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        self._asked: set[str] = set()
 
     # What the node says
 
@@ -57,8 +64,24 @@ class Emit:
 
     def attribute(self, name: str, default: Any) -> Any:
         """An attribute."""
+        self._asked.add(name)
         value = self._attributes.get(name, default)
         return value.decode() if isinstance(value, bytes) else value
+
+    def attributes(self) -> list[onnx.AttributeProto]:
+        """All of them, to be passed on."""
+        self._asked.update(self._attributes)
+        return list(self.node.attribute)
+
+    def refuse_unasked(self) -> None:
+        """Refuse a node with an attribute that was not looked at, and says something.
+
+        Raises:
+            UnsupportedOp: what it says would be left out.
+        """
+        for name, value in self._attributes.items():
+            if name not in self._asked and name not in UNSAID and value not in NOTHING:
+                raise self.refuse(f"its attribute {named(name)} is not written out")
 
     def refuse(self, reason: str, hint: str | None = None) -> UnsupportedOp:
         """The error for a form of the operator that is not written out."""
@@ -107,6 +130,7 @@ class Emit:
 
     def keep(self) -> None:
         """Leave the node as it is."""
+        self._asked.update(self._attributes)
         self.nodes = [self.node]
 
     def is_computed(self, name: str) -> bool:

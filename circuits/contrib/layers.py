@@ -51,7 +51,7 @@ def fused_gemm(emit: Emit) -> None:
 def fused_conv(emit: Emit) -> None:
     """Conv, a value added to it if there is one, then an activation."""
     x, weight, bias, added = (emit.input(index) for index in range(4))
-    own = {a.name: a for a in emit.node.attribute if not a.name.startswith("activation")}
+    own = {a.name: a for a in emit.attributes() if not a.name.startswith("activation")}
     y = emit.op("Conv", *[name for name in (x, weight, bias) if name])
     emit.nodes[-1].attribute.extend(own.values())
     y = emit.op("Add", y, added) if added else y

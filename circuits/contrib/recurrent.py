@@ -16,7 +16,7 @@ def dynamic_quantize_lstm(emit: Emit) -> None:
         names.pop()
     emit.op("LSTM", *names)
     made = emit.nodes[-1]
-    made.attribute.extend(emit.node.attribute)
+    made.attribute.extend(emit.attributes())
     made.output[:] = emit.node.output
 
 

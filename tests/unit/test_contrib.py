@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from support.compared import run_both, sqnr
 from zktally.circuits.compile import compile
+from zktally.circuits.contrib.emit import Emit
 from zktally.circuits.errors import CompileError, UnsupportedOp
 
 RNG = np.random.default_rng(35)
@@ -417,3 +418,16 @@ def test_attributes_that_do_not_fit_are_refused(op: str, attributes: dict[str, A
     model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
     with pytest.raises(UnsupportedOp, match="do not fit each other"):
         compile(model, {"x": np.ones((1, 3, 4), np.float32)})
+
+
+@pytest.mark.parametrize(("op", "domain"), [("BiasGelu", "com.microsoft"), ("RotaryEmbedding", "")])
+def test_attributes_that_are_not_written_out_are_refused(op: str, domain: str) -> None:
+    """What a newer version adds to an operator must not be left out silently."""
+    x = normal(3, LENGTH, WIDTH)
+    node = helper.make_node(op, ["x", "b", "b"], ["y"], name="node", domain=domain, unheard_of=3)
+    model = model_of(op, "x b b", {"x": x}, {"b": normal(WIDTH)}, domain=domain, opset=23)
+    emit = Emit(node, model, 23, {"y"})
+    with pytest.raises(UnsupportedOp, match="'unheard_of' is not written out"):
+        emit.refuse_unasked()
+    emit.attributes()
+    emit.refuse_unasked()
