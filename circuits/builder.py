@@ -426,12 +426,15 @@ class Builder:
             self._refuse_fine(made, shift)
         self._append(made)
 
+    def _reach_of_sum(self, terms: Sequence[Term], bias: Operand | None) -> int:
+        """The bound of a sum of products (protocol section 2)."""
+        products = (term.size * self.reach(term.a) * self.reach(term.b) for term in terms)
+        return sum(products, 0 if bias is None else self.reach(bias))
+
     def _refuse_fine(self, made: Dot, shift: int) -> None:
         """Refuse steps so fine that the quotient's bound (protocol section 2) does not hold."""
-        reach = 0 if made.bias is None else self.reach(made.bias)
-        for term in made.terms:
-            reach += term.size * self.reach(term.a) * self.reach(term.b)
-        quotient = (reach * self.reach(made.mult) >> shift) + 1 + abs(made.out_zero)
+        reach = self._reach_of_sum(made.terms, made.bias) * self.reach(made.mult)
+        quotient = (reach >> shift) + 1 + abs(made.out_zero)
         if quotient > Q_MAX:
             raise RangeOverflow(
                 f"op {made.name!r}: the bound of its quotient is too large",
@@ -446,8 +449,7 @@ class Builder:
 
         It is checked in bytes (protocol section 2), and what is read has no zero point there.
         """
-        reach = sum(term.size * self.reach(term.a) * self.reach(term.b) for term in terms)
-        if reach + (0 if bias is None else self.reach(bias)) <= ACC_MAX:
+        if self._reach_of_sum(terms, bias) <= ACC_MAX:
             return terms, bias
         split, total = [], 0
         for term in terms:
@@ -647,14 +649,15 @@ class Builder:
         """Where a score is defined: an error leaves nothing behind."""
         held: list[list[Any]] = [self._tensors, self._tables, self._ops, self.weights]
         lengths, kept = [len(part) for part in held], node.output in self.scores
-        before = (set(self._names), dict(self._transposed)) if kept else None
+        state = self._names, self._transposed, self._known_tables
+        before = (set(state[0]), dict(state[1]), dict(state[2])) if kept else None
         try:
             yield
         except RangeOverflow:
             if before is not None:
                 for part, length in zip(held, lengths, strict=True):
                     del part[length:]
-                self._names, self._transposed = before
+                self._names, self._transposed, self._known_tables = before
             raise
 
     def program(self) -> Program:
@@ -728,20 +731,6 @@ class Builder:
                     assert isinstance(source, Read)
                     if self._tensors[source.tensor].size == self._tensors[op.out].size:
                         tensors.add(source.tensor)
-
-    def _reach(self, terms: Sequence[Term], bias: Operand | None) -> int:
-        """The bound of a sum of products (docs/protocol.md section 2)."""
-        return sum(
-            (term.size * self._most(term.a) * self._most(term.b) for term in terms),
-            0 if bias is None else self._most(bias),
-        )
-
-    def _most(self, operand: Operand) -> int:
-        if isinstance(operand, Const):
-            return abs(operand.value)
-        tensor = self._tensors[operand.tensor]
-        ends = [tensor.lo, tensor.hi] + ([] if operand.pad is None else [operand.pad])
-        return max(abs(end - operand.zero) for end in ends)
 
     def _port(self, kind: str, name: str) -> Port:
         """The port of an input or output; two names that read alike in ASCII stay two."""

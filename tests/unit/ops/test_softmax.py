@@ -7,8 +7,10 @@ import pytest
 from onnx import TensorProto
 
 from support.compared import network, node, run_both, sqnr
+from zktally.circuits.builder import Builder
 from zktally.circuits.compile import compile
-from zktally.circuits.errors import UnsupportedOp
+from zktally.circuits.errors import RangeOverflow, UnsupportedOp
+from zktally.circuits.graph import read
 from zktally.verifier.program.types import Dot, Role
 
 RNG = np.random.default_rng(31)
@@ -238,3 +240,21 @@ def test_a_row_far_below_others_is_no_mask_where_none_is_added() -> None:
     model = network([node("Softmax", "x", "y", axis=-1)], {"x": ("n", 6)})
     _, (expected,), (found,) = run_both(model, {"x": x})
     assert by_row(expected, found).min() > 30
+
+
+def test_a_lowering_that_is_undone_leaves_no_table_behind() -> None:
+    """Equal tables are one, but not with one that is gone."""
+    nodes = [node("Mul", "x x", "s"), node("Softmax", "s", "y", axis=1)]
+    graph = read(network(nodes, {"x": (2, 5)}))
+    ranges = dict.fromkeys(("x", "s", "y"), (0.0, 1.0))
+    builder = Builder(graph, ranges, {}, (), (), scores={"s": 12})
+
+    def refused() -> None:
+        with builder.undone_by_errors(graph.nodes[0]):
+            builder.integer_table("first", 0, (1, 2))
+            raise RangeOverflow("too large")
+
+    with pytest.raises(RangeOverflow):
+        refused()
+    assert builder.integer_table("other", 0, (3, 4)) == 0
+    assert builder.integer_table("first again", 0, (1, 2)) == 1
