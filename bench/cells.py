@@ -68,6 +68,28 @@ def measure_all(
     return rows, len(cells) - len(rows)
 
 
+def run_cells(
+    args: argparse.Namespace,
+    measure: Callable[[argparse.Namespace], tuple[list[Row], int]],
+    markdown: Callable[[list[Row]], str],
+    table: Callable[[list[Row]], str],
+    called: str = "cells",
+) -> int:
+    """Measure all cells, or read rows; Markdown to stdout if asked for, tables to stderr.
+
+    Raises:
+        RuntimeError: some of the cells, by what they are `called`, failed.
+    """
+    rows, failed = (read_rows(args.rows), 0) if args.rows else measure(args)
+    if rows:
+        if args.markdown:
+            print(markdown(rows))
+        print(table(rows), file=sys.stderr)
+    if failed:
+        raise RuntimeError(f"{failed} of {failed + len(rows)} {called} failed")
+    return 0
+
+
 def read_rows(path: str) -> list[Row]:
     """Rows that were written before.
 

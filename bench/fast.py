@@ -33,7 +33,7 @@ from .cells import (
     markdown_table,
     measure_all,
     paragraph,
-    read_rows,
+    run_cells,
     text_table,
 )
 from .machine import describe, forget_peak, peak_memory
@@ -66,14 +66,7 @@ ESTIMATE_COLUMNS: list[Column] = [*CELL, *beside_estimates(CPU_MILLISECONDS, "re
 
 def main(args: argparse.Namespace) -> int:
     """Run all cells, or read rows; lines or Markdown to the output, tables to stderr."""
-    rows, failed = (read_rows(args.rows), 0) if args.rows else _measure_all(args)
-    if rows:
-        if args.markdown:
-            print(markdown(rows))
-        print(table(rows), file=sys.stderr)
-    if failed:
-        raise RuntimeError(f"{failed} of {failed + len(rows)} cells failed")
-    return 0
+    return run_cells(args, _measure_all, markdown, table)
 
 
 def _measure_all(args: argparse.Namespace) -> tuple[list[Row], int]:

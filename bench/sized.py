@@ -39,7 +39,7 @@ from .cells import (
     markdown_table,
     measure_all,
     paragraph,
-    read_rows,
+    run_cells,
     text_table,
 )
 from .fast import verify_times
@@ -271,14 +271,7 @@ SIZED: dict[str, Network] = {
 
 def main(args: argparse.Namespace) -> int:
     """Measure all networks, or read rows; lines or Markdown to the output, tables to stderr."""
-    rows, failed = (read_rows(args.rows), 0) if args.rows else _measure_all(args)
-    if rows:
-        if args.markdown:
-            print(markdown(rows))
-        print(table(rows), file=sys.stderr)
-    if failed:
-        raise RuntimeError(f"{failed} of {failed + len(rows)} networks failed")
-    return 0
+    return run_cells(args, _measure_all, markdown, table, "networks")
 
 
 def _measure_all(args: argparse.Namespace) -> tuple[list[Row], int]:

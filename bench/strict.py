@@ -31,7 +31,7 @@ from .cells import (
     markdown_table,
     measure_all,
     paragraph,
-    read_rows,
+    run_cells,
     text_table,
 )
 from .hybrid import LONG, VERIFY_THREADS, builder, network
@@ -69,14 +69,7 @@ PEER_COLUMNS = formats(("source", "{}", "system"), ("model", "{}", "model"), ("s
 
 def main(args: argparse.Namespace) -> int:
     """Measure the cells, or read rows; lines or Markdown to the output, tables to stderr."""
-    rows, failed = (read_rows(args.rows), 0) if args.rows else _measure_all(args)
-    if rows:
-        if args.markdown:
-            print(markdown(rows))
-        print(table(rows), file=sys.stderr)
-    if failed:
-        raise RuntimeError(f"{failed} of {failed + len(rows)} cells failed")
-    return 0
+    return run_cells(args, _measure_all, markdown, table)
 
 
 def _measure_all(args: argparse.Namespace) -> tuple[list[Row], int]:

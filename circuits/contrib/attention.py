@@ -37,6 +37,12 @@ def attention(emit: Emit) -> None:
     if present := emit.output(1):
         pair = [emit.unsqueeze(part, 0) for part in (key, value)]
         emit.op("Concat", *pair, out=present, axis=0)
+    _attended(emit, (query, key, value), added, mask)
+
+
+def _attended(emit: Emit, parts: tuple[str, str, str], added: str | None, mask: str | None) -> None:
+    """The output of query, key and value: scores, what is added to them, and both masks."""
+    query, key, value = parts
     scores = products(emit, query, key, emit.attribute("scale", 0.0))
     if added:
         scores = emit.op("Add", scores, added)
@@ -45,6 +51,13 @@ def attention(emit: Emit) -> None:
     if mask:
         scores = padded(emit, scores, mask)
     joined(emit, weighted(emit, scores, value))
+
+
+def _presented(emit: Emit, key: str, value: str) -> None:
+    """Keys and values with those of the past, where they are outputs."""
+    for number, part in enumerate((key, value), start=1):
+        if present := emit.output(number):
+            emit.op("Identity", part, out=present)
 
 
 def multi_head_attention(emit: Emit) -> None:
@@ -61,17 +74,8 @@ def multi_head_attention(emit: Emit) -> None:
         for name, vector in zip((query, key, value), vectors, strict=True)
     )
     key, value = (_after(emit, *pair) for pair in zip((key, value), past, strict=True))
-    for number, part in enumerate((key, value), start=1):
-        if present := emit.output(number):
-            emit.op("Identity", part, out=present)
-    scores = products(emit, query, key, emit.attribute("scale", 0.0))
-    if added:
-        scores = emit.op("Add", scores, added)
-    if emit.attribute("unidirectional", 0):
-        scores = causal(emit, scores)
-    if mask:
-        scores = padded(emit, scores, mask)
-    joined(emit, weighted(emit, scores, value))
+    _presented(emit, key, value)
+    _attended(emit, (query, key, value), added, mask)
 
 
 def attention_of_onnx(emit: Emit) -> None:
@@ -92,9 +96,7 @@ def attention_of_onnx(emit: Emit) -> None:
     past = emit.input(4)
     first = emit.length(past, 2) if past else emit.integer(0)
     key, value = _after(emit, key, past), _after(emit, value, emit.input(5))
-    for number, part in enumerate((key, value), start=1):
-        if present := emit.output(number):
-            emit.op("Identity", part, out=present)
+    _presented(emit, key, value)
     shared = heads != keys
     if shared:
         query = _regrouped(emit, query, (keys, heads // keys), 2)

@@ -332,7 +332,7 @@ def _sums(node: Node, builder: Builder, trees: Trees) -> Value:
     for place, (numbers, reach) in enumerate(zip(digits.weights, digits.reaches, strict=True)):
         weights = builder.weight(f"leaves {place}", numbers.T, digits.peak, (along(1), over(0)))
         code = Affine(1.0, 0, -reach, reach)
-        by_digit.append(builder.temporary(f"digit {place}", space, code, width_of(reach)))
+        by_digit.append(builder.temporary(f"digit {place}", space, code))
         builder.dot(by_digit[-1], space, [Term((leaves,), flags, weights)], suffix="digit")
     return _recombined(builder, by_digit, digits, trees.base)
 
@@ -485,11 +485,6 @@ def _balanced(rest: Ints, bits: int) -> Iterator[Ints]:
             return
 
 
-def width_of(peak: int) -> int:
-    """Bytes of a tensor of integers in [-peak, peak]."""
-    return 1 if peak < 2**7 else 2 if peak < 2**15 else 3
-
-
 def _recombined(
     builder: Builder, by_digit: Sequence[Value], digits: _Digits, base: Sequence[float]
 ) -> Value:
@@ -528,7 +523,7 @@ def _extremes(
         maps = (along(1), over(0), along(2))
         weights = builder.weight(f"leaves {place}", held, digits.peak, maps)
         code = Affine(1.0, 0, -reach, reach)
-        by_digit.append(builder.temporary(f"digit {place}", space, code, width_of(reach)))
+        by_digit.append(builder.temporary(f"digit {place}", space, code))
         terms = [Term((grouping.leaves,), flags, weights)]
         builder.dot(by_digit[-1], space, terms, suffix="digit")
     each = _recombined(builder, by_digit, digits, ())
