@@ -80,6 +80,9 @@ BYTE_MAX = 255
 COARSER = 1.25
 """So much coarser a code may be to serve a value's other readers, too."""
 
+EXACT = 2.0**-30
+"""A ratio of scales is whole where rounding changes less than this share of it."""
+
 Range = tuple[float, float]
 
 
@@ -394,6 +397,21 @@ class Builder:
         layout = layouts.matrix(shape, width, batched=shape[:1] == (self.graph.batch,))
         full = f"{self._prefix()}/{name}"
         return Value(self._tensor(Role.VALUE, full, shape, code, width, layout), shape, code)
+
+    def addend(
+        self, value: Value, unit: float, view: Sequence[int], maps: Sequence[AxisMap]
+    ) -> Term | None:
+        """A value as part of a sum that counts in this unit; None where it does not fit as it is.
+
+        It does where its own unit is a whole number of those, and the sum has room for it.
+        """
+        ratio = value.code.scale / unit
+        factor = round(ratio)
+        read = self.read(value, maps, view=view)
+        exact = factor >= 1 and abs(ratio - factor) <= EXACT * factor
+        if not exact or self.reach(read) * factor > ACC_MAX // 2:
+            return None
+        return Term((), read, Const(factor))
 
     def dot(
         self,

@@ -114,6 +114,11 @@ class Graph:
         """The value of a name, or None where it is computed or absent."""
         return self.constants.get(name) if name else None
 
+    def size(self, name: str) -> tuple[int, ...]:
+        """The shape of a value, or of a constant that a rewriting made."""
+        made = self.constants.get(name)
+        return self.shapes[name] if made is None else made.shape
+
     def is_float(self, name: str) -> bool:
         """Whether a value holds floats."""
         return self.types[name] in FLOATS

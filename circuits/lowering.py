@@ -52,25 +52,16 @@ def lower(
     Raises:
         CompileError: `compile.calibration`, a value lacks a usable range; what a lowering raises.
     """
-    images = {
-        name
-        for node in graph.nodes
-        for name in (*node.inputs, *node.outputs)
-        if operators[node.op].spatial
-    }
     scores = {
         name: GIVEN_MOST if name in graph.inputs else SCORE_MOST
         for name in Scores(graph, operators).names
     }
     tables, viewed = tabular(graph, operators), shown(graph, operators)
+    images = spatial(graph, operators)
     builder = Builder(
         graph, ranges, viewed, images, exact, tables, turned, scores, bits, sketched=sketched
     )
-    for node in graph.nodes:
-        fused = node.activation
-        activation = None if fused is None else operators[fused.op].activation(fused, graph)
-        with builder.layer(node, activation):
-            _lower_node(node, operators[node.op].form(node, graph), builder)
+    lower_nodes(graph, operators, builder)
     return Lowered(
         builder.program(),
         builder.weights,
@@ -79,6 +70,25 @@ def lower(
         tuple(builder.coded),
         tuple(builder.weighed),
     )
+
+
+def spatial(graph: Graph, operators: Mapping[str, Operator]) -> set[str]:
+    """The values of which W×C runs are read."""
+    return {
+        name
+        for node in graph.nodes
+        for name in (*node.inputs, *node.outputs)
+        if operators[node.op].spatial
+    }
+
+
+def lower_nodes(graph: Graph, operators: Mapping[str, Operator], builder: Builder) -> None:
+    """Lower every node of a graph to ops of a builder's program."""
+    for node in graph.nodes:
+        fused = node.activation
+        activation = None if fused is None else operators[fused.op].activation(fused, graph)
+        with builder.layer(node, activation):
+            _lower_node(node, operators[node.op].form(node, graph), builder)
 
 
 def _lower_node(node: Node, operator: Operator | Whole, builder: Builder) -> None:

@@ -36,6 +36,7 @@ class Tape:
         self.constants: dict[str, Array] = {}
         self._shapes: dict[str, Shape] = {}
         self._known: dict[tuple[str, Shape, bytes], str] = {}
+        self._turned: dict[str, tuple[str, tuple[int, ...]]] = {}
         self._count = 0
 
     def shape(self, name: str) -> Shape:
@@ -139,11 +140,16 @@ class Tape:
         return self.emit("Reshape", (a, self.indices(shape)), shape)
 
     def transpose(self, a: str, order: Sequence[int]) -> str:
-        """The axes in another order."""
+        """The axes in another order; what was turned before is turned once."""
+        if a in self._turned:
+            a, before = self._turned[a]
+            order = [before[axis] for axis in order]
         if list(order) == list(range(len(order))):
             return a
         shape = self.shape(a)
-        return self.emit("Transpose", (a,), [shape[axis] for axis in order], perm=list(order))
+        turned = self.emit("Transpose", (a,), [shape[axis] for axis in order], perm=list(order))
+        self._turned[turned] = a, tuple(order)
+        return turned
 
     def swapped(self, a: str) -> str:
         """The last two axes swapped."""
@@ -213,6 +219,8 @@ class Tape:
             for axis, dim in enumerate(given)
             if axis < first or (shape[axis - first] == 1 and dim != 1)
         ]
+        if axes == list(range(first)):
+            return self.sum(a, axes, keep=False)
         return self.reshape(self.sum(a, axes), shape)
 
     def matmul(self, a: str, b: str) -> str:

@@ -4,30 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ...verifier.program.types import AxisMap, Read, Term
 from ..builder import Builder
 from ..graph import Graph, Node
 from ..maps import Windows, along, over, windows
 from ..operator import Operator, computed, constants, first
 from ..tape import Tape
+from .products import product_and_sum
 from .windows_back import scattered
 
 
 def support(node: Node, graph: Graph) -> str | None:
-    """Weights and bias must be constants, the input computed, at most four spatial axes."""
+    """The input is computed; so may be the weights. At most four spatial axes."""
     if len(graph.shapes[node.inputs[0]]) > 6:
         return "it has more than four spatial axes"
-    return first(computed(node, graph), constants(node, graph, 1, 2))
+    if graph.constant(node.inputs[1]) is not None:
+        return first(computed(node, graph), constants(node, graph, 2))
+    return computed(node, graph)
 
 
 def lower(node: Node, builder: Builder) -> None:
     """One dot over [c, k]: space [N, O, P], or [N, G, O/G, P] where there are groups."""
     graph = builder.graph
     x = builder.values[node.inputs[0]]
-    weight = graph.constants[node.inputs[1]]
-    bias = graph.constant(node.input(2))
     groups = int(node.attributes.get("group", 1))
     batch, outputs = builder.shape(node)[:2]
-    inner, kernel = weight.shape[1], weight.shape[2:]
+    sizes = graph.size(node.inputs[1])
+    inner, kernel = sizes[1], sizes[2:]
     frame = windows(node, graph, kernel)
     pad = x.code.zero if frame.needs_pad else None
     window_maps = tuple(over(1 + axis) for axis in range(len(kernel)))
@@ -37,19 +40,40 @@ def lower(node: Node, builder: Builder) -> None:
     own = (along(0), *channel[:-1], over(0))
     space = (batch, *split, *frame.out)
     maps = (*own, *frame.maps(1 + len(split), 1))
-    weight_read = ((*split, *weight.shape[1:]), (*channel, over(0), *window_maps))
+    weight_read = ((*split, *sizes[1:]), (*channel, over(0), *window_maps))
     source = (builder.read(x, maps, view=view, pad=pad), x.code.scale)
+    weight = graph.constant(node.inputs[1])
+    if weight is None:
+        by_values(node, builder, space, (inner, *kernel), source, weight_read, (split, channel))
+        return
     builder.weighted(
         node,
         space,
         (inner, *kernel),
         source,
         weight,
-        bias,
+        graph.constant(node.input(2)),
         weight_read,
         (split, channel),
         graph.grids.get(node.inputs[1]),
     )
+
+
+def by_values(
+    node: Node,
+    builder: Builder,
+    space: Sequence[int],
+    window: Sequence[int],
+    source: tuple[Read, float],
+    weight_read: tuple[Sequence[int], Sequence[AxisMap]],
+    channel_read: tuple[Sequence[int], Sequence[AxisMap]],
+) -> None:
+    """A dot with computed weights and bias; the reads are as those of `Builder.weighted`."""
+    weights, (operand, scale) = builder.values[node.inputs[1]], source
+    view, maps = weight_read
+    term = Term(tuple(window), operand, builder.read(weights, maps, view=view))
+    product = term, scale * weights.code.scale
+    product_and_sum(node, builder, space, product, (node.input(2), 1.0), lambda shape: channel_read)
 
 
 def gradient(node: Node, tape: Tape, given: Sequence[str | None]) -> Mapping[int, str]:

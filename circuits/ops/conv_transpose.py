@@ -13,13 +13,16 @@ from ..graph import Array, Graph, Node
 from ..maps import along, over
 from ..operator import Operator, computed, constants, first
 from ..quantise import Grid
+from .conv import by_values
 
 
 def support(node: Node, graph: Graph) -> str | None:
-    """Constant weights and bias, at most four spatial axes."""
+    """The input is computed; so may be the weights. At most four spatial axes."""
     if len(graph.shapes[node.inputs[0]]) > 6:
         return "it has more than four spatial axes"
-    return first(computed(node, graph), constants(node, graph, 1, 2))
+    if graph.constant(node.inputs[1]) is not None:
+        return first(computed(node, graph), constants(node, graph, 2))
+    return computed(node, graph)
 
 
 @dataclass(frozen=True)
@@ -69,9 +72,9 @@ def lower(node: Node, builder: Builder) -> None:
     graph = builder.graph
     x = builder.values[node.inputs[0]]
     groups = int(node.attributes.get("group", 1))
-    weight = by_output(graph.constants[node.inputs[1]], groups)
     batch, outputs, *out = builder.shape(node)
-    inner, *kernel = weight.shape[1:]
+    sizes = graph.size(node.inputs[1])
+    inner, kernel = sizes[0] // groups, sizes[2:]
     found = frame(node, graph, kernel)
     split = (outputs,) if groups == 1 else (groups, outputs // groups)
     channel = tuple(along(1 + axis) for axis in range(len(split)))
@@ -79,10 +82,19 @@ def lower(node: Node, builder: Builder) -> None:
     maps = (along(0), *channel[:-1], over(0), *found.maps(1 + len(split), 1))
     view = (batch, *split[:-1], inner, *x.shape[2:])
     source = (builder.read(x, maps, view=view, pad=x.code.zero), x.code.scale)
+    space, window = (batch, *split, *out), (inner, *kernel)
+    constant = graph.constant(node.inputs[1])
+    if constant is None:
+        # Weights [C, O/G, k] are read as they stand: by group, input, output.
+        own = (*channel[:-1], over(0), channel[-1], *window_maps)
+        read = ((*split[:-1], inner, *sizes[1:]), own)
+        by_values(node, builder, space, window, source, read, (split, channel))
+        return
+    weight = by_output(constant, groups)
     builder.weighted(
         node,
-        (batch, *split, *out),
-        (inner, *kernel),
+        space,
+        window,
         source,
         weight,
         graph.constant(node.input(2)),

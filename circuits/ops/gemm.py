@@ -8,19 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
-from ...verifier.program.types import Const, Operand, Term
-from ..builder import Builder, Value, scaled
+from ...verifier.program.types import AxisMap, Term
+from ..builder import Builder
 from ..graph import Graph, Node
 from ..maps import along, broadcast, over, rows
 from ..operator import Operator
-from ..quantise import BIAS_MAX, Affine, coefficients, multiplier
 from ..tape import Tape, broadcast_back
 from .matmul import by_rows
-
-SUM_MAX = 2**15 - 1
-"""The product has 16 bits before C is added."""
+from .products import product_and_sum
 
 
 def is_linear(node: Node, graph: Graph) -> bool:
@@ -36,13 +31,11 @@ def is_linear(node: Node, graph: Graph) -> bool:
 
 
 def lower(node: Node, builder: Builder) -> None:
-    """One dot over k where it is linear, else two."""
+    """One dot over k where it is linear, else one or two."""
     if is_linear(node, builder.graph):
         _linear(node, builder)
-    elif node.input(2) is None and node.attributes.get("alpha", 1.0) > 0:
-        _product(node, builder)
     else:
-        _sum(node, builder)
+        _computed(node, builder)
 
 
 def _linear(node: Node, builder: Builder) -> None:
@@ -66,62 +59,19 @@ def _linear(node: Node, builder: Builder) -> None:
     )
 
 
-def _factors(node: Node, builder: Builder) -> tuple[Term, float]:
-    """The sum of products of A and B, and its scale, |alpha| included."""
+def _computed(node: Node, builder: Builder) -> None:
+    """A product of two values (or of one and a constant that is no weight), and beta·C."""
     get, inner = node.attributes.get, builder.graph.shapes[node.inputs[0]]
     left, left_scale = by_rows(node, builder, 0, 2, transpose=bool(get("transA", 0)))
     right, right_scale = by_rows(node, builder, 1, 2, transpose=not get("transB", 0))
     term = Term((inner[0 if get("transA", 0) else 1],), left, right)
-    return term, left_scale * right_scale * abs(float(get("alpha", 1.0)))
+    scale = left_scale * right_scale * float(get("alpha", 1.0))
+    addend = node.input(2), float(get("beta", 1.0))
 
+    def seen(shape: tuple[int, ...]) -> tuple[Sequence[int], Sequence[AxisMap]]:
+        return shape or (1,), broadcast(shape or (1,), 2)
 
-def _product(node: Node, builder: Builder) -> None:
-    target = builder.target(node)
-    term, scale = _factors(node, builder)
-    mult, shift = multiplier(node.name, scale / target.pre.scale)
-    space = builder.shape(node)
-    builder.requantised(node, space, [term], target, mult=Const(mult), shift=shift)
-
-
-def _sum(node: Node, builder: Builder) -> None:
-    """The product as 16 bits, then its sum with beta·C: no C is rounded to the product's units."""
-    graph, space, target = builder.graph, builder.shape(node), builder.target(node)
-    beta, constant = float(node.attributes.get("beta", 1.0)), graph.constant(node.input(2))
-    computed = None if constant is not None or not node.input(2) else builder.values[node.inputs[2]]
-    addend = None if constant is None else np.asarray(beta * constant.astype(np.float64))
-    largest = 0.0 if addend is None else float(np.abs(addend).max())
-    if computed is not None:
-        largest = abs(beta) * computed.code.reach
-    # What exceeds this range is outside of the output's range whatever C is, and is clamped there.
-    peak = target.pre.reach + largest or 1.0
-    product = _rounded(node, builder, peak)
-    sign = -1.0 if node.attributes.get("alpha", 1.0) < 0 else 1.0
-    sides = [(product, sign)] + ([] if computed is None else [(computed, beta)])
-    ratios = [factor * value.code.scale / target.pre.scale for value, factor in sides]
-    numbers, shift, added = coefficients(
-        node.name, ratios, target.pre.scale, addend, fine=target.post.wide
-    )
-    terms = [
-        Term((), builder.read(value, broadcast(value.shape, 2)), Const(number))
-        for (value, _), number in zip(sides, numbers, strict=True)
-    ]
-    bias: Operand | None = None
-    if added is not None:
-        maps = broadcast(added.numbers.shape or (1,), 2)
-        read = builder.weight("addend", added.numbers, BIAS_MAX, maps)
-        bias, more = scaled(read, added.power)
-        terms += more
-    builder.requantised(node, space, terms, target, mult=Const(1), shift=shift, bias=bias)
-
-
-def _rounded(node: Node, builder: Builder, peak: float) -> Value:
-    space = builder.shape(node)
-    code = Affine(peak / SUM_MAX, 0, -SUM_MAX, SUM_MAX)
-    term, scale = _factors(node, builder)
-    mult, shift = multiplier(node.name, scale / code.scale)
-    value = builder.temporary("product", space, code, 2)
-    builder.dot(value, space, [term], mult=Const(mult), shift=shift, suffix="product")
-    return value
+    product_and_sum(node, builder, builder.shape(node), (term, scale), addend, seen)
 
 
 def gradient(node: Node, tape: Tape, given: Sequence[str | None]) -> Mapping[int, str]:

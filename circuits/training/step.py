@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
+import glob
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import onnx
@@ -19,7 +20,7 @@ from ..operator import Operator
 from ..sizes import Axes, Sizes
 from ..source import ModelLike, Source
 from ..tape import Tape
-from .losses import LABELS, Loss
+from .losses import LABELS, Loss, Scored
 from .optimisers import (
     DECAY,
     RATE,
@@ -78,6 +79,12 @@ class Step:
     given: tuple[str, ...]
     loss: str
     states: tuple[State, ...]
+    slopes: Source = field(repr=False)
+    """The model that ends with the gradients: its outputs are the loss and these."""
+    gradients: Mapping[str, str]
+    """Names of the gradients by parameter, clipped where the recipe says so."""
+    error: str
+    """Name of the gradient of the loss by what it reads: all other gradients follow from it."""
 
     @property
     def parameters(self) -> tuple[State, ...]:
@@ -118,8 +125,14 @@ def training_step(
     gradients = backward(tape, operators, {scored.value: scored.gradient}, parameters)
     if not gradients:
         raise UsageError("the loss depends on no parameter", received=sorted(parameters))
-    states = _moved(tape, recipe, gradients, parameters)
-    return _assembled(tape, recipe, output, scored.loss, states, tuple(sized))
+    idle = set(parameters) - set(gradients)
+    if idle:  # what the loss does not depend on stays a constant
+        fixed = (*recipe.freeze, *(glob.escape(name) for name in sorted(idle)))
+        again = replace(recipe, freeze=fixed)
+        return training_step(model, again, operators, batch=batch, dims=dims, shapes=shapes)
+    clipped = _clipped(tape, recipe, gradients)
+    states = _moved(tape, recipe, clipped, parameters)
+    return _assembled(tape, recipe, output, scored, states, clipped, tuple(sized))
 
 
 def _parameters(source: Source, freeze: Sequence[str]) -> dict[str, Array]:
@@ -177,18 +190,23 @@ def _output(graph: Graph, name: str | None) -> str:
     return chosen
 
 
-def _moved(
-    tape: Tape, recipe: Recipe, gradients: Mapping[str, str], parameters: Mapping[str, Array]
-) -> tuple[State, ...]:
-    """Every parameter and what the optimiser keeps of it, before and after."""
+def _clipped(tape: Tape, recipe: Recipe, gradients: Mapping[str, str]) -> dict[str, str]:
+    """The gradients by parameter, within the recipe's limits."""
     names = sorted(gradients)
     slopes = [gradients[name] for name in names]
     if recipe.clip_value is not None:
         slopes = [clipped_by_value(tape, slope, recipe.clip_value) for slope in slopes]
     if recipe.clip_norm is not None:
         slopes = clipped_by_norm(tape, slopes, recipe.clip_norm)
+    return dict(zip(names, slopes, strict=True))
+
+
+def _moved(
+    tape: Tape, recipe: Recipe, gradients: Mapping[str, str], parameters: Mapping[str, Array]
+) -> tuple[State, ...]:
+    """Every parameter and what the optimiser keeps of it, before and after."""
     states = []
-    for name, slope in zip(names, slopes, strict=True):
+    for name, slope in gradients.items():
         for kind in recipe.optimiser.states():
             tape.declare(state_name(name, kind), tape.shape(name))
         moved = recipe.optimiser.emit(tape, name, slope)
@@ -203,14 +221,17 @@ def _assembled(
     tape: Tape,
     recipe: Recipe,
     output: str,
-    loss: str,
+    scored: Scored,
     states: tuple[State, ...],
+    gradients: Mapping[str, str],
     data: tuple[str, ...],
 ) -> Step:
-    made = behind(tape.graph.source, tape, [loss, *(state.following for state in states)])
+    made = behind(tape.graph.source, tape, [scored.loss, *(state.following for state in states)])
     read = {name for node in made.model.graph.node for name in node.input}
     kind, shape = recipe.loss.targets(tape.shape(output))
     given = [helper.make_tensor_value_info(LABELS, kind, shape)]
+    slopes = behind(tape.graph.source, tape, [scored.loss, *gradients.values()])
+    slopes.model.graph.input.extend(given)
     given += [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ())
         for name in (RATE, DECAY)
@@ -223,4 +244,7 @@ def _assembled(
         if state.name not in own
     ]
     made.model.graph.input.extend([*given, *given_states])
-    return Step(made, data, tuple(value.name for value in given), loss, states)
+    names = tuple(value.name for value in given)
+    return Step(
+        made, data, names, scored.loss, states, slopes, dict(gradients), scored.gradient
+    )

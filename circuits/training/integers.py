@@ -1,0 +1,346 @@
+"""Lowers the gradients of a training step: codes in powers of two, noise where errors are rounded.
+
+The states are master copies of 24 bits. What products read of a parameter is a working copy of 8
+bits (or 16), made anew in every step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ...verifier.inputs import port_name
+from ...verifier.program.types import (
+    AxisMap,
+    Const,
+    Dot,
+    Operand,
+    Program,
+    Read,
+    Role,
+    StateLink,
+    Tensor,
+    Term,
+)
+from .. import layouts
+from ..bits import NARROW, Bits
+from ..builder import ONE, Builder, Range, Value
+from ..graph import Graph, Node
+from ..maps import at, broadcast, rows
+from ..quantise import Affine
+from ..tape import PREFIX
+from .widths import factors
+
+MASTER = 2**22
+"""Masters are in ±2^22: a quotient of 24 bits leaves so much."""
+MASTER_BITS = 23
+MARGIN = 2.0
+"""Codes reach so many times what the rehearsal saw."""
+ERROR_REACH = 16.0
+"""Codes of errors reach so many times their root of mean squares: they shrink in training, and what
+is cut off of a few matters less than what is rounded off all."""
+NOISE_BITS = 8
+"""Random bits of a stochastic rounding; fewer where less is rounded away."""
+HELD = -1
+"""Tensor number of a gradient that is not made, but summed where it is used."""
+
+
+def exponent(reach: float, peak: int) -> int:
+    """The largest e with reach ≤ peak·2^-e; of nothing, one that nobody will notice."""
+    return math.floor(math.log2(peak / reach)) if reach > 0.0 else 24
+
+
+def power_code(low: float, reach: float, bits: int) -> Affine:
+    """The finest code of a power of two around zero that reaches so far."""
+    peak = 2 ** (bits - 1) - 1
+    scale = 2.0 ** -exponent(reach, peak)
+    return Affine(scale, 0, 0 if low >= 0.0 else -peak, peak)
+
+
+@dataclass(frozen=True)
+class Slope:
+    """A gradient: a value, or the sum of products (in units of `unit`) that nobody rounded yet."""
+
+    unit: float
+    terms: tuple[Term, ...]
+    reach: int
+    """The bound of the sum."""
+
+
+class StepBuilder(Builder):
+    """A program of a step under construction.
+
+    Args:
+        graph: loss and gradients; its inputs are data, labels and parameters.
+        ranges: of all its values, from a rehearsal.
+        sizes: the roots of their mean squares.
+        error: the gradient of the loss, which is never cut off: its sums over classes are 0.
+        images: values of which W×C runs are read.
+        widths: bits by value; of a parameter, those of its working copy.
+        parameters: names of the inputs that are parameters.
+        whole: ranges of the inputs that hold integers.
+        held: gradients that are summed where they are used.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        ranges: Mapping[str, Range],
+        sizes: Mapping[str, float],
+        error: str,
+        images: Collection[str],
+        widths: Mapping[str, int],
+        parameters: Collection[str],
+        whole: Mapping[str, Range],
+        held: Collection[str],
+    ) -> None:
+        self.masters: dict[str, Value] = {}
+        self.slopes: dict[str, Slope] = {}
+        self._parameters = frozenset(parameters)
+        self._whole_ranges = whole
+        self._held = frozenset(held)
+        self._noisy = _behind_gradients(graph)
+        self._sizes, self._error = sizes, error
+        self._errors = _errors(graph, error)
+        self._domain = 0
+        super().__init__(graph, {**ranges, **whole}, {}, images, (), bits=Bits(values=widths))
+
+    # Codes
+
+    def code(self, name: str) -> Affine:
+        """A power of two, symmetric; a given number of bits."""
+        low, high = self.range(name)
+        bits, reach = self.bits(name), max(-low, high) * (1.0 if name == self._error else MARGIN)
+        if name in self._errors and bits == NARROW:
+            reach = min(reach, ERROR_REACH * self._sizes[name])
+        return power_code(low, reach, bits)
+
+    def _input(self, name: str) -> None:
+        if name not in self._parameters:
+            super()._input(name)
+            return
+        low, high = self.range(name)
+        scale = 2.0 ** -exponent(MARGIN * max(-low, high), MASTER)
+        code = Affine(scale, 0, -MASTER, MASTER)
+        self.masters[name] = self.state(name, self.graph.shapes[name], code)
+        self.values[name] = self.masters[name]
+
+    def state(self, name: str, shape: Sequence[int], code: Affine) -> Value:
+        """A new state tensor."""
+        held = tuple(shape) or (1,)
+        number = self._tensor(
+            Role.STATE, name, held, code, code.width, state_layout(held, code.width)
+        )
+        return Value(number, tuple(shape), code)
+
+    def following(self, name: str, shape: Sequence[int], code: Affine) -> Value:
+        """A new value tensor that the next step reads as a state of this code and shape."""
+        held = tuple(shape) or (1,)
+        number = self._tensor(
+            Role.VALUE, name, held, code, code.width, state_layout(held, code.width)
+        )
+        return Value(number, tuple(shape), code)
+
+    def scalar(self, name: str, code: Affine) -> Value:
+        """A new input of one number a step."""
+        number = self._tensor(Role.INPUT, name, (1,), code, code.width, layouts.flat((1,)))
+        self.values[name] = Value(number, (), code)
+        return self.values[name]
+
+    def tensor_name(self, value: Value) -> str:
+        """The name of a value's tensor."""
+        return self._tensors[value.tensor].name
+
+    def copies(self) -> None:
+        """Make the working copies of all parameters that somebody reads as more than a bias."""
+        for name in sorted(self.masters):
+            if any(_reads(node, name) for node in self.graph.nodes):
+                self.values[name] = self._copy(name, self.bits(name))
+
+    def _copy(self, name: str, bits: int) -> Value:
+        master = self.masters[name]
+        shift = MASTER_BITS - bits
+        peak = 2 ** (bits - 1) - 1
+        code = Affine(master.code.scale * 2.0**shift, 0, -peak, peak)
+        with self.layer(Node(f"copy {name}", "copy", (name,), (name,)), None):
+            copy = self.temporary("working", master.shape, code)
+            self.rounded(copy, [(master, 1)], shift)
+        return copy
+
+    def rounded(
+        self, out: Value, parts: Sequence[tuple[Value, int]], shift: int, suffix: str = ""
+    ) -> None:
+        """Out = Σ factor·value / 2^shift, element by element."""
+        space = out.shape or (1,)
+        terms = [
+            Term((), self.read(value, broadcast(value.shape, len(space))), Const(by))
+            for value, by in parts
+        ]
+        self.dot(out, space, terms, shift=shift, suffix=suffix)
+
+    # Sums
+
+    def slope(self, name: str) -> Slope:
+        """The gradient named so, as a sum: one that is held, or that of one value."""
+        if name in self.slopes:
+            return self.slopes[name]
+        value = self.values[name]
+        read = self.read(value, rows(len(value.shape)))
+        return Slope(value.code.scale, (Term((), read, ONE),), self.reach(read))
+
+    def addend(
+        self, value: Value, unit: float, view: Sequence[int], maps: Sequence[AxisMap]
+    ) -> Term | None:
+        """As of `Builder`; a master that is finer than the unit is rounded to it."""
+        ratio = value.code.scale / unit
+        if ratio < 1.0 and value in self.masters.values():
+            shift = round(-math.log2(ratio))
+            if ratio == 2.0**-shift:
+                peak = max(MASTER >> shift, 1)
+                code = Affine(unit, 0, -peak, peak)
+                copy = self.temporary("bias", value.shape, code)
+                self.rounded(copy, [(value, 1)], shift, "bias")
+                value = copy
+        return super().addend(value, unit, view, maps)
+
+    def define(
+        self, node: Node, code: Affine, *, integer: bool = False, width: int | None = None
+    ) -> Value:
+        """As of `Builder`; a gradient that is held gets no tensor."""
+        if node.output not in self._held:
+            return super().define(node, code, integer=integer, width=width)
+        self.values[node.output] = Value(HELD, self.shape(node), code)
+        return self.values[node.output]
+
+    def dot(
+        self,
+        out: Value,
+        space: Sequence[int],
+        terms: Sequence[Term],
+        *,
+        mult: Operand = ONE,
+        shift: int = 0,
+        bias: Operand | None = None,
+        zero: int | None = None,
+        table: int | None = None,
+        suffix: str = "",
+    ) -> None:
+        """As of `Builder`; by the least shift, and with noise where the output is an error."""
+        if bias is None:
+            terms, mult, shift = reduced(terms, mult, shift)
+        if out.tensor == HELD:
+            self._hold(out, terms, mult, shift, bias)
+            return
+        super().dot(
+            out, space, terms, mult=mult, shift=shift, bias=bias, zero=zero, table=table,
+            suffix=suffix,
+        )  # fmt: skip
+        node = self._node
+        if node is not None and node.name in self._noisy and out == self.values.get(node.output):
+            self.noise()
+
+    def _hold(
+        self, out: Value, terms: Sequence[Term], mult: Operand, shift: int, bias: Operand | None
+    ) -> None:
+        assert self._node is not None
+        assert isinstance(mult, Const)
+        assert bias is None
+        unit = out.code.scale * mult.value * 2.0**-shift
+        self.slopes[self._node.output] = Slope(unit, tuple(terms), self._reach_of_sum(terms, None))
+
+    def step_program(
+        self, loss: str, scalars: Sequence[str], links: Sequence[StateLink]
+    ) -> Program:
+        """The program: data, labels and rates in, the loss out."""
+        names = [name for name in self.graph.inputs if name not in self._parameters]
+        inputs = tuple(self._port("input", name) for name in (*names, *scalars))
+        value = self.values[loss]
+        if self._tensors[value.tensor].shape != (value.shape or (1,)):
+            value = self._copied(loss, value)
+        outputs = (self._port("output", loss),)
+        self._flag({value.tensor})
+        return Program(
+            name=port_name(self.graph.name) or "training step",
+            tensors=tuple(self._tensors),
+            tables=tuple(self._tables),
+            ops=tuple(self._ops),
+            inputs=inputs,
+            outputs=outputs,
+            states=tuple(sorted(links, key=lambda link: link.state)),
+        )
+
+    def noise(self) -> None:
+        """Round the last op stochastically: its fractions become chances."""
+        op = self._ops[-1]
+        assert isinstance(op, Dot)
+        assert isinstance(op.shift, Const)
+        bits = min(op.shift.value, NOISE_BITS)
+        if op.table is not None or bits == 0:
+            return
+        self._domain += 1
+        width = 1 if bits < NOISE_BITS else 2
+        name = self._unique(f"{op.name}/noise")
+        held = tuple(op.space) or (1,)
+        self._tensors.append(
+            Tensor(name, Role.PRF, width, 0, 2**bits - 1, held, None, self._domain)
+        )
+        read = Read(len(self._tensors) - 1, held, rows(len(held)) if op.space else (at(),))
+        self._ops[-1] = replace(op, rounding=read)
+
+
+def reduced(
+    terms: Sequence[Term], mult: Operand, shift: int
+) -> tuple[Sequence[Term], Operand, int]:
+    """The same dot by the least shift: powers of two that all products have are not multiplied.
+
+    The rounding stays the same: (2^t·acc + 2^(s−1)) >> s is (acc + 2^(s−t−1)) >> (s−t).
+    """
+    if isinstance(mult, Const) and mult.value:
+        common = min(_twos(mult.value), shift)
+        mult, shift = Const(mult.value >> common), shift - common
+    factors_of = [term.b.value for term in terms if isinstance(term.b, Const)]
+    if len(factors_of) == len(terms) and all(factors_of):
+        common = min(shift, *(_twos(value) for value in factors_of))
+        shift -= common
+        terms = [
+            replace(term, b=Const(value >> common))
+            for term, value in zip(terms, factors_of, strict=True)
+        ]
+    return terms, mult, shift
+
+
+def _twos(value: int) -> int:
+    """How often two divides a number other than 0."""
+    return (value & -value).bit_length() - 1
+
+
+def state_layout(shape: tuple[int, ...], width: int) -> layouts.Layout:
+    """States are read element by element: short leaves, each a few sponge blocks."""
+    return layouts.matrix(shape, width)
+
+
+def _reads(node: Node, name: str) -> bool:
+    """Whether a node reads a parameter as more than its bias."""
+    own = node.inputs[:2] if factors(node) else node.inputs
+    return name in own
+
+
+def _errors(graph: Graph, error: str) -> set[str]:
+    """The values that follow from the gradient of the loss."""
+    found = {error}
+    for node in graph.nodes:
+        if not found.isdisjoint(node.inputs):
+            found.update(node.outputs)
+    return found - {error}
+
+
+def _behind_gradients(graph: Graph) -> set[str]:
+    """Names of the nodes of the backward pass: gradients of parameters follow from them."""
+    wanted, found = set(graph.outputs[1:]), set()
+    for node in reversed(graph.nodes):
+        if wanted.intersection(node.outputs):
+            wanted.update(node.inputs)
+            if node.name.startswith(PREFIX):
+                found.add(node.name)
+    return found

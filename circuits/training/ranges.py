@@ -1,0 +1,111 @@
+"""What the values of a step came to in a rehearsal: the ranges that its codes cover."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..builder import Range
+from ..compile import needed
+from ..errors import CompileError, named
+from ..graph import Array, Graph
+from .losses import LABELS
+from .optimisers import Optimiser
+from .rehearsal import Rehearsal
+from .step import Step
+
+Batches = Callable[[int], tuple[Mapping[str, Array], Array]]
+"""Data by input, and labels, of a step."""
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Ranges by value; those of inputs that hold integers; the highest rate and decay.
+
+    `sizes` are the roots of the mean squares of the floats; `losses` those of the rehearsal, step
+    by step.
+    """
+
+    values: Mapping[str, Range]
+    sizes: Mapping[str, float]
+    whole: Mapping[str, Range]
+    rates: tuple[float, float]
+    losses: tuple[float, ...]
+
+
+def rehearsed(
+    step: Step,
+    graph: Graph,
+    optimiser: Optimiser,
+    batches: Batches,
+    rates: Callable[[int], float],
+    steps: int,
+    highest: float,
+) -> Ranges:
+    """The ranges in so many float steps.
+
+    Args:
+        step, graph: the float step and its `gradient_graph`.
+        optimiser: the one that it was made with.
+        batches, rates: of step 0, 1, ...
+        steps: of the rehearsal.
+        highest: the highest learning rate of the run.
+
+    Raises:
+        CompileError: `compile.not-finite`, where a value becomes infinite or NaN.
+    """
+    states = {state.name for state in step.states}
+    inputs = {*graph.inputs, LABELS}
+    watched = tuple(sorted(needed(graph) - states - inputs))
+    run = Rehearsal(step, optimiser, watched)
+    found: dict[str, Range] = {}
+    squares: dict[str, float] = {}
+    losses = []
+    decay = 0.0
+    for number in range(steps):
+        data, labels = batches(number)
+        before = dict(run.states)
+        values = run.move(data, labels, rates(number))
+        losses.append(float(values[step.loss]))
+        decay = max(decay, optimiser.rates(highest, number)[1])
+        for part in (before, run.states, values, data, {LABELS: labels}):
+            for name, array in part.items():
+                found[name] = _joined(name, found.get(name), array)
+                squares[name] = squares.get(name, 0.0) + _mean_square(array) / steps
+    whole = {
+        name: (0.0, found[name][1]) if found[name][0] >= 0.0 else found[name]
+        for name in inputs
+        if name in graph.types and not graph.is_float(name)
+    }
+    sizes = {name: math.sqrt(square) for name, square in squares.items()}
+    return Ranges(found, sizes, _classes(graph, whole), (highest, decay), tuple(losses))
+
+
+def _mean_square(array: Array) -> float:
+    flat = array.reshape(-1)
+    return float(np.dot(flat, flat)) / flat.size if flat.dtype.kind == "f" else 0.0
+
+
+def _classes(graph: Graph, whole: dict[str, Range]) -> dict[str, Range]:
+    """Labels may name every class, seen or not."""
+    for node in graph.consumers(LABELS):
+        if node.op == "OneHot":
+            depth = graph.constant(node.inputs[1])
+            assert depth is not None
+            whole[LABELS] = (0.0, float(depth.item()) - 1.0)
+    return whole
+
+
+def _joined(name: str, so_far: Range | None, array: Array) -> Range:
+    low, high = float(np.min(array)), float(np.max(array))
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise CompileError(
+            f"value {named(name)} becomes infinite or NaN in the rehearsal",
+            code="compile.not-finite",
+            expected="a float run that stays finite",
+            hint="lower the learning rate, or check model and data",
+        )
+    return (low, high) if so_far is None else (min(low, so_far[0]), max(high, so_far[1]))
