@@ -232,6 +232,17 @@ class Builder:
         wish = self._wishes.get(name)
         return wish if wish is not None and _holds(wish, low, high, found) else found
 
+    def coarsen(self, name: str) -> bool:
+        """Whether a value has a coarser code from now on: a score that has bits to spare."""
+        if self.scores.get(name, 0) <= NARROW:
+            return False
+        self.scores[name] -= 1
+        return True
+
+    def may_coarsen(self, name: str) -> bool:
+        """Whether `coarsen` may be asked: what a lowering did is then undone by an error."""
+        return name in self.scores
+
     def bits(self, name: str) -> int:
         """Bits of a value that has a code of its own; `coded` remembers that it has."""
         self.coded[name] = None
@@ -664,9 +675,9 @@ class Builder:
 
     @contextmanager
     def undone_by_errors(self, node: Node) -> Iterator[None]:
-        """Where a score is defined: an error leaves nothing behind."""
+        """Where a code may be coarsened: an error leaves nothing behind."""
         held: list[list[Any]] = [self._tensors, self._tables, self._ops, self.weights]
-        lengths, kept = [len(part) for part in held], node.output in self.scores
+        lengths, kept = [len(part) for part in held], self.may_coarsen(node.output)
         state = self._names, self._transposed, self._known_tables
         before = (set(state[0]), dict(state[1]), dict(state[2])) if kept else None
         try:

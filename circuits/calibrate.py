@@ -147,7 +147,7 @@ def calibrate(
         for name in wanted:
             extremes[name] = _joined(name, extremes.get(name), values[name])
         for name, span in (scores.ranges(values) if scores else {}).items():
-            cut[name] = _wider(span, cut.get(name))
+            cut[name] = wider(span, cut.get(name))
     if not extremes and not cut:
         raise missing("the calibration data is empty")
     if method != "minmax":
@@ -178,10 +178,11 @@ def _joined(name: str, so_far: Range | None, values: Array) -> Range:
             code="compile.not-finite",
             hint="check the model and the data in float first",
         )
-    return _wider((low, high), so_far)
+    return wider((low, high), so_far)
 
 
-def _wider(span: Range, so_far: Range | None) -> Range:
+def wider(span: Range, so_far: Range | None) -> Range:
+    """The least range that holds both."""
     return span if so_far is None else (min(span[0], so_far[0]), max(span[1], so_far[1]))
 
 

@@ -466,11 +466,18 @@ def _refuse_empty(model: Source, seen: Mapping[str, Seen]) -> None:
 def _nodes(model: onnx.ModelProto, wanted: _Wanted) -> Iterator[Node]:
     """The nodes that compute; outputs that nobody reads have an empty name, but count."""
     kept = set(wanted.computed)
+    given = {node.name for node in model.graph.node}
+    taken: set[str] = set()
     for index, node in enumerate(model.graph.node):
         if not kept.intersection(node.output):
             continue
+        name = node.name or f"{node.op_type}_{index}"
+        others = taken if node.name else taken | given
+        while name in others:  # rewritings tell nodes apart by their names
+            name += f"#{index}"
+        taken.add(name)
         yield Node(
-            name=node.name or f"{node.op_type}_{index}",
+            name=name,
             op=source.operator(node),
             inputs=tuple(node.input),
             outputs=tuple(output if output in kept else "" for output in node.output),

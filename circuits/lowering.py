@@ -14,10 +14,6 @@ from .masks import Scores
 from .operator import Operator, Whole
 from .quantise import GIVEN_MOST, SCORE_MOST, Narrow
 
-LEAST_BITS = 8
-"""Bits that a score has as any other value."""
-
-
 @dataclass(frozen=True)
 class Lowered:
     """A graph as a program (not judged yet), its weights by number, and where its values are.
@@ -92,17 +88,16 @@ def lower_nodes(graph: Graph, operators: Mapping[str, Operator], builder: Builde
 
 
 def _lower_node(node: Node, operator: Operator | Whole, builder: Builder) -> None:
-    """Lower a node; a score that is too fine for what it is computed from gets fewer bits."""
+    """Lower a node; an output that is too fine for what it is computed from may get coarser."""
     while True:
         try:
             with builder.undone_by_errors(node):
                 operator.lower(node, builder)
             return
         except RangeOverflow as error:
-            if builder.scores.get(node.output, 0) <= LEAST_BITS:
+            if not builder.coarsen(node.output):
                 error.layer = node.name
                 raise
-            builder.scores[node.output] -= 1
 
 
 MOVES = ("Gather", "Slice", "Split", "ai.onnx.ml.ArrayFeatureExtractor")

@@ -37,9 +37,13 @@ MASTER = 2**22
 MASTER_BITS = 23
 MARGIN = 2.0
 """Codes reach so many times what the rehearsal saw."""
+LEAST = 2.0**-7
+"""Every parameter can become this share of the largest one, be its gradient 0 in the rehearsal."""
 ERROR_REACH = 16.0
 """Codes of errors reach so many times their root of mean squares: they shrink in training, and what
 is cut off of a few matters less than what is rounded off all."""
+COARSEST = 60
+"""So often a code may be made twice as coarse."""
 NOISE_BITS = 8
 """Random bits of a stochastic rounding; fewer where less is rounded away."""
 HELD = -1
@@ -104,6 +108,7 @@ class StepBuilder(Builder):
         self._sizes, self._error = sizes, error
         self._errors = _errors(graph, error)
         self._domain = 0
+        self._coarser: dict[str, int] = {}
         super().__init__(graph, {**ranges, **whole}, {}, images, (), bits=Bits(values=widths))
 
     # Codes
@@ -114,14 +119,24 @@ class StepBuilder(Builder):
         bits, reach = self.bits(name), max(-low, high) * (1.0 if name == self._error else MARGIN)
         if name in self._errors and bits == NARROW:
             reach = min(reach, ERROR_REACH * self._sizes[name])
-        return power_code(low, reach, bits)
+        return power_code(low, reach * 2.0 ** self._coarser.get(name, 0), bits)
+
+    def coarsen(self, name: str) -> bool:
+        """A gradient that is 0 but for roundings would get units that no sum can tell apart."""
+        self._coarser[name] = self._coarser.get(name, 0) + 1
+        return self._coarser[name] <= COARSEST
+
+    def may_coarsen(self, name: str) -> bool:
+        """Every value that has a code of its own."""
+        return name not in self._held
 
     def _input(self, name: str) -> None:
         if name not in self._parameters:
             super()._input(name)
             return
-        low, high = self.range(name)
-        scale = 2.0 ** -exponent(MARGIN * max(-low, high), MASTER)
+        reaches = [max(map(abs, self.range(each))) for each in self._parameters]
+        reach = max(max(map(abs, self.range(name))), LEAST * max(reaches))
+        scale = 2.0 ** -exponent(MARGIN * reach, MASTER)
         code = Affine(scale, 0, -MASTER, MASTER)
         self.masters[name] = self.state(name, self.graph.shapes[name], code)
         self.values[name] = self.masters[name]

@@ -60,7 +60,7 @@ class CrossEntropy:
         values = tape.constant([self.smoothing / classes, 1 - self.smoothing * (1 - 1 / classes)])
         hot = tape.emit("OneHot", (LABELS, tape.whole(classes), values), shape, axis=axis)
         logs = tape.unary("LogSoftmax", scores, axis=axis)
-        total = tape.sum(tape.mul(hot, logs), range(len(shape)), keep=False)
+        total = _total(tape, tape.mul(hot, logs), axis)
         chances = tape.unary("Softmax", scores, axis=axis)
         gradient = tape.scaled(tape.sub(chances, hot), 1.0 / rows)
         return Scored(tape.scaled(total, -1.0 / rows), scores, gradient)
@@ -79,7 +79,7 @@ class MeanSquaredError:
         shape = tape.shape(output)
         count = math.prod(shape)
         less = tape.sub(output, LABELS)
-        total = tape.sum(tape.mul(less, less), range(len(shape)), keep=False)
+        total = _total(tape, tape.mul(less, less), len(shape) - 1)
         return Scored(tape.scaled(total, 1.0 / count), output, tape.scaled(less, 2.0 / count))
 
 
@@ -97,9 +97,15 @@ class BinaryCrossEntropy:
         shape = tape.shape(scores)
         count = math.prod(shape)
         losses = tape.sub(tape.unary("Softplus", scores), tape.mul(scores, LABELS))
-        total = tape.sum(losses, range(len(shape)), keep=False)
+        total = _total(tape, losses, len(shape) - 1)
         gradient = tape.sub(tape.unary("Sigmoid", scores), LABELS)
         return Scored(tape.scaled(total, 1.0 / count), scores, tape.scaled(gradient, 1.0 / count))
+
+
+def _total(tape: Tape, losses: str, axis: int) -> str:
+    """The sum of all losses: those of a row, then those of the rows, so that no sum is long."""
+    rows = tape.sum(losses, [axis], keep=False)
+    return tape.sum(rows, range(len(tape.shape(rows))), keep=False)
 
 
 def _behind(graph: Graph, output: str, ops: tuple[str, ...]) -> str:

@@ -9,11 +9,15 @@ from ...verifier.inputs import DTYPES
 from ...verifier.program.types import Role
 from ..assemble import assemble
 from ..bits import NARROW
-from ..compile import prepare
+from ..compile import refuse_unsupported
+from ..fuse import fuse
 from ..graph import Array, Graph, Network
 from ..lowering import lower_nodes, spatial
+from ..masks import Scores
 from ..model import CompiledModel
 from ..operator import Operator
+from ..ops.composite import compose
+from ..qoperators import resolve
 from ..quantise import Affine
 from .integers import StepBuilder
 from .optimisers import DECAY, RATE, Optimiser
@@ -44,11 +48,15 @@ class TrainingProgram:
         return {name: self.codes[name].dequantise(array) for name, array in states.items()}
 
 
-def gradient_graph(step: Step) -> Graph:
+def gradient_graph(step: Step, operators: Mapping[str, Operator]) -> Graph:
     """Loss and gradients of a step in the form that is lowered; all of a batch is one item."""
     network = Network(step.slopes.model)
     network.source = step.slopes
-    _, fused = prepare(network, 1, step.source.model.graph.name)
+    # What a model spells out is not put together again: the backward pass reads its parts.
+    composed = compose(resolve(network.at()), operators)
+    refuse_unsupported(composed, operators)
+    fused = fuse(composed, operators)
+    Scores(fused, operators).refuse_infinite()
     return replace(fused, batched=frozenset(), batch=1, fixed=True)
 
 
@@ -66,12 +74,14 @@ def training_program(
     """The integer program of a step.
 
     Args:
-        step: the float step, and its `gradient_graph`.
+        step: the float step.
         optimiser: the one that it was made with.
         operators: by name.
+        graph: the step's `gradient_graph`.
         ranges: of all values, from a rehearsal.
         products: bits of what products read: 8, or 16.
-        public, weights_key: of the constants, as for `assemble`.
+        public: whether the constants are salted with zero.
+        weights_key: salts them, as for `assemble`.
 
     Raises:
         CompileError: what of the step does not fit into a program.

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..builder import Range
+from ..calibrate import wider
 from ..compile import needed
 from ..errors import CompileError, named
 from ..graph import Array, Graph
+from ..masks import Scores
+from ..operator import Operator
 from .losses import LABELS
 from .optimisers import Optimiser
 from .rehearsal import Rehearsal
@@ -39,6 +42,7 @@ class Ranges:
 def rehearsed(
     step: Step,
     graph: Graph,
+    operators: Mapping[str, Operator],
     optimiser: Optimiser,
     batches: Batches,
     rates: Callable[[int], float],
@@ -48,9 +52,12 @@ def rehearsed(
     """The ranges in so many float steps.
 
     Args:
-        step, graph: the float step and its `gradient_graph`.
-        optimiser: the one that it was made with.
-        batches, rates: of step 0, 1, ...
+        step: the float step.
+        graph: its `gradient_graph`.
+        operators: by name.
+        optimiser: the one that the step was made with.
+        batches: data and labels of step 0, 1, ...
+        rates: learning rates likewise.
         steps: of the rehearsal.
         highest: the highest learning rate of the run.
 
@@ -59,7 +66,8 @@ def rehearsed(
     """
     states = {state.name for state in step.states}
     inputs = {*graph.inputs, LABELS}
-    watched = tuple(sorted(needed(graph) - states - inputs))
+    scores = Scores(graph, operators)
+    watched = tuple(sorted((needed(graph) | scores.reads) - states - inputs))
     run = Rehearsal(step, optimiser, watched)
     found: dict[str, Range] = {}
     squares: dict[str, float] = {}
@@ -71,10 +79,14 @@ def rehearsed(
         values = run.move(data, labels, rates(number))
         losses.append(float(values[step.loss]))
         decay = max(decay, optimiser.rates(highest, number)[1])
-        for part in (before, run.states, values, data, {LABELS: labels}):
+        step_values = {**values, **before, **data, LABELS: labels}
+        for part in (step_values, run.states):
             for name, array in part.items():
-                found[name] = _joined(name, found.get(name), array)
-                squares[name] = squares.get(name, 0.0) + _mean_square(array) / steps
+                if name not in scores.names:
+                    found[name] = _joined(name, found.get(name), array)
+                    squares[name] = squares.get(name, 0.0) + _mean_square(array) / steps
+        for name, span in scores.ranges(step_values).items():
+            found[name] = wider(span, found.get(name))
     whole = {
         name: (0.0, found[name][1]) if found[name][0] >= 0.0 else found[name]
         for name in inputs
@@ -108,4 +120,4 @@ def _joined(name: str, so_far: Range | None, array: Array) -> Range:
             expected="a float run that stays finite",
             hint="lower the learning rate, or check model and data",
         )
-    return (low, high) if so_far is None else (min(low, so_far[0]), max(high, so_far[1]))
+    return wider((low, high), so_far)
