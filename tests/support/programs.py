@@ -132,7 +132,7 @@ def step(program: Program, seed: int = 0) -> dict[str, object]:
     }
 
 
-def _weights(program: Program, seed: int = 1) -> Weights:
+def random_weights(program: Program, seed: int = 1) -> Weights:
     rng = np.random.default_rng(seed)
     return {t: random_array(program.tensors[t], rng) for t in program.of_role(Role.WEIGHT)}
 
@@ -163,7 +163,7 @@ def dense() -> tuple[Program, Weights]:
         inputs=(Port("x", 0, 0, PortKind.FLOAT, 0.05, 3),),
         outputs=(Port("y", 4, 0, PortKind.FLOAT, 0.1, 0),),
     )
-    return program, _weights(program)
+    return program, random_weights(program)
 
 
 def conv() -> tuple[Program, Weights]:
@@ -208,7 +208,7 @@ def conv() -> tuple[Program, Weights]:
         inputs=(port("x", 0, 0),),
         outputs=(port("p", 3, 0),),
     )
-    return program, _weights(program)
+    return program, random_weights(program)
 
 
 def running_average() -> tuple[Program, Weights]:
@@ -240,7 +240,7 @@ def running_average() -> tuple[Program, Weights]:
         outputs=(port("y", 3),),
         states=(StateLink(1, 2),),
     )
-    return program, _weights(program)
+    return program, random_weights(program)
 
 
 class _Builder:
@@ -389,7 +389,7 @@ def every_kind() -> tuple[Program, Weights]:
         ),
         states=(StateLink(momentum, momentum_next),),
     )
-    return program, _weights(program)
+    return program, random_weights(program)
 
 
 def _picks(b: _Builder, x: int, h: int, spread: int) -> None:
