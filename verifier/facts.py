@@ -75,6 +75,8 @@ class Facts:
         program_name: of its program.
         batch: item slots of a step.
         itemised: whether the program has items.
+        records: of the data set, 0 without one.
+        data_slots: records that a step reads, 0 without a data set.
         headline_bits: confidence with everything taken together: samples, proofs, hashes.
         samples: draws by weight over the chain.
         samples_per_op: draws for each op.
@@ -95,6 +97,8 @@ class Facts:
     program_name: str
     batch: int
     itemised: bool
+    records: int
+    data_slots: int
     headline_bits: int
     samples: int
     samples_per_op: int
@@ -142,6 +146,8 @@ def facts_of(
         program_name=program.name,
         batch=program.batch,
         itemised=program.itemised,
+        records=program.records,
+        data_slots=program.data_slots,
         headline_bits=headline_bits,
         samples=counts.samples,
         samples_per_op=counts.samples_per_op,

@@ -121,6 +121,11 @@ def random_array(t: Tensor, rng: np.random.Generator) -> Array:
     return rng.integers(t.lo, t.hi + 1, t.shape).astype(DTYPES[t.width])
 
 
+def random_records(t: Tensor, rng: np.random.Generator) -> Array:
+    """All records of a data tensor, drawn from the declared range."""
+    return rng.integers(t.lo, t.hi + 1, t.tree_shape).astype(DTYPES[t.width])
+
+
 def step(program: Program, seed: int = 0) -> dict[str, object]:
     """Arguments `inputs`, `state` and `prf` of `reference.run`, random within ranges."""
     rng = np.random.default_rng(seed)
