@@ -52,7 +52,8 @@ def data_tree_root(
     flat = records.reshape(-1)
 
     def values(offsets: Ints) -> Ints:
-        return flat[offsets].astype(np.int64)
+        found: Ints = flat[offsets].astype(np.int64)
+        return found
 
     def salts(first: int, end: int) -> Elements:
         return salts_between(key, 0, rank, first, end)
@@ -83,12 +84,17 @@ def tree_root(tensor: Tensor, values: Values, salts: Salts) -> Elements:
     leaves = leaf_count(layout, tensor.tree_shape)
     log = max(0, min(_LOG_LEAVES, _LOG_VALUES - (layout.piece - 1).bit_length()))
     if leaves <= 1 << log:
-        return tree_roots(_digests(tensor, values, salts, 0, leaves)[None])[0]
+        return _only(tree_roots(_digests(tensor, values, salts, 0, leaves)[None]))
     nodes = [
         subtree_root(_digests(tensor, values, salts, at, min(at + (1 << log), leaves)), log)
         for at in range(0, leaves, 1 << log)
     ]
-    return tree_roots(np.array(nodes)[None])[0]
+    return _only(tree_roots(np.array(nodes)[None]))
+
+
+def _only(digests: Elements) -> Elements:
+    root: Elements = digests[0]
+    return root
 
 
 def _digests(tensor: Tensor, values: Values, salts: Salts, first: int, end: int) -> Elements:
@@ -128,7 +134,7 @@ def _constant_root(tensor: Tensor, value: int) -> Elements:
         last = compress(last, zero) if nodes % 2 else compress(node, last)
         node = compress(node, node)
         nodes = -(-nodes // 2)
-    return last[0]
+    return _only(last)
 
 
 def _no_salts(first: int, end: int) -> Elements:

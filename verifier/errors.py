@@ -361,8 +361,8 @@ class ChainBroken(VerificationFailed):
             "Refuse the receipt: the model that it names is not the one that the run made.",
         ),
         "verify.follows": (
-            "Receipts do not follow each other: the message names what differs between the end of "
-            "one and the beginning of the next.",
+            "Receipts are not of one run, each going on where the one before has ended: the "
+            "message names what differs.",
             "Give the receipts of one run in their order, without a gap.",
         ),
         "verify.input-root": (

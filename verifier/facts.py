@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .journal import MODES, Journal
+from .journal import MODES, ZERO_DIGEST, Journal
 from .plain import to_json
 from .program.operands import slots
-from .program.types import Op, Program, Read, gates
+from .program.types import Op, Program, Read, epochs_begun, gates
 from .sampling import Counts, Plan
 
 MAX_SHOWN = 2**64 - 1
 """Draws that an op can expect are shown up to here; only an enumerated op has more."""
+
+SEEDS, STARTS = ("own", "derived"), ("root", "declared")
+"""Names of what a journal has as numbers."""
 
 CERTIFIED, CONSISTENT, SAMPLED = "certified", "consistent", "sampled"
 
@@ -118,6 +121,24 @@ class Facts:
         """Of the receipt, by name."""
         return MODES[self.journal.mode]
 
+    @property
+    def seed(self) -> str | None:
+        """Where the seed of the run comes from, "own" or "derived"; None where there is none."""
+        journal = self.journal
+        return None if journal.prf_seed == ZERO_DIGEST else SEEDS[journal.seed]
+
+    @property
+    def start(self) -> str | None:
+        """What the chain starts from, "root" or "declared"; None of a program without states."""
+        journal = self.journal
+        return None if journal.initial_state == ZERO_DIGEST else STARTS[journal.start]
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs of its data set the run has begun when the chain ends."""
+        end = self.journal.first + self.journal.steps
+        return epochs_begun(self.records, self.data_slots, end)
+
     def flat(self) -> dict[str, Any]:
         """All facts in one JSON-ready object, those of the statement and of the proofs among it."""
         shown = to_json(self)
@@ -129,7 +150,8 @@ class Facts:
             "segments": stark.get("segments"),
             "stark_bits": stark.get("bits"),
         }
-        return {**journal, **shown, **proofs, "mode": self.mode}
+        run = {"mode": self.mode, "seed": self.seed, "start": self.start}
+        return {**journal, **shown, **proofs, **run}
 
 
 def facts_of(

@@ -273,7 +273,7 @@ class Policy:
             start = STARTS[journal.start]
             _demand(self.start in ("any", start), "policy.start", self.start, start, "start")
         _at_most("policy.steps", "steps", self.max_steps, end)
-        _at_most("policy.epochs", "epochs", self.max_epochs, epochs_begun(program, end))
+        _at_most("policy.epochs", "epochs", self.max_epochs, program.epochs_begun(end))
         low, high = self.batch or (0, math.inf)
         slots = program.data_slots or program.batch
         _demand(low <= slots <= high, "policy.batch", f"{low} to {high}", slots, "batch")
@@ -331,14 +331,6 @@ class Policy:
                 expected=f"at least {self.min_bits}",
                 received=bits,
             )
-
-
-def epochs_begun(program: Program, steps: int) -> int:
-    """How many epochs of its data set so many steps of a run begin; 0 without a data set."""
-    if not program.data:
-        return 0
-    in_epoch = program.records // program.data_slots * program.data_slots
-    return -(-steps * program.data_slots // in_epoch)
 
 
 def _demand(holds: bool, code: str, expected: object, received: object, what: str) -> None:

@@ -146,7 +146,7 @@ class _Counter:
             for first in range(0, trees.steps, at_once):
                 run = steps[first : first + at_once, None]
                 opened[trees.leaves(tensor, run, leaves)] = True
-            judge_count(-(-np.count_nonzero(opened) // SEGMENT_BLOCKS), self._room)
+            judge_count(-(-int(opened.sum()) // SEGMENT_BLOCKS), self._room)
             self._since(tree << LEAF_BITS | np.flatnonzero(opened))
 
     def _full(self, step: int) -> Ints:

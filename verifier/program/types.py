@@ -284,6 +284,10 @@ class Program:
         """Records that a step reads, 0 without a data set."""
         return next((self.tensors[t].shape[0] for t in self.data), 0)
 
+    def epochs_begun(self, steps: int) -> int:
+        """How many epochs of its data set so many steps of a run begin; 0 without a data set."""
+        return epochs_begun(self.records, self.data_slots, steps)
+
     @property
     def declares_start(self) -> bool:
         """Whether it says what its states start with."""
@@ -306,6 +310,14 @@ class Program:
             if port.batch != ABSENT:
                 return self.tensors[port.tensor].shape[port.batch]
         return 1
+
+
+def epochs_begun(records: int, slots: int, steps: int) -> int:
+    """How many epochs so many steps begin that read this many records each; 0 where they do not.
+
+    The last records of an epoch that fill no batch are left out of it.
+    """
+    return -(-steps * slots // (records // slots * slots)) if slots else 0
 
 
 def gates(op: Op) -> int:
