@@ -50,15 +50,30 @@ def flat(shape: tuple[int, ...]) -> Layout:
     return Layout(tuple(range(len(shape))), len(shape), min(math.prod(shape), ROW_MAX))
 
 
+def record(shape: tuple[int, ...], width: int, *, spatial: bool = False) -> Layout:
+    """Of a data tensor [slots, ...]: as of a matrix or image, but leaves lie within a record."""
+    if spatial:
+        order, run = (0, *range(2, len(shape)), 1), 2
+    else:
+        order, run = tuple(range(len(shape))), 1
+    return _layout(order, shape, width, run, True, whole=True)
+
+
 def _layout(
-    order: tuple[int, ...], shape: tuple[int, ...], width: int, run_axes: int, batched: bool
+    order: tuple[int, ...],
+    shape: tuple[int, ...],
+    width: int,
+    run_axes: int,
+    batched: bool,
+    *,
+    whole: bool = False,
 ) -> Layout:
     permuted = [shape[axis] for axis in order]
     rank = len(permuted)
-    trailing = min(run_axes, rank)
+    trailing = min(run_axes, rank - 1 if whole else rank)
     run = row = math.prod(permuted[rank - trailing :])
     item = math.prod(permuted[1:])
-    last = 1 if batched and item * width >= ROW_MIN else 0
+    last = 1 if whole or (batched and item * width >= ROW_MIN) else 0
     while row * width < ROW_MIN and trailing < rank - last:
         trailing += 1
         row *= permuted[rank - trailing]

@@ -14,6 +14,7 @@ from .masks import Scores
 from .operator import Operator, Whole
 from .quantise import GIVEN_MOST, SCORE_MOST, Narrow
 
+
 @dataclass(frozen=True)
 class Lowered:
     """A graph as a program (not judged yet), its weights by number, and where its values are.

@@ -25,11 +25,12 @@ from ...verifier.program.types import (
 )
 from .. import layouts
 from ..bits import NARROW, Bits
-from ..builder import ONE, Builder, Range, Value
+from ..builder import ONE, Builder, Value
 from ..graph import Graph, Node
 from ..maps import at, broadcast, rows
 from ..quantise import Affine
 from ..tape import PREFIX
+from .ranges import Ranges
 from .widths import factors
 
 MASTER = 2**22
@@ -78,38 +79,40 @@ class StepBuilder(Builder):
     Args:
         graph: loss and gradients; its inputs are data, labels and parameters.
         ranges: of all its values, from a rehearsal.
-        sizes: the roots of their mean squares.
         error: the gradient of the loss, which is never cut off: its sums over classes are 0.
         images: values of which W×C runs are read.
         widths: bits by value; of a parameter, those of its working copy.
         parameters: names of the inputs that are parameters.
-        whole: ranges of the inputs that hold integers.
         held: gradients that are summed where they are used.
+        records: of the data set from which data and labels are read; None: they are inputs.
+        served: parameters are constants: this is the model that was trained, not a step.
     """
 
     def __init__(
         self,
         graph: Graph,
-        ranges: Mapping[str, Range],
-        sizes: Mapping[str, float],
+        ranges: Ranges,
         error: str,
         images: Collection[str],
         widths: Mapping[str, int],
         parameters: Collection[str],
-        whole: Mapping[str, Range],
-        held: Collection[str],
+        held: Collection[str] = (),
+        *,
+        records: int | None = None,
+        served: bool = False,
     ) -> None:
         self.masters: dict[str, Value] = {}
         self.slopes: dict[str, Slope] = {}
         self._parameters = frozenset(parameters)
-        self._whole_ranges = whole
         self._held = frozenset(held)
+        self._records, self._served = records, served
         self._noisy = _behind_gradients(graph)
-        self._sizes, self._error = sizes, error
+        self._sizes, self._error = ranges.sizes, error
         self._errors = _errors(graph, error)
         self._domain = 0
         self._coarser: dict[str, int] = {}
-        super().__init__(graph, {**ranges, **whole}, {}, images, (), bits=Bits(values=widths))
+        spans = {**ranges.values, **ranges.whole}
+        super().__init__(graph, spans, {}, images, (), bits=Bits(values=widths))
 
     # Codes
 
@@ -132,7 +135,10 @@ class StepBuilder(Builder):
 
     def _input(self, name: str) -> None:
         if name not in self._parameters:
-            super()._input(name)
+            if self._records is None:
+                super()._input(name)
+            else:
+                self._data(name, self._records)
             return
         reaches = [max(map(abs, self.range(each))) for each in self._parameters]
         reach = max(max(map(abs, self.range(name))), LEAST * max(reaches))
@@ -141,12 +147,22 @@ class StepBuilder(Builder):
         self.masters[name] = self.state(name, self.graph.shapes[name], code)
         self.values[name] = self.masters[name]
 
+    def _data(self, name: str, records: int) -> None:
+        """An input [slots, ...] as the records of a data set that a step reads."""
+        whole, shape = not self.graph.is_float(name), self.graph.shapes[name]
+        code = self._integers(name) if whole else self.code(name)
+        held = shape if len(shape) > 1 else (*shape, 1)
+        spatial = len(held) > 2 and name in self._images
+        layout = layouts.record(held, code.width, spatial=spatial)
+        number = self._tensor(Role.DATA, name, held, code, code.width, layout)
+        self._tensors[number] = replace(self._tensors[number], records=records)
+        self.values[name] = Value(number, shape, code, whole)
+
     def state(self, name: str, shape: Sequence[int], code: Affine) -> Value:
-        """A new state tensor."""
+        """A new state tensor; a weight of the same form where the model is served."""
         held = tuple(shape) or (1,)
-        number = self._tensor(
-            Role.STATE, name, held, code, code.width, state_layout(held, code.width)
-        )
+        role = Role.WEIGHT if self._served else Role.STATE
+        number = self._tensor(role, name, held, code, code.width, state_layout(held, code.width))
         return Value(number, tuple(shape), code)
 
     def following(self, name: str, shape: Sequence[int], code: Affine) -> Value:
@@ -267,8 +283,9 @@ class StepBuilder(Builder):
     def step_program(
         self, loss: str, scalars: Sequence[str], links: Sequence[StateLink]
     ) -> Program:
-        """The program: data, labels and rates in, the loss out."""
-        names = [name for name in self.graph.inputs if name not in self._parameters]
+        """The program: rates (and data that is no data set's) in, the loss out."""
+        data = [] if self._records is not None else self.graph.inputs
+        names = [name for name in data if name not in self._parameters]
         inputs = tuple(self._port("input", name) for name in (*names, *scalars))
         value = self.values[loss]
         if self._tensors[value.tensor].shape != (value.shape or (1,)):
@@ -283,6 +300,20 @@ class StepBuilder(Builder):
             inputs=inputs,
             outputs=outputs,
             states=tuple(sorted(links, key=lambda link: link.state)),
+        )
+
+    def served_program(self) -> Program:
+        """The program of the model that was trained."""
+        data = [name for name in self.graph.inputs if name not in self._parameters]
+        outputs = self._outputs()
+        self._flag({port.tensor for port in outputs})
+        return Program(
+            name=port_name(self.graph.name) or "model",
+            tensors=tuple(self._tensors),
+            tables=tuple(self._tables),
+            ops=tuple(self._ops),
+            inputs=tuple(self._port("input", name) for name in data),
+            outputs=outputs,
         )
 
     def noise(self) -> None:

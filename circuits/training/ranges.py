@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,7 +41,7 @@ class Ranges:
 
 def rehearsed(
     step: Step,
-    graph: Graph,
+    graphs: Sequence[Graph],
     operators: Mapping[str, Operator],
     optimiser: Optimiser,
     batches: Batches,
@@ -53,7 +53,7 @@ def rehearsed(
 
     Args:
         step: the float step.
-        graph: its `gradient_graph`.
+        graphs: its `gradient_graph`, and what else is lowered by these ranges.
         operators: by name.
         optimiser: the one that the step was made with.
         batches: data and labels of step 0, 1, ...
@@ -65,9 +65,11 @@ def rehearsed(
         CompileError: `compile.not-finite`, where a value becomes infinite or NaN.
     """
     states = {state.name for state in step.states}
+    graph = graphs[0]
     inputs = {*graph.inputs, LABELS}
     scores = Scores(graph, operators)
-    watched = tuple(sorted((needed(graph) | scores.reads) - states - inputs))
+    names = scores.reads.union(*(needed(each) for each in graphs))
+    watched = tuple(sorted(names - states - inputs))
     run = Rehearsal(step, optimiser, watched)
     found: dict[str, Range] = {}
     squares: dict[str, float] = {}

@@ -67,6 +67,25 @@ class State:
 
 
 @dataclass(frozen=True)
+class Forward:
+    """The model that is trained, its parameters taken out."""
+
+    source: Source
+    sizes: Sizes
+    parameters: Mapping[str, Array] = field(repr=False)
+    output: str
+    """What the loss is of."""
+
+    def at(self, batch: int) -> Source:
+        """The model of so many items with parameters as inputs; its output is `output` alone."""
+        opened = _opened(self.source, self.sizes.at(batch), self.parameters)
+        del opened.graph.output[:]
+        kind = TensorProto.FLOAT
+        opened.graph.output.append(helper.make_tensor_value_info(self.output, kind, None))
+        return Source(opened, _rest(self.source, self.parameters))
+
+
+@dataclass(frozen=True)
 class Step:
     """A training step as a model.
 
@@ -85,6 +104,8 @@ class Step:
     """Names of the gradients by parameter, clipped where the recipe says so."""
     error: str
     """Name of the gradient of the loss by what it reads: all other gradients follow from it."""
+    forward: Forward
+    """The model that is trained."""
 
     @property
     def parameters(self) -> tuple[State, ...]:
@@ -110,7 +131,8 @@ def training_step(
     """
     rules = {name for name, operator in operators.items() if operator.gradient is not None}
     source = sources.expand(sources.load(model), rules)
-    sized = Sizes(source.model, dict(dims or {}), dict(shapes or {})).at(batch)
+    sizes = Sizes(source.model, dict(dims or {}), dict(shapes or {}))
+    sized = sizes.at(batch)
     parameters = _parameters(source, recipe.freeze)
     opened = _opened(source, sized, parameters)
     network = Network(opened)
@@ -132,7 +154,8 @@ def training_step(
         return training_step(model, again, operators, batch=batch, dims=dims, shapes=shapes)
     clipped = _clipped(tape, recipe, gradients)
     states = _moved(tape, recipe, clipped, parameters)
-    return _assembled(tape, recipe, output, scored, states, clipped, tuple(sized))
+    forward = Forward(source, sizes, parameters, output)
+    return _assembled(tape, recipe, scored, states, clipped, tuple(sized), forward)
 
 
 def _parameters(source: Source, freeze: Sequence[str]) -> dict[str, Array]:
@@ -220,15 +243,15 @@ def _moved(
 def _assembled(
     tape: Tape,
     recipe: Recipe,
-    output: str,
     scored: Scored,
     states: tuple[State, ...],
     gradients: Mapping[str, str],
     data: tuple[str, ...],
+    forward: Forward,
 ) -> Step:
     made = behind(tape.graph.source, tape, [scored.loss, *(state.following for state in states)])
     read = {name for node in made.model.graph.node for name in node.input}
-    kind, shape = recipe.loss.targets(tape.shape(output))
+    kind, shape = recipe.loss.targets(tape.shape(forward.output))
     given = [helper.make_tensor_value_info(LABELS, kind, shape)]
     slopes = behind(tape.graph.source, tape, [scored.loss, *gradients.values()])
     slopes.model.graph.input.extend(given)
@@ -246,5 +269,5 @@ def _assembled(
     made.model.graph.input.extend([*given, *given_states])
     names = tuple(value.name for value in given)
     return Step(
-        made, data, names, scored.loss, states, slopes, dict(gradients), scored.gradient
+        made, data, names, scored.loss, states, slopes, dict(gradients), scored.gradient, forward
     )
