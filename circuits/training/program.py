@@ -10,7 +10,6 @@ import numpy as np
 
 from ...verifier.errors import UsageError
 from ...verifier.inputs import DTYPES
-from ...verifier.program.checked import Checked, check
 from ...verifier.program.types import ConstantStart, DrawnStart, Program, Role, Tensor
 from ..assemble import assemble
 from ..bits import NARROW
@@ -67,11 +66,11 @@ class Data:
 class Served:
     """The model that is trained, as a program whose weights are the masters of a step.
 
-    `exports` are the step's tensors that are its weights, in their order.
+    `exports` are the step's tensors that are its weights, in their order. In `model` those that are
+    states are zero.
     """
 
-    checked: Checked
-    constants: Mapping[int, Array] = field(repr=False)
+    model: CompiledModel
     exports: tuple[int, ...]
 
 
@@ -249,18 +248,18 @@ def _served(
     builder.copies()
     lower_nodes(graph, operators, builder)
     made = builder.served_program()
-    checked = check(made)
     states = {program.tensors[link.state].name: link.state for link in program.states}
     own = iter(builder.weights)
     exports, held = [], {}
     for number in made.of_role(Role.WEIGHT):
         tensor = made.tensors[number]
         if tensor.name in states and tensor.name in parameters:
+            held[number] = np.zeros(tensor.shape, np.int64)
             exports.append(states[tensor.name])
             continue
         held[number] = next(own)
         exports.append(_same(tensor, held[number], program, constants))
-    return Served(checked, held, tuple(exports))
+    return Served(assemble(made, held, public=True), tuple(exports))
 
 
 def _same(tensor: Tensor, array: Array, program: Program, constants: Mapping[int, Array]) -> int:

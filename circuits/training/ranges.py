@@ -48,6 +48,7 @@ def rehearsed(
     rates: Callable[[int], float],
     steps: int,
     highest: float,
+    progress: Callable[[str, int, int], None] = lambda phase, done, total: None,
 ) -> Ranges:
     """The ranges in so many float steps.
 
@@ -60,6 +61,7 @@ def rehearsed(
         rates: learning rates likewise.
         steps: of the rehearsal.
         highest: the highest learning rate of the run.
+        progress: called after each step.
 
     Raises:
         CompileError: `compile.not-finite`, where a value becomes infinite or NaN.
@@ -89,6 +91,7 @@ def rehearsed(
                     squares[name] = squares.get(name, 0.0) + _mean_square(array) / steps
         for name, span in scores.ranges(step_values).items():
             found[name] = wider(span, found.get(name))
+        progress("rehearse in floats", number + 1, steps)
     whole = {
         name: (0.0, found[name][1]) if found[name][0] >= 0.0 else found[name]
         for name in inputs

@@ -6,6 +6,7 @@ import fnmatch
 import glob
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -104,6 +105,11 @@ class Step:
     """Names of the gradients by parameter, clipped where the recipe says so."""
     error: str
     """Name of the gradient of the loss by what it reads: all other gradients follow from it."""
+    batch: int
+    shapes: Mapping[str, tuple[int, ...]]
+    """Of the inputs and of the labels."""
+    dtypes: Mapping[str, np.dtype[Any]]
+    """Likewise."""
     forward: Forward
     """The model that is trained."""
 
@@ -155,7 +161,7 @@ def training_step(
     clipped = _clipped(tape, recipe, gradients)
     states = _moved(tape, recipe, clipped, parameters)
     forward = Forward(source, sizes, parameters, output)
-    return _assembled(tape, recipe, scored, states, clipped, tuple(sized), forward)
+    return _assembled(tape, recipe, scored, states, clipped, sized, forward)
 
 
 def _parameters(source: Source, freeze: Sequence[str]) -> dict[str, Array]:
@@ -246,7 +252,7 @@ def _assembled(
     scored: Scored,
     states: tuple[State, ...],
     gradients: Mapping[str, str],
-    data: tuple[str, ...],
+    sized: Mapping[str, Sequence[int]],
     forward: Forward,
 ) -> Step:
     made = behind(tape.graph.source, tape, [scored.loss, *(state.following for state in states)])
@@ -267,7 +273,18 @@ def _assembled(
         if state.name not in own
     ]
     made.model.graph.input.extend([*given, *given_states])
-    names = tuple(value.name for value in given)
+    types = {name: tape.graph.types[name] for name in sized} | {LABELS: kind}
     return Step(
-        made, data, names, scored.loss, states, slopes, dict(gradients), scored.gradient, forward
+        source=made,
+        inputs=tuple(sized),
+        given=tuple(value.name for value in given),
+        loss=scored.loss,
+        states=states,
+        slopes=slopes,
+        gradients=dict(gradients),
+        error=scored.gradient,
+        batch=next(iter(sized.values()))[0],
+        shapes={**{name: tuple(dims) for name, dims in sized.items()}, LABELS: shape},
+        dtypes={name: helper.tensor_dtype_to_np_dtype(each) for name, each in types.items()},
+        forward=forward,
     )

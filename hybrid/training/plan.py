@@ -1,0 +1,252 @@
+"""What a training run is asked to do, from Python, a command line or a TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from ...circuits.files import read_limited
+from ...circuits.training.losses import (
+    BinaryCrossEntropy,
+    CrossEntropy,
+    Loss,
+    MeanSquaredError,
+)
+from ...circuits.training.optimisers import SGD, Adam, Optimiser
+from ...circuits.training.program import FILE, SEED
+from ...circuits.training.schedule import KINDS, Schedule
+from ...circuits.training.step import Recipe
+from ...verifier.errors import UsageError
+from ...verifier.quoting import listed, quoted_path
+
+PLAN_MAX = 1 << 20
+"""Bytes of a TOML file."""
+
+LOSSES = ("cross-entropy", "mse", "binary-cross-entropy")
+OPTIMISERS = ("sgd", "adam", "adamw")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A training run, but for its model and data.
+
+    Args:
+        loss: `cross-entropy`, `mse` or `binary-cross-entropy`, of the first output (or `output`).
+        label_smoothing: of cross-entropy: this share of a target is spread over all classes.
+        optimizer: `sgd`, `adam` or `adamw`.
+        lr: the highest learning rate.
+        momentum, nesterov: of sgd.
+        betas: of adam and adamw.
+        weight_decay: of sgd as a part of the gradient, of adamw apart from it.
+        schedule: `constant`, `step` (times `step_factor` after every `step_every` steps), `cosine`.
+        warmup: so many steps rise to `lr` in a line.
+        step_every, step_factor: of the schedule `step`.
+        batch: records of a step.
+        steps: of the whole run.
+        clip_value: each element of a gradient within ± this.
+        clip_norm: the norm of all gradients together at most this.
+        freeze: patterns of names of constants that stay as they are.
+        output: name of the output that the loss is of.
+        start: `seed` draws the first weights from the seed; `file` takes those of the model.
+        nonce: a verifier's challenge, from which the seed follows, in hex; None: it follows from
+            program and data set alone.
+        precision: bits of what products read, `int8` or `int16`.
+        rehearsal: float steps from which the ranges of all values are found.
+        mode: of the receipts, `fast`, `hybrid` or `strict`.
+        delta: of the receipts, at most this share of the compute is wrong (not strict).
+        receipt_every: steps of a receipt; None: one receipt for the whole run.
+        small: receipts are smaller, and take longer.
+        reveal: a fast receipt may show records and weights in the clear.
+
+    Raises:
+        UsageError: a value that is none of those, or out of its range.
+    """
+
+    loss: str = "cross-entropy"
+    label_smoothing: float = 0.0
+    optimizer: str = "sgd"
+    lr: float = 0.1
+    momentum: float = 0.9
+    nesterov: bool = False
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    schedule: str = "constant"
+    warmup: int = 0
+    step_every: int = 1
+    step_factor: float = 0.1
+    batch: int = 64
+    steps: int = 600
+    clip_value: float | None = None
+    clip_norm: float | None = None
+    freeze: tuple[str, ...] = ()
+    output: str | None = None
+    start: str = SEED
+    nonce: str | None = None
+    precision: Literal["int8", "int16"] = "int8"
+    rehearsal: int = 150
+    mode: str = "hybrid"
+    delta: float | None = None
+    receipt_every: int | None = None
+    small: bool = False
+    reveal: bool = False
+
+    def __post_init__(self) -> None:
+        _one_of("loss", self.loss, LOSSES)
+        _one_of("optimizer", self.optimizer, OPTIMISERS)
+        _one_of("schedule", self.schedule, KINDS)
+        _one_of("start", self.start, (SEED, FILE))
+        _one_of("precision", self.precision, ("int8", "int16"))
+        _one_of("mode", self.mode, ("fast", "hybrid", "strict"))
+        for name, least in (("batch", 1), ("steps", 1), ("rehearsal", 2), ("receipt_every", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UsageError(f"{name} is out of range", expected=f"≥ {least}", received=value)
+        for name in ("lr", "clip_value", "clip_norm"):
+            value = getattr(self, name)
+            if value is not None and not 0.0 < value < float("inf"):
+                raise UsageError(f"{name} is out of range", expected="above 0", received=value)
+        for name in ("momentum", "label_smoothing"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise UsageError(
+                    f"{name} is out of range", expected="0 to 1", received=getattr(self, name)
+                )
+        if not all(0.0 < beta < 1.0 for beta in self.betas):
+            raise UsageError("betas are out of range", expected="0 to 1", received=self.betas)
+        if self.weight_decay < 0.0:
+            raise UsageError(
+                "weight_decay is out of range", expected="≥ 0", received=self.weight_decay
+            )
+        self.nonce_bytes()
+
+    def nonce_bytes(self) -> bytes | None:
+        """The nonce.
+
+        Raises:
+            UsageError: it is not hex, or not 1 to 64 bytes.
+        """
+        if self.nonce is None:
+            return None
+        try:
+            found = bytes.fromhex(self.nonce.removeprefix("0x"))
+        except ValueError:
+            found = b""
+        if not 1 <= len(found) <= 64:
+            raise UsageError("the nonce is no hex", expected="1 to 64 bytes", received=self.nonce)
+        return found
+
+    def recipe(self) -> Recipe:
+        """How a step is made."""
+        losses: dict[str, Loss] = {
+            "cross-entropy": CrossEntropy(self.label_smoothing),
+            "mse": MeanSquaredError(),
+            "binary-cross-entropy": BinaryCrossEntropy(),
+        }
+        return Recipe(
+            losses[self.loss],
+            self.optimiser(),
+            self.output,
+            self.freeze,
+            self.clip_value,
+            self.clip_norm,
+        )
+
+    def optimiser(self) -> Optimiser:
+        """What moves the parameters."""
+        if self.optimizer == "sgd":
+            return SGD(self.momentum, self.nesterov, self.weight_decay)
+        decay = self.weight_decay if self.optimizer == "adamw" else 0.0
+        return Adam(*self.betas, weight_decay=decay)
+
+    def rates(self) -> Schedule:
+        """The learning rate of each step."""
+        return Schedule(
+            self.lr, self.steps, self.schedule, self.warmup, self.step_every, self.step_factor
+        )
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The files that a TOML file names: model and data, and which array of it holds labels."""
+
+    model: Path | None = None
+    data: Path | None = None
+    labels: str | None = None
+    evaluation: Path | None = None
+
+
+FILES = ("model", "data", "labels", "evaluation")
+
+
+def read_plan(path: str | Path) -> tuple[Plan, Sources]:
+    """A plan and its files from TOML; paths are relative to the file's folder.
+
+    Raises:
+        UsageError: `usage.unreadable`; no TOML, a key or a value that is none of a plan's.
+    """
+    try:
+        text = read_limited(path, PLAN_MAX).decode("utf-8")
+        found = tomllib.loads(text)
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(
+            f"{quoted_path(path)} is not TOML: {error}", code="usage.unreadable"
+        ) from error
+    folder = Path(path).parent
+    named = {name: found.pop(name) for name in FILES if name in found}
+    paths = {
+        name: folder / str(named[name]) for name in FILES if name in named and name != "labels"
+    }
+    sources = Sources(labels=named.get("labels"), **paths)
+    return with_values(Plan(), found), sources
+
+
+def with_values(plan: Plan, values: Mapping[str, Any]) -> Plan:
+    """The plan with other values by name.
+
+    Raises:
+        UsageError: a name, a type or a value that is none of a plan's.
+    """
+    kinds = {each.name for each in fields(Plan)}
+    unknown = sorted(set(values) - set(kinds))
+    if unknown:
+        raise UsageError(f"no such setting: {listed(unknown)}", expected=listed(sorted(kinds)))
+    return replace(plan, **{name: _typed(name, value) for name, value in values.items()})
+
+
+_LISTS = {"freeze": str, "betas": float}
+_TEXTS = {
+    "loss", "optimizer", "schedule", "output", "start", "nonce", "precision", "mode",
+}  # fmt: skip
+_WHOLE = {"warmup", "step_every", "batch", "steps", "rehearsal", "receipt_every"}
+_TRUTHS = {"nesterov", "small", "reveal"}
+
+
+def _typed(name: str, value: Any) -> Any:
+    """A value of the type that a setting has."""
+    if name in _LISTS:
+        kind = _LISTS[name]
+        parts = [value] if isinstance(value, str) else value
+        good = isinstance(parts, list | tuple) and all(
+            isinstance(part, (int, float) if kind is float else str) for part in parts
+        )
+        if good and (name != "betas" or len(parts) == 2):
+            return tuple(kind(part) for part in parts)
+    elif name in _TEXTS:
+        if value is None or isinstance(value, str):
+            return value
+    elif name in _TRUTHS:
+        if isinstance(value, bool):
+            return value
+    elif name in _WHOLE:
+        if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+            return value
+    elif value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return None if value is None else float(value)
+    raise UsageError(f"{name} has a value of another kind", received=repr(value))
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise UsageError(f"no such {name}", expected=" or ".join(known), received=value)
