@@ -21,7 +21,7 @@ from ..prover import Claims, FastRun, prove_job
 from ..prover.receipt import encode_receipt
 from ..verifier.errors import ZktallyError
 from ..verifier.inputs import pack_values, quantise
-from ..verifier.journal import FAST, HYBRID, MODES, STRICT, Journal
+from ..verifier.journal import FAST, HYBRID, MODES, STRICT, ZERO_DIGEST, Journal
 from ..verifier.labels import LABELS, Rule
 from ..verifier.merkle import leaf_digests, opened_roots
 from ..verifier.openings import Proof, Trees
@@ -31,8 +31,16 @@ from ..verifier.program.codec import encode, program_id
 from ..verifier.program.types import ABSENT, Const, Div, Dot, PortKind, Program, Role
 from ..verifier.reader import P
 from ..verifier.receipt import MAGIC, split_receipt
-from ..verifier.roots import digest_bytes, input_root, state_digests, step_root, weights_root
+from ..verifier.roots import (
+    dataset_root,
+    digest_bytes,
+    input_root,
+    state_digests,
+    step_root,
+    weights_root,
+)
 from ..verifier.sampling import Counts, make_plan, sample_seed
+from ..verifier.steps import exported_roots
 from .drawn import Random, draw_array
 
 PROVEN: dict[str, int] = {"hybrid": HYBRID, "strict": STRICT}
@@ -388,21 +396,28 @@ def _roots_of(parts: _Parts, program: Program, journal: Journal) -> np.ndarray:
 
 def _of_roots(program: Program, journal: Journal, roots: np.ndarray) -> Journal:
     trees = Trees(program, journal.steps)
-    first = len(trees.weights)
+    data = len(trees.weights)
+    first = data + len(trees.data)
     once = first + len(trees.states)
     stepped = roots[once:].reshape(journal.steps, len(trees.stepped), 8)
     place = {tensor: at for at, tensor in enumerate(trees.stepped)}
     links = {link.state: link.value for link in program.states}
     after = state_digests(stepped[:, [place[links[t]] for t in trees.states]])
     before = np.concatenate([state_digests(roots[None, first:once]), after[:-1]])
-    named = weights_root(roots[:first])
+    named = weights_root(roots[:data])
+    exported = weights_root(exported_roots(program, trees, roots)) if program.exports else None
+    records = dataset_root(program.records, roots[data:first]) if program.data else None
+    inputs = stepped[:, [place[t] for t in program.of_role(Role.INPUT)]]
+    position = journal.first
     return replace(
         journal,
         weights_root=named,
+        dataset_root=records or ZERO_DIGEST,
+        exported_root=exported or ZERO_DIGEST,
         initial_state=digest_bytes(before[0]),
         final_state=digest_bytes(after[-1]),
-        input_root=input_root(stepped[:, [place[t] for t in program.of_role(Role.INPUT)]]),
-        chain_root=step_root(journal.program_id, named, before, after, stepped),
+        input_root=input_root(inputs, position),
+        chain_root=step_root(journal.program_id, named, before, after, stepped, position),
     )
 
 

@@ -25,6 +25,7 @@ def run(
     weights: Mapping[int, Array],
     state: Mapping[int, Array] | None = None,
     prf: Callable[[Tensor], Array] | None = None,
+    data: Mapping[int, Array] | None = None,
 ) -> dict[int, Array]:
     """Execute one step of a valid program.
 
@@ -34,6 +35,7 @@ def run(
         weights: likewise for every weight tensor.
         state: likewise for every state tensor.
         prf: gives the values of a prf tensor in this step; needed if the program has any.
+        data: the records of this step, likewise for every data tensor.
 
     Returns:
         The values of all tensors by number, in the tensors' shapes; int8, int16 or int32 by width.
@@ -45,7 +47,12 @@ def run(
     if isinstance(program, Checked):
         program = program.program
     arrays: dict[int, Array] = {}
-    for role, given in ((Role.INPUT, inputs), (Role.WEIGHT, weights), (Role.STATE, state or {})):
+    for role, given in (
+        (Role.INPUT, inputs),
+        (Role.WEIGHT, weights),
+        (Role.STATE, state or {}),
+        (Role.DATA, data or {}),
+    ):
         arrays.update(_admit_all(program, role, given))
     for t in program.of_role(Role.PRF):
         if prf is None:

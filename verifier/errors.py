@@ -235,6 +235,11 @@ class JournalMismatch(VerificationFailed):
             "The chain of steps does not start from the state that you mean.",
             "Check `--initial-state` with whoever answers for that state.",
         ),
+        "verify.dataset-mismatch": (
+            "The steps read another data set than you mean, or one that you did not name.",
+            "Pass `--dataset-root` as its holder computes it (`zktally dataset-root`), or accept "
+            "whichever the prover chose with `--any-dataset`.",
+        ),
         "verify.input-mismatch": (
             "The inputs, their values or their root, are not the ones that the receipt is about, "
             "or the receipt keeps them private.",
@@ -245,7 +250,7 @@ class JournalMismatch(VerificationFailed):
 
 
 class ParametersMismatch(VerificationFailed):
-    """The receipt's mode or exact set is not what the policy demands."""
+    """What the receipt is of, or how its run was made, is not what the policy demands."""
 
     codes: ClassVar[Codes] = {
         "policy.mode": (
@@ -256,6 +261,38 @@ class ParametersMismatch(VerificationFailed):
             "An output is only sampled, and your policy demands every gate of it.",
             "Ask for a receipt in which the ops of the outputs are exact, or pass "
             "`--allow-sampled-outputs`.",
+        ),
+        "policy.seed": (
+            "The seed of the run is the prover's own, or answers no nonce, and your policy demands "
+            "more.",
+            "Ask for a run whose seed is derived, under a nonce of yours if you demand one, or "
+            "lower `--seed`.",
+        ),
+        "policy.start": (
+            "The run does not begin as its program declares, and your policy demands that.",
+            "Ask for the receipt of the beginning of the run, or for the chain of all receipts "
+            "since, or lower `--start`.",
+        ),
+        "policy.steps": (
+            "The run has gone on for more steps than you accept.",
+            "Ask for a shorter run, or raise `--max-steps`.",
+        ),
+        "policy.epochs": (
+            "The run has begun more epochs of its data set than you accept.",
+            "Ask for a shorter run, or raise `--max-epochs`.",
+        ),
+        "policy.batch": (
+            "A step reads fewer or more records than you accept.",
+            "Ask for a run with another batch, or change `--batch`.",
+        ),
+        "policy.program": (
+            "The program is none of those that your policy lists.",
+            "Ask for a receipt of one of them, or add it to `--programs`.",
+        ),
+        "policy.range": (
+            "A published input lies outside of the range that your policy sets, or there is no "
+            "such input, or the receipt keeps its inputs private.",
+            "Ask for a receipt with public inputs, or change `--range`.",
         ),
     }
 
@@ -310,6 +347,23 @@ class ChainBroken(VerificationFailed):
         "verify.initial-state": (
             "The roots of the first state do not hash to the initial state of the statement.",
             "Refuse the receipt: its chain starts elsewhere than it states.",
+        ),
+        "verify.dataset-root": (
+            "The roots of the data set do not hash to the data set root of the statement.",
+            "Refuse the receipt: its steps read other records than it states.",
+        ),
+        "verify.start": (
+            "The chain claims to start as its program declares, and starts from another state.",
+            "Refuse the receipt: its first state was chosen by the prover.",
+        ),
+        "verify.exported-root": (
+            "The roots of what is exported do not hash to the exported root of the statement.",
+            "Refuse the receipt: the model that it names is not the one that the run made.",
+        ),
+        "verify.follows": (
+            "Receipts are not of one run, each going on where the one before has ended: the "
+            "message names what differs.",
+            "Give the receipts of one run in their order, without a gap.",
         ),
         "verify.input-root": (
             "The roots of the inputs do not hash to the input root of the statement.",

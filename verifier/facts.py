@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .journal import MODES, Journal
+from .journal import MODES, ZERO_DIGEST, Journal
 from .plain import to_json
 from .program.operands import slots
-from .program.types import Op, Program, Read, gates
+from .program.types import Op, Program, Read, epochs_begun, gates
 from .sampling import Counts, Plan
 
 MAX_SHOWN = 2**64 - 1
 """Draws that an op can expect are shown up to here; only an enumerated op has more."""
+
+SEEDS, STARTS = ("own", "derived"), ("root", "declared")
+"""Names of what a journal has as numbers."""
 
 CERTIFIED, CONSISTENT, SAMPLED = "certified", "consistent", "sampled"
 
@@ -75,6 +78,8 @@ class Facts:
         program_name: of its program.
         batch: item slots of a step.
         itemised: whether the program has items.
+        records: of the data set, 0 without one.
+        data_slots: records that a step reads, 0 without a data set.
         headline_bits: confidence with everything taken together: samples, proofs, hashes.
         samples: draws by weight over the chain.
         samples_per_op: draws for each op.
@@ -95,6 +100,8 @@ class Facts:
     program_name: str
     batch: int
     itemised: bool
+    records: int
+    data_slots: int
     headline_bits: int
     samples: int
     samples_per_op: int
@@ -114,6 +121,24 @@ class Facts:
         """Of the receipt, by name."""
         return MODES[self.journal.mode]
 
+    @property
+    def seed(self) -> str | None:
+        """Where the seed of the run comes from, "own" or "derived"; None where there is none."""
+        journal = self.journal
+        return None if journal.prf_seed == ZERO_DIGEST else SEEDS[journal.seed]
+
+    @property
+    def start(self) -> str | None:
+        """What the chain starts from, "root" or "declared"; None of a program without states."""
+        journal = self.journal
+        return None if journal.initial_state == ZERO_DIGEST else STARTS[journal.start]
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs of its data set the run has begun when the chain ends."""
+        end = self.journal.first + self.journal.steps
+        return epochs_begun(self.records, self.data_slots, end)
+
     def flat(self) -> dict[str, Any]:
         """All facts in one JSON-ready object, those of the statement and of the proofs among it."""
         shown = to_json(self)
@@ -125,7 +150,8 @@ class Facts:
             "segments": stark.get("segments"),
             "stark_bits": stark.get("bits"),
         }
-        return {**journal, **shown, **proofs, "mode": self.mode}
+        run = {"mode": self.mode, "seed": self.seed, "start": self.start}
+        return {**journal, **shown, **proofs, **run}
 
 
 def facts_of(
@@ -142,6 +168,8 @@ def facts_of(
         program_name=program.name,
         batch=program.batch,
         itemised=program.itemised,
+        records=program.records,
+        data_slots=program.data_slots,
         headline_bits=headline_bits,
         samples=counts.samples,
         samples_per_op=counts.samples_per_op,

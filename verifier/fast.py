@@ -16,7 +16,7 @@ from .journal import FAST, Journal
 from .keys import prf_values
 from .openings import OpenedValues, Proof, Trees
 from .policy import Expectations
-from .program.checked import Checked
+from .poseidon2 import Elements
 from .program.types import Program
 from .quoting import quoted
 from .roots import digest_bytes
@@ -60,12 +60,13 @@ def check_fast(statement: Statement, expectations: Expectations) -> tuple[Facts,
     program = checked.program
     seed = sample_seed(statement.sections.journal)
     plan = make_plan(statement.counts, seed)  # 7. Plan and proof section.
-    trees = Trees(program, journal.steps)
+    trees = Trees(program, journal.steps, statement.order)
     proof = Proof.parse(_openings_for(seed, statement.sections.proof), trees, plan)
-    hash_roots(checked, journal, trees, proof.roots, proof.prf_seed)  # 8. Roots.
+    hash_roots(statement, trees, proof.roots, expectations, proof.prf_seed)  # 8. Roots.
     compare_inputs(program, journal, trees, proof.roots, expectations)  # 9. Inputs.
     values = _open(proof)  # 10. Openings.
-    _recompute_gates(checked, plan, proof, values)  # 11. Gates.
+    noise = statement.seed if proof.prf_seed is None else proof.prf_seed
+    _recompute_gates(statement, plan, trees, values, noise)  # 11. Gates.
     outputs = _compare_outputs(program, journal, trees, values)  # 12. Outputs.
     return facts_of(plan, statement.receipt_bytes, headline(journal.bits)), outputs
 
@@ -113,26 +114,32 @@ def _open(proof: Proof) -> OpenedValues:
 
 
 class _StepValues:
-    """What the gates of one step read."""
+    """What the gates of one step read, and the noise of that step of the run."""
 
-    def __init__(self, proof: Proof, values: OpenedValues, step: int) -> None:
-        self._trees, self._seed = proof.trees, proof.prf_seed
-        self._values, self._step = values, step
+    def __init__(
+        self, trees: Trees, values: OpenedValues, seed: Elements | None, step: int, first: int
+    ) -> None:
+        self._trees, self._seed = trees, seed
+        self._values, self._step, self._position = values, step, first + step
 
     def read(self, tensor: int, offsets: Ints) -> Ints:
         """Values of a tensor at offsets of any shape."""
         t = self._trees.program.tensors[tensor]
         if t.domain is not None and self._seed is not None:
-            return prf_values(self._seed, self._step, t.domain, offsets, t.lo, t.hi)
-        return self._values.read(self._trees.number(tensor, self._step), offsets)
+            return prf_values(self._seed, self._position, t.domain, offsets, t.lo, t.hi)
+        at = self._trees.offsets(tensor, self._step, offsets)
+        return self._values.read(self._trees.number(tensor, self._step), at)
 
 
-def _recompute_gates(checked: Checked, plan: Plan, proof: Proof, values: OpenedValues) -> None:
+def _recompute_gates(
+    statement: Statement, plan: Plan, trees: Trees, values: OpenedValues, noise: Elements | None
+) -> None:
     """11. Every gate to check, op by op and step by step."""
-    for c, op in enumerate(checked.program.ops):
+    program, first = statement.checked.program, statement.journal.first
+    for c, op in enumerate(program.ops):
         for step, numbers in plan.steps_of(c):
-            read = _StepValues(proof, values, step)
-            computed = evaluate(checked.program, op, numbers, read)
+            read = _StepValues(trees, values, noise, step, first)
+            computed = evaluate(program, op, numbers, read)
             committed = read.read(op.out, numbers)
             wrong = np.flatnonzero(computed != committed)
             if len(wrong):

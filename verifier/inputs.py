@@ -237,7 +237,15 @@ def dequantise(port: Port, values: Ints) -> Array:
     if port.kind is PortKind.INTEGER:
         return values.astype(np.int64)
     with np.errstate(over="ignore", under="ignore"):
-        return ((values - port.zero).astype(np.float64) * port.scale).astype(np.float32)
+        return real_values(port, values).astype(np.float32)
+
+
+def real_values(port: Port, values: Ints) -> NDArray[np.float64]:
+    """The same in float64, without rounding: `(q − zero)·scale`, or the integer itself."""
+    zero, scale = (0, 1.0) if port.kind is PortKind.INTEGER else (port.zero, port.scale)
+    with np.errstate(over="ignore", under="ignore"):
+        found: NDArray[np.float64] = (values - zero).astype(np.float64) * scale
+    return found
 
 
 def pack_values(array: NDArray[np.signedinteger[Any]], width: int) -> bytes:
@@ -253,6 +261,27 @@ def unpack_values(data: NDArray[np.uint8], width: int) -> Ints:
     for place in range(width):
         values += parts[..., place].astype(np.int64) << (8 * place)
     return values
+
+
+def unpack_ports(
+    program: Program, ports: tuple[Port, ...], data: bytes, steps: int
+) -> dict[int, Ints]:
+    """Values [steps, *shape] by tensor, from step by step, port by port."""
+    rows = np.frombuffer(data, np.uint8).reshape(steps, -1)
+    found, start = {}, 0
+    for port in ports:
+        tensor = program.tensors[port.tensor]
+        end = start + packed_size(program, port)
+        values = unpack_values(np.ascontiguousarray(rows[:, start:end]), tensor.width)
+        found[port.tensor] = values.reshape(steps, *tensor.shape)
+        start = end
+    return found
+
+
+def packed_size(program: Program, port: Port) -> int:
+    """Bytes of the values of a port in one step."""
+    tensor = program.tensors[port.tensor]
+    return tensor.size * tensor.width
 
 
 def _by_name(program: Program, arrays: Mapping[str, Array] | Array) -> dict[str, Array]:

@@ -13,11 +13,20 @@ from .errors import UnsupportedReceipt
 from .labels import Labels, read_labels, write_labels
 from .reader import RECEIPT_CODES, Reader, Writer
 
-VERSION = 2
+VERSION = 3
 FAST, HYBRID, STRICT = 0, 1, 2
 MODES = ("fast", "hybrid", "strict")
 
+OWN, DERIVED = 0, 1
+"""Seed: the prover's own, which nothing is claimed of; or the one that follows from the run."""
+
+ROOT, DECLARED = 0, 1
+"""Start: a root that the caller knows or does not; or what the program declares."""
+
 MAX_STEPS = 2**20
+MAX_POSITION = 2**30
+"""Steps of a run, all its receipts together."""
+
 MAX_PPM = 500_000
 MAX_BITS = 256
 
@@ -37,7 +46,13 @@ class Journal(Labels):
         mode: 0 fast, 1 hybrid, 2 strict. A strict one checks everything: δ, λ and `exact` are void.
         program_id: 32 bytes of SHA-256.
         weights_root, chain_root, input_root, initial_state, final_state: digests of 32 bytes.
-        prf_seed: commitment to the seed of the prf tensors, a digest.
+        dataset_root: of the data set that the steps read, a digest; zero where there is none.
+        exported_root: the weights root of the model that is served, a digest; zero where there is
+            none.
+        first: the step of the run that the chain begins with; a continued run goes on counting.
+        prf_seed: commitment to the seed of the run, a digest.
+        seed: 0 the prover's own, 1 derived from program, data set and nonce.
+        start: 0 a root, 1 what the program declares that its states start with.
         steps, items: steps of the chain, real items in it.
         delta_ppm: δ in parts per million.
         delta_step_ppm, delta_op_ppm: the same for every step, for every op; 0 for none.
@@ -50,6 +65,8 @@ class Journal(Labels):
     mode: int
     program_id: bytes
     weights_root: bytes
+    dataset_root: bytes
+    first: int
     steps: int
     items: int
     delta_ppm: int
@@ -61,7 +78,10 @@ class Journal(Labels):
     input_root: bytes
     initial_state: bytes
     final_state: bytes
+    exported_root: bytes
     prf_seed: bytes
+    seed: int
+    start: int
     input_key: bytes | None
     inputs: bytes | None
     outputs: bytes
@@ -78,6 +98,8 @@ class Journal(Labels):
         w.u8(self.mode)
         w.raw(self.program_id)
         w.raw(self.weights_root)
+        w.raw(self.dataset_root)
+        w.u32(self.first)
         w.u32(self.steps)
         w.u32(self.items)
         w.u32(self.delta_ppm)
@@ -88,9 +110,12 @@ class Journal(Labels):
         for op in self.exact:
             w.u16(op)
         for digest in (
-            self.chain_root, self.input_root, self.initial_state, self.final_state, self.prf_seed
+            self.chain_root, self.input_root, self.initial_state, self.final_state,
+            self.exported_root, self.prf_seed,
         ):  # fmt: skip
             w.raw(digest)
+        w.u8(self.seed)
+        w.u8(self.start)
         w.flag(self.input_key is not None)
         w.raw(self.input_key or b"")
         w.flag(self.inputs is not None)
@@ -115,7 +140,7 @@ class Journal(Labels):
             _expect(mode, FAST, "mode", "receipt.unsupported-mode")
         sampled = int(mode != STRICT)
         program_id = bytes(r.take(32))
-        weights_root = _digest(r)
+        weights_root, dataset_root, first = _digest(r), _digest(r), r.u32()
         steps = _within(r, "steps", r.u32(), 1, MAX_STEPS)
         items = _within(r, "items", r.u32(), 1, 2**32 - 1)
         delta_ppm = _within(r, "δ in parts per million", r.u32(), sampled, sampled * MAX_PPM)
@@ -126,7 +151,10 @@ class Journal(Labels):
         if exact and not sampled:
             raise r.bad("a strict statement lists exact ops", received=exact)
         chain_root, input_root = _digest(r), _digest(r)
-        initial_state, final_state, prf_seed = _digest(r), _digest(r), _digest(r)
+        initial_state, final_state = _digest(r), _digest(r)
+        exported_root, prf_seed = _digest(r), _digest(r)
+        seed = _within(r, "the source of the seed", r.u8(), OWN, DERIVED)
+        start = _within(r, "the kind of the start", r.u8(), ROOT, DECLARED)
         input_key = _digest(r) if r.flag() else None
         inputs = bytes(r.blob()) if r.flag() else None
         outputs = bytes(r.blob())
@@ -138,6 +166,8 @@ class Journal(Labels):
             mode=mode,
             program_id=program_id,
             weights_root=weights_root,
+            dataset_root=dataset_root,
+            first=first,
             steps=steps,
             items=items,
             delta_ppm=delta_ppm,
@@ -149,7 +179,10 @@ class Journal(Labels):
             input_root=input_root,
             initial_state=initial_state,
             final_state=final_state,
+            exported_root=exported_root,
             prf_seed=prf_seed,
+            seed=seed,
+            start=start,
             input_key=input_key,
             inputs=inputs,
             outputs=outputs,

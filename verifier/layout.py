@@ -36,7 +36,7 @@ def leaf_lengths(layout: Layout, shape: tuple[int, ...], leaves: Ints) -> Ints:
 
 def locate(layout: Layout, shape: tuple[int, ...], offsets: Ints) -> tuple[Ints, Ints]:
     """The leaf, and the slot within it, of each element; arrays shaped like `offsets`."""
-    at = offsets if _in_order(layout) else _permuted(layout, shape, offsets)
+    at = offsets if _in_order(layout) else permuted_offsets(layout, shape, offsets)
     row = row_length(layout, shape)
     number = at // row
     within = at - number * row
@@ -63,12 +63,8 @@ def to_leaves(layout: Layout, array: NDArray[np.generic]) -> list[NDArray[np.gen
     return [row[start : start + layout.piece] for row in rows for start in starts]
 
 
-def _in_order(layout: Layout) -> bool:
-    return layout.order == tuple(range(len(layout.order)))
-
-
-def _permuted(layout: Layout, shape: tuple[int, ...], offsets: Ints) -> Ints:
-    """Row-major offsets in the permuted shape.
+def permuted_offsets(layout: Layout, shape: tuple[int, ...], offsets: Ints) -> Ints:
+    """Row-major offsets in the permuted shape of elements at row-major offsets.
 
     By division, axis by axis: numpy's `unravel_index` works in buffers and got arrays of more than
     8,192 rows wrong from 2.3 on (docs/adr/0015).
@@ -84,6 +80,16 @@ def _permuted(layout: Layout, shape: tuple[int, ...], offsets: Ints) -> Ints:
         at += (rest - above * shape[axis]) * strides[axis]
         rest = above
     return at
+
+
+def inverted(layout: Layout, shape: tuple[int, ...]) -> tuple[Layout, tuple[int, ...]]:
+    """The layout of the permuted shape whose permuted offsets are the original ones; that shape."""
+    order = tuple(layout.order.index(axis) for axis in range(len(shape)))
+    return Layout(order, 1, 1), tuple(shape[axis] for axis in layout.order)
+
+
+def _in_order(layout: Layout) -> bool:
+    return layout.order == tuple(range(len(layout.order)))
 
 
 def _pieces(layout: Layout, row: int) -> int:

@@ -54,6 +54,17 @@ def tree_roots(leaves: Elements) -> Elements:
     return level[:, 0]
 
 
+def subtree_root(leaves: Elements, levels: int) -> Elements:
+    """The node [8] that stands so many levels above these leaves [n, 8], n ≤ 2^levels."""
+    level = leaves
+    for _ in range(levels):
+        if len(level) % 2:
+            level = np.concatenate([level, np.zeros_like(level[:1])])
+        level = compress(level[::2], level[1::2])
+    found: Elements = level[0]
+    return found
+
+
 @dataclass(frozen=True)
 class Level:
     """How the nodes of one level of all trees are hashed from the level below.

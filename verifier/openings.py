@@ -6,6 +6,7 @@ proof, is derived from the plan; the proof has no lengths of its own.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,8 +18,10 @@ from .arrays import sums_by_group
 from .errors import MalformedReceipt
 from .gates import reads
 from .inputs import unpack_values
+from .journal import OWN
 from .layout import leaf_count, leaf_lengths, locate, row_length
 from .merkle import Bytes, Ints, Openings, leaf_digests, opened_roots, plan_openings
+from .order import Order
 from .poseidon2 import DIGEST, Elements
 from .program.types import Layout, Op, Program, Role, StateLink, Tensor
 from .quoting import quoted
@@ -43,15 +46,21 @@ Mask = NDArray[np.bool_]
 
 
 class Trees:
-    """All trees of a receipt in canonical order: weights, initial states, then step by step."""
+    """All trees of a receipt in canonical order.
 
-    def __init__(self, program: Program, steps: int) -> None:
+    Weights, data sets, initial states, then step by step. `order` is that of the records; without
+    one, leaves and offsets of data tensors are those of the slots of a step.
+    """
+
+    def __init__(self, program: Program, steps: int, order: Order | None = None) -> None:
         self.steps = steps
         self.program = program
+        self.order = order
         self.weights = program.of_role(Role.WEIGHT)
+        self.data = program.data
         self.states = program.of_role(Role.STATE)
         self.stepped = program.of_role(Role.INPUT, Role.VALUE)
-        self._once = [*self.weights, *self.states]
+        self._once = [*self.weights, *self.data, *self.states]
         self._place = {t: place for place, t in enumerate(self._once)}
         self._in_step = {t: place for place, t in enumerate(self.stepped)}
         self._links: dict[int, StateLink] = {link.state: link for link in program.states}
@@ -78,6 +87,28 @@ class Trees:
         return np.where(steps > 0, self.numbers(link.value, steps - 1), self._place[tensor])
 
     @cached_property
+    def in_slots(self) -> Trees:
+        """The same trees, leaves and offsets of data tensors being those of the slots of a step."""
+        return Trees(self.program, self.steps)
+
+    def leaves(self, tensor: int, steps: Ints | int, leaves: Ints) -> Ints:
+        """Leaves of the tree that steps read, from leaves as the shape of the tensor has them.
+
+        Only of a data tensor are they others: the records of these steps decide.
+        """
+        t = self.program.tensors[tensor]
+        if self.order is None or t.records is None:
+            return leaves
+        return self.order.placed(steps, leaves, leaf_count(layout_of(t), t.shape) // t.shape[0])
+
+    def offsets(self, tensor: int, steps: Ints | int, offsets: Ints) -> Ints:
+        """The same of row-major offsets of elements."""
+        t = self.program.tensors[tensor]
+        if self.order is None or t.records is None:
+            return offsets
+        return self.order.placed(steps, offsets, t.size // t.shape[0])
+
+    @cached_property
     def tensor_of(self) -> Ints:
         """The tensor of each tree."""
         steps = np.tile(np.array(self.stepped, np.int64), self.steps)
@@ -92,6 +123,8 @@ class Trees:
         name = quoted(self.tensor(tree).name)
         if tree < len(self.weights):
             return f"weight {name}"
+        if tree < len(self.weights) + len(self.data):
+            return f"data {name}"
         if tree < len(self._once):
             return f"initial state {name}"
         return f"{name} of step {(tree - len(self._once)) // len(self.stepped)}"
@@ -111,7 +144,7 @@ class Proof:
     Attributes:
         trees: of the receipt.
         roots: of all trees, uint64 [trees, 8].
-        prf_seed: uint64 [8], or None.
+        prf_seed: the prover's own, uint64 [8], or None.
         tree: of each opened leaf, int64 [n], ascending.
         leaf: its number in the tree, int64 [n].
         openings: how the leaves hash to their roots.
@@ -130,7 +163,7 @@ class Proof:
 
     @classmethod
     def parse(cls, data: memoryview, trees: Trees, plan: Plan) -> Proof:
-        """Read the section.
+        """Read the section; it has a seed only where the run has one of the prover's own.
 
         Raises:
             MalformedReceipt: shorter or longer than the plan implies, or an element not below p.
@@ -138,8 +171,8 @@ class Proof:
         reader = Reader(data, RECEIPT_CODES)
         _judge_length(len(data), trees, plan)
         roots = _elements(reader.take(_DIGEST_BYTES * len(trees)))
-        has_prf = bool(trees.program.of_role(Role.PRF))
-        prf_seed = _elements(reader.take(_DIGEST_BYTES))[0] if has_prf else None
+        has_seed = trees.program.of_role(Role.PRF) and plan.counts.claim.seed == OWN
+        prf_seed = _elements(reader.take(_DIGEST_BYTES))[0] if has_seed else None
         tree, leaf = _opened_leaves(trees, plan, reader.remaining)
         openings = plan_openings(leaf_counts(trees), tree, leaf)
         sizes = leaf_bytes(trees, tree, leaf) + _SALT_BYTES
@@ -232,7 +265,7 @@ class OpenedValues:
         self._dense: dict[int, NDArray[np.int32] | None] = {}
 
     def read(self, tree: int, offsets: Ints) -> Ints:
-        """Values of opened elements of a tree's tensor at row-major offsets of any shape."""
+        """Values of opened elements of what a tree is over, at row-major offsets of any shape."""
         if tree not in self._dense:
             self._dense[tree] = self._lay_out(tree)
         dense = self._dense[tree]
@@ -240,7 +273,7 @@ class OpenedValues:
             found: Ints = dense[offsets].astype(np.int64)
             return found
         tensor = self._trees.tensor(tree)
-        leaf, slot = locate(layout_of(tensor), tensor.shape, offsets)
+        leaf, slot = locate(layout_of(tensor), tensor.tree_shape, offsets)
         first, end = self._rows(tree)
         row = first + np.searchsorted(self._leaf[first:end], leaf)
         values: Ints = self._values[self._starts[row] + slot].astype(np.int64)
@@ -253,21 +286,21 @@ class OpenedValues:
     def _lay_out(self, tree: int) -> NDArray[np.int32] | None:
         """All elements row-major, zero where not opened; None where too few are opened for that."""
         tensor = self._trees.tensor(tree)
-        layout = layout_of(tensor)
+        layout, tree_shape = layout_of(tensor), tensor.tree_shape
         first, end = self._rows(tree)
         leaves = self._leaf[first:end]
-        counts = leaf_lengths(layout, tensor.shape, leaves)
-        opened = int(counts.sum())
-        if opened * _DENSE < tensor.size:
+        counts = leaf_lengths(layout, tree_shape, leaves)
+        opened, size = int(counts.sum()), math.prod(tree_shape)
+        if opened * _DENSE < size:
             return None
-        row = row_length(layout, tensor.shape)
+        row = row_length(layout, tree_shape)
         pieces = -(-row // layout.piece)
         at = leaves // pieces * row + leaves % pieces * layout.piece
         within = np.arange(opened, dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
-        permuted = np.zeros(tensor.size, np.int32)
+        permuted = np.zeros(size, np.int32)
         begin = int(self._starts[first])
         permuted[np.repeat(at, counts) + within] = self._values[begin : begin + opened]
-        shape = [tensor.shape[axis] for axis in layout.order]
+        shape = [tree_shape[axis] for axis in layout.order]
         dense: NDArray[np.int32] = (
             permuted.reshape(shape).transpose(np.argsort(layout.order)).ravel()
         )
@@ -349,16 +382,19 @@ def _opened_leaves(trees: Trees, plan: Plan, room: int) -> tuple[Ints, Ints]:
     for c in sampled:
         for step, gates in plan.steps_of(c):
             for tensor, leaves in _read_leaves(program, program.ops[c], gates):
-                found.add(trees.number(tensor, step), leaves)
+                found.add(trees.number(tensor, step), trees.leaves(tensor, step, leaves))
     for tensor, leaves in _leaves_of_every_step(trees, plan, room):
         once = program.tensors[tensor].role is Role.WEIGHT
         for step in range(1 if once else trees.steps):
-            found.add(trees.number(tensor, step), leaves)
+            found.add(trees.number(tensor, step), trees.leaves(tensor, step, leaves))
     return found.merged()
 
 
 def _leaves_of_every_step(trees: Trees, plan: Plan, room: int) -> Iterator[tuple[int, Ints]]:
-    """By tensor, the leaves that enumerated ops read or define, the same in all steps."""
+    """By tensor, the leaves that enumerated ops read or define, the same in all steps.
+
+    Of a data tensor, as its slots have them.
+    """
     program, found = trees.program, _Leaves(trees, room)
     for c, op in enumerate(program.ops):
         if not plan.counts.enumerated[c]:
@@ -400,7 +436,7 @@ def _distinct(offsets: Ints, size: int) -> Ints:
 def leaf_counts(trees: Trees) -> Ints:
     """Leaves of each tree."""
     per_tensor = [
-        0 if t.layout is None else leaf_count(t.layout, t.shape) for t in trees.program.tensors
+        0 if t.layout is None else leaf_count(t.layout, t.tree_shape) for t in trees.program.tensors
     ]
     return np.array(per_tensor, np.int64)[trees.tensor_of]
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .inputs import Saturated, saturation
+from .journal import OWN, ROOT, Journal
 from .policy import Expectations
 from .program.codec import decode
 from .program.types import ABSENT, PortKind, Program, Role
 from .receipt import split_receipt
 
 MODEL, INPUTS, INPUT_ROOT = "model", "inputs", "input_root"
-STATE = "initial_state"
+STATE, DATASET = "initial_state", "dataset"
 NOISE, ITEMS, STEPS = "noise_seed", "items", "steps"
 
 
@@ -21,9 +22,10 @@ class Pins:
 
     Attributes:
         pinned: what the caller named and the receipt had to match: "model", and maybe "inputs",
-            "input_root", "initial_state", labels.
-        prover_chosen: what the program has and the caller did not pin: "inputs", "initial_state",
-            "noise_seed", and "items" (or "steps", where the program has no items).
+            "input_root", "initial_state", "dataset", labels.
+        prover_chosen: what the program has, the caller did not pin, and nothing else fixes:
+            "inputs", "dataset", "initial_state" (unless it is the declared one), "noise_seed"
+            (unless it is derived), and "items" (or "steps", where the program has no items).
         has_inputs: whether the program has inputs at all.
         quantised: whether pinned inputs hold real numbers, which the program reads rounded to its
             steps and clamped to its range.
@@ -40,12 +42,14 @@ class Pins:
     @classmethod
     def of(cls, receipt: bytes | bytearray | memoryview, expectations: Expectations) -> Pins:
         """The pins of a receipt that was judged and found good against these expectations."""
-        program = decode(split_receipt(bytes(receipt)).program)
+        sections = split_receipt(bytes(receipt))
+        program, journal = decode(sections.program), Journal.decode(sections.journal)
         given = {
             MODEL: expectations.model_id,
             INPUTS: expectations.inputs if program.inputs else None,
             INPUT_ROOT: expectations.input_root,
             STATE: expectations.initial_state if program.states else None,
+            DATASET: expectations.dataset_root if program.data else None,
             **expectations.labels,
         }
         pinned = tuple(name for name, value in given.items() if value is not None)
@@ -53,14 +57,14 @@ class Pins:
         values = expectations.inputs if INPUTS in pinned else None
         return cls(
             pinned=pinned,
-            prover_chosen=_left_open(program, pinned),
+            prover_chosen=_left_open(program, journal, pinned),
             has_inputs=bool(program.inputs),
             quantised=floats and not {INPUTS, INPUT_ROOT}.isdisjoint(pinned),
             saturated=() if values is None else saturation(program, values),
         )
 
 
-def _left_open(program: Program, pinned: tuple[str, ...]) -> tuple[str, ...]:
+def _left_open(program: Program, journal: Journal, pinned: tuple[str, ...]) -> tuple[str, ...]:
     """What the program has and nothing pins.
 
     Inputs fix the number of their items, or of their steps; a root fixes only the steps, since the
@@ -73,8 +77,9 @@ def _left_open(program: Program, pinned: tuple[str, ...]) -> tuple[str, ...]:
     counted = (by_value and batched) or (inputs and not (itemised and program.batch > 1))
     open_ = {
         INPUTS: bool(program.inputs) and not inputs,
-        STATE: bool(program.states) and STATE not in pinned,
-        NOISE: bool(program.of_role(Role.PRF)),
+        DATASET: bool(program.data) and DATASET not in pinned,
+        STATE: bool(program.states) and STATE not in pinned and journal.start == ROOT,
+        NOISE: bool(program.of_role(Role.PRF)) and journal.seed == OWN,
         ITEMS if itemised else STEPS: not counted,
     }
     return tuple(name for name, is_open in open_.items() if is_open)

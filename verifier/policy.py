@@ -23,13 +23,16 @@ from .errors import (
     ParametersMismatch,
     UsageError,
 )
-from .journal import FAST, MAX_BITS, MAX_PPM, MODES, Journal
+from .inputs import port_name, real_values, unpack_ports
+from .journal import FAST, MAX_BITS, MAX_PPM, MODES, OWN, ZERO_DIGEST, Journal
 from .labels import Labels, as_bytes, in_words
 from .plain import to_json
+from .program.types import Program, Role
 from .quoting import listed, quoted
 from .sampling import Counts
 
 MILLION = 10**6
+_DIGEST = 32
 _ROUNDING = 1e-9
 
 Inputs = np.ndarray[Any, np.dtype[Any]] | Mapping[str, np.ndarray[Any, np.dtype[Any]]]
@@ -64,14 +67,35 @@ BOUNDS = {
 
 DIGESTS = {
     "initial_state": "verify.state-mismatch",
+    "dataset_root": "verify.dataset-mismatch",
     "input_root": "verify.input-mismatch",
 }
 """Digests of a journal that the caller may know, in the order in which they are compared: code."""
+
+SEEDS = ("any", "derived", "nonce")
+STARTS = ("any", "declared")
+"""What can be demanded of the seed and of the start of a run, from the least to the most."""
 
 
 def _option(default: Any, help: str, **argument: Any) -> Any:
     """A field that an option of its name sets, and what argparse is told of that."""
     return field(default=default, metadata={"help": help, **argument})
+
+
+def _pair_of(kind: Any) -> Any:
+    """What reads LO:HI on a command line."""
+
+    def pair(text: str) -> tuple[Any, ...]:
+        low, colon, high = text.partition(":")
+        if not colon:
+            raise ValueError(text)
+        return kind(low), kind(high)
+
+    return pair
+
+
+def _digests(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
 
 
 def options(of: type[Policy] | type[Expectations]) -> Iterator[Field[Any]]:
@@ -118,8 +142,36 @@ class Policy:
         metavar="D",
     )
     outputs_exact: bool = True
+    seed: str = _option(
+        "any",
+        "what the seed of a run must be: any (the default), derived from program and data set, or "
+        "from a nonce, too",
+        choices=SEEDS,
+    )
+    start: str = _option(
+        "any",
+        "how a run must begin: any (the default), or declared by its program",
+        choices=STARTS,
+    )
+    max_steps: int | None = _option(
+        None, "most steps of a run, those of earlier receipts included", type=int, metavar="N"
+    )
+    max_epochs: int | None = _option(
+        None, "most epochs of its data set that a run may have begun", type=int, metavar="N"
+    )
+    batch: tuple[int, int] | None = _option(
+        None, "how many records a step may read", type=_pair_of(int), metavar="LO:HI"
+    )
+    programs: tuple[bytes, ...] | None = _option(
+        None, "acceptable programs, by program id", type=_digests, metavar="HEX,…"
+    )
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._judge_bounds()
+        self._judge_run_fields()
+
+    def _judge_bounds(self) -> None:
         for name in BOUNDS:
             value = getattr(self, name)
             if value is None and name != "max_delta":
@@ -138,6 +190,35 @@ class Policy:
                 "modes are unknown", expected=f"some of {', '.join(MODES)}", received=self.modes
             )
         object.__setattr__(self, "outputs_exact", _flag(self.outputs_exact, "outputs_exact"))
+
+    def _judge_run_fields(self) -> None:
+        for name, known in (("seed", SEEDS), ("start", STARTS)):
+            if getattr(self, name) not in known:
+                raise UsageError(
+                    f"{name} is unknown",
+                    expected=" or ".join(known),
+                    received=quoted(getattr(self, name)),
+                )
+        for name in ("max_steps", "max_epochs"):
+            value = getattr(self, name)
+            if value is not None and _whole(value, name) < 0:
+                raise UsageError(f"{name} is out of range", expected="0 or more", received=value)
+        if self.batch is not None:
+            low, high = (_whole(end, "batch") for end in _ends(self.batch, "batch"))
+            if not 0 <= low <= high:
+                raise UsageError(
+                    "batch is no range", expected="0 ≤ low ≤ high", received=self.batch
+                )
+            object.__setattr__(self, "batch", (low, high))
+        if self.programs is not None:
+            digests = (as_digest(each, "programs") for each in _listed(self.programs, "programs"))
+            object.__setattr__(self, "programs", tuple(digests))
+            if any(len(each) != _DIGEST for each in self.programs):
+                raise UsageError(
+                    "an id of a program has a wrong length",
+                    expected="32 bytes (64 hexadecimal digits)",
+                )
+        object.__setattr__(self, "ranges", _ranges(self.ranges))
 
     def ppm(self, bound: str) -> int | None:
         """A bound in parts per million, None where it is not demanded."""
@@ -175,6 +256,53 @@ class Policy:
                 hint="prove with these ops exact, or pass --allow-sampled-outputs",
             )
 
+    def judge_run(self, counts: Counts) -> None:
+        """Refuse a run that was made otherwise than demanded.
+
+        Raises:
+            VerificationFailed: `policy.seed`, `policy.start`, `policy.steps`, `policy.epochs`,
+                `policy.batch`, `policy.program`, `policy.range`, in this order.
+        """
+        program, journal = counts.checked.program, counts.claim
+        end = journal.first + journal.steps
+        if self._has_seed(program):
+            seed = SEEDS[0 if journal.seed == OWN else 1 if journal.nonce is None else 2]
+            holds = SEEDS.index(self.seed) <= SEEDS.index(seed)
+            _demand(holds, "policy.seed", self.seed, seed, "seed of the run")
+        if program.states:
+            start = STARTS[journal.start]
+            _demand(self.start in ("any", start), "policy.start", self.start, start, "start")
+        _at_most("policy.steps", "steps", self.max_steps, end)
+        _at_most("policy.epochs", "epochs", self.max_epochs, program.epochs_begun(end))
+        low, high = self.batch or (0, math.inf)
+        slots = program.data_slots or program.batch
+        _demand(low <= slots <= high, "policy.batch", f"{low} to {high}", slots, "batch")
+        ids = [journal.program_id] if self.programs is None else self.programs
+        _demand(
+            journal.program_id in ids,
+            "policy.program",
+            " or ".join(each.hex() for each in ids),
+            journal.program_id.hex(),
+            "program",
+        )
+        self._judge_ranges(program, journal)
+
+    @staticmethod
+    def _has_seed(program: Program) -> bool:
+        return bool(program.of_role(Role.PRF, Role.DATA)) or program.draws_start
+
+    def _judge_ranges(self, program: Program, journal: Journal) -> None:
+        """Every published value of the inputs that have a range lies in it."""
+        ports = {port.name: port for port in program.inputs}
+        for name, (low, high) in self.ranges.items():
+            expected, what = f"{low} to {high}", f"input {quoted(name)}"
+            _demand(name in ports, "policy.range", expected, "no such input", what)
+            _demand(journal.inputs is not None, "policy.range", expected, "nothing published", what)
+            values = real_values(ports[name], _published(program, journal, name))
+            outside = values[~((values >= low) & (values <= high))]
+            received = outside[0] if len(outside) else None
+            _demand(not len(outside), "policy.range", expected, received, what)
+
     def _judge_sampling(self, journal: Journal) -> None:
         """What the sampling claims; a strict receipt samples nothing, and obeys every bound."""
         # Of a fast receipt nothing but samples and hashes can fail; a hybrid one is judged again
@@ -205,6 +333,27 @@ class Policy:
             )
 
 
+def _demand(holds: bool, code: str, expected: object, received: object, what: str) -> None:
+    if not holds:
+        raise ParametersMismatch(
+            f"the policy refuses the {what}", code=code, expected=expected, received=received
+        )
+
+
+def _at_most(code: str, what: str, most: int | None, received: int) -> None:
+    holds = most is None or received <= most
+    _demand(holds, code, f"at most {most}", received, f"number of {what}")
+
+
+def _published(
+    program: Program, journal: Journal, name: str
+) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """All values of an input in all steps, as integers."""
+    found = unpack_ports(program, program.inputs, journal.inputs or b"", journal.steps)
+    tensor = next(port.tensor for port in program.inputs if port.name == name)
+    return found[tensor].ravel()
+
+
 def sampled_outputs(counts: Counts) -> list[str]:
     """Names of the outputs whose own op is not checked gate by gate."""
     program = counts.checked.program
@@ -220,6 +369,9 @@ class Expectations(Labels):
         model_id: of the model that the caller means, 32 bytes.
         policy: what is demanded.
         initial_state, input_root: digests of 32 bytes; None: any.
+        dataset_root: of the data set that the steps read, 32 bytes. None: there must be none,
+            unless `any_dataset`.
+        any_dataset: whether the prover may choose the data set.
         inputs: arrays by port name, or one array, that the committed inputs must be; None: any.
 
     A label is what the receipt must name; None: it must name none.
@@ -237,6 +389,12 @@ class Expectations(Labels):
     initial_state: bytes | None = _option(
         None, "the digest of the initial state that you mean", metavar="HEX"
     )
+    dataset_root: bytes | None = _option(
+        None, "the root of the data set that you mean", metavar="HEX"
+    )
+    any_dataset: bool = _option(
+        False, "accept whichever data set the prover chose", action="store_true"
+    )
     inputs: Inputs | None = None
 
     def __post_init__(self) -> None:
@@ -252,6 +410,12 @@ class Expectations(Labels):
                     received=f"{len(digest)} bytes",
                 )
             object.__setattr__(self, name, digest)
+        if _flag(self.any_dataset, "any_dataset") and self.dataset_root is not None:
+            raise UsageError(
+                "a data set is named, and any accepted",
+                expected="dataset_root or any_dataset",
+                received="both",
+            )
         self.judge_labels()
 
     @classmethod
@@ -276,7 +440,7 @@ class Expectations(Labels):
 
         Raises:
             VerificationFailed: see `Policy.judge`; then `verify.….-mismatch` of the labels, of the
-                initial state, of the inputs.
+                initial state, of the data set; see `Policy.judge_run`; of the inputs.
         """
         self.policy.judge(counts)
         # The values themselves are compared, never how they are shown: a quote can be cut short.
@@ -290,15 +454,33 @@ class Expectations(Labels):
                     received=in_words(received),
                     hint=f"pass --{name} exactly if the receipt was made for one",
                 )
-        for name, code in DIGESTS.items():
-            wanted, claimed = getattr(self, name), getattr(counts.claim, name)
-            if wanted not in (None, claimed):
-                raise JournalMismatch(
-                    f"the receipt has another {name.replace('_', ' ')}",
-                    code=code,
-                    expected=wanted.hex(),
-                    received=claimed.hex(),
-                )
+        self._judge_digest("initial_state", counts.claim)
+        self._judge_data_set(counts.claim)
+        self.policy.judge_run(counts)
+        self._judge_digest("input_root", counts.claim)
+
+    def _judge_digest(self, name: str, journal: Journal) -> None:
+        wanted, claimed = getattr(self, name), getattr(journal, name)
+        if wanted not in (None, claimed):
+            raise JournalMismatch(
+                f"the receipt has another {name.replace('_', ' ')}",
+                code=DIGESTS[name],
+                expected=wanted.hex(),
+                received=claimed.hex(),
+            )
+
+    def _judge_data_set(self, journal: Journal) -> None:
+        """A data set is the caller's to name: whoever chooses the records chooses the outcome."""
+        self._judge_digest("dataset_root", journal)
+        unnamed = self.dataset_root is None and not self.any_dataset
+        if unnamed and journal.dataset_root != ZERO_DIGEST:
+            raise JournalMismatch(
+                "the receipt is about a data set, and you named none",
+                code=DIGESTS["dataset_root"],
+                expected="no data set",
+                received=journal.dataset_root.hex(),
+                hint="pass --dataset-root as its holder computes it, or --any-dataset",
+            )
 
 
 def as_digest(value: str | bytes, name: str) -> bytes:
@@ -333,6 +515,36 @@ def _names(value: object, name: str) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise UsageError(f"{name} are no names", expected="a tuple of names", received=repr(value))
     return tuple(value)
+
+
+def _listed(value: object, name: str) -> tuple[Any, ...]:
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise UsageError(f"{name} are no list", expected="a list", received=repr(value))
+    return tuple(value)
+
+
+def _ends(value: object, name: str) -> tuple[Any, Any]:
+    ends = _listed(value, name)
+    if len(ends) != 2:
+        raise UsageError(f"{name} is no range", expected="two ends", received=repr(value))
+    return ends
+
+
+def _ranges(given: object) -> dict[str, tuple[float, float]]:
+    """Ranges by name of a port, as floats."""
+    if not isinstance(given, Mapping):
+        raise UsageError("ranges are no mapping", expected="ranges by name", received=repr(given))
+    found = {}
+    for name, value in given.items():
+        if not isinstance(name, str):
+            raise UsageError("a range has no name", expected="a text", received=repr(name))
+        low, high = (_real(end, f"range of {name}") for end in _ends(value, f"range of {name}"))
+        if not -math.inf < low <= high < math.inf:
+            raise UsageError(
+                f"range of {name} is no range", expected="finite, low ≤ high", received=value
+            )
+        found[port_name(name)] = (low, high)
+    return found
 
 
 def _flag(value: object, name: str) -> bool:

@@ -46,6 +46,7 @@ class Domain(IntEnum):
     KEY = 10
     PRF = 11
     SEED = 12
+    DATASET = 13
 
 
 def sponge(domain: Domain, aux: int, elements: Elements) -> Elements:

@@ -11,7 +11,7 @@ from .quoting import quoted_path
 from .reader import RECEIPT_CODES, Reader
 
 MAGIC = b"ZKTALLY"
-VERSION = 2
+VERSION = 3
 MAX_PROGRAM = 16 << 20
 MAX_JOURNAL = 256 << 20
 MAX_PROOF = 1 << 30

@@ -36,8 +36,14 @@ def weights_root(roots: Elements) -> bytes:
     return digest_bytes(sponge(Domain.WEIGHTS, len(roots), roots.reshape(1, -1))[0])
 
 
+def dataset_root(records: int, roots: Elements) -> bytes:
+    """From the number of records and the roots [data tensors, 8]."""
+    elements = np.concatenate([np.full((1, 1), records, np.uint64), roots.reshape(1, -1)], axis=1)
+    return digest_bytes(sponge(Domain.DATASET, len(roots), elements)[0])
+
+
 def seed_commitment(seed: Elements) -> bytes:
-    """From the seed of the prf tensors, [8]."""
+    """From the seed of the run, [8]."""
     return digest_bytes(sponge(Domain.SEED, 0, seed[None])[0])
 
 
@@ -48,16 +54,21 @@ def state_digests(roots: Elements) -> Elements:
     return sponge(Domain.STATE, 0, roots.reshape(len(roots), -1))
 
 
-def input_root(roots: Elements) -> bytes:
-    """From the roots [steps, input tensors, 8]."""
+def input_root(roots: Elements, first: int) -> bytes:
+    """From the roots [steps, input tensors, 8] and the position of the first step."""
     steps = len(roots)
-    position = np.arange(steps, dtype=np.uint64)[:, None]
+    position = np.arange(first, first + steps, dtype=np.uint64)[:, None]
     digests = sponge(Domain.INPUT, 0, np.concatenate([position, roots.reshape(steps, -1)], axis=1))
     return _over_steps(Domain.INPUTS, digests)
 
 
 def step_root(
-    program_id: bytes, weights: bytes, before: Elements, after: Elements, roots: Elements
+    program_id: bytes,
+    weights: bytes,
+    before: Elements,
+    after: Elements,
+    roots: Elements,
+    first: int,
 ) -> bytes:
     """The chain root.
 
@@ -67,12 +78,13 @@ def step_root(
         before: digests of the states that the steps start from, [steps, 8].
         after: digests of the states that they end in, [steps, 8].
         roots: of the input and value tensors, [steps, tensors, 8].
+        first: the position of the first step.
     """
     steps = len(roots)
     program = byte_elements(np.frombuffer(program_id, np.uint8)[None])
     fields = (
         np.repeat(program, steps, axis=0),
-        np.arange(steps, dtype=np.uint64)[:, None],
+        np.arange(first, first + steps, dtype=np.uint64)[:, None],
         np.repeat(digest_elements(weights)[None], steps, axis=0),
         before,
         after,
@@ -82,7 +94,11 @@ def step_root(
 
 
 def input_tree_roots(
-    key: Elements, number: int, tensor: Tensor, arrays: NDArray[np.signedinteger[Any]]
+    key: Elements,
+    number: int,
+    tensor: Tensor,
+    arrays: NDArray[np.signedinteger[Any]],
+    first: int,
 ) -> Elements:
     """Roots [steps, 8] of the trees of an input tensor.
 
@@ -91,10 +107,11 @@ def input_tree_roots(
         number: of the tensor.
         tensor: the tensor itself.
         arrays: its values, [steps, *shape].
+        first: the position of the first step.
     """
     at_once = max(1, _BYTES // (tensor.size * tensor.width))
     runs = [
-        _tree_roots(key, number, tensor, arrays[start : start + at_once], start)
+        _tree_roots(key, number, tensor, arrays[start : start + at_once], first + start)
         for start in range(0, len(arrays), at_once)
     ]
     return np.concatenate(runs)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .arrays import run_starts
 from .errors import UnsupportedReceipt
 from .journal import STRICT, Journal
+from .order import MAX_SLOTS
 from .program.checked import Checked
 from .program.types import Gather, Op, gates
 
@@ -266,6 +267,7 @@ def make_plan(counts: Counts, seed: bytes) -> Plan:
 def _limit_work(counts: Counts) -> None:
     """Refuse what would take too long, before any draw."""
     steps, last = counts.claim.steps, counts.samples_of_last_step
+    _limit("slots of a data set", steps * counts.checked.program.data_slots, MAX_SLOTS)
     even = [e for e, every in zip(counts.even, counts.enumerated, strict=True) if not every]
     for count in (counts.samples, counts.samples_per_step, last, *even):
         _limit("samples", count, MAX_SAMPLES)

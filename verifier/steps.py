@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .building import start_root
 from .errors import (
     ChainBroken,
     InvalidProof,
@@ -22,17 +24,28 @@ from .errors import (
     UnsupportedReceipt,
 )
 from .gates import Ints
-from .inputs import dequantise, quantise, unpack_values
-from .journal import MODES, ZERO_DIGEST, Journal
+from .inputs import dequantise, packed_size, quantise, unpack_ports
+from .journal import (
+    DECLARED,
+    DERIVED,
+    MAX_POSITION,
+    MODES,
+    OWN,
+    ZERO_DIGEST,
+    Journal,
+)
+from .keys import derived_seed
 from .openings import Trees
+from .order import Order, order_key
 from .policy import Expectations
-from .poseidon2 import Elements
+from .poseidon2 import DIGEST, Elements
 from .program.checked import Checked, load
 from .program.codec import program_id
-from .program.types import ABSENT, Port, Program, Role
+from .program.types import ABSENT, Program, Role
 from .quoting import quoted
 from .receipt import Sections, as_receipt, split_receipt
 from .roots import (
+    dataset_root,
     digest_bytes,
     digest_elements,
     input_root,
@@ -64,6 +77,32 @@ class Statement:
     checked: Checked
     counts: Counts
     receipt_bytes: int
+
+    @cached_property
+    def seed(self) -> Elements | None:
+        """The seed of the run [8] where it follows from the statement, else None."""
+        return seed_of(self.journal)
+
+    @cached_property
+    def order(self) -> Order | None:
+        """The order of the records, None without a data set."""
+        return order_of(self.checked.program, self.journal)
+
+
+def seed_of(journal: Journal) -> Elements | None:
+    """The seed [8] that follows from a statement, None where the prover has its own."""
+    if journal.seed == OWN:
+        return None
+    return derived_seed(journal.program_id, journal.dataset_root, journal.nonce)
+
+
+def order_of(program: Program, journal: Journal) -> Order | None:
+    """The order in which the steps of a statement read records, None without a data set."""
+    seed = seed_of(journal)
+    if seed is None or not program.data:
+        return None
+    key, slots = order_key(seed), program.data_slots
+    return Order(key, program.records, slots, journal.first, journal.steps)
 
 
 def judge_statement(
@@ -130,7 +169,7 @@ def _fit(program: Program, journal: Journal) -> None:
         ("outputs", journal.outputs, program.outputs),
         ("inputs", journal.inputs, program.inputs),
     ):
-        length = steps * sum(_packed_size(program, port) for port in ports)
+        length = steps * sum(packed_size(program, port) for port in ports)
         if packed is not None and len(packed) != length:
             raise _unfit(f"{name} have a wrong length", f"{length} bytes", f"{len(packed)} bytes")
     for op in journal.exact:
@@ -139,23 +178,64 @@ def _fit(program: Program, journal: Journal) -> None:
     if not (steps - 1) * batch < journal.items <= steps * batch:
         least, most = (steps - 1) * batch + 1, steps * batch
         raise _unfit("items do not fit the steps", f"{least} to {most}", journal.items)
+    _fit_digests(program, journal)
+    _fit_run(program, journal)
+
+
+def _fit_digests(program: Program, journal: Journal) -> None:
+    """5. Digests are zero exactly of what there is not; a state's digest can be any."""
     absent = [] if program.states else [journal.initial_state, journal.final_state]
-    absent += [] if program.of_role(Role.PRF) else [journal.prf_seed]
     if any(digest != ZERO_DIGEST for digest in absent):
         raise _unfit("a digest of something that the program does not have", "zero", "a digest")
+    seeded = bool(program.of_role(Role.PRF)) or journal.seed == DERIVED
+    for name, exists, digest in (
+        ("dataset root", bool(program.data), journal.dataset_root),
+        ("exported root", bool(program.exports), journal.exported_root),
+        ("seed commitment", seeded, journal.prf_seed),
+    ):
+        if exists == (digest == ZERO_DIGEST):
+            wanted = "a digest" if exists else "zero"
+            raise _unfit(f"the {name} is not as the program has it", wanted, digest.hex())
+
+
+def _fit_run(program: Program, journal: Journal) -> None:
+    """5. Where in its run the chain stands, what it starts from, and where its seed comes from."""
+    if journal.first + journal.steps > MAX_POSITION:
+        end = journal.first + journal.steps
+        raise _unfit("the run is too long", f"at most {MAX_POSITION} steps", end)
+    declared = journal.start == DECLARED
+    if declared and (journal.first or not program.declares_start):
+        raise _unfit(
+            "a declared start", "step 0 of a program that declares one", f"step {journal.first}"
+        )
+    drawn = program.draws_start
+    if journal.seed == DERIVED and not (program.of_role(Role.PRF, Role.DATA) or drawn):
+        raise _unfit("a derived seed of a program that needs none", OWN, journal.seed)
+    if journal.seed == OWN and (program.data or (declared and drawn)):
+        raise _unfit("a seed of the prover's own", "derived: it orders or draws", journal.seed)
 
 
 def hash_roots(
-    checked: Checked,
-    journal: Journal,
+    statement: Statement,
     trees: Trees,
     roots: Elements,
+    expectations: Expectations,
     prf_seed: Elements | None = None,
 ) -> None:
-    """8. The roots of all trees hash to the digests of the statement, and so does the prf seed."""
-    first = len(trees.weights)
+    """8. The roots of all trees hash to the digests of the statement, and so does the seed.
+
+    Args:
+        statement: what is claimed.
+        trees: of the receipt.
+        roots: of all trees, [trees, 8].
+        expectations: whether the caller knows the state that the chain starts from.
+        prf_seed: of the prover's own, where the proof shows it.
+    """
+    journal, checked = statement.journal, statement.checked
+    data = len(trees.weights)
+    first = data + len(trees.data)
     once = first + len(trees.states)
-    weights, states = roots[:first], roots[first:once]
+    weights, states = roots[:data], roots[first:once]
     stepped = roots[once:].reshape(journal.steps, len(trees.stepped), -1)
     place = {tensor: place for place, tensor in enumerate(trees.stepped)}
     inputs = stepped[:, [place[t] for t in checked.program.of_role(Role.INPUT)]]
@@ -163,15 +243,49 @@ def hash_roots(
     linked = stepped[:, [place[links[t]] for t in trees.states]]
 
     _same("verify.weights-root", weights_root(weights), journal.weights_root)
-    if prf_seed is not None:
-        _same("verify.prf-seed", seed_commitment(prf_seed), journal.prf_seed)
+    if trees.data:
+        found = dataset_root(checked.program.records, roots[data:first])
+        _same("verify.dataset-root", found, journal.dataset_root)
+    seed = prf_seed if statement.seed is None else statement.seed
+    if seed is not None:
+        _same("verify.prf-seed", seed_commitment(seed), journal.prf_seed)
     after = state_digests(linked)
     before = np.concatenate([state_digests(states[None]), after[:-1]])
     _same("verify.initial-state", digest_bytes(before[0]), journal.initial_state)
-    _same("verify.input-root", input_root(inputs), journal.input_root)
+    if journal.start == DECLARED and expectations.initial_state is None:
+        _judge_start(statement, states)
+    _same("verify.input-root", input_root(inputs, journal.first), journal.input_root)
     _same("verify.final-state", digest_bytes(after[-1]), journal.final_state)
-    root = step_root(journal.program_id, journal.weights_root, before, after, stepped)
+    if checked.program.exports:
+        exported = exported_roots(checked.program, trees, roots)
+        _same("verify.exported-root", weights_root(exported), journal.exported_root)
+    root = step_root(
+        journal.program_id, journal.weights_root, before, after, stepped, journal.first
+    )
     _same("verify.chain-root", root, journal.chain_root)
+
+
+def exported_roots(program: Program, trees: Trees, roots: Elements) -> Elements:
+    """The roots [exports, 8] of what is exported: of states, those that the last step ends in."""
+    numbers = [trees.number(tensor, trees.steps) for tensor in program.exports]
+    return roots[numbers]
+
+
+def _judge_start(statement: Statement, roots: Elements) -> None:
+    """8. The states that the chain starts from are those that the program declares."""
+    program = statement.checked.program
+    seed = np.zeros(DIGEST, np.uint64) if statement.seed is None else statement.seed
+    starts = {link.state: link.start for link in program.states if link.start is not None}
+    for number, root in zip(program.of_role(Role.STATE), roots, strict=True):
+        tensor = program.tensors[number]
+        found = start_root(tensor, starts[number], seed)
+        if (found != root).any():
+            raise ChainBroken(
+                f"state {quoted(tensor.name)} does not start as the program declares",
+                code="verify.start",
+                expected=digest_bytes(found).hex(),
+                received=digest_bytes(root).hex(),
+            )
 
 
 def compare_inputs(
@@ -239,10 +353,12 @@ class _InputRoots:
     def __init__(self, program: Program, journal: Journal, trees: Trees, roots: Elements) -> None:
         self._program, self._trees, self._roots = program, trees, roots
         self._key = digest_elements(journal.input_key or ZERO_DIGEST)
+        self._first = journal.first
 
     def differ(self, tensor: int, arrays: NDArray[np.signedinteger[Any]]) -> NDArray[np.bool_]:
         """Per step, whether these values [steps, *shape] are not the committed ones."""
-        found = input_tree_roots(self._key, tensor, self._program.tensors[tensor], arrays)
+        of = self._program.tensors[tensor]
+        found = input_tree_roots(self._key, tensor, of, arrays, self._first)
         trees = [self._trees.number(tensor, step) for step in range(self._trees.steps)]
         different: NDArray[np.bool_] = (found != self._roots[trees]).any(axis=1)
         return different
@@ -266,26 +382,6 @@ def to_caller(program: Program, journal: Journal, claimed: Mapping[int, Ints]) -
             array = array.reshape(-1, *array.shape[2:])[: journal.items]
         outputs[port.name] = dequantise(port, array)
     return outputs
-
-
-def unpack_ports(
-    program: Program, ports: tuple[Port, ...], data: bytes, steps: int
-) -> dict[int, Ints]:
-    """Values [steps, *shape] by tensor, from step by step, port by port."""
-    rows = np.frombuffer(data, np.uint8).reshape(steps, -1)
-    found, start = {}, 0
-    for port in ports:
-        tensor = program.tensors[port.tensor]
-        end = start + _packed_size(program, port)
-        values = unpack_values(np.ascontiguousarray(rows[:, start:end]), tensor.width)
-        found[port.tensor] = values.reshape(steps, *tensor.shape)
-        start = end
-    return found
-
-
-def _packed_size(program: Program, port: Port) -> int:
-    tensor = program.tensors[port.tensor]
-    return tensor.size * tensor.width
 
 
 def _same(code: str, found: bytes, claimed: bytes) -> None:

@@ -12,13 +12,17 @@ from typing import Any
 
 import numpy as np
 
+from .errors import UsageError
 from .facts import CERTIFIED, CONSISTENT, SAMPLED, Facts, OpFacts
 from .inputs import Saturated, port_labels
-from .journal import FAST
+from .journal import FAST, ZERO_DIGEST, model_id
 from .labels import in_words
-from .pins import INPUT_ROOT, INPUTS, ITEMS, MODEL, NOISE, STATE, STEPS, Pins
+from .pins import DATASET, INPUT_ROOT, INPUTS, ITEMS, MODEL, NOISE, STATE, STEPS, Pins
 from .plain import to_json
+from .policy import as_digest
 from .quoting import listed, quoted
+
+_DIGEST = 32
 
 EVERYTHING = "every gate of every step was checked"
 INPUT_KEY = "key of the inputs"
@@ -28,9 +32,11 @@ PINNED = {
     INPUTS: "the inputs",
     INPUT_ROOT: "the root of the inputs",
     STATE: "the initial state",
+    DATASET: "the data set",
 }
 CHOSEN = {
     INPUTS: "the inputs",
+    DATASET: "the data set",
     STATE: "the initial state",
     NOISE: "the seed of the noise",
     ITEMS: "the number of items",
@@ -57,6 +63,82 @@ class OpBound(OpFacts):
 
 
 @dataclass(frozen=True)
+class Run:
+    """What a receipt says of the run that its steps belong to.
+
+    Attributes:
+        first: the step of the run that the receipt begins with.
+        end: the step after its last one.
+        start: what its first state is: "declared" by the program, "pinned" by the caller, "root"
+            of the prover's choice; None of a program without states.
+        seed: "own" of the prover, "derived"; None where nothing is drawn.
+        has_nonce: whether a derived seed depends on a nonce that the caller named.
+        records: of the data set, 0 without one.
+        slots: records that a step reads.
+        epochs: begun by the last step of the receipt, counted from the beginning of the run.
+        dataset_root, exported_root: in hexadecimal, None where there is none.
+    """
+
+    first: int
+    end: int
+    start: str | None
+    seed: str | None
+    has_nonce: bool
+    records: int
+    slots: int
+    epochs: int
+    dataset_root: str | None
+    exported_root: str | None
+
+    @classmethod
+    def of(cls, facts: Facts, pins: Pins) -> Run | None:
+        """The run of a verified receipt; None where steps have nothing to do with each other."""
+        journal = facts.journal
+        if facts.start is None and not facts.records:
+            return None
+        return cls(
+            first=journal.first,
+            end=journal.first + journal.steps,
+            start="pinned" if STATE in pins.pinned else facts.start,
+            seed=facts.seed,
+            has_nonce=journal.nonce is not None,
+            records=facts.records,
+            slots=facts.data_slots,
+            epochs=facts.epochs,
+            dataset_root=_hex(journal.dataset_root),
+            exported_root=_hex(journal.exported_root),
+        )
+
+    def lines(self) -> list[str]:
+        """The run in words."""
+        last = f" to {self.end - 1:,}" if self.end - self.first > 1 else ""
+        begins = {
+            None: "the program keeps no state",
+            "declared": "begins as its program declares, worked out again",
+            "pinned": "begins with the state that you named",
+            "root": "begins with a state of the prover's choice",
+        }[self.start]
+        lines = [f"run        step{'s' if last else ''} {self.first:,}{last}; {begins}"]
+        if self.records:
+            lines += [
+                f"           each step reads {self.slots:,} of {self.records:,} records in the "
+                f"order of the seed, each once an epoch;",
+                f"           {counted(self.epochs, 'epoch')} begun; data set {self.dataset_root}",
+            ]
+        if self.seed == "derived":
+            sources = ["the program", *(["the data set"] if self.records else [])]
+            sources += ["your nonce"] if self.has_nonce else []
+            lines.append(f"           its seed follows from {_joined(sources)}")
+        if self.seed == "derived" and not self.has_nonce:
+            lines.append(
+                "           no nonce of yours is in it: whoever made these could try many seeds"
+            )
+        if self.exported_root:
+            lines.append(f"           exports weights of root {self.exported_root}")
+        return lines
+
+
+@dataclass(frozen=True)
 class Guarantee:
     """What a receipt promises, in numbers and in words.
 
@@ -80,6 +162,7 @@ class Guarantee:
         labels: that the receipt has, by name.
         hides: whether opened values stand inside proofs, and not in the clear.
         published: what is in the statement in the clear.
+        run: what the steps belong to; None where they have nothing to do with each other.
     """
 
     bits: int
@@ -97,6 +180,7 @@ class Guarantee:
     labels: Mapping[str, str | bytes | None]
     hides: bool
     published: tuple[str, ...]
+    run: Run | None
 
     @classmethod
     def of(cls, facts: Facts, pins: Pins) -> Guarantee:
@@ -123,6 +207,7 @@ class Guarantee:
             labels=journal.labels,
             hides=journal.mode != FAST,
             published=_published(facts, pins),
+            run=Run.of(facts, pins),
         )
 
     def sentence(self) -> str:
@@ -130,7 +215,7 @@ class Guarantee:
         samples = [] if self.complete else ["samples"]
         shown = ", ".join([*self.published, "program", "roots", *samples, "shapes"])
         hidden = f"zero knowledge except {shown}" if self.hides else "nothing hidden"
-        return f"{self._bounds()} ({_counted(self.bits, 'bit')}), {self._outputs()}, {hidden}"
+        return f"{self._bounds()} ({counted(self.bits, 'bit')}), {self._outputs()}, {hidden}"
 
     def text(self) -> str:
         """The guarantee in several lines: what is shown, and what is not promised."""
@@ -140,6 +225,7 @@ class Guarantee:
                 *self._step_lines(),
                 *self._op_lines(),
                 *self._output_lines(),
+                *(self.run.lines() if self.run else []),
                 *self._pin_lines(),
                 *self._not_shown(),
                 *self._hidden(),
@@ -158,14 +244,14 @@ class Guarantee:
             return EVERYTHING
         bounds = [self._bound_of_all()]
         if self.delta_step is not None:
-            bounds.append(f"≤ {_percent(self.delta_step)} of those of each step")
+            bounds.append(f"≤ {percent(self.delta_step)} of those of each step")
         if self.delta_op is not None:
-            bounds.append(f"≤ {_percent(self.delta_op)} of the {self._gates()} of any single op")
+            bounds.append(f"≤ {percent(self.delta_op)} of the {self._gates()} of any single op")
         said = _joined(bounds)
         return said if self.delta_op is not None else f"{said}, no bound claimed for single ops"
 
     def _bound_of_all(self) -> str:
-        return f"{self._wrong()} ≤ {_percent(self.delta)} of those of {self._all()}"
+        return f"{self._wrong()} ≤ {percent(self.delta)} of those of {self._all()}"
 
     def _wrong(self) -> str:
         counted = "multiply-accumulates" if self._multiplies() else "operations"
@@ -213,14 +299,14 @@ class Guarantee:
 
     def _step(self) -> str:
         if self.delta_step is not None:
-            return f"{self._wrong()} ≤ {_percent(self.delta_step)} of those of every single step"
+            return f"{self._wrong()} ≤ {percent(self.delta_step)} of those of every single step"
         if self.steps == 1:
             return "the chain is one step"
         # The last step holds the fewest items, so it is the cheapest to get wrong as a whole.
         last = self.items - (self.steps - 1) * self.batch
         wrong = Fraction(round(self.delta * 1e6), 10**6) * self.items
         if wrong < last:
-            share = _percent(float(wrong / last))
+            share = percent(float(wrong / last))
             return f"no bound of its own; within that of all {share} of one step may be wrong"
         whole = 1 + math.floor((wrong - last) / self.batch)
         steps = "one whole step" if whole == 1 else f"{whole:,} whole steps"
@@ -243,10 +329,10 @@ class Guarantee:
             return []
         common = "no common bound is claimed"
         if self.delta_op is not None:
-            common = f"at most {_percent(self.delta_op)} of the {self._gates()} of any single op"
+            common = f"at most {percent(self.delta_op)} of the {self._gates()} of any single op"
         lines = [f"each op    {common}; {self._gates()} of each that can be wrong unseen:"]
         for op in self.ops:
-            bound = "no bound" if op.bound >= 1 else f"≤ {_percent(op.bound)}"
+            bound = "no bound" if op.bound >= 1 else f"≤ {percent(op.bound)}"
             bound = "none, all are checked" if op.enumerated else bound
             live = f"{op.live:,}" if op.live == op.gates else f"{op.live:,} live of {op.gates:,}"
             draws = "" if op.enumerated else f", {op.draws:,} samples"
@@ -319,11 +405,12 @@ class Verified:
     """A receipt that was judged and found good.
 
     What `to_json` shows stands in attributes, too, digests and ids in hexadecimal: of the statement
-    `mode` (by name), `program_id`, `weights_root`, `steps`, `items`, `bits` (λ as claimed, 0 in a
-    strict receipt), `input_root`, `initial_state`, `final_state`, `chain_root`, `prf_seed`,
-    `input_key` and the labels `audience` and `nonce`; of `facts` all but `ops`; of the guarantee
-    `delta`, `delta_step`, `delta_op`; of the proofs, where there are some, `profile`, `segments`
-    and `stark_bits`, else None.
+    `mode` (by name), `program_id`, `weights_root`, `dataset_root`, `first`, `steps`, `items`,
+    `bits` (λ as claimed, 0 in a strict receipt), `input_root`, `initial_state`, `final_state`,
+    `exported_root`, `chain_root`, `prf_seed`, `seed` and `start` (by name, None where there is
+    none), `input_key` and the labels `audience` and `nonce`; of `facts` all but `ops`; of the
+    guarantee `delta`, `delta_step`, `delta_op`; of the proofs, where there are some, `profile`,
+    `segments` and `stark_bits`, else None.
 
     Attributes:
         backend: the verifier that judged it, "rust" or "python".
@@ -359,10 +446,32 @@ class Verified:
         claimed = {name: getattr(self.guarantee, name) for name in bounds}
         return {"backend": self.backend, **facts, **claimed}
 
+    def exported_model_id(self, program_id: str | bytes) -> str:
+        """The id of the model that serves what the run exports, in hexadecimal.
+
+        Args:
+            program_id: of the program that is served, 32 bytes or hexadecimal.
+
+        Raises:
+            UsageError: the run exports nothing, or the id is none.
+        """
+        if self.facts.journal.exported_root == ZERO_DIGEST:
+            raise UsageError("the receipt exports no weights", expected="a program with exports")
+        digest = as_digest(program_id, "program_id")
+        if len(digest) != _DIGEST:
+            raise UsageError(
+                "program_id has a wrong length",
+                expected="32 bytes (64 hexadecimal digits)",
+                received=f"{len(digest)} bytes",
+            )
+        return model_id(digest, self.facts.journal.exported_root).hex()
+
     def sentence(self) -> str:
         """The verdict in one line."""
-        counts = [_counted(self.steps, "step")]
-        counts += [_counted(self.items, "item")] if self.itemised else []
+        run = self.guarantee.run
+        counts = [counted(self.steps, "step")]
+        counts += [f"from step {run.first:,}"] if run is not None and run.first else []
+        counts += [counted(self.items, "item")] if self.itemised else []
         said = self.guarantee.sentence()
         return f"{', '.join(counts)}, model {self.model_id[:8]}…, {self.mode}, {said}"
 
@@ -408,7 +517,7 @@ def saturation_words(input: Saturated) -> str:
     """How much of an input is clamped, in words."""
     return (
         f"input {quoted(input.name)}: {input.outside:,} of {input.values:,} values "
-        f"({_percent(input.share)}) lie outside the range [{input.low:.6g}, {input.high:.6g}] "
+        f"({percent(input.share)}) lie outside the range [{input.low:.6g}, {input.high:.6g}] "
         "after rounding"
     )
 
@@ -425,8 +534,13 @@ def _joined(parts: Sequence[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def _counted(count: int, unit: str) -> str:
+def counted(count: int, unit: str) -> str:
+    """So many of a unit, in words."""
     return f"1 {unit}" if count == 1 else f"{count:,} {unit}s"
+
+
+def _hex(digest: bytes) -> str | None:
+    return None if digest == ZERO_DIGEST else digest.hex()
 
 
 def _finite_or_null(array: Array) -> list[Any]:
@@ -436,7 +550,7 @@ def _finite_or_null(array: Array) -> list[Any]:
     return listed
 
 
-def _percent(fraction: float) -> str:
+def percent(fraction: float) -> str:
     """Three digits, rounded up: what is printed is a bound, too."""
     shown = Context(prec=3, rounding=ROUND_UP).plus(Decimal(repr(fraction)) * 100)
     return f"{shown.normalize():f} %"

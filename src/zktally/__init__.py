@@ -8,11 +8,24 @@ verified.outputs, verified.guarantee
 
 from __future__ import annotations
 
-from .api import Receipt, assemble, check_model, compile, load, prove, resume, verify, wrap
+from .api import (
+    Receipt,
+    assemble,
+    check_model,
+    compile,
+    dataset_root,
+    load,
+    prove,
+    resume,
+    verify,
+    verify_chain,
+    wrap,
+)
 from .circuits.check import ModelCheck, Tolerances
 from .circuits.columns import columns, split_columns
 from .circuits.model import CompiledModel
 from .errors import ZktallyError
+from .verifier.chain import VerifiedRun
 from .verifier.policy import Policy
 from .verifier.verified import Guarantee, Verified
 
@@ -26,16 +39,19 @@ __all__ = [
     "Receipt",
     "Tolerances",
     "Verified",
+    "VerifiedRun",
     "ZktallyError",
     "__version__",
     "assemble",
     "check_model",
     "columns",
     "compile",
+    "dataset_root",
     "load",
     "prove",
     "resume",
     "split_columns",
     "verify",
+    "verify_chain",
     "wrap",
 ]

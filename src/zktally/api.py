@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -26,10 +26,13 @@ from .prover import (
     silent,
     wrapping_job,
 )
+from .verifier.chain import VerifiedRun, following, verify_run
+from .verifier.dataset import PUBLIC_KEY, root_of
 from .verifier.errors import UsageError
 from .verifier.journal import Journal
 from .verifier.pins import Pins
 from .verifier.policy import Expectations, Policy
+from .verifier.program.checked import load as load_program
 from .verifier.receipt import read_receipt, split_receipt
 from .verifier.verified import Verified
 
@@ -41,10 +44,12 @@ __all__ = [
     "assemble",
     "check_model",
     "compile",
+    "dataset_root",
     "load",
     "prove",
     "resume",
     "verify",
+    "verify_chain",
     "wrap",
 ]
 
@@ -103,8 +108,11 @@ class Receipt:
         inputs: Inputs | None = None,
         input_root: str | bytes | None = None,
         initial_state: str | bytes | None = None,
+        dataset_root: str | bytes | None = None,
+        any_dataset: bool = False,
         audience: str | None = None,
         nonce: bytes | None = None,
+        follows: Verified | None = None,
         backend: Backend = "rust",
         threads: int = 0,
     ) -> Verified:
@@ -116,8 +124,11 @@ class Receipt:
             inputs=inputs,
             input_root=input_root,
             initial_state=initial_state,
+            dataset_root=dataset_root,
+            any_dataset=any_dataset,
             audience=audience,
             nonce=nonce,
+            follows=follows,
             backend=backend,
             threads=threads,
         )
@@ -281,8 +292,11 @@ def verify(
     inputs: Inputs | None = None,
     input_root: str | bytes | None = None,
     initial_state: str | bytes | None = None,
+    dataset_root: str | bytes | None = None,
+    any_dataset: bool = False,
     audience: str | None = None,
     nonce: bytes | None = None,
+    follows: Verified | None = None,
     backend: Backend = "rust",
     threads: int = 0,
 ) -> Verified:
@@ -295,8 +309,13 @@ def verify(
         inputs: the inputs that the caller means, to compare with the committed ones.
         input_root: the digest of all inputs that the caller means, 32 bytes or hex.
         initial_state: the digest of the first state that the caller means, 32 bytes or hex.
+        dataset_root: the root of the data set that the caller means, 32 bytes or hex; a receipt
+            about a data set is refused without it,
+        any_dataset: unless the prover may choose the data set.
         audience: whom the receipt must name; a receipt that names another is refused.
         nonce: the challenge that the receipt must name, likewise.
+        follows: the verdict on the receipt that this one must continue; then its final state is
+            the state that the caller means.
         backend: "rust", or "python" for the independent verifier.
         threads: for "rust": 0 for all cores.
 
@@ -314,7 +333,63 @@ def verify(
         inputs=inputs,
         input_root=input_root,
         initial_state=initial_state,
+        dataset_root=dataset_root,
+        any_dataset=any_dataset,
         audience=audience,
         nonce=nonce,
     )
+    if follows is not None:
+        expectations = following(follows.facts.journal, receipt, expectations)
     return judge(receipt, expectations, backend, threads)
+
+
+def dataset_root(
+    program: CompiledModel | Receipt, records: Mapping[str, np.ndarray], key: bytes | None = None
+) -> bytes:
+    """The root by which a verifier names a data set, 32 bytes.
+
+    Args:
+        program: a compiled model that reads the data set, or a receipt of one.
+        records: all records by the names of the data tensors, [records, ...], as the whole numbers
+            that the program reads.
+        key: of its salts, 32 bytes; None for a public data set.
+
+    Raises:
+        UsageError: `usage.input`, arrays that are not those of the program; or no such key.
+    """
+    if isinstance(program, Receipt):
+        read = load_program(bytes(split_receipt(program.data).program)).program
+    else:
+        read = program.checked.program
+    return root_of(read, records, PUBLIC_KEY if key is None else key)
+
+
+def verify_chain(
+    receipts: Sequence[Receipt | bytes],
+    model_id: str | bytes,
+    policy: Policy | None = None,
+    *,
+    backend: Backend = "rust",
+    threads: int = 0,
+    **expected: Any,
+) -> VerifiedRun:
+    """Judge the receipts of one run, in their order: each goes on where the last one has ended.
+
+    Args:
+        receipts: one or more.
+        model_id: the model that the caller means, 32 bytes or hex.
+        policy: what is demanded of each; of all together its `min_bits`, too: the errors of all
+            receipts are added up.
+        backend: as in `verify`.
+        threads: as in `verify`.
+        expected: `initial_state`, `dataset_root`, `any_dataset`, `audience`, `nonce` as in
+            `verify`; the state is that of the first one.
+
+    Raises:
+        ChainBroken: `verify.follows`, they are not of one run, or not in its order.
+        VerificationFailed, MalformedReceipt, UnsupportedReceipt, MalformedProgram, InvalidProgram,
+            UsageError: as in `verify`.
+    """
+    expectations = Expectations.of(model_id, policy, **expected)
+    plain = [each.data if isinstance(each, Receipt) else each for each in receipts]
+    return verify_run(plain, expectations, lambda one, of: judge(one, of, backend, threads))

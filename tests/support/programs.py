@@ -121,6 +121,11 @@ def random_array(t: Tensor, rng: np.random.Generator) -> Array:
     return rng.integers(t.lo, t.hi + 1, t.shape).astype(DTYPES[t.width])
 
 
+def random_records(t: Tensor, rng: np.random.Generator) -> Array:
+    """All records of a data tensor, drawn from the declared range."""
+    return rng.integers(t.lo, t.hi + 1, t.tree_shape).astype(DTYPES[t.width])
+
+
 def step(program: Program, seed: int = 0) -> dict[str, object]:
     """Arguments `inputs`, `state` and `prf` of `reference.run`, random within ranges."""
     rng = np.random.default_rng(seed)
@@ -132,7 +137,7 @@ def step(program: Program, seed: int = 0) -> dict[str, object]:
     }
 
 
-def _weights(program: Program, seed: int = 1) -> Weights:
+def random_weights(program: Program, seed: int = 1) -> Weights:
     rng = np.random.default_rng(seed)
     return {t: random_array(program.tensors[t], rng) for t in program.of_role(Role.WEIGHT)}
 
@@ -163,7 +168,7 @@ def dense() -> tuple[Program, Weights]:
         inputs=(Port("x", 0, 0, PortKind.FLOAT, 0.05, 3),),
         outputs=(Port("y", 4, 0, PortKind.FLOAT, 0.1, 0),),
     )
-    return program, _weights(program)
+    return program, random_weights(program)
 
 
 def conv() -> tuple[Program, Weights]:
@@ -208,7 +213,7 @@ def conv() -> tuple[Program, Weights]:
         inputs=(port("x", 0, 0),),
         outputs=(port("p", 3, 0),),
     )
-    return program, _weights(program)
+    return program, random_weights(program)
 
 
 def running_average() -> tuple[Program, Weights]:
@@ -240,7 +245,7 @@ def running_average() -> tuple[Program, Weights]:
         outputs=(port("y", 3),),
         states=(StateLink(1, 2),),
     )
-    return program, _weights(program)
+    return program, random_weights(program)
 
 
 class _Builder:
@@ -389,7 +394,7 @@ def every_kind() -> tuple[Program, Weights]:
         ),
         states=(StateLink(momentum, momentum_next),),
     )
-    return program, _weights(program)
+    return program, random_weights(program)
 
 
 def _picks(b: _Builder, x: int, h: int, spread: int) -> None:

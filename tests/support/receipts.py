@@ -13,16 +13,25 @@ import numpy as np
 from zktally.circuits import reference
 from zktally.prover.receipt import encode_receipt
 from zktally.verifier.gates import reads
-from zktally.verifier.inputs import dequantise, pack_values, quantise
-from zktally.verifier.journal import ZERO_DIGEST, Journal, model_id
-from zktally.verifier.keys import Class, class_key, prf_values, salts
+from zktally.verifier.inputs import DTYPES, dequantise, pack_values, quantise
+from zktally.verifier.journal import DERIVED, OWN, ZERO_DIGEST, Journal, model_id
+from zktally.verifier.keys import (
+    Class,
+    class_key,
+    derived_seed,
+    drawn_start,
+    prf_values,
+    salts,
+)
 from zktally.verifier.layout import locate, to_leaves
 from zktally.verifier.merkle import leaf_digests
+from zktally.verifier.order import order_key, permuted
 from zktally.verifier.policy import Expectations, Policy
 from zktally.verifier.poseidon2 import compress
 from zktally.verifier.program.checked import check
-from zktally.verifier.program.types import ABSENT, PortKind, Role
+from zktally.verifier.program.types import ABSENT, ConstantStart, PortKind, Role
 from zktally.verifier.roots import (
+    dataset_root,
     digest_bytes,
     input_root,
     seed_commitment,
@@ -32,20 +41,25 @@ from zktally.verifier.roots import (
 )
 from zktally.verifier.sampling import Counts, make_plan, sample_seed
 
-from . import programs
+from . import programs, training
 
 RUN_KEY = np.arange(1, 9, dtype=np.uint64)
 PRF_SEED = np.arange(11, 19, dtype=np.uint64)
+DATA_KEY = np.arange(21, 29, dtype=np.uint64)
 
 
 class Tree:
     """A salted tree over one tensor, all levels kept."""
 
     def __init__(self, tensor, array, key, position, number):
+        """Without a key all salts are zero."""
         self.tensor = tensor
         leaves = to_leaves(tensor.layout, np.asarray(array))
         self.packed = [pack_values(leaf, tensor.width) for leaf in leaves]
-        self.salts = salts(key, [position], number, len(leaves))[0]
+        if key is None:
+            self.salts = np.zeros((len(leaves), 5), np.uint64)
+        else:
+            self.salts = salts(key, [position], number, len(leaves))[0]
         level = [
             leaf_digests(np.frombuffer(packed, np.uint8)[None], salt[None])[0]
             for packed, salt in zip(self.packed, self.salts, strict=True)
@@ -74,14 +88,19 @@ class Tree:
 
 
 class Prover:
-    """A run of one of the programs of `programs`, with random inputs.
+    """A run of one of the programs of `programs` or `training`, with random inputs.
 
-    Stages: the constructor executes, `commit` builds trees and the journal, `receipt` opens.
+    Stages: the constructor executes, `commit` builds trees and the journal, `receipt` opens. A
+    chain with `follows` goes on where another one, committed, has ended.
     """
 
-    def __init__(self, name, steps=1, items=None, public=True, **claims):
-        program, self.weights = programs.EVERY[name]()
+    def __init__(
+        self, name, steps=1, items=None, public=True, declared=False, follows=None, **claims
+    ):
+        program, self.weights = {**programs.EVERY, **training.EVERY}[name]()
         self.checked = check(program)
+        self.declared = declared
+        self.first = 0 if follows is None else follows.first + follows.steps
         self.program = program
         self.steps = steps
         self.items = steps * program.batch if items is None else items
@@ -91,7 +110,17 @@ class Prover:
             "audience": None, "nonce": None, **claims,
         }  # fmt: skip
         self.has_prf = bool(program.of_role(Role.PRF))
-        rng = np.random.default_rng(5)
+        self.derived = bool(program.data) or (declared and program.draws_start)
+        self.data = {
+            t: programs.random_records(program.tensors[t], np.random.default_rng(t))
+            for t in program.data
+        }
+        self.data_trees = {
+            t: Tree(program.tensors[t], self.data[t], DATA_KEY, 0, rank)
+            for rank, t in enumerate(program.data)
+        }
+        self.seed = self._seed()
+        rng = np.random.default_rng(5 + self.first)
         self.inputs = {}
         for port in program.inputs:
             tensor = program.tensors[port.tensor]
@@ -107,7 +136,11 @@ class Prover:
             link.state: programs.random_array(program.tensors[link.state], rng)
             for link in program.states
         }
-        self.initial = dict(state)
+        if declared:
+            state = {link.state: self.start_of(link) for link in program.states}
+        if follows is not None:
+            state = {link.state: follows.trace[-1][link.value] for link in program.states}
+        self.initial, self.follows = dict(state), follows
         self.trace = []
         for step, batch in enumerate(batches):
             arrays = reference.run(
@@ -115,14 +148,46 @@ class Prover:
                 dict(zip(numbers, batch, strict=True)),
                 self.weights,
                 state,
-                lambda tensor, step=step: self._prf(tensor, step),
+                lambda tensor, step=step: self.noise(tensor, step),
+                {t: self.batch(t, step) for t in program.data},
             )
             self.trace.append(arrays)
             state = {link.state: arrays[link.value] for link in program.states}
 
-    def _prf(self, tensor, step):
+    def _seed(self):
+        if not self.derived:
+            return PRF_SEED
+        return derived_seed(self.checked.id, self._dataset_root(), self.claims["nonce"])
+
+    def _dataset_root(self):
+        roots = np.array([tree.root for tree in self.data_trees.values()], np.uint64)
+        return dataset_root(self.program.records, roots) if len(roots) else ZERO_DIGEST
+
+    def start_of(self, link):
+        """What a state starts with, as the program declares it."""
+        tensor, start = self.program.tensors[link.state], link.start
+        if isinstance(start, ConstantStart):
+            return np.full(tensor.shape, start.value, DTYPES[tensor.width])
         offsets = np.arange(tensor.size).reshape(tensor.shape)
-        return prf_values(PRF_SEED, step, tensor.domain, offsets, tensor.lo, tensor.hi)
+        drawn = drawn_start(self.seed, start.domain, offsets, start.lo, start.hi)
+        return drawn.astype(DTYPES[tensor.width])
+
+    def records_of(self, step):
+        """The records that a step of the chain reads, slot by slot."""
+        slots, records = self.program.data_slots, self.program.records
+        read = np.arange(slots) + (self.first + step) * slots
+        epochs, places = np.divmod(read, records // slots * slots)
+        return permuted(order_key(self.seed), records, epochs, places)
+
+    def batch(self, t, step):
+        """What a step reads of a data tensor."""
+        return self.data[t][self.records_of(step)]
+
+    def noise(self, tensor, step):
+        """What a prf tensor holds in a step of the chain."""
+        offsets = np.arange(tensor.size).reshape(tensor.shape)
+        at = self.first + step
+        return prf_values(self.seed, at, tensor.domain, offsets, tensor.lo, tensor.hi)
 
     def commit(self):
         """Build all trees and the journal."""
@@ -137,16 +202,20 @@ class Prover:
         self.trees = {}
         for t in program.of_role(Role.WEIGHT):
             self.trees["weight", t] = tree(t, self.weights[t], np.zeros(8, np.uint64), 0)
+        for t in program.data:
+            self.trees["data", t] = self.data_trees[t]
+        key = None if self.declared else keys[Class.STATES]
         for t in program.of_role(Role.STATE):
-            self.trees["initial", t] = tree(t, self.initial[t], keys[Class.STATES], 0)
+            self.trees["initial", t] = tree(t, self.initial[t], key, self.first)
         for j, arrays in enumerate(self.trace):
+            at = self.first + j
             for t in program.of_role(Role.INPUT, Role.VALUE):
                 if t in links:
-                    made = tree(t, arrays[t], keys[Class.STATES], j + 1, links[t])
+                    made = tree(t, arrays[t], keys[Class.STATES], at + 1, links[t])
                 elif program.tensors[t].role is Role.INPUT:
-                    made = tree(t, arrays[t], keys[Class.INPUTS], j)
+                    made = tree(t, arrays[t], keys[Class.INPUTS], at)
                 else:
-                    made = tree(t, arrays[t], keys[Class.VALUES], j)
+                    made = tree(t, arrays[t], keys[Class.VALUES], at)
                 self.trees[j, t] = made
         self.journal = self._journal(digest_bytes(keys[Class.INPUTS]))
         return self
@@ -183,16 +252,25 @@ class Prover:
             weights_root=weights,
             steps=self.steps,
             items=self.items,
-            chain_root=step_root(self.checked.id, weights, before, after, roots),
-            input_root=input_root(all_inputs),
+            dataset_root=self._dataset_root(),
+            first=self.first,
+            chain_root=step_root(self.checked.id, weights, before, after, roots, self.first),
+            input_root=input_root(all_inputs, self.first),
             initial_state=digest_bytes(initial[0]),
             final_state=digest_bytes(after[-1]),
-            prf_seed=seed_commitment(PRF_SEED) if self.has_prf else ZERO_DIGEST,
+            exported_root=self._exported_root(),
+            prf_seed=seed_commitment(self.seed) if self.has_prf or self.derived else ZERO_DIGEST,
+            seed=DERIVED if self.derived else OWN,
+            start=int(self.declared),
             input_key=input_key,
             inputs=packed(program.inputs) if self.public else None,
             outputs=packed(program.outputs),
             **self.claims,
         )
+
+    def _exported_root(self):
+        names = [self._tree_of(t, self.steps) for t in self.program.exports]
+        return weights_root(self._roots(*names)) if names else ZERO_DIGEST
 
     def change(self, **fields):
         """Change the journal."""
@@ -209,7 +287,8 @@ class Prover:
                 for t, offsets in ((op.out, gates), *reads(program, op, gates)):
                     tensor = program.tensors[t]
                     if tensor.role is not Role.PRF:
-                        leaf, _ = locate(tensor.layout, tensor.shape, offsets)
+                        offsets = self._in_tree(t, step, offsets)
+                        leaf, _ = locate(tensor.layout, tensor.tree_shape, offsets)
                         opened[self._tree_of(t, step)].update(leaf.tolist())
         for port in program.outputs:
             for step in range(self.steps):
@@ -217,7 +296,7 @@ class Prover:
                 opened[step, port.tensor] = set(range(count))
         proof = sample_seed(journal)
         proof += b"".join(digest_bytes(tree.root) for tree in self.trees.values())
-        proof += digest_bytes(PRF_SEED) if self.has_prf else b""
+        proof += digest_bytes(self.seed) if self.has_prf and self.journal.seed == OWN else b""
         proof += b"".join(self.trees[name].open(leaves) for name, leaves in opened.items())
         return encode_receipt(self.checked.data, journal, proof)
 
@@ -225,10 +304,20 @@ class Prover:
         role = self.program.tensors[t].role
         if role is Role.WEIGHT:
             return "weight", t
+        if role is Role.DATA:
+            return "data", t
         if role is not Role.STATE:
             return step, t
         link = next(link for link in self.program.states if link.state == t)
         return ("initial", t) if step == 0 else (step - 1, link.value)
+
+    def _in_tree(self, t, step, offsets):
+        """Offsets of elements that a step reads, in the tensor that the tree is over."""
+        tensor = self.program.tensors[t]
+        if tensor.records is None:
+            return offsets
+        inner = tensor.size // tensor.shape[0]
+        return self.records_of(step)[offsets // inner] * inner + offsets % inner
 
     def expectations(self, **changes):
         """What a caller expects who knows the model."""
@@ -241,6 +330,7 @@ class Prover:
                 "policy": policy,
                 "audience": self.journal.audience,
                 "nonce": self.journal.nonce,
+                "dataset_root": self.journal.dataset_root if self.program.data else None,
                 **changes,
             }
         )

@@ -113,8 +113,11 @@ class Noise:
     bits: Ints
 
 
-def noise_rows(program: Program, reads: Reads, sponge_rows: int) -> Noise:
-    """The calls of the keyed function whose words are used, and the values made of these."""
+def noise_rows(program: Program, reads: Reads, sponge_rows: int, position: int) -> Noise:
+    """The calls of the keyed function whose words are used, and the values made of these.
+
+    `position` is that of the first step of the receipt in its run.
+    """
     tensors = [program.tensors[t] for t in prf_order(program)]
     step, rank, index = prf_place(reads.prf[reads.prf_order])
     domain = _domains(program)[rank]
@@ -129,7 +132,7 @@ def noise_rows(program: Program, reads: Reads, sponge_rows: int) -> Noise:
         len(step),
         on=1,
         seed_block=sponge_rows - 1,
-        step=step,
+        step=position + step,
         domain=domain,
         block=block,
         first_word=WORDS * np.arange(len(step), dtype=np.int64),

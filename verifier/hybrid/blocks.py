@@ -14,7 +14,7 @@ import numpy as np
 
 from ..gates import Ints
 from ..layout import leaf_count
-from ..openings import LEAF_BITS, Trees, layout_of
+from ..openings import LEAF_BITS, Trees, layout_of, leaf_counts
 from ..program.types import gates
 from ..sampling import Plan, distinct
 from .factors import Mask
@@ -120,20 +120,44 @@ class _Counter:
 
     def _of_full_ops(self) -> tuple[Ints, Ints]:
         """What they open in a step of its own leaves, and as the step after it; as of step 0."""
-        own = self._since(self._full(0))
+        found = self._full(0)
+        self._of_records(found)
+        own = self._since(self._not_of_data(found))
         if self._trees.steps == 1:
             return own, np.zeros(0, np.int64)
-        later = self._since(self._full(1))
+        later = self._since(self._not_of_data(self._full(1)))
         return own, later[later < self._first + self._step]
 
+    def _not_of_data(self, keys: Ints) -> Ints:
+        """Keys but those of data sets, which stand between weights and initial states."""
+        first = len(self._trees.weights)
+        ends = np.array([first, first + len(self._trees.data)], np.int64) << LEAF_BITS
+        low, high = np.searchsorted(keys, ends)
+        return np.concatenate([keys[:low], keys[high:]])
+
+    def _of_records(self, in_slots: Ints) -> None:
+        """Count the leaves of data sets that all steps open, from those of the slots of a step."""
+        trees = self._trees
+        for tensor in trees.data:
+            tree, steps = trees.number(tensor, 0), np.arange(trees.steps, dtype=np.int64)
+            leaves = in_slots[in_slots >> LEAF_BITS == tree] & (1 << LEAF_BITS) - 1
+            opened = np.zeros(int(leaf_counts(trees)[tree]), bool)
+            at_once = max(1, _FEW // max(1, len(leaves)))
+            for first in range(0, trees.steps, at_once):
+                run = steps[first : first + at_once, None]
+                opened[trees.leaves(tensor, run, leaves)] = True
+            judge_count(-(-int(opened.sum()) // SEGMENT_BLOCKS), self._room)
+            self._since(tree << LEAF_BITS | np.flatnonzero(opened))
+
     def _full(self, step: int) -> Ints:
+        """Keys of a step; of data sets, those of its slots."""
         sizes = [gates(op) for op in self._ops]
         runs = [
             (c, np.arange(step * sizes[c], (step + 1) * sizes[c], dtype=np.int64))
             for c, numbers in enumerate(self._plan.sampled)
             if numbers is None
         ]
-        found = self._keys(runs)
+        found = self._keys(runs, self._trees.in_slots)
         for port in self._trees.program.outputs:
             tensor = self._trees.program.tensors[port.tensor]
             every = np.arange(leaf_count(layout_of(tensor), tensor.shape), dtype=np.int64)
@@ -165,9 +189,9 @@ class _Counter:
                 size = gates(self._ops[c])
                 low, high = np.searchsorted(numbers, [first * size, end * size])
                 runs.append((c, numbers[low:high]))
-        return self._keys(runs).merged()
+        return self._keys(runs, self._trees).merged()
 
-    def _keys(self, runs: Iterable[tuple[int, Ints]]) -> _Keys:
+    def _keys(self, runs: Iterable[tuple[int, Ints]], trees: Trees) -> _Keys:
         """Keys that gates open, given by op and number over all steps."""
         found = _Keys()
         for c, numbers in runs:
@@ -175,7 +199,7 @@ class _Counter:
             for start in range(0, len(numbers), at_once):
                 part = numbers[start : start + at_once]
                 run = GateRun(c, *np.divmod(part, gates(self._ops[c])))
-                if found.add(opened_keys(self._trees, Items((run,), _NO_OUTPUTS))):
+                if found.add(opened_keys(trees, Items((run,), _NO_OUTPUTS))):
                     blocks = self._blocks_of(found.merged())
                     judge_count(-(-blocks // SEGMENT_BLOCKS), self._room)
         return found

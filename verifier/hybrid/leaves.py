@@ -57,7 +57,7 @@ class Leaves:
         return int(self.blocks.sum())
 
     def starts(self, tensor: int, steps: Ints, leaves: Ints) -> Ints:
-        """Addresses of the first bytes of opened leaves."""
+        """Addresses of the first bytes of opened leaves; not of a data tensor."""
         keys = self.trees.numbers(tensor, steps) << LEAF_BITS | leaves
         return BLOCK * self.first_block[np.searchsorted(self.keys, keys)]
 
@@ -88,6 +88,7 @@ def leaf_keys(trees: Trees, tensor: int, steps: Ints, offsets: Ints) -> tuple[In
     """Keys of the leaves that hold elements, and the slots there, broadcastable to [G, K]."""
     t = trees.program.tensors[tensor]
     leaf, slot = locate(layout_of(t), t.shape, offsets)
+    leaf = trees.leaves(tensor, steps[:, None], leaf)
     tree = trees.numbers(tensor, steps)
     if (tree == tree[0]).all():
         tree = tree[:1]

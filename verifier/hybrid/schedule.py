@@ -104,11 +104,13 @@ class Claims:
         roots: of all trees, [trees, 8].
         seed: the commitment to the prf seed, [8].
         outputs: by tensor, [steps, *shape].
+        first: the step of the run that the chain begins with.
     """
 
     roots: Elements
     seed: Elements
     outputs: Mapping[int, Ints]
+    first: int
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ def derive(checked: Checked, trees: Trees, items: Items, claims: Claims) -> Sche
     blocks = leaves.block_count
     sponge = blocks + (1 if len(reads.prf) else 0)
     wide = wide_rows(checked.program, leaves, reads, sponge)
-    noise = noise_rows(checked.program, reads, sponge)
+    noise = noise_rows(checked.program, reads, sponge, claims.first)
     outputs = output_bytes(leaves, items.outputs, claims.outputs)
     spread = SpreadRows([*references(), *wide_bytes(wide), outputs[0]], blocks)
     reads.resolve(references(), sponge)

@@ -84,15 +84,18 @@ def check_hybrid(statement: Statement, expectations: Expectations) -> tuple[Fact
     journal, checked = statement.journal, statement.checked
     program, digest = checked.program, hashlib.sha256(statement.sections.journal).digest()
     plan = make_plan(statement.counts, sample_seed(statement.sections.journal))
-    trees = Trees(program, journal.steps)  # 7. Plan, head of the proof section, coverage.
+    trees = Trees(
+        program, journal.steps, statement.order
+    )  # 7. Plan, head of the proof section, coverage.
     reader = Reader(statement.sections.proof, RECEIPT_CODES)
     head = _read_head(reader, digest, len(trees))
     judge_covered(checked)
-    hash_roots(checked, journal, trees, head.roots)  # 8. Roots.
+    hash_roots(statement, trees, head.roots, expectations)  # 8. Roots.
     compare_inputs(program, journal, trees, head.roots, expectations)  # 9. Inputs, outputs.
     outputs = claimed_outputs(program, journal)
     _judge_outputs(program, outputs)
-    claims = Claims(head.roots, digest_elements(journal.prf_seed), outputs)
+    seed = digest_elements(journal.prf_seed)
+    claims = Claims(head.roots, seed, outputs, journal.first)
     segments = _Segments(checked, plan, trees, claims, reader.remaining)
     parameters = stark.choose(head.profile, REFERENCE, len(segments))
     _judge_bits(journal.bits, len(segments), expectations)  # 10. Bits.

@@ -19,9 +19,11 @@ from .types import (
     ABSENT,
     AxisMap,
     Const,
+    ConstantStart,
     Div,
     DivMode,
     Dot,
+    DrawnStart,
     Gather,
     Layout,
     Op,
@@ -33,13 +35,17 @@ from .types import (
     Program,
     Read,
     Role,
+    Start,
     StateLink,
     Table,
     Tensor,
     Term,
 )
 
-MAGIC = b"ZKTPROG\x01"
+MAGIC = b"ZKTPROG"
+VERSIONS = (1, 2)
+"""Version 2 has data tensors, starts of states and exports; version 1 is what has none of them."""
+
 MAX_RANK = 8
 MAX_NAME = 128
 MAX_TERMS = 64
@@ -56,6 +62,7 @@ OPERANDS = {
 """Number of operands of each mode of pick."""
 
 _DOT, _PICK, _GATHER, _DIV = range(4)
+_NO_START, _CONSTANT, _DRAWN = range(3)
 _ID_DOMAIN = b"zktally program v1\0"
 
 _T = TypeVar("_T")
@@ -75,7 +82,10 @@ def decode(data: bytes | memoryview) -> Program:
     """
     r = Reader(data, PROGRAM_CODES)
     if r.take(len(MAGIC)) != MAGIC:
-        raise r.bad("this is not a program of version 1", expected=MAGIC)
+        raise r.bad("this is not a program", expected=MAGIC)
+    version = r.u8()
+    if version not in VERSIONS:
+        raise r.bad("a program of another version", expected="1 or 2", received=version)
     program = Program(
         name=_name(r),
         tensors=_list16(r, _tensor),
@@ -83,10 +93,20 @@ def decode(data: bytes | memoryview) -> Program:
         ops=_list16(r, _op),
         inputs=_list16(r, _port),
         outputs=_list16(r, _port),
-        states=_list16(r, lambda r: StateLink(r.u16(), r.u16())),
+        states=_list16(r, _link if version == 1 else _starting_link),
+        exports=() if version == 1 else _list16(r, Reader.u16),
     )
     r.end()
+    if version_of(program) != version:
+        raise r.bad(
+            "a program of another version than its own", version_of(program), received=version
+        )
     return program
+
+
+def version_of(program: Program) -> int:
+    """The one version that the bytes of a program have."""
+    return 2 if program.data or program.declares_start or program.exports else 1
 
 
 def encode(program: Program) -> bytes:
@@ -138,7 +158,9 @@ def _tensor(r: Reader) -> Tensor:
     shape = r.dims(1, MAX_RANK)
     if role is Role.PRF:
         return Tensor(name, role, width, lo, hi, shape, domain=r.u32())
-    return Tensor(name, role, width, lo, hi, shape, layout=_layout(r, len(shape)))
+    layout = _layout(r, len(shape))
+    records = r.u32() if role is Role.DATA else None
+    return Tensor(name, role, width, lo, hi, shape, layout=layout, records=records)
 
 
 def _layout(r: Reader, rank: int) -> Layout:
@@ -236,19 +258,42 @@ def _port(r: Reader) -> Port:
     return Port(name, tensor, batch, kind, scale, zero)
 
 
+def _link(r: Reader) -> StateLink:
+    return StateLink(r.u16(), r.u16())
+
+
+def _starting_link(r: Reader) -> StateLink:
+    return StateLink(r.u16(), r.u16(), _start(r))
+
+
+def _start(r: Reader) -> Start | None:
+    code = r.u8()
+    if code == _NO_START:
+        return None
+    if code == _CONSTANT:
+        return ConstantStart(r.i32())
+    if code == _DRAWN:
+        return DrawnStart(r.u32(), r.i32(), r.i32())
+    raise r.bad("unknown code of the start of a state", received=code)
+
+
 # Writing, in the same order.
 
 
 def _encode(program: Program) -> bytes:
     w = Writer()
+    version = version_of(program)
     w.raw(MAGIC)
+    w.u8(version)
     _put_name(w, program.name)
     _put_list16(w, program.tensors, _put_tensor)
     _put_list16(w, program.tables, _put_table)
     _put_list16(w, program.ops, _put_op)
     _put_list16(w, program.inputs, _put_port)
     _put_list16(w, program.outputs, _put_port)
-    _put_list16(w, program.states, _put_state)
+    _put_list16(w, program.states, _put_link if version == 1 else _put_starting_link)
+    if version > 1:
+        _put_list16(w, program.exports, Writer.u16)
     return w.getvalue()
 
 
@@ -285,6 +330,8 @@ def _put_tensor(w: Writer, tensor: Tensor) -> None:
         for axis in (*tensor.layout.order, tensor.layout.trailing):
             w.u8(axis)
         w.u32(tensor.layout.piece)
+    if tensor.records is not None:
+        w.u32(tensor.records)
 
 
 def _put_table(w: Writer, table: Table) -> None:
@@ -361,6 +408,20 @@ def _put_port(w: Writer, port: Port) -> None:
     w.i32(port.zero)
 
 
-def _put_state(w: Writer, link: StateLink) -> None:
+def _put_link(w: Writer, link: StateLink) -> None:
     w.u16(link.state)
     w.u16(link.value)
+
+
+def _put_starting_link(w: Writer, link: StateLink) -> None:
+    _put_link(w, link)
+    match link.start:
+        case None:
+            w.u8(_NO_START)
+        case ConstantStart(value):
+            w.u8(_CONSTANT)
+            w.i32(value)
+        case DrawnStart(domain, lo, hi):
+            w.u8(_DRAWN)
+            w.u32(domain)
+            _put_i32s(w, (lo, hi))

@@ -34,12 +34,17 @@ def judge_items(program: Program) -> None:
     """Rule 9 of protocol section 1: no op mixes item slots.
 
     Raises:
-        InvalidProgram: one does, or a program with state has a batch.
+        InvalidProgram: one does, or a program with state or with data has a batch.
     """
     if program.states and program.itemised:
         raise InvalidProgram(
             "a program with state has a port with a batch axis",
             hint="the unit of a program with state is the step",
+        )
+    if program.data and program.itemised:
+        raise InvalidProgram(
+            "a program with data tensors has a port with a batch axis",
+            hint="the unit of a program that reads records is the step",
         )
     for found in mixing(program):
         where = "" if found.op is None else f"op {program.ops[found.op].name!r}: "

@@ -22,6 +22,7 @@ class Role(IntEnum):
     STATE = 2
     PRF = 3
     VALUE = 4
+    DATA = 5
 
 
 class PickMode(IntEnum):
@@ -62,7 +63,8 @@ class Layout:
 class Tensor:
     """An integer tensor: `width` bytes a value, values in [lo, hi].
 
-    `layout` is None and `domain` set for prf tensors, the other way round for all others.
+    `layout` is None and `domain` set for prf tensors, the other way round for all others. `records`
+    is set for data tensors: of so many a step reads as many as axis 0 has slots.
     """
 
     name: str
@@ -73,11 +75,17 @@ class Tensor:
     shape: tuple[int, ...]
     layout: Layout | None = None
     domain: int | None = None
+    records: int | None = None
 
     @property
     def size(self) -> int:
         """Number of elements."""
         return math.prod(self.shape)
+
+    @property
+    def tree_shape(self) -> tuple[int, ...]:
+        """The shape of what its tree is over: of a data tensor all records, not those of a step."""
+        return self.shape if self.records is None else (self.records, *self.shape[1:])
 
 
 @dataclass(frozen=True)
@@ -213,11 +221,34 @@ class Port:
 
 
 @dataclass(frozen=True)
+class ConstantStart:
+    """A state starts with this value everywhere."""
+
+    value: int
+
+
+@dataclass(frozen=True)
+class DrawnStart:
+    """A state starts with values drawn evenly from [lo, hi], from the seed under this domain."""
+
+    domain: int
+    lo: int
+    hi: int
+
+
+Start = ConstantStart | DrawnStart
+
+
+@dataclass(frozen=True)
 class StateLink:
-    """A state tensor, and the value tensor that the next step reads in its place."""
+    """A state tensor, and the value tensor that the next step reads in its place.
+
+    `start` is what a run from the beginning starts with, where the program declares that.
+    """
 
     state: int
     value: int
+    start: Start | None = None
 
 
 @dataclass(frozen=True)
@@ -231,10 +262,41 @@ class Program:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     states: tuple[StateLink, ...] = ()
+    exports: tuple[int, ...] = ()
+    """State and weight tensors that are, in this order, the weights of the model that is served."""
 
     def of_role(self, *roles: Role) -> list[int]:
         """Numbers of the tensors with one of these roles, ascending."""
         return [t for t, tensor in enumerate(self.tensors) if tensor.role in roles]
+
+    @property
+    def data(self) -> list[int]:
+        """Numbers of the data tensors, ascending."""
+        return self.of_role(Role.DATA)
+
+    @property
+    def records(self) -> int:
+        """`R`: records of the data set, 0 without one."""
+        return next((self.tensors[t].records or 0 for t in self.data), 0)
+
+    @property
+    def data_slots(self) -> int:
+        """Records that a step reads, 0 without a data set."""
+        return next((self.tensors[t].shape[0] for t in self.data), 0)
+
+    def epochs_begun(self, steps: int) -> int:
+        """How many epochs of its data set so many steps of a run begin; 0 without a data set."""
+        return epochs_begun(self.records, self.data_slots, steps)
+
+    @property
+    def declares_start(self) -> bool:
+        """Whether it says what its states start with."""
+        return any(link.start is not None for link in self.states)
+
+    @property
+    def draws_start(self) -> bool:
+        """Whether some state starts with values that are drawn from the seed."""
+        return any(isinstance(link.start, DrawnStart) for link in self.states)
 
     @property
     def itemised(self) -> bool:
@@ -248,6 +310,14 @@ class Program:
             if port.batch != ABSENT:
                 return self.tensors[port.tensor].shape[port.batch]
         return 1
+
+
+def epochs_begun(records: int, slots: int, steps: int) -> int:
+    """How many epochs so many steps begin that read this many records each; 0 where they do not.
+
+    The last records of an epoch that fill no batch are left out of it.
+    """
+    return -(-steps * slots // (records // slots * slots)) if slots else 0
 
 
 def gates(op: Op) -> int:

@@ -17,7 +17,9 @@ from .operands import products, slots
 from .types import (
     ABSENT,
     AxisMap,
+    ConstantStart,
     Dot,
+    DrawnStart,
     Gather,
     Op,
     Pick,
@@ -26,6 +28,7 @@ from .types import (
     Program,
     Read,
     Role,
+    StateLink,
     Tensor,
     gates,
 )
@@ -40,6 +43,7 @@ MAX_LEAVES = 2**26
 MAX_PIECE = 2**16
 MAX_PRODUCTS = 2**20
 MAX_PRF_BITS = 24
+MAX_RECORDS = 2**31 - 1
 
 
 def validate(program: Program) -> None:
@@ -53,15 +57,17 @@ def validate(program: Program) -> None:
     for tensor in program.tensors:
         _tensor(tensor)
     # Readers keep something per element, so tensors have a limit together, too.
-    _at_most(
-        "the number of elements of all tensors", sum(t.size for t in program.tensors), MAX_SIZE
-    )
+    elements = sum(math.prod(t.tree_shape) for t in program.tensors)
+    _at_most("the number of elements of all tensors", elements, MAX_SIZE)
     values = sum(program.tensors[t].size for t in program.of_role(Role.VALUE))
     _at_most("the number of elements of all value tensors", values, MAX_VALUES)
     for op in program.ops:
         _op(program, op)
     _ports(program)
+    _data(program)
     _states(program)
+    _starts(program)
+    _exports(program)
     _order(program)
     _nothing_dead(program)
 
@@ -113,7 +119,9 @@ def _tensor(tensor: Tensor) -> None:
         f"[{tensor.lo}, {tensor.hi}]",
     )
     _dims(what, tensor.shape)
-    _at_most(f"{what}: the number of elements", tensor.size, MAX_SIZE)
+    if tensor.records is not None:
+        _records(what, tensor, tensor.records)
+    _at_most(f"{what}: the number of elements", math.prod(tensor.tree_shape), MAX_SIZE)
     if tensor.layout is None:
         _require(
             tensor.domain is not None and tensor.domain < P,
@@ -136,7 +144,27 @@ def _tensor(tensor: Tensor) -> None:
         tensor.layout.piece,
     )
     _at_most(f"{what}: the length of a piece", tensor.layout.piece, MAX_PIECE)
-    _at_most(f"{what}: the number of leaves", leaf_count(tensor.layout, tensor.shape), MAX_LEAVES)
+    leaves = leaf_count(tensor.layout, tensor.tree_shape)
+    _at_most(f"{what}: the number of leaves", leaves, MAX_LEAVES)
+
+
+def _records(what: str, tensor: Tensor, records: int) -> None:
+    """A leaf of a data tensor lies within one record, and records follow each other."""
+    _at_most(f"{what}: the number of records", records, MAX_RECORDS)
+    _require(len(tensor.shape) >= 2, f"{what}: a data tensor has one axis", "at least 2", 1)
+    _require(
+        records >= tensor.shape[0],
+        f"{what}: a step reads more records than there are",
+        f"at most {records}",
+        tensor.shape[0],
+    )
+    if tensor.layout is not None:
+        _require(
+            tensor.layout.order[0] == 0 and tensor.layout.trailing < len(tensor.shape),
+            f"{what}: a row of a data tensor reaches across records",
+            "axis 0 first, and no part of a row",
+            tensor.layout,
+        )
 
 
 def _tensor_at(program: Program, number: int, what: str) -> Tensor:
@@ -284,6 +312,67 @@ def _states(program: Program) -> None:
     _distinct([link.value for link in program.states], "two links name one value tensor")
     missing = set(program.of_role(Role.STATE)) - {link.state for link in program.states}
     _all_named(program, missing, "a state tensor stands in no state link")
+
+
+def _data(program: Program) -> None:
+    """All data tensors hold parts of the same records."""
+    first = next(iter(program.data), None)
+    if first is None:
+        return
+    expected = program.records, program.data_slots
+    for number in program.data:
+        tensor = program.tensors[number]
+        _require(
+            (tensor.records, tensor.shape[0]) == expected,
+            f"data tensor {tensor.name!r} has other records than "
+            f"{program.tensors[first].name!r}, or other slots",
+            expected,
+            (tensor.records, tensor.shape[0]),
+        )
+
+
+def _starts(program: Program) -> None:
+    """All states declare how they start, or none does."""
+    declared = [link for link in program.states if link.start is not None]
+    _require(
+        len(declared) in (0, len(program.states)),
+        "some states declare how they start, and others do not",
+    )
+    for link in declared:
+        _start(program, link)
+    drawn = [link.start.domain for link in declared if isinstance(link.start, DrawnStart)]
+    _distinct(drawn, "two states are drawn under one domain")
+
+
+def _start(program: Program, link: StateLink) -> None:
+    state, start = program.tensors[link.state], link.start
+    what = f"the start of {state.name!r}"
+    if isinstance(start, ConstantStart):
+        low = high = start.value
+    elif isinstance(start, DrawnStart):
+        low, high = start.lo, start.hi
+        _require(start.domain < P, f"{what}: its domain is no field element", P, start.domain)
+        _require(low <= high, f"{what}: its range is empty", received=f"[{low}, {high}]")
+        _at_most(f"{what}: the number of values to draw from", high - low + 1, 1 << MAX_PRF_BITS)
+    else:
+        return
+    _require(
+        state.lo <= low and high <= state.hi,
+        f"{what}: it is outside the range of the state",
+        f"inside [{state.lo}, {state.hi}]",
+        f"[{low}, {high}]",
+    )
+
+
+def _exports(program: Program) -> None:
+    for number in program.exports:
+        tensor = _tensor_at(program, number, "an export")
+        _require(
+            tensor.role in (Role.STATE, Role.WEIGHT),
+            f"export {tensor.name!r}: it is neither a state nor a weight",
+            received=tensor.role.name.lower(),
+        )
+    _distinct(program.exports, "a tensor is exported twice")
 
 
 def _form(tensor: Tensor) -> tuple[object, ...]:

@@ -12,13 +12,14 @@ from .. import _core
 from ..circuits.model import CompiledModel, is_model_file
 from ..verifier.cli import read_argument
 from ..verifier.errors import UsageError
+from ..verifier.facts import SEEDS, STARTS
 from ..verifier.hybrid.verify import read_profile
 from ..verifier.journal import FAST, MODES, Journal
 from ..verifier.labels import in_words
 from ..verifier.plain import to_json
 from ..verifier.program.checked import Checked
 from ..verifier.program.checked import load as load_program
-from ..verifier.program.types import Role
+from ..verifier.program.types import ConstantStart, Role, Start
 from ..verifier.quoting import listed, quoted
 from ..verifier.reader import RECEIPT_CODES, Reader
 from ..verifier.receipt import Sections, split_receipt
@@ -73,6 +74,16 @@ def describe_program(checked: Checked) -> dict[str, Any]:
         "inputs": {p.name: list(program.tensors[p.tensor].shape) for p in program.inputs},
         "outputs": {p.name: list(program.tensors[p.tensor].shape) for p in program.outputs},
         "states": [program.tensors[link.state].name for link in program.states],
+        "starts": {
+            program.tensors[link.state].name: _start(link.start)
+            for link in program.states
+            if link.start is not None
+        },
+        "data": {
+            program.tensors[t].name: list(program.tensors[t].tree_shape) for t in program.data
+        },
+        "records_a_step": program.data_slots,
+        "exports": [program.tensors[t].name for t in program.exports],
         "ops": [
             {
                 "name": op.name,
@@ -97,6 +108,12 @@ def describe_program(checked: Checked) -> dict[str, Any]:
     }
 
 
+def _start(start: Start) -> str:
+    if isinstance(start, ConstantStart):
+        return f"{start.value}"
+    return f"drawn from [{start.lo}, {start.hi}]"
+
+
 def program_text(described: dict[str, Any]) -> str:
     """The program in a table."""
     lines = [
@@ -104,6 +121,7 @@ def program_text(described: dict[str, Any]) -> str:
         f"{described['step_macs']:,} MACs a step, {described['parameters']:,} weight values",
         f"inputs {_shapes(described['inputs'])}; outputs {_shapes(described['outputs'])}; "
         f"states {listed(described['states'])}",
+        *_run_lines(described),
         f"{'op':32} {'kind':7} {'shape':20} {'MACs/gate':>10} {'weight':>8}  exact",
     ]
     for op in described["ops"]:
@@ -112,6 +130,20 @@ def program_text(described: dict[str, Any]) -> str:
             f"{op['weight']:>8,}  {'yes' if op['exact'] else 'no'}"
         )
     return "\n".join(lines)
+
+
+def _run_lines(described: dict[str, Any]) -> list[str]:
+    """What only the program of a training run has."""
+    lines = []
+    if described["data"]:
+        read = described["records_a_step"]
+        lines.append(f"data {_shapes(described['data'])}, of which a step reads {read:,} records")
+    if described["starts"]:
+        starts = (f"{quoted(name)} {start}" for name, start in described["starts"].items())
+        lines.append(f"starts {', '.join(starts)}")
+    if described["exports"]:
+        lines.append(f"exports {listed(described['exports'])}")
+    return lines
 
 
 def _shapes(ports: dict[str, list[int]]) -> str:
@@ -220,6 +252,23 @@ def claims_text(described: dict[str, Any]) -> str:
     return f"{', '.join(bounds)} ({described['bits']} bits)"
 
 
+def _claimed_run(described: dict[str, Any]) -> list[str]:
+    """What a receipt of a run claims about it; nothing of other receipts."""
+    lines = []
+    if described["program"]["states"] or described["program"]["data"]:
+        last = described["first"] + described["steps"] - 1
+        start = STARTS[described["start"]] if described["program"]["states"] else "none"
+        lines.append(
+            f"run        step {described['first']} to {last}, start: {start}, "
+            f"seed: {SEEDS[described['seed']]}"
+        )
+    if described["program"]["data"]:
+        lines.append(f"data set   {described['dataset_root']}")
+    if described["program"]["exports"]:
+        lines.append(f"exports    {described['exported_root']}")
+    return lines
+
+
 def receipt_text(described: dict[str, Any], labels: Mapping[str, str | bytes | None]) -> str:
     """A receipt's claims in words."""
     sizes, stark, exact = described["bytes"], described["stark"], described["exact"]
@@ -241,6 +290,7 @@ def receipt_text(described: dict[str, Any], labels: Mapping[str, str | bytes | N
         f"exact      {', '.join(['the ops flagged in the program', *map(quoted, exact)])}",
         f"inputs     {described['inputs']}, root {described['input_root']}",
         f"states     {described['initial_state']} -> {described['final_state']}",
+        *_claimed_run(described),
         f"for        {named}",
         f"size       program {size(sizes['program'])}, statement {size(sizes['journal'])}, "
         f"{proof} {size(sizes['proof'])}",

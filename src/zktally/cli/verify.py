@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from ..api import judge
-from ..verifier.cli import add_verify_arguments, expectations_from, print_verified, read_argument
+from ..circuits.model import CompiledModel, is_model_file
+from ..verifier import cli
 
 
 def add_to(verbs: Any) -> None:
@@ -14,9 +16,10 @@ def add_to(verbs: Any) -> None:
     verb = verbs.add_parser(
         "verify",
         help="judge a receipt",
-        description="Judge a receipt. What is expected comes from the command line, never from it.",
+        description="Judge a receipt, or the receipts of one run. What is expected comes from the "
+        "command line, never from them.",
     )
-    add_verify_arguments(verb)
+    cli.add_verify_arguments(verb)
     verb.add_argument(
         "--backend",
         choices=("rust", "python"),
@@ -28,6 +31,7 @@ def add_to(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Verify; print the verdict in words or JSON."""
-    expectations = expectations_from(args)
-    print_verified(args, judge(read_argument(args), expectations, args.backend))
+    if args.exported is not None and is_model_file(Path(args.exported)):
+        args.exported = CompiledModel.load(args.exported).checked.id.hex()
+    cli.run(args, lambda receipt, expected: judge(receipt, expected, args.backend))
     return 0
