@@ -81,17 +81,28 @@ class Statement:
     @cached_property
     def seed(self) -> Elements | None:
         """The seed of the run [8] where it follows from the statement, else None."""
-        j = self.journal
-        return None if j.seed == OWN else derived_seed(j.program_id, j.dataset_root, j.nonce)
+        return seed_of(self.journal)
 
     @cached_property
     def order(self) -> Order | None:
         """The order of the records, None without a data set."""
-        program, journal = self.checked.program, self.journal
-        if self.seed is None or not program.data:
-            return None
-        key, slots = order_key(self.seed), program.data_slots
-        return Order(key, program.records, slots, journal.first, journal.steps)
+        return order_of(self.checked.program, self.journal)
+
+
+def seed_of(journal: Journal) -> Elements | None:
+    """The seed [8] that follows from a statement, None where the prover has its own."""
+    if journal.seed == OWN:
+        return None
+    return derived_seed(journal.program_id, journal.dataset_root, journal.nonce)
+
+
+def order_of(program: Program, journal: Journal) -> Order | None:
+    """The order in which the steps of a statement read records, None without a data set."""
+    seed = seed_of(journal)
+    if seed is None or not program.data:
+        return None
+    key, slots = order_key(seed), program.data_slots
+    return Order(key, program.records, slots, journal.first, journal.steps)
 
 
 def judge_statement(

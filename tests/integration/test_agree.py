@@ -77,12 +77,12 @@ def _wrong_behind_the_buffer(cut, shape, offsets):
     return at
 
 
-right = layout._permuted
+right = layout.permuted_offsets
 
 
 def test_the_fault_behind_8193_gates_would_be_seen(monkeypatch):
     """The one that no test of small receipts had met."""
-    monkeypatch.setattr(layout, "_permuted", _wrong_behind_the_buffer)
+    monkeypatch.setattr(layout, "permuted_offsets", _wrong_behind_the_buffer)
     monkeypatch.setattr(agree, "LARGE_EVERY", 1)
     monkeypatch.setattr(agree, "MUTANTS", {"hybrid": 0})
     honest = [trial for _, trial in islice(agree.trials(SEED), 3)]

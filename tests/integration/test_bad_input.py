@@ -150,7 +150,7 @@ def test_full_disk(zktally: Zktally, files: Files, tmp_path: Path) -> None:
 
 def test_junk_receipt_of_100_mb(zktally: Zktally, files: Files, tmp_path: Path) -> None:
     junk = tmp_path / "junk"
-    for head in (b"junk", b"ZKTALLY\x02", b"ZKTALLY\x02\xff\xff\xff\x00"):
+    for head in (b"junk", b"ZKTALLY\x03", b"ZKTALLY\x03\xff\xff\xff\x00"):
         with junk.open("wb") as file:
             file.write(head)
             file.truncate(100_000_000)

@@ -104,7 +104,7 @@ def test_roots_of_tensors(tensor, key, first, number):
         )
         for position, values in enumerate(steps)
     ]  # fmt: skip
-    plain = input_tree_roots(digest_elements(key), number, tensor, steps)
+    plain = input_tree_roots(digest_elements(key), number, tensor, steps, 0)
     assert found == [digest_bytes(root) for root in plain]
 
 

@@ -37,7 +37,7 @@ def aligned():
     program = Program(
         "aligned", tensors, (), (op,), (programs.port("x", 0, 0),), (programs.port("y", 2, 0),)
     )
-    return program, programs._weights(program)
+    return program, programs.random_weights(program)
 
 
 def wide():
@@ -64,4 +64,4 @@ def wide():
     )  # fmt: skip
     ports = (programs.port("y", 3), programs.port("z", 4))
     program = Program("wide", tensors, (), (first, second), (programs.port("x", 0),), ports)
-    return program, programs._weights(program)
+    return program, programs.random_weights(program)

@@ -137,7 +137,7 @@ class Prover:
             for link in program.states
         }
         if declared:
-            state = {link.state: self._start(link) for link in program.states}
+            state = {link.state: self.start_of(link) for link in program.states}
         if follows is not None:
             state = {link.state: follows.trace[-1][link.value] for link in program.states}
         self.initial, self.follows = dict(state), follows
@@ -148,7 +148,7 @@ class Prover:
                 dict(zip(numbers, batch, strict=True)),
                 self.weights,
                 state,
-                lambda tensor, step=step: self._prf(tensor, step),
+                lambda tensor, step=step: self.noise(tensor, step),
                 {t: self.batch(t, step) for t in program.data},
             )
             self.trace.append(arrays)
@@ -163,7 +163,8 @@ class Prover:
         roots = np.array([tree.root for tree in self.data_trees.values()], np.uint64)
         return dataset_root(self.program.records, roots) if len(roots) else ZERO_DIGEST
 
-    def _start(self, link):
+    def start_of(self, link):
+        """What a state starts with, as the program declares it."""
         tensor, start = self.program.tensors[link.state], link.start
         if isinstance(start, ConstantStart):
             return np.full(tensor.shape, start.value, DTYPES[tensor.width])
@@ -182,7 +183,8 @@ class Prover:
         """What a step reads of a data tensor."""
         return self.data[t][self.records_of(step)]
 
-    def _prf(self, tensor, step):
+    def noise(self, tensor, step):
+        """What a prf tensor holds in a step of the chain."""
         offsets = np.arange(tensor.size).reshape(tensor.shape)
         at = self.first + step
         return prf_values(self.seed, at, tensor.domain, offsets, tensor.lo, tensor.hi)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from zktally.verifier.program.types import (
     Const,
@@ -31,6 +32,7 @@ from .programs import (
     port,
     random_weights,
     read,
+    running_average,
     tensor,
 )
 
@@ -127,4 +129,14 @@ def _pixel(slot: object, place: object) -> Read:
     return read(X, (SLOTS, 8), slot, place)
 
 
-EVERY: dict[str, Callable[[], tuple[Program, Weights]]] = {"learner": learner}
+def drawn_average() -> tuple[Program, Weights]:
+    """`running_average` from a drawn state: no data, no noise, and yet a seed."""
+    program, weights = running_average()
+    (link,) = program.states
+    return replace(program, states=(replace(link, start=DrawnStart(4, -900, 900)),)), weights
+
+
+EVERY: dict[str, Callable[[], tuple[Program, Weights]]] = {
+    "learner": learner,
+    "drawn average": drawn_average,
+}

@@ -15,30 +15,36 @@ from zktally.verifier.openings import Proof, Trees
 from zktally.verifier.program.checked import load
 from zktally.verifier.receipt import split_receipt
 from zktally.verifier.sampling import Counts, make_plan, sample_seed
+from zktally.verifier.steps import order_of
 
-MAGIC = b"ZKTALLY\x02"
+MAGIC = b"ZKTALLY\x03"
 
 FIELDS = {
     "version": (0, 2),
     "mode": (2, 1),
     "program id": (3, 32),
     "weights root": (35, 32),
-    "steps": (67, 4),
-    "items": (71, 4),
-    "delta": (75, 4),
-    "delta per step": (79, 4),
-    "delta per op": (83, 4),
-    "lambda": (87, 2),
-    "exact": (89, 2),
-    "chain root": (91, 32),
-    "input root": (123, 32),
-    "initial state": (155, 32),
-    "final state": (187, 32),
-    "prf seed": (219, 32),
-    "input key flag": (251, 1),
-    "input key": (252, 32),
-    "inputs flag": (284, 1),
-    "inputs length": (285, 4),
+    "dataset root": (67, 32),
+    "first": (99, 4),
+    "steps": (103, 4),
+    "items": (107, 4),
+    "delta": (111, 4),
+    "delta per step": (115, 4),
+    "delta per op": (119, 4),
+    "lambda": (123, 2),
+    "exact": (125, 2),
+    "chain root": (127, 32),
+    "input root": (159, 32),
+    "initial state": (191, 32),
+    "final state": (223, 32),
+    "exported root": (255, 32),
+    "prf seed": (287, 32),
+    "seed": (319, 1),
+    "start": (320, 1),
+    "input key flag": (321, 1),
+    "input key": (322, 32),
+    "inputs flag": (354, 1),
+    "inputs length": (355, 4),
 }
 """Offset and length of the fields of a journal without exact ops, and with published inputs."""
 
@@ -100,7 +106,7 @@ def dissect(receipt: bytes) -> Parts:
     checked = load(bytes(sections.program))
     seed = sample_seed(sections.journal)
     plan = make_plan(Counts(checked, journal), seed)
-    trees = Trees(checked.program, journal.steps)
+    trees = Trees(checked.program, journal.steps, order_of(checked.program, journal))
     proof = Proof.parse(sections.proof[len(seed) :], trees, plan)
     names = [trees.describe(tree).replace(chr(34), "") for tree in range(len(trees))]
     openings: dict[str, Opening] = {}

@@ -50,8 +50,14 @@ FUNCTIONS = (
     journal.Journal.decode.__func__,
     steps._identify,
     steps._fit,
+    steps._fit_digests,
+    steps._fit_run,
     policy.Expectations.judge,
+    policy.Expectations._judge_digest,
+    policy.Expectations._judge_data_set,
     policy.Policy.judge,
+    policy.Policy.judge_run,
+    policy.Policy._judge_ranges,
     policy.Policy._judge_sampling,
     policy.Policy.judge_bits,
     sampling._limit,
@@ -60,6 +66,7 @@ FUNCTIONS = (
     openings.Proof.parse.__func__,
     openings.Proof._judge_elements,
     steps.hash_roots,
+    steps._judge_start,
     steps.compare_inputs,
     steps._compare_published,
     fast._recompute_gates,
@@ -94,7 +101,8 @@ ENGINE = (
 
 HELPERS = {
     "_same", "_judge_elements", "end", "_limit", "demand", "_judge_limbs", "judge",
-    "_judge_sampling", "judge_bits",
+    "_judge_sampling", "judge_bits", "_fit_digests", "_fit_run", "_judge_digest",
+    "_judge_data_set", "judge_run", "_judge_ranges", "_judge_start", "_demand", "_at_most",
 }  # fmt: skip
 
 

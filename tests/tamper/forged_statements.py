@@ -263,7 +263,7 @@ def _():
 # Better claims over old openings: the samples follow from the claims.
 
 STALE = {
-    "more bits": ("receipt.truncated", {"bits": 9}),
+    "more bits": ("receipt.truncated", {"bits": 12}),
     "a smaller delta": ("receipt.truncated", {"delta_ppm": 300_000}),
     "a smaller delta per op": ("receipt.truncated", {"delta_op_ppm": 100_000}),
     "a smaller delta per step": ("receipt.truncated", {"delta_step_ppm": 300_000}),

@@ -13,11 +13,10 @@ from functools import cache
 
 import numpy as np
 
-from support.receipts import PRF_SEED, Prover
+from support.receipts import Prover
 from zktally.verifier.confidence import headline
 from zktally.verifier.gates import evaluate
 from zktally.verifier.inputs import DTYPES
-from zktally.verifier.keys import prf_values
 from zktally.verifier.policy import Expectations, Policy
 from zktally.verifier.program.checked import check
 from zktally.verifier.program.types import Program, Role, gates
@@ -25,6 +24,8 @@ from zktally.verifier.roots import state_digests, step_root
 
 SPARSE = {"delta_ppm": 400_000, "bits": 8}
 """So few samples that most gates of a small program go unseen."""
+
+NONCE = b"the verifier's"
 
 RUNS = {
     "dense": ("dense", {"steps": 2, "items": 3, "audience": "the auditor", "nonce": b"\x01\x02"}),
@@ -38,12 +39,18 @@ RUNS = {
         {"steps": 4, "delta_step_ppm": 400_000, "delta_op_ppm": 450_000, **SPARSE},
     ),
     "exact": ("conv", {"steps": 4, "exact": (1,), **SPARSE}),
+    "trained": ("learner", {"steps": 4, "declared": True, "nonce": NONCE}),
+    "trained on": ("learner", {"steps": 3, "follows": "trained", "nonce": NONCE}),
+    "drawn": ("drawn average", {"steps": 2, "declared": True}),
+    "sparsely trained": ("learner", {"steps": 6, "declared": True, **SPARSE}),
 }
 
 
 @cache
 def _honest(name: str) -> Prover:
     program, claims = RUNS[name]
+    if "follows" in claims:
+        claims = {**claims, "follows": committed(claims["follows"])}
     return Prover(program, **claims)
 
 
@@ -77,7 +84,7 @@ def victim(name: str, **changes: object) -> Expectations:
         max_delta_step=journal.delta_step_ppm / 1e6 or None,
         max_delta_op=journal.delta_op_ppm / 1e6 or None,
         min_bits=min(100, headline(journal.bits)),
-        outputs_exact=name not in ("sampled", "demanding"),
+        outputs_exact=name not in ("sampled", "demanding", "sparsely trained"),
     )
     return committed(name).expectations(**{"policy": policy, **changes})
 
@@ -112,13 +119,21 @@ class _Store:
 
 
 def execute(
-    prover: Prover, first: int = 0, wrong_op: int | None = None, spoil=None, noise=None
+    prover: Prover,
+    first: int = 0,
+    wrong_op: int | None = None,
+    spoil=None,
+    noise=None,
+    records=None,
+    of_step=lambda step: step,
 ) -> Prover:
     """Execute all steps from `first` on, by whatever weights, inputs and program the prover has.
 
     Of step `first`, one gate of `wrong_op` is wrong, and everything after it follows from that.
-    `spoil` changes the state that step `first` starts from, `noise` what prf tensors hold.
+    `spoil` changes the state that step `first` starts from, `noise` what prf tensors hold, and
+    `records` which ones a step reads; `of_step` is whose noise and records a step has.
     """
+    own = prover.records_of
     program, trace = prover.program, prover.trace
     for step in range(first, prover.steps):
         arrays = {t: trace[step][t] for t in program.of_role(Role.INPUT)} | dict(prover.weights)
@@ -129,10 +144,11 @@ def execute(
             if spoil is not None and step == first:
                 arrays[link.state] = spoil(arrays[link.state])
         for t in program.of_role(Role.PRF):
-            tensor = program.tensors[t]
-            offsets = np.arange(tensor.size).reshape(tensor.shape)
-            drawn = prf_values(PRF_SEED, step, tensor.domain, offsets, tensor.lo, tensor.hi)
+            drawn = prover.noise(program.tensors[t], of_step(step))
             arrays[t] = drawn if noise is None else noise(drawn)
+        read = own(of_step(step))
+        for t in program.data:
+            arrays[t] = prover.data[t][read if records is None else records(step, read)]
         for c, op in enumerate(program.ops):
             values = evaluate(program, op, np.arange(gates(op)), _Store(arrays))
             out = program.tensors[op.out]
@@ -166,5 +182,7 @@ def rechained(prover: Prover, **fields: object) -> Prover:
     before = np.concatenate([initial, after[:-1]])
     stepped = program.of_role(Role.INPUT, Role.VALUE)
     every = np.array([roots(*((j, t) for t in stepped)) for j in steps])
-    chain_root = step_root(journal.program_id, journal.weights_root, before, after, every)
+    chain_root = step_root(
+        journal.program_id, journal.weights_root, before, after, every, journal.first
+    )
     return prover.change(chain_root=chain_root)

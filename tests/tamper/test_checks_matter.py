@@ -18,6 +18,7 @@ import forged_openings  # noqa: F401
 import forged_proofs
 import forged_statements  # noqa: F401
 import forged_strict  # noqa: F401
+import forged_training  # noqa: F401
 import forger
 import judges
 import numpy as np
@@ -105,7 +106,31 @@ TABLE: dict[str, dict[str, str]] = {
     },
     "steps._fit 3": {
         "journal: prf_seed of a program that has none": ACCEPTED,
+        "run: an export of a program that has none": ACCEPTED,
+    },
+    "steps._fit 4": {"run: beyond its last step": ACCEPTED},
+    "steps._fit_digests 0": {
         "journal: final_state of a program that has none": "verify.final-state",
+        "journal: initial_state of a program that has none": "verify.initial-state",
+    },
+    "steps._fit_digests 1": {
+        "journal: prf_seed of a program that has none": ACCEPTED,
+        "run: an export of a program that has none": ACCEPTED,
+        "run: a data set of a program that has none": "verify.dataset-mismatch",
+        "run: no data set of a program that has one": "verify.dataset-mismatch",
+        "run: no export of a program that has one": "verify.exported-root",
+        "run: no commitment to a derived seed": "verify.prf-seed",
+        "run: no commitment to the seed of noise": "verify.prf-seed",
+    },
+    "steps._fit_run 0": {"run: beyond its last step": ACCEPTED},
+    "steps._fit_run 1": {
+        "run: a declared start behind the beginning": "verify.start",
+        "run: a declared start of a program that declares none": CRASH,
+    },
+    "steps._fit_run 2": {"run: a derived seed that nothing needs": "verify.prf-seed"},
+    "steps._fit_run 3": {
+        "run: a start drawn from a seed of zeros, called own": ACCEPTED,
+        "run: an own seed of a run on data": "receipt.trailing-bytes",
     },
     # 6. Policy and expectations.
     "policy.Expectations.judge 0": {
@@ -143,7 +168,54 @@ TABLE: dict[str, dict[str, str]] = {
     "policy.Expectations.judge 2": {
         "another initial state than the caller's": ACCEPTED,
         "chain: another initial state, honestly committed": ACCEPTED,
+        "start: another root than the caller's": ACCEPTED,
+    },
+    "policy.Expectations.judge 3": {
+        "data set: none that the caller named": ACCEPTED,
+        "data set: named for a program without one": ACCEPTED,
+        "data set: another root than the caller's": "verify.dataset-root",
+    },
+    "policy.Expectations.judge 4": {
+        "policy: an own seed": ACCEPTED,
+        "policy: an input above its range": ACCEPTED,
+    },
+    "policy.Expectations.judge 5": {"inputs with another root": ACCEPTED},
+    "policy.Expectations._judge_digest 0": {
+        "another initial state than the caller's": ACCEPTED,
         "inputs with another root": ACCEPTED,
+        "data set: named for a program without one": ACCEPTED,
+    },
+    "policy.Expectations._judge_data_set 0": {
+        "data set: named for a program without one": ACCEPTED,
+        "data set: another root than the caller's": "verify.dataset-root",
+    },
+    "policy.Expectations._judge_data_set 1": {"data set: none that the caller named": ACCEPTED},
+    "policy.Policy.judge_run 0": {
+        "policy: an own seed": ACCEPTED,
+        "policy: an own seed where a nonce is wanted": ACCEPTED,
+        "policy: a seed without a nonce": ACCEPTED,
+    },
+    "policy.Policy.judge_run 1": {
+        "start: a root, where the policy wants the declared one": ACCEPTED,
+    },
+    "policy.Policy.judge_run 2": {"policy: a step more than accepted": ACCEPTED},
+    "policy.Policy.judge_run 3": {"policy: an epoch more than accepted": ACCEPTED},
+    "policy.Policy.judge_run 4": {
+        "policy: smaller batches than accepted": ACCEPTED,
+        "policy: larger batches than accepted": ACCEPTED,
+        "policy: larger batches of items": ACCEPTED,
+    },
+    "policy.Policy.judge_run 5": {
+        "policy: another program": ACCEPTED,
+        "policy: no program": ACCEPTED,
+    },
+    "policy.Policy.judge_run 6": {"policy: an input below its range": ACCEPTED},
+    "policy.Policy._judge_ranges 0": {"policy: an input that there is not": CRASH},
+    "policy.Policy._judge_ranges 1": {"policy: a private input": CRASH},
+    "policy.Policy._judge_ranges 2": {
+        "policy: an input below its range": ACCEPTED,
+        "policy: an input above its range": ACCEPTED,
+        "policy: an integer above its range": ACCEPTED,
     },
     # 7. Plan and proof section.
     "sampling._limit 0": {"claims: a few more samples than anyone draws": ACCEPTED},
@@ -164,15 +236,45 @@ TABLE: dict[str, dict[str, str]] = {
     # 8. Roots.
     "steps.hash_roots 0": {"weights: others under the victim's root": ACCEPTED},
     "steps.hash_roots 1": {
+        "data set: a label flipped, under the victim's root": ACCEPTED,
+        "data set: another root, and all that follows from it": ACCEPTED,
+        "data set: its roots in another order": "verify.opening",
+    },
+    "steps.hash_roots 2": {
         "journal: another prf_seed": ACCEPTED,
         "prf seed: another one": "verify.gate",
+        "seed: the prover's own, committed to": ACCEPTED,
+        "nonce: changed afterwards": "verify.start",
     },
-    "steps.hash_roots 2": {"journal: another initial_state": ACCEPTED},
-    "steps.hash_roots 3": {"journal: another input_root": ACCEPTED},
-    "steps.hash_roots 4": {"two runs: the final state of the other one": ACCEPTED},
+    "steps.hash_roots 3": {"journal: another initial_state": ACCEPTED},
+    "steps.hash_roots 4": {
+        "start: a drawn weight chosen": ACCEPTED,
+        "start: a trained state sold as the beginning": ACCEPTED,
+    },
     "steps.hash_roots 5": {
+        "journal: another input_root": ACCEPTED,
+        "place: a later step": "verify.chain-root",
+    },
+    "steps.hash_roots 6": {"two runs: the final state of the other one": ACCEPTED},
+    "steps.hash_roots 7": {
+        "export: another root": ACCEPTED,
+        "export: the weights of a better run": ACCEPTED,
+        "export: the state of an earlier step": ACCEPTED,
+        "export: in another order": ACCEPTED,
+        "export: one tensor less": ACCEPTED,
+    },
+    "steps.hash_roots 8": {
         "journal: another chain_root": ACCEPTED,
         "root of a linked state": "verify.opening",
+        "place: a later step under the victim's chain": "verify.gate",
+    },
+    "steps._judge_start 0": {
+        "start: a drawn weight chosen": ACCEPTED,
+        "start: a constant momentum chosen": ACCEPTED,
+        "start: drawn from another seed": ACCEPTED,
+        "start: the declared values under salts": ACCEPTED,
+        "start: a trained state sold as the beginning": ACCEPTED,
+        "nonce: changed afterwards, and the seed with it": "verify.gate",
     },
     # 9. Inputs.
     "steps.compare_inputs 0": {"inputs under a key of zero, kept private": ACCEPTED},
@@ -208,6 +310,16 @@ TABLE: dict[str, dict[str, str]] = {
         "one wrong gate of mixed in step 0": ACCEPTED,
         "one wrong gate of best in step 1": ACCEPTED,
         "prf seed: noise chosen by the prover": ACCEPTED,
+        "noise: of the step after": ACCEPTED,
+        "noise: of the beginning of the run, in its continuation": ACCEPTED,
+        "records: one of another slot in step 0": ACCEPTED,
+        "records: those of a batch out of order": ACCEPTED,
+        "records: a batch repeated": ACCEPTED,
+        "records: a batch skipped": ACCEPTED,
+        "records: the order of another seed": ACCEPTED,
+        "records: a batch of the run before": ACCEPTED,
+        "place: a later step, honestly hashed": ACCEPTED,
+        "nonce: changed afterwards, from a root": ACCEPTED,
         "outputs computed from nothing": ACCEPTED,
     },
     # 12. Outputs.
@@ -268,11 +380,11 @@ ALSO = {
         "hybrid: head: two weights exchanged": "verify.stark",
         "hybrid: weights of a better model": "verify.chain-root",
     },
-    "steps.hash_roots 2": {
+    "steps.hash_roots 3": {
         "hybrid: chain: another first state under the caller's": "verify.stark",
     },
-    "steps.hash_roots 3": {"hybrid: chain: inputs repeated": "verify.chain-root"},
-    "steps.hash_roots 5": {"hybrid: chain: states repeated": "verify.stark"},
+    "steps.hash_roots 5": {"hybrid: chain: inputs repeated": "verify.chain-root"},
+    "steps.hash_roots 8": {"hybrid: chain: states repeated": "verify.stark"},
     "steps.compare_inputs 1": {"hybrid: padding sold as an item": ACCEPTED},
     "steps.compare_inputs 2": {"hybrid: inputs of another caller": ACCEPTED},
     "steps._compare_published 1": {
@@ -377,6 +489,9 @@ def test_every_check_stands_in_the_table():
 # The transcript: every field of the statement but the mode reaches the seed, and so the samples.
 
 CHANGES = {
+    "first": 1,
+    "seed": 1,
+    "start": 1,
     "steps": 5,
     "items": 7,
     "delta_ppm": 400_001,

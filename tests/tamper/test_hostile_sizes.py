@@ -29,7 +29,7 @@ from zktally.verifier.hybrid import hashing, schedule, segments
 from zktally.verifier.hybrid import verify as hybrid
 from zktally.verifier.hybrid.leaves import Leaves, opened_keys
 from zktally.verifier.hybrid.segments import LEAST_PROOF, MAX_SEGMENTS
-from zktally.verifier.journal import HYBRID, ZERO_DIGEST, Journal, model_id
+from zktally.verifier.journal import HYBRID, OWN, ROOT, ZERO_DIGEST, Journal, model_id
 from zktally.verifier.openings import Trees
 from zktally.verifier.policy import Expectations, Policy
 from zktally.verifier.program.checked import check
@@ -82,11 +82,16 @@ def invented(program: Program, steps: int, **claims: object) -> Invented:
         weights_root=named,
         steps=steps,
         items=steps * program.batch,
-        chain_root=step_root(checked.id, named, before, after, every),
-        input_root=input_root(inputs),
+        dataset_root=ZERO_DIGEST,
+        first=0,
+        chain_root=step_root(checked.id, named, before, after, every, 0),
+        input_root=input_root(inputs, 0),
         initial_state=digest_bytes(first[0]),
         final_state=digest_bytes(after[-1]),
+        exported_root=ZERO_DIGEST,
         prf_seed=ZERO_DIGEST,
+        seed=OWN,
+        start=ROOT,
         input_key=None,
         inputs=None,
         outputs=outputs,

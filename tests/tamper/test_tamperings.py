@@ -9,6 +9,7 @@ import forged_models
 import forged_openings
 import forged_statements
 import forged_strict
+import forged_training
 import forger
 import hybrids
 import judges
@@ -23,7 +24,7 @@ from zktally.verifier.policy import Policy
 
 MODULES = (
     forged_bytes, forged_chains, forged_hybrids, forged_models, forged_openings, forged_statements,
-    forged_strict,
+    forged_strict, forged_training,
 )  # fmt: skip
 JUDGED = (
     errors.MalformedReceipt, errors.UnsupportedReceipt, errors.MalformedProgram,
@@ -104,8 +105,10 @@ def test_one_wrong_gate_cannot_be_proven_strictly(name, step):
     assert refused.value.code == "prove.witness"
 
 
-UNREACHED = {"security.insufficient"}
-"""Only at sizes that no test proves: see test_hostile_sizes.py."""
+UNREACHED = {"security.insufficient", "verify.follows"}
+"""Only at sizes that no test proves (test_hostile_sizes.py), only of several receipts
+(tests/unit/test_chain.py).
+"""
 
 
 def test_every_code_of_the_verifiers_has_a_tampering():

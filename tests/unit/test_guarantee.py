@@ -36,11 +36,13 @@ def facts(*ops: OpFacts, **changes: object) -> Facts:
     journal = Journal(
         mode=0, program_id=digest, weights_root=digest, steps=3, items=20, delta_ppm=50_000,
         delta_step_ppm=0, delta_op_ppm=0, bits=100, exact=(), chain_root=digest, input_root=digest,
-        initial_state=digest, final_state=digest, prf_seed=digest, input_key=None, inputs=None,
+        initial_state=digest, final_state=digest, dataset_root=digest, first=0,
+        exported_root=digest, seed=0, start=0, prf_seed=digest, input_key=None, inputs=None,
         outputs=b"",
     )  # fmt: skip
     found = Facts(
         journal=journal, model_id=b"\xab" * 32, program_name="net", batch=8, itemised=True,
+        records=0, data_slots=0,
         headline_bits=100, samples=1352, samples_per_op=338, samples_per_step=0, step_weight=960,
         step_macs=960, live_macs=960, checked_gates=240, ops=ops or (op(),),
         outputs=(OutputFacts("y", "consistent"),), inputs_public=False, receipt_bytes=1000,

@@ -118,7 +118,8 @@ def natively(checked: Checked) -> str:
         mode=HYBRID, program_id=checked.id, weights_root=ZERO_DIGEST, steps=1, items=1,
         delta_ppm=500_000, delta_step_ppm=0, delta_op_ppm=0, bits=1, exact=(),
         chain_root=ZERO_DIGEST, input_root=ZERO_DIGEST, initial_state=ZERO_DIGEST,
-        final_state=ZERO_DIGEST, prf_seed=ZERO_DIGEST, input_key=None, inputs=None,
+        final_state=ZERO_DIGEST, dataset_root=ZERO_DIGEST, first=0, exported_root=ZERO_DIGEST,
+        seed=0, start=0, prf_seed=ZERO_DIGEST, input_key=None, inputs=None,
         outputs=bytes(out.size * out.width), audience=None, nonce=None,
     )  # fmt: skip
     if program.of_role(Role.PRF):

@@ -22,6 +22,8 @@ JOURNAL = Journal(
     mode=0,
     program_id=bytes(range(32)),
     weights_root=digest(1),
+    dataset_root=digest(8),
+    first=5,
     steps=2,
     items=3,
     delta_ppm=50_000,
@@ -33,7 +35,10 @@ JOURNAL = Journal(
     input_root=digest(3),
     initial_state=digest(4),
     final_state=digest(5),
+    exported_root=digest(9),
     prf_seed=digest(6),
+    seed=1,
+    start=0,
     input_key=digest(7),
     inputs=b"\1\2",
     outputs=b"\3",
@@ -41,8 +46,8 @@ JOURNAL = Journal(
     nonce=b"\xff\0",
 )
 DIGESTS = (
-    "weights_root", "chain_root", "input_root", "initial_state", "final_state", "prf_seed",
-    "input_key",
+    "weights_root", "dataset_root", "chain_root", "input_root", "initial_state", "final_state",
+    "exported_root", "prf_seed", "input_key",
 )  # fmt: skip
 
 
@@ -87,6 +92,8 @@ def test_any_changed_bit_is_refused_or_another_journal():
         {"delta_op_ppm": 500_001},
         {"bits": 0},
         {"bits": 257},
+        {"seed": 2},
+        {"start": 2},
         {"exact": (4, 4)},
         {"exact": (4, 1)},
         {"input_key": None},

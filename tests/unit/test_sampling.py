@@ -23,7 +23,9 @@ SEED = bytes(range(32))
 
 def journal(**fields):
     base = {
-        "mode": 0, "program_id": ZERO_DIGEST, "weights_root": ZERO_DIGEST, "steps": 1, "items": 2,
+        "mode": 0, "program_id": ZERO_DIGEST, "weights_root": ZERO_DIGEST,
+        "dataset_root": ZERO_DIGEST, "first": 0, "exported_root": ZERO_DIGEST, "seed": 0,
+        "start": 0, "steps": 1, "items": 2,
         "delta_ppm": 50_000, "delta_step_ppm": 0, "delta_op_ppm": 0, "bits": 128, "exact": (),
         "chain_root": ZERO_DIGEST, "input_root": ZERO_DIGEST, "initial_state": ZERO_DIGEST,
         "final_state": ZERO_DIGEST, "prf_seed": ZERO_DIGEST, "input_key": None, "inputs": None,

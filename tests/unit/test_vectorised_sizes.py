@@ -578,7 +578,7 @@ def test_reads_of_a_segment(count):
     order = sorted(of_prf, key=place)
     assert read.prf[read.prf_order].tolist() == order
     sponge = found.block_count + 1
-    noise = addresses.noise_rows(checked.program, read, sponge)
+    noise = addresses.noise_rows(checked.program, read, sponge, 0)
     calls = sorted({(*place(x)[:2], place(x)[2] // 16) for x in order})
     assert list(map(tuple, noise.noise[2:5].T.tolist())) == calls
     words = [16 * calls_at + place(x)[2] % 16
