@@ -47,6 +47,8 @@ COARSEST = 60
 """So often a code may be made twice as coarse."""
 NOISE_BITS = 8
 """Random bits of a stochastic rounding; fewer where less is rounded away."""
+LOSS = "loss"
+"""Name of the output of a step."""
 HELD = -1
 """Tensor number of a gradient that is not made, but summed where it is used."""
 
@@ -268,7 +270,13 @@ class StepBuilder(Builder):
             suffix=suffix,
         )  # fmt: skip
         node = self._node
-        if node is not None and node.name in self._noisy and out == self.values.get(node.output):
+        if node is None or out != self.values.get(node.output):
+            return
+        if table is None and self.may_coarsen(node.output):
+            made = self._ops[-1]
+            assert isinstance(made, Dot)
+            self._refuse_fine(made, shift)
+        if node.name in self._noisy:
             self.noise()
 
     def _hold(
@@ -290,7 +298,7 @@ class StepBuilder(Builder):
         value = self.values[loss]
         if self._tensors[value.tensor].shape != (value.shape or (1,)):
             value = self._copied(loss, value)
-        outputs = (self._port("output", loss),)
+        outputs = (replace(self._port("output", loss), name=LOSS),)
         self._flag({value.tensor})
         return Program(
             name=port_name(self.graph.name) or "training step",

@@ -49,7 +49,7 @@ class Data:
         """The integers [records, ...] that stand for an array [records, ...] of the caller.
 
         Raises:
-            UsageError: `usage.data`, integers out of range, or NaN.
+            UsageError: `usage.input`, integers out of range, or NaN.
         """
         given = np.asarray(array)
         if self.whole:
@@ -283,7 +283,7 @@ def _refuse_outside(data: Data, array: Array) -> None:
     if not whole or array.min(initial=lo) < lo or array.max(initial=lo) > hi:
         raise UsageError(
             f"data {named(data.name)} does not fit the program",
-            code="usage.data",
+            code="usage.input",
             expected=f"integers in [{lo}, {hi}]",
             received=f"{array.dtype} in [{array.min()}, {array.max()}]",
         )
@@ -293,7 +293,7 @@ def _refuse_nan(data: Data, array: Array) -> None:
     if not np.isfinite(array).all():
         raise UsageError(
             f"data {named(data.name)} contains NaN or infinity",
-            code="usage.data",
+            code="usage.input",
             expected="finite values",
         )
 

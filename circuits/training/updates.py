@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...verifier.program.ranges import ACC_MAX, Q_MAX
 from ...verifier.program.types import Const, Operand, StateLink, Term
@@ -23,6 +23,9 @@ VELOCITY = 2**15 - 1
 KEPT_BITS, KEPT_MOST = range(5, 9), 14
 """Bits of a factor such as 0.9. A velocity counts in so much coarser units than its gradients, so
 there are no more of them than its range or its factor asks for."""
+FINER, SUM_MOST = KEPT_BITS[-1], 2**26
+"""So many bits are put behind a gradient that is no product, which has none to lose, if the sum
+stays below that."""
 KEPT_NEAR = 0.02
 """A factor may be off by this share of what it is less than 1."""
 RATE_PEAK = 2**22
@@ -97,10 +100,10 @@ class Updates:
         if sgd.weight_decay:
             slope = self._decayed(sgd.weight_decay, parameter, slope)
         if not sgd.momentum:
-            self._move(parameter, [(self._held(parameter, slope), 1.0)])
+            self._move(parameter, [(self._held(parameter, gradient, slope), 1.0)])
             return
-        if sgd.nesterov:
-            slope = _of_value(self._builder, self._held(parameter, slope))
+        if sgd.nesterov or slope.reach > ACC_MAX // 2:
+            slope = _of_value(self._builder, self._held(parameter, gradient, slope))
         velocity = self._velocity(sgd.momentum, parameter, "velocity", slope)
         if not sgd.nesterov:
             self._move(parameter, [velocity])
@@ -112,6 +115,7 @@ class Updates:
         self, kept: float, parameter: str, kind: str, slope: Slope
     ) -> tuple[Value, float]:
         """V' = kept·V + slope; and what makes up for a factor that is not quite that."""
+        slope = finer(slope)
         name, builder = state_name(parameter, kind), self._builder
         reach = MARGIN * _reach(self._ranges[name])
         least = math.log2(reach / (VELOCITY * slope.unit)) if reach > 0.0 else 0.0
@@ -144,13 +148,15 @@ class Updates:
         term = Term((), builder.read(part, rows(len(part.shape))), ONE)
         return Slope(slope.unit, (*slope.terms, term), slope.reach + peak)
 
-    def _held(self, parameter: str, slope: Slope) -> Value:
+    def _held(self, parameter: str, gradient: str, slope: Slope) -> Value:
         """The slope as a value of 16 bits."""
         builder, shape = self._builder, self._builder.graph.shapes[parameter]
         (term,) = slope.terms[:1]
         if len(slope.terms) == 1 and not term.window and term.b == ONE:
             return Value(_tensor_of(slope), shape, Affine(slope.unit, 0, -1, 1))
-        shift = max((slope.reach // VELOCITY).bit_length(), 0)
+        span = MARGIN * _reach(self._ranges[gradient]) / (VELOCITY * slope.unit)
+        fits = max(math.ceil(math.log2(span)) if span > 0.0 else 0, 0)
+        shift = max(fits, (slope.reach // (Q_MAX - 1)).bit_length())
         unit = slope.unit * 2.0**shift
         peak = min(VELOCITY, self._most(parameter, unit))
         code = Affine(unit, 0, -peak, peak)
@@ -163,7 +169,7 @@ class Updates:
 
     def _adam(self, adam: Adam, parameter: str, gradient: str) -> None:
         builder, shape = self._builder, self._builder.graph.shapes[parameter]
-        held = self._held(parameter, builder.slope(gradient))
+        held = self._held(parameter, gradient, builder.slope(gradient))
         slope = _of_value(builder, held)
         mean, more = self._velocity(adam.beta1, parameter, "mean", slope)
         square = self._square(adam.beta2, parameter, gradient, held)
@@ -270,6 +276,19 @@ class Updates:
     def _link(self, name: str, before: Value, after: Value) -> None:
         self._links.append(StateLink(before.tensor, after.tensor))
         self._codes[name] = before.code
+
+
+def finer(slope: Slope) -> Slope:
+    """The same sum in finer units, where all that is summed is multiplied by constants."""
+    factors = [term.b.value for term in slope.terms if isinstance(term.b, Const)]
+    if len(factors) < len(slope.terms):
+        return slope
+    bits = min(FINER, max((SUM_MOST // max(slope.reach, 1)).bit_length() - 1, 0))
+    terms = tuple(
+        replace(term, b=Const(factor * 2**bits))
+        for term, factor in zip(slope.terms, factors, strict=True)
+    )
+    return Slope(slope.unit * 2.0**-bits, terms, slope.reach * 2**bits)
 
 
 def kept_bits(kept: float) -> int:

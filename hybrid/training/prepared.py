@@ -51,13 +51,13 @@ def records(step: Step, data: Array | Mapping[str, Array], labels: Array) -> Rec
     """Records that fit a step's inputs.
 
     Raises:
-        UsageError: `usage.data`: names, shapes or counts that do not fit.
+        UsageError: `usage.input`: names, shapes or counts that do not fit.
     """
     given = dict(data) if isinstance(data, Mapping) else {step.inputs[0]: data}
     if set(given) != set(step.inputs):
         raise UsageError(
             "the data's names are not those of the model's inputs",
-            code="usage.data",
+            code="usage.input",
             expected=listed(step.inputs),
             received=listed(given),
         )
@@ -68,7 +68,7 @@ def records(step: Step, data: Array | Mapping[str, Array], labels: Array) -> Rec
         if array.ndim == 0 or array.shape[1:] != shape or array.dtype.kind not in "fiub":
             raise UsageError(
                 f"data {name!r} does not fit the model",
-                code="usage.data",
+                code="usage.input",
                 expected=f"numbers of shape {('records', *shape)}",
                 received=f"{array.dtype} of shape {array.shape}",
             )
@@ -76,7 +76,7 @@ def records(step: Step, data: Array | Mapping[str, Array], labels: Array) -> Rec
     if len(set(counts.values())) != 1 or counts[LABELS] < step.batch:
         raise UsageError(
             "inputs and labels need as many records, a batch at least",
-            code="usage.data",
+            code="usage.input",
             expected=f"{step.batch} or more of each",
             received=listed(f"{name}: {count}" for name, count in counts.items()),
         )

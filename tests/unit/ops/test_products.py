@@ -292,3 +292,38 @@ def test_a_layer_of_zeros_is_a_layer(case: str, biased: bool) -> None:
     nodes = [node(op, f"x w{' b' if biased else ''}", "y", **groups)]
     given = {"x": floats(8, *shape[1:])}
     assert steps_off(network(nodes, {"x": shape}, constants), given, given) < 1e-6
+
+
+CONVS: list[tuple[Sequence[int], Sequence[int], dict[str, Any]]] = [
+    ((2, 3, 7), (4, 3, 3), {"pads": [1, 1]}),
+    ((2, 3, 8, 5), (4, 3, 3, 3), {"pads": [1, 0, 1, 2], "strides": [2, 1]}),
+    ((2, 4, 7, 7), (6, 2, 3, 1), {"group": 2, "dilations": [2, 1]}),
+    ((3, 4, 5, 5), (4, 1, 3, 3), {"group": 4, "pads": [1] * 4}),
+    ((2, 1, 3, 4, 5), (2, 1, 2, 2, 2), {"strides": [1, 2, 2]}),
+]
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize(("x", "w", "how"), CONVS, ids=str)
+def test_convolutions_with_computed_weights(
+    x: Sequence[int], w: Sequence[int], how: dict[str, Any], bias: bool
+) -> None:
+    inputs: Shapes = {"x": x, "w": w, **({"b": w[:1]} if bias else {})}
+    assert off([node("Conv", " ".join(inputs), "y", **how)], inputs) < LIMIT[False]
+
+
+TRANSPOSED: list[tuple[Sequence[int], Sequence[int], dict[str, Any]]] = [
+    ((2, 3, 7), (3, 4, 3), {"pads": [1, 1]}),
+    ((2, 4, 5, 4), (4, 3, 3, 3), {"strides": [2, 1], "pads": [1, 0, 1, 0]}),
+    ((2, 4, 4, 4), (4, 3, 2, 3), {"group": 2, "strides": [2, 2], "dilations": [1, 2]}),
+]
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize(("x", "w", "how"), TRANSPOSED, ids=str)
+def test_transposed_convolutions_with_computed_weights(
+    x: Sequence[int], w: Sequence[int], how: dict[str, Any], bias: bool
+) -> None:
+    outputs = w[1] * how.get("group", 1)
+    inputs: Shapes = {"x": x, "w": w, **({"b": (outputs,)} if bias else {})}
+    assert off([node("ConvTranspose", " ".join(inputs), "y", **how)], inputs) < LIMIT[False]

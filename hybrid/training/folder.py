@@ -1,0 +1,173 @@
+"""The folder of a training run: interrupted, it goes on where it was, bit for bit.
+
+    plan.json         what the run was asked to do, and of which model and data
+    steps             the training program (circuits/training/file.py)
+    data-key          salts the data set's leaves
+    rehearsal.json    the losses of the float steps that scales were found by
+    part-00000/       of each receipt:
+        key           of the part's salts: begun again, it is the same part
+        losses.npy    of its steps
+        state.zks     in which it ended
+        proof/        the proof in progress (prover/work.py)
+        receipt       once it is finished
+
+Folder and files are for their owner only. Every file appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...circuits.files import read_limited, write_atomically
+from ...circuits.graph import Array
+from ...circuits.model import is_key, new_key
+from ...circuits.training.file import decode, encode
+from ...circuits.training.program import TrainingProgram
+from ...prover import RunState
+from ...verifier.errors import UsageError
+from ...verifier.quoting import listed, quoted_path
+from ...verifier.receipt import MAX_RECEIPT
+
+OWNER_ONLY = 0o700
+FILE_MAX = 1 << 33
+TEXT_MAX = 1 << 26
+
+
+class Part:
+    """What a run keeps of one receipt.
+
+    Args:
+        folder: of the part; it is made when something is written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def proof(self) -> Path:
+        """The folder of the proof in progress."""
+        return self.folder / "proof"
+
+    def key(self) -> bytes:
+        """Of the part's salts: made once, and kept."""
+        return _kept_key(self._at("key"))
+
+    def receipt(self) -> bytes | None:
+        """The receipt, once it is finished."""
+        path = self._at("receipt")
+        return read_limited(path, MAX_RECEIPT) if path.exists() else None
+
+    def state(self) -> RunState | None:
+        """The state in which the part ended, once it has."""
+        path = self._at("state.zks")
+        return RunState.load(path) if path.exists() else None
+
+    def losses(self) -> Array:
+        """Of its steps, float64."""
+        return _array(read_limited(self._at("losses.npy"), FILE_MAX))
+
+    def ended(self, losses: Array, state: RunState) -> None:
+        """Keep what the steps gave, before anything is proven."""
+        held = io.BytesIO()
+        np.save(held, losses)
+        write_atomically(self._at("losses.npy"), held.getvalue(), force=True, private=True)
+        state.save(self._at("state.zks"), force=True)
+
+    def proven(self, receipt: bytes) -> None:
+        """Keep the receipt."""
+        write_atomically(self._at("receipt"), receipt, force=True, private=True)
+
+    def _at(self, name: str) -> Path:
+        self.folder.mkdir(mode=OWNER_ONLY, exist_ok=True)
+        return self.folder / name
+
+
+class Folder:
+    """The folder of a run.
+
+    Args:
+        path: where; it is made where it does not exist.
+
+    Raises:
+        UsageError: `usage.unwritable`.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        try:
+            self.path.mkdir(mode=OWNER_ONLY, exist_ok=True)
+            self.path.chmod(OWNER_ONLY)
+        except OSError as error:
+            raise UsageError(
+                f"cannot make {quoted_path(path)}: {error.strerror or error}",
+                code="usage.unwritable",
+            ) from error
+
+    def begun(self, facts: Mapping[str, Any]) -> bool:
+        """Whether the folder holds this very run; writes down which one it is if it is empty.
+
+        Raises:
+            UsageError: `usage.file-exists`, it holds another run, or something else.
+        """
+        path, text = self.path / "plan.json", json.dumps(facts, sort_keys=True, indent=1)
+        if path.exists():
+            held = json.loads(read_limited(path, TEXT_MAX))
+            unlike = sorted(key for key in {*held, *facts} if held.get(key) != facts.get(key))
+            if unlike:
+                raise UsageError(
+                    f"{quoted_path(self.path)} holds another run",
+                    code="usage.file-exists",
+                    expected=f"the same {listed(unlike)}",
+                    hint="go on with the arguments that it was begun with, or use a new folder",
+                )
+            return True
+        if any(self.path.iterdir()):
+            raise UsageError(
+                f"{quoted_path(self.path)} is not empty, and holds no training run",
+                code="usage.file-exists",
+                hint="use a new folder",
+            )
+        write_atomically(path, text.encode(), private=True)
+        return False
+
+    def program(self) -> TrainingProgram | None:
+        """The training program, once it is made."""
+        path = self.path / "steps"
+        return decode(read_limited(path, FILE_MAX)) if path.exists() else None
+
+    def keep(self, program: TrainingProgram, rehearsal: tuple[float, ...]) -> None:
+        """Keep the training program, and the losses of its rehearsal."""
+        text = json.dumps(list(rehearsal)).encode()
+        write_atomically(self.path / "rehearsal.json", text, force=True, private=True)
+        write_atomically(self.path / "steps", encode(program), private=True)
+
+    def rehearsal(self) -> tuple[float, ...]:
+        """The losses of the rehearsal."""
+        return tuple(json.loads(read_limited(self.path / "rehearsal.json", TEXT_MAX)))
+
+    def data_key(self) -> bytes:
+        """Of the data set's salts: made once, and kept."""
+        return _kept_key(self.path / "data-key")
+
+    def part(self, number: int) -> Part:
+        """What belongs to a receipt, by its number from 0."""
+        return Part(self.path / f"part-{number:05d}")
+
+
+def _kept_key(path: Path) -> bytes:
+    if not path.exists():
+        write_atomically(path, new_key(), private=True)
+    key = read_limited(path, 64)
+    if not is_key(key):
+        raise UsageError(f"{quoted_path(path)} is no key", code="usage.unreadable")
+    return key
+
+
+def _array(data: bytes) -> Array:
+    return np.load(io.BytesIO(data), allow_pickle=False)

@@ -1,0 +1,319 @@
+"""A training run: steps in integers, receipts over them, the trained model."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from ... import _core
+from ...circuits.graph import Array
+from ...circuits.model import PUBLIC_KEY, CompiledModel, is_key
+from ...circuits.source import ModelLike
+from ...circuits.training.losses import LABELS
+from ...circuits.training.optimisers import DECAY, RATE
+from ...circuits.training.program import SEED, TrainingProgram
+from ...prover import (
+    Claims,
+    FastRun,
+    Progress,
+    ProverOptions,
+    RunState,
+    Work,
+    exported_model,
+    prove_in,
+    prove_job,
+    silent,
+)
+from ...verifier.errors import UsageError
+from ...verifier.inputs import DTYPES
+from ...verifier.program.types import PortKind, Role
+from .folder import Folder, Part
+from .plan import Plan
+from .prepared import prepare
+
+COMMIT_EVERY = 16
+"""Steps executed between two rounds of commitment."""
+REPORT_EVERY = 0.2
+"""Seconds between two reports of progress."""
+
+Report = Callable[[int, float], None]
+"""Called with the number of a step and its loss."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What a training run gave.
+
+    Attributes:
+        receipts: in the order of the steps; each goes on where the last one ended.
+        losses: of every step, float64 [steps].
+        rehearsed: the losses of the float steps by which scales were found.
+        program: the training steps, a compiled model.
+        state: in which the run ended; it holds secrets.
+        dataset_root: by which a verifier names the data set, 32 bytes.
+    """
+
+    receipts: tuple[bytes, ...] = field(repr=False)
+    losses: Array = field(repr=False)
+    rehearsed: tuple[float, ...] = field(repr=False)
+    steps: TrainingProgram = field(repr=False)
+    state: RunState = field(repr=False)
+    dataset_root: bytes
+
+    @property
+    def program(self) -> CompiledModel:
+        """The training steps."""
+        return self.steps.model
+
+    @property
+    def model_id(self) -> bytes:
+        """What a verifier of the receipts pins, 32 bytes."""
+        return self.steps.model.model_id
+
+    def export(self) -> CompiledModel:
+        """The trained model, whose weights root is the one that the last receipt names.
+
+        It holds the key of the run's salts.
+        """
+        assert self.steps.served is not None
+        return exported_model(self.steps.model, self.state, self.steps.served.model)
+
+    def parameters(self) -> dict[str, Array]:
+        """The trained parameters as floats, by their names in the model file."""
+        names = {tensor.name for tensor in self._served_tensors()}
+        reals = self.steps.reals(self.state.by_name())
+        return {name: array for name, array in reals.items() if name in names}
+
+    def _served_tensors(self) -> Iterator[object]:
+        assert self.steps.served is not None
+        program = self.steps.served.model.checked.program
+        return (program.tensors[number] for number in program.of_role(Role.WEIGHT))
+
+    def __repr__(self) -> str:
+        count, last = len(self.losses), float(np.mean(self.losses[-20:]))
+        size = sum(map(len, self.receipts))
+        plural = "" if len(self.receipts) == 1 else "s"
+        return (
+            f"<Trained: {count:,} steps, loss {self.losses[0]:.4f} → {last:.4f}, "
+            f"{len(self.receipts)} receipt{plural} of {size:,} bytes>"
+        )
+
+
+def train(
+    model: ModelLike,
+    data: Array | Mapping[str, Array],
+    labels: Array,
+    plan: Plan,
+    *,
+    folder: str | Path | None = None,
+    data_key: bytes | None = None,
+    progress: Progress = silent,
+    report: Report | None = None,
+) -> Trained:
+    """Train a model in integers, and make receipts of it.
+
+    Args:
+        model: an ONNX file, its bytes, or a loaded model.
+        data: records [records, ...] of its input, or a dict of them by input name.
+        labels: what the outputs should be, [records, ...]: classes of cross-entropy, else floats.
+        plan: what is done.
+        folder: where the run is kept, so that the same call goes on with it after an interruption.
+        data_key: salts the data set, 32 bytes, from whoever holds the data; 32 zero bytes make it
+            public; None: a new one.
+        progress: called as progress(phase, done, total).
+        report: called with each step and its loss.
+
+    Raises:
+        UsageError: data or folder that do not fit.
+        NotTrainable, CompileError: what of the model cannot be trained.
+        ProveError: a fast receipt would show private data, and the plan does not agree to that.
+        UnsupportedReceipt: a program that the mode does not cover.
+    """
+    if folder is None:
+        with tempfile.TemporaryDirectory() as scratch:
+            return _Run(model, data, labels, plan, scratch, data_key, progress, report).result()
+    return _Run(model, data, labels, plan, folder, data_key, progress, report).result()
+
+
+class _Run:
+    """One call of `train`."""
+
+    def __init__(
+        self,
+        model: ModelLike,
+        data: Array | Mapping[str, Array],
+        labels: Array,
+        plan: Plan,
+        folder: str | Path,
+        data_key: bytes | None,
+        progress: Progress,
+        report: Report | None,
+    ) -> None:
+        if data_key is not None and not is_key(data_key):
+            raise UsageError("the data key is no key", expected="8 field elements in 32 bytes")
+        self._plan, self._progress, self._report = plan, progress, report
+        self._folder = Folder(folder)
+        self._folder.begun(_facts(model, data, labels, plan, data_key))
+        steps = self._folder.program()
+        self._records: dict[str, Array]
+        if steps is None:
+            steps, _, held, losses = prepare(model, data, labels, plan, progress)
+            self._folder.keep(steps, losses)
+            self._records = held.by_name()
+        else:
+            given = dict(data) if isinstance(data, Mapping) else None
+            self._records = _by_name(steps, given or {steps.data[0].name: data}, labels)
+        self._steps = steps
+        self._data = self._dataset(data_key)
+
+    def _dataset(self, data_key: bytes | None) -> _core.Dataset:
+        key = self._folder.data_key() if data_key is None else data_key
+        self._progress("commit to the data set", 0, 1)
+        arrays = [data.quantise(self._records[data.name]) for data in self._steps.data]
+        committed = _core.Dataset(self._steps.model.core, arrays, key)
+        self._progress("commit to the data set", 1, 1)
+        return committed
+
+    def result(self) -> Trained:
+        """Run what has not run yet, and prove what is not proven yet."""
+        plan, receipts, losses = self._plan, [], []
+        state: RunState | None = None
+        every = plan.receipt_every or plan.steps
+        for number, first in enumerate(range(0, plan.steps, every)):
+            part = self._folder.part(number)
+            count = min(every, plan.steps - first)
+            receipts.append(part.receipt() or self._prove(part, state, first, count))
+            state = part.state()
+            losses.append(part.losses())
+        assert state is not None
+        return Trained(
+            tuple(receipts),
+            np.concatenate(losses),
+            self._folder.rehearsal(),
+            self._steps,
+            state,
+            self._data.root,
+        )
+
+    def _prove(self, part: Part, state: RunState | None, first: int, count: int) -> bytes:
+        options = ProverOptions(self._plan.small, reveal=self._plan.reveal, progress=self._progress)
+        if (part.proof / "job").exists() or (part.proof / "receipt").exists():
+            receipt = prove_in(Work(part.proof), self._steps.model.core, options)
+        else:
+            run = self._executed(part, state, first, count)
+            claims = self._claims()
+            self._progress("open", 0, 1)
+            job = run.job(claims, count, options.profile)
+            del run
+            self._progress("open", 1, 1)
+            if self._plan.mode == "fast":
+                receipt = job.shown()
+            else:
+                work = Work.create(part.proof)
+                receipt = prove_job(job, work, self._steps.model.core, options)
+        part.proven(receipt)
+        return receipt
+
+    def _claims(self) -> Claims:
+        plan = self._plan
+        return Claims(plan.mode, delta=plan.delta, visibility="public", nonce=plan.nonce_bytes())
+
+    def _executed(self, part: Part, state: RunState | None, first: int, count: int) -> FastRun:
+        """The steps of a part, committed; what they gave is kept."""
+        run = self._begin(part, state)
+        program = self._steps.model.checked.program
+        loss = program.outputs[0]
+        losses, shown = np.zeros(count), 0.0
+        for done in range(count):
+            run.execute(self._rates(first + done))
+            value = run.values(done, loss.tensor).reshape(-1)[0]
+            losses[done] = (float(value) - loss.zero) * loss.scale
+            if (done + 1) % COMMIT_EVERY == 0 or done + 1 == count:
+                run.commit()
+            if self._report is not None:
+                self._report(first + done, float(losses[done]))
+            now = time.monotonic()
+            if now - shown > REPORT_EVERY or done + 1 == count:
+                self._progress(
+                    f"train, loss {losses[done]:.4f}", first + done + 1, self._plan.steps
+                )
+                shown = now
+        part.ended(losses, run.final_state())
+        return run
+
+    def _begin(self, part: Part, state: RunState | None) -> FastRun:
+        plan, model = self._plan, self._steps.model
+        initial: tuple[Array, ...] | RunState | None = state
+        if state is None:
+            initial = None if plan.start == SEED else self._steps.start
+        return FastRun(
+            model.core,
+            model.checked,
+            initial,
+            run_key=part.key(),
+            seed="derived",
+            nonce=plan.nonce_bytes(),
+            data=self._data,
+        )
+
+    def _rates(self, step: int) -> list[Array]:
+        """The inputs of a step: its rates."""
+        program = self._steps.model.checked.program
+        rate, decay = self._plan.optimiser().rates(self._plan.rates().at(step), step)
+        values, found = {RATE: rate, DECAY: decay}, {}
+        for port in program.inputs:
+            tensor = program.tensors[port.tensor]
+            assert port.kind is PortKind.FLOAT
+            number = np.clip(np.rint(values[port.name] / port.scale), tensor.lo, tensor.hi)
+            found[port.tensor] = np.full(tensor.shape, number, DTYPES[tensor.width])
+        return [found[number] for number in program.of_role(Role.INPUT)]
+
+
+def _by_name(steps: TrainingProgram, data: Mapping[str, Array], labels: Array) -> dict[str, Array]:
+    """The records that a program made before reads: they fitted it then."""
+    held = {**{name: np.asarray(array) for name, array in data.items()}, LABELS: np.asarray(labels)}
+    return {each.name: held[each.name] for each in steps.data}
+
+
+def _facts(
+    model: ModelLike,
+    data: Array | Mapping[str, Array],
+    labels: Array,
+    plan: Plan,
+    data_key: bytes | None,
+) -> dict[str, object]:
+    """Which run it is: of a folder that holds one, all of it must be the same."""
+    arrays = dict(data) if isinstance(data, Mapping) else {"": data}
+    key = None if data_key is None else hashlib.sha256(data_key).hexdigest()
+    found = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in asdict(plan).items()
+    }
+    return {
+        **found,
+        "model": _model_digest(model),
+        "data": {name: _digest(np.asarray(array)) for name, array in sorted(arrays.items())},
+        "labels": _digest(np.asarray(labels)),
+        "data key": "public" if data_key == PUBLIC_KEY else key,
+    }
+
+
+def _model_digest(model: ModelLike) -> str:
+    if isinstance(model, onnx.ModelProto):
+        data = model.SerializeToString(deterministic=True)
+    else:
+        data = model if isinstance(model, bytes) else Path(model).read_bytes()
+    return hashlib.sha256(data).hexdigest()
+
+
+def _digest(array: Array) -> str:
+    held = np.ascontiguousarray(array)
+    head = f"{held.dtype.str} {held.shape}".encode()
+    return hashlib.sha256(head + held.tobytes()).hexdigest()
