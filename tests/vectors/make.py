@@ -1,4 +1,4 @@
-"""Write the golden receipts of format version 2 and `vectors.json`; see README.md.
+"""Write the golden receipts of format version 3 and `vectors.json`; see README.md.
 
     python tests/vectors/make.py
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import struct
 from dataclasses import dataclass, replace
 from functools import cache
@@ -26,7 +27,7 @@ from zktally.prover.receipt import encode_receipt
 from zktally.verifier.errors import ZktallyError
 from zktally.verifier.facts import Facts
 from zktally.verifier.inputs import DTYPES
-from zktally.verifier.journal import FAST, HYBRID, Journal, model_id
+from zktally.verifier.journal import FAST, HYBRID, ZERO_DIGEST, Journal, model_id
 from zktally.verifier.openings import Trees
 from zktally.verifier.policy import Expectations, Policy
 from zktally.verifier.program.checked import Checked, load
@@ -39,6 +40,7 @@ FOLDER = Path(__file__).parent
 ACCEPTED = "accepted"
 RUN_KEY = struct.pack("<8I", *range(1, 9))
 PRF_SEED = struct.pack("<8I", *range(11, 19))
+DATA_KEY = struct.pack("<8I", *range(21, 29))
 PUBLIC_KEY = bytes(32)
 MODE = 2
 """Offset of the mode in a journal."""
@@ -53,18 +55,22 @@ GOLDEN = {
     ),
     "average": (3, 3, AVERAGE),
     "kinds": (2, 2, Claims("fast", delta=0.04, delta_step=0.5, visibility="private")),
+    "learner": (5, 5, Claims("fast", visibility="public", nonce=b"\x05")),
 }  # fmt: skip
 """Steps, items and claims of each golden receipt."""
 
 PROVEN = {
     "hybrid-dense": ("dense", 0, replace(GOLDEN["dense"][2], mode="hybrid")),
     "hybrid-average": ("average", 1, Claims("hybrid", visibility="private")),
+    "hybrid-learner": (
+        "learner", 0, Claims("hybrid", visibility="private", nonce=b"\x05")
+    ),
     "strict-dense": ("dense", 0, Claims("strict", visibility="private", nonce=b"\x03")),
 }
 """Run, profile and claims of each golden receipt whose openings are proven."""
 
-OF_VERSION_1 = ("version-1",)
-"""Golden receipts of the first format, accepted then: refused by their version, not misread."""
+OLDER = ("version-1", "version-2")
+"""Golden receipts of older formats, accepted then: refused by their version, not misread."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +101,10 @@ class Golden:
 
 def array(tensor: Tensor, salt: int) -> np.ndarray:
     """Values all over the declared range, by a formula."""
-    i = np.arange(tensor.size, dtype=np.int64) + salt
+    shape = tensor.tree_shape
+    i = np.arange(math.prod(shape), dtype=np.int64) + salt
     values = tensor.lo + (i * i * 7919 + i * 104729 + salt) % (tensor.hi - tensor.lo + 1)
-    return values.astype(DTYPES[tensor.width]).reshape(tensor.shape)
+    return values.astype(DTYPES[tensor.width]).reshape(shape)
 
 
 def arrays(checked: Checked, role: Role, salt: int) -> list[np.ndarray]:
@@ -110,6 +117,11 @@ def start(name: str) -> tuple[_core.Model, Checked, FastRun]:
     """The model of a golden receipt, and a run of no steps yet."""
     checked = load((FOLDER / f"{name}.program").read_bytes())
     model = _core.Model(checked.data, arrays(checked, Role.WEIGHT, 1), PUBLIC_KEY)
+    if checked.program.data:
+        data = _core.Dataset(model, arrays(checked, Role.DATA, 9), DATA_KEY)
+        nonce = GOLDEN[name][2].nonce
+        run = FastRun(model, checked, None, run_key=RUN_KEY, nonce=nonce, data=data)
+        return model, checked, run
     state = arrays(checked, Role.STATE, 2)
     return model, checked, FastRun(model, checked, state, run_key=RUN_KEY, prf_seed=PRF_SEED)
 
@@ -122,7 +134,7 @@ def executed(name: str) -> tuple[_core.Model, Checked, FastRun]:
     return model, checked, run
 
 
-def expected(model: _core.Model, claims: Claims) -> dict[str, Any]:
+def expected(model: _core.Model, claims: Claims, dataset_root: bytes) -> dict[str, Any]:
     """What a caller expects who demands exactly what is claimed."""
     return {
         "model_id": bytes(model.model_id).hex(),
@@ -134,6 +146,7 @@ def expected(model: _core.Model, claims: Claims) -> dict[str, Any]:
         "audience": claims.audience,
         "nonce": None if claims.nonce is None else claims.nonce.hex(),
         "initial_state": None,
+        "dataset_root": None if dataset_root == ZERO_DIGEST else dataset_root.hex(),
         "input_root": None,
     }
 
@@ -142,7 +155,9 @@ def golden(name: str) -> Golden:
     """Execute and prove."""
     _, items, claims = GOLDEN[name]
     model, checked, run = executed(name)
-    return Golden(run, model, checked, run.prove(claims, items), expected(model, claims))
+    receipt = run.prove(claims, items)
+    expect = expected(model, claims, run.journal(claims, items).dataset_root)
+    return Golden(run, model, checked, receipt, expect)
 
 
 def hybrid_job(name: str) -> tuple[_core.Model, Checked, Job]:
@@ -170,7 +185,7 @@ def tree_count(job: Job, checked: Checked) -> int:
 def hybrid(name: str) -> Golden:
     """The hybrid receipt that is there, or a new one where there is no good one of that job."""
     model, checked, job = hybrid_job(name)
-    expect = expected(model, PROVEN[name][2])
+    expect = expected(model, PROVEN[name][2], Journal.decode(job.journal).dataset_root)
     path = FOLDER / f"{name}.receipt"
     receipt = path.read_bytes() if path.exists() else b""
     if not is_good(receipt, job, checked, expect):
@@ -245,9 +260,55 @@ def refused_hybrids() -> list[tuple[str, str, Golden, bytes, dict[str, Any]]]:
     ]
 
 
+def refused_trainings(
+    learner: Golden,
+) -> list[tuple[str, str, Golden, bytes, dict[str, Any]]]:
+    """The refused ones of a training run; its proof begins with roots of a weight, data, states."""
+    proof, journal = bytes(split_receipt(learner.receipt).proof), learner.journal
+    other, zero = flip(bytes(32), 0), ZERO_DIGEST
+    start = learner.joined(proof=flip(proof, SEED + 3 * ROOT))
+
+    def restated(name: str, code: str, **fields: object) -> tuple[Any, ...]:
+        return (name, code, learner, learner.restated(**fields), {})
+
+    return [
+        ("unnamed-data-set", "verify.dataset-mismatch", learner, learner.receipt,
+         {"dataset_root": None}),
+        ("other-data-set", "verify.dataset-mismatch", learner, learner.receipt,
+         {"dataset_root": other.hex()}),
+        ("data-root", "verify.dataset-root", learner,
+         learner.joined(proof=flip(proof, SEED + ROOT)), {}),
+        ("first-state", "verify.initial-state", learner, start, {}),
+        restated("no-data-set", "receipt.non-canonical", dataset_root=zero),
+        restated("own-seed", "receipt.non-canonical", seed=0),
+        restated("later-declared-start", "receipt.non-canonical", first=1),
+        restated("last-position", "receipt.non-canonical", first=2**30, start=0),
+        restated("seed-3", "receipt.non-canonical", seed=3),
+        restated("start-3", "receipt.non-canonical", start=3),
+        restated("seed", "verify.prf-seed", prf_seed=flip(journal.prf_seed, 0)),
+        restated("exported-root", "verify.exported-root",
+                 exported_root=flip(journal.exported_root, 0)),
+        ("declared-start", "verify.start", *other_start(learner), {}),
+    ]  # fmt: skip
+
+
+def other_start(learner: Golden) -> tuple[Golden, bytes]:
+    """A run from a state of one's own whose statement says that it is the declared one."""
+    steps, items, claims = GOLDEN["learner"]
+    _, checked, _ = start("learner")
+    data = _core.Dataset(learner.model, arrays(checked, Role.DATA, 9), DATA_KEY)
+    state = arrays(checked, Role.STATE, 2)
+    how = {"run_key": RUN_KEY, "nonce": claims.nonce, "data": data}
+    run = FastRun(learner.model, checked, state, **how)
+    for step in range(steps):
+        run.execute(arrays(checked, Role.INPUT, 3 + step))
+    own = replace(learner, run=run, receipt=run.prove(claims, items))
+    return learner, own.restated(start=1)
+
+
 def refused() -> list[tuple[str, str, bytes, dict[str, Any]]]:
     """Name, code, receipt and expectations of every vector that is refused."""
-    dense, average, kinds = (golden(name) for name in GOLDEN)
+    dense, average, kinds, learner = (golden(name) for name in GOLDEN)
     journal = bytes(split_receipt(dense.receipt).journal)
     no_program = b"ZKTPROG\x01"
     other = flip(bytes(32), 0)
@@ -263,8 +324,9 @@ def refused() -> list[tuple[str, str, bytes, dict[str, Any]]]:
     rows = [
         ("empty", "receipt.truncated", dense, b"", {}),
         ("bad-magic", "receipt.bad-magic", dense, flip(dense.receipt, 0), {}),
-        ("version-3", "receipt.unsupported-version", dense, flip(dense.receipt, 7), {}),
-        *((name, "receipt.unsupported-version", dense, kept(name), {}) for name in OF_VERSION_1),
+        ("version-4", "receipt.unsupported-version", dense,
+         dense.receipt[:7] + b"\4" + dense.receipt[8:], {}),
+        *((name, "receipt.unsupported-version", dense, kept(name), {}) for name in OLDER),
         ("cut-short", "receipt.truncated", dense, dense.receipt[:-1], {}),
         ("one-byte-more", "receipt.trailing-bytes", dense, dense.receipt + b"\0", {}),
         ("mode-3", "receipt.unsupported-mode", dense, dense.restated(mode=3), {}),
@@ -307,6 +369,7 @@ def refused() -> list[tuple[str, str, bytes, dict[str, Any]]]:
         ("wrong-gate", "verify.gate", kinds, wrong_gate("kinds"), {}),
         ("wrong-output", "verify.outputs", kinds,
          kinds.restated(outputs=flip(kinds.journal.outputs, 0)), {}),
+        *refused_trainings(learner),
         *refused_hybrids(),
     ]  # fmt: skip
     return [(name, code, data, {**of.expect, **changes}) for name, code, of, data, changes in rows]
@@ -322,6 +385,7 @@ def expectations(expect: dict[str, Any]) -> Expectations:
         audience=expect["audience"],
         nonce=None if nonce is None else bytes.fromhex(nonce),
         initial_state=expect["initial_state"],
+        dataset_root=expect["dataset_root"],
         input_root=expect["input_root"],
     )
 
@@ -361,7 +425,7 @@ def build() -> dict[str, bytes]:
         file = by_bytes.setdefault(data, f"refused-{name}.receipt")
         files[file] = data
         vectors.append({"name": name, "receipt": file, "expect": expect, "verdict": code})
-    listed = {"format": "zktally.vectors/1", "receipt_version": 2, "vectors": vectors}
+    listed = {"format": "zktally.vectors/1", "receipt_version": 3, "vectors": vectors}
     files["vectors.json"] = (json.dumps(listed, indent=1) + "\n").encode()
     return files
 
