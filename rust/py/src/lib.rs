@@ -62,7 +62,7 @@ mod _core {
     #[pymodule_export]
     use super::hybrid::{HybridProver, hybrid_segments};
     #[pymodule_export]
-    use super::proving::{Executor, Model, Program, Run};
+    use super::proving::{Dataset, Executor, Model, Program, Run};
     #[pymodule_export]
     use super::verifying::verify;
     #[pymodule_export]

@@ -6,12 +6,12 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use serde_json::{Value, json};
-use zktally_core::commit::Prepared;
+use zktally_core::commit::{Prepared, Salting};
 use zktally_core::error::Error;
 use zktally_core::exec;
-use zktally_core::fast;
+use zktally_core::fast::{self, FinalState, Initial, SeedSource, Setting};
 use zktally_core::hash::hex;
-use zktally_core::program::{self, Checked, PortKind, Role, Source};
+use zktally_core::program::{self, Checked, PortKind, Role, Source, Start};
 use zktally_core::statement::kind_name;
 
 use super::arrays::{arrays, numpy_of};
@@ -53,6 +53,7 @@ fn facts(checked: &Checked) -> Value {
         Role::State => "state",
         Role::Prf => "prf",
         Role::Value => "value",
+        Role::Data => "data",
     };
     let tensors = program.tensors.iter().map(|tensor| {
         let mut facts = json!({
@@ -61,12 +62,15 @@ fn facts(checked: &Checked) -> Value {
         });
         match &tensor.source {
             Source::Prf { domain } => facts["domain"] = json!(domain),
-            Source::Committed(layout) => {
+            Source::Committed(layout) | Source::Data { layout, .. } => {
                 facts["layout"] = json!({
                     "order": layout.order, "trailing": layout.trailing, "piece": layout.piece,
-                    "leaves": layout.leaves(&tensor.shape),
+                    "leaves": layout.leaves(&tensor.committed_shape()),
                 });
             }
+        }
+        if let Some(records) = tensor.records() {
+            facts["records"] = json!(records);
         }
         facts
     });
@@ -107,7 +111,17 @@ fn facts(checked: &Checked) -> Value {
         "inputs": ports(&program.inputs),
         "outputs": ports(&program.outputs),
         "states": program.states.iter().map(|link| [link.state, link.value]).collect::<Vec<_>>(),
+        "starts": program.states.iter().map(|link| start(link.start)).collect::<Vec<_>>(),
+        "exports": program.exports,
     })
+}
+
+fn start(start: Option<Start>) -> Value {
+    match start {
+        None => Value::Null,
+        Some(Start::Constant(value)) => json!({ "constant": value }),
+        Some(Start::Drawn { domain, lo, hi }) => json!({ "domain": domain, "lo": lo, "hi": hi }),
+    }
 }
 
 /// A program with its weights and the commitment to them.
@@ -125,16 +139,25 @@ impl Model {
         py: Python<'_>,
         program: &Bound<'_, PyAny>,
         weights: Vec<Bound<'_, PyAny>>,
-        key: &[u8],
+        key: Salts,
         threads: usize,
     ) -> PyResult<Self> {
         let checked = match program.cast::<Program>() {
             Ok(program) => program.get().0.clone(),
             Err(_) => Program::new(py, program.extract()?)?.0,
         };
-        let (weights, key) = (arrays(&weights)?, self::key(key)?);
-        let pool = Pool::new(threads)?;
-        let model = pool.run(py, || fast::Model::new(checked, weights, key)).map_err(raise)?;
+        let (weights, pool) = (arrays(&weights)?, Pool::new(threads)?);
+        let model = match key {
+            Salts::Key(key) => {
+                let key = self::key(&key)?;
+                pool.run(py, || fast::Model::new(checked, weights, key))
+            }
+            Salts::Each(salts) => {
+                let salts = salts.iter().map(salting).collect::<PyResult<_>>()?;
+                pool.run(py, || fast::Model::salted(checked, weights, salts))
+            }
+        };
+        let model = model.map_err(raise)?;
         Ok(Self { model: Arc::new(model), pool })
     }
 
@@ -157,6 +180,50 @@ impl Model {
 impl Model {
     pub fn prepared(&self) -> Arc<Prepared> {
         self.model.prepared.clone()
+    }
+}
+
+/// What salts the weights of a model: one key, or of each weight its key, position and number.
+#[derive(FromPyObject)]
+enum Salts {
+    Key(Vec<u8>),
+    Each(Vec<(Vec<u8>, usize, usize)>),
+}
+
+fn salting((key, position, tensor): &(Vec<u8>, usize, usize)) -> PyResult<Salting> {
+    if position.max(tensor) >> 31 > 0 {
+        return Err(usage("positions and numbers of salts are below 2^31"));
+    }
+    Ok(Salting::Keyed { key: self::key(key)?, position: *position, tensor: *tensor })
+}
+
+/// The data set of a training run, committed.
+#[pyclass(frozen, module = "zktally._core")]
+pub struct Dataset(Arc<fast::Dataset>);
+
+#[pymethods]
+impl Dataset {
+    #[new]
+    #[pyo3(signature = (model, arrays, key))]
+    fn new(
+        py: Python<'_>,
+        model: &Model,
+        arrays: Vec<Bound<'_, PyAny>>,
+        key: &[u8],
+    ) -> PyResult<Self> {
+        let (arrays, key) = (self::arrays(&arrays)?, self::key(key)?);
+        let data = || fast::Dataset::new(&model.model.prepared, arrays, key);
+        Ok(Self(Arc::new(model.pool.run(py, data).map_err(raise)?)))
+    }
+
+    #[getter]
+    fn root<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.root.to_bytes())
+    }
+
+    #[getter]
+    fn roots<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
+        self.0.roots.iter().map(|root| PyBytes::new(py, &root.to_bytes())).collect()
     }
 }
 
@@ -190,7 +257,8 @@ impl Executor {
     ) -> PyResult<Vec<(usize, Bound<'py, PyAny>)>> {
         let inputs = arrays(&inputs)?;
         let none = |_| Err(Error::new("usage", "the program has prf tensors"));
-        let values = self.pool.run(py, || self.executor.run(&inputs, &[], &none)).map_err(raise)?;
+        let values =
+            self.pool.run(py, || self.executor.run(&inputs, &[], &[], &none)).map_err(raise)?;
         let tensors = &self.executor.checked().program.tensors;
         let shaped = |(t, array): (usize, _)| Ok((t, numpy_of(py, array, &tensors[t].shape)?));
         values.into_iter().map(shaped).collect()
@@ -212,19 +280,46 @@ pub struct Run {
 #[pymethods]
 impl Run {
     #[new]
-    #[pyo3(signature = (model, run_key, prf_seed, initial_state, keep_bytes = 4 << 30))]
+    #[pyo3(signature = (
+        model, run_key, prf_seed, initial_state, keep_bytes = 4 << 30, *, first = 0,
+        derived = false, nonce = None, carried = None, data = None,
+    ))]
+    #[allow(clippy::too_many_arguments)]
     fn new(
         py: Python<'_>,
         model: &Model,
         run_key: &[u8],
         prf_seed: Option<&[u8]>,
-        initial_state: Vec<Bound<'_, PyAny>>,
+        initial_state: Option<Vec<Bound<'_, PyAny>>>,
         keep_bytes: usize,
+        first: usize,
+        derived: bool,
+        nonce: Option<Vec<u8>>,
+        carried: Option<(Vec<u8>, usize)>,
+        data: Option<&Dataset>,
     ) -> PyResult<Self> {
-        let (run_key, prf_seed) = (key(run_key)?, prf_seed.map(key).transpose()?);
-        let initial = arrays(&initial_state)?;
-        let (model, pool) = (model.model.clone(), model.pool.clone());
-        let start = || fast::Run::new(model.clone(), run_key, prf_seed, initial, keep_bytes);
+        if (derived && prf_seed.is_some()) || (nonce.is_some() && !derived) {
+            return Err(usage("a seed is derived, maybe from a nonce, or it is given"));
+        }
+        if first.max(carried.as_ref().map_or(0, |(_, position)| *position)) > 1 << 30 {
+            return Err(usage("the last position is 2^30"));
+        }
+        let seed = match prf_seed.map(key).transpose()? {
+            _ if derived => SeedSource::Derived { nonce },
+            seed => SeedSource::Own(seed),
+        };
+        let initial = match (initial_state.as_deref().map(arrays).transpose()?, carried) {
+            (Some(arrays), None) => Initial::Own(arrays),
+            (Some(arrays), Some((states, position))) => {
+                Initial::Carried { arrays, key: key(&states)?, position }
+            }
+            (None, None) => Initial::Declared,
+            (None, Some(_)) => return Err(usage("a carried state has arrays")),
+        };
+        let setting = Setting { first, seed, initial, data: data.map(|data| data.0.clone()) };
+        let (run_key, pool) = (key(run_key)?, model.pool.clone());
+        let model = model.model.clone();
+        let start = || fast::Run::new(model.clone(), run_key, setting, keep_bytes);
         let run = pool.run(py, start).map_err(raise)?;
         Ok(Self { run, model, pool })
     }
@@ -252,12 +347,17 @@ impl Run {
         let statement = self.pool.run(py, || self.run.statement()).map_err(raise)?;
         let dict = PyDict::new(py);
         dict.set_item("steps", statement.steps)?;
+        dict.set_item("first", statement.first)?;
+        dict.set_item("seed", u8::from(statement.derived))?;
+        dict.set_item("start", u8::from(statement.declared))?;
         let digests = statement.digests;
         for (name, bytes) in [
             ("chain_root", digests.chain_root.to_bytes()),
             ("input_root", digests.input_root.to_bytes()),
             ("initial_state", digests.initial_state.to_bytes()),
             ("final_state", digests.final_state.to_bytes()),
+            ("exported_root", digests.exported_root.to_bytes()),
+            ("dataset_root", statement.dataset_root.to_bytes()),
             ("prf_seed", statement.prf_seed.to_bytes()),
             ("input_key", statement.input_key.to_bytes()),
         ] {
@@ -266,6 +366,20 @@ impl Run {
         dict.set_item("inputs", PyBytes::new(py, &statement.inputs))?;
         dict.set_item("outputs", PyBytes::new(py, &statement.outputs))?;
         Ok(dict)
+    }
+
+    #[allow(clippy::type_complexity)]
+    fn final_state<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<(Vec<Bound<'py, PyAny>>, Bound<'py, PyBytes>, usize)> {
+        let FinalState { arrays, key, position } = self.run.final_state().map_err(raise)?;
+        let prepared = &self.model.prepared;
+        let shape = |t: &usize| &prepared.checked.program.tensors[*t].shape;
+        let shapes = prepared.committed.states.iter().map(shape);
+        let arrays =
+            arrays.into_iter().zip(shapes).map(|(array, shape)| numpy_of(py, array, shape));
+        Ok((arrays.collect::<PyResult<_>>()?, PyBytes::new(py, &key.to_bytes()), position))
     }
 
     fn open<'py>(&mut self, py: Python<'py>, journal: &[u8]) -> PyResult<Bound<'py, PyBytes>> {

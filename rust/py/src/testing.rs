@@ -90,7 +90,7 @@ pub fn tensor_root<'py>(
         return Err(usage("shape, order, trailing or piece do not fit the values"));
     }
     let layout = LayoutMap::new(&Layout { order, trailing, piece }, &shape);
-    let salting = Salting { key: key(salt_key)?, position, tensor };
+    let salting = Salting::Keyed { key: key(salt_key)?, position, tensor };
     let root = |ints: Ints| salted_tree(ints, &layout, salting).root();
     let root = match (&array, width) {
         (Array::I8(v), 1) => root(Ints::I8(v)),

@@ -1,10 +1,16 @@
 //! What is committed, and under which digests (docs/protocol.md section 4).
 
+mod order;
 mod prepared;
 pub mod rates;
 mod roots;
+mod start;
 mod trees;
 
+pub use order::{Course, MAX_SLOTS, Order};
 pub use prepared::{Place, Prepared, first_outside, prf_bits};
-pub use roots::{ChainDigests, Committed, model_id, weights_root};
+pub use roots::{
+    AllRoots, ChainDigests, Committed, dataset_root, exported_root, model_id, weights_root,
+};
+pub use start::{derived_seed, initial_root, initial_values};
 pub use trees::{Salting, salted_tree};

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
+use super::order::Course;
 use super::roots::Committed;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::hash::unpack;
-use crate::program::{Checked, LayoutMap, Role, Run, Source, Tensor};
+use crate::program::{Checked, LayoutMap, Role, Run, Tensor};
 
-/// Where a tree stands: the model, the initial state, or a step.
+/// Where a tree stands: the model, the data set, the initial state, or a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
     Weights,
+    Data,
     Initial,
     Step(usize),
 }
@@ -19,8 +21,18 @@ impl Place {
     pub(crate) fn number(self) -> u64 {
         match self {
             Self::Weights => 0,
-            Self::Initial => 1,
-            Self::Step(step) => step as u64 + 2,
+            Self::Data => 1,
+            Self::Initial => 2,
+            Self::Step(step) => step as u64 + 3,
+        }
+    }
+
+    pub(crate) fn of_number(number: u64) -> Self {
+        match number {
+            0 => Self::Weights,
+            1 => Self::Data,
+            2 => Self::Initial,
+            step => Self::Step(step as usize - 3),
         }
     }
 }
@@ -29,6 +41,7 @@ impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Weights => f.write_str("weights"),
+            Self::Data => f.write_str("data set"),
             Self::Initial => f.write_str("initial state"),
             Self::Step(step) => write!(f, "step {step}"),
         }
@@ -40,7 +53,7 @@ impl std::fmt::Display for Place {
 pub struct Prepared {
     pub checked: Arc<Checked>,
     pub committed: Committed,
-    /// Per tensor; `None` for prf tensors.
+    /// Per tensor, of what is committed: the whole data set of a data tensor. `None` for prf tensors.
     pub layouts: Vec<Option<LayoutMap>>,
     /// Row-major stride and extent of the axis along which each tensor's leaves run.
     inner: Vec<(usize, usize)>,
@@ -48,9 +61,9 @@ pub struct Prepared {
 
 impl Prepared {
     pub fn new(checked: Arc<Checked>) -> Self {
-        let layout = |tensor: &Tensor| match &tensor.source {
-            Source::Committed(layout) => Some(LayoutMap::new(layout, &tensor.shape)),
-            Source::Prf { .. } => None,
+        let layout = |tensor: &Tensor| {
+            let layout = tensor.source.layout()?;
+            Some(LayoutMap::new(layout, &tensor.committed_shape()))
         };
         let layouts = checked.program.tensors.iter().map(layout).collect();
         let inner = checked.program.tensors.iter().map(inner_axis).collect();
@@ -91,11 +104,33 @@ impl Prepared {
     pub fn tree_of(&self, tensor: usize, step: usize) -> Option<(Place, usize)> {
         Some(match self.checked.program.tensors[tensor].role {
             Role::Weight => (Place::Weights, tensor),
+            Role::Data => (Place::Data, tensor),
             Role::Input | Role::Value => (Place::Step(step), tensor),
             Role::State if step == 0 => (Place::Initial, tensor),
             Role::State => (Place::Step(step - 1), self.committed.link_of(tensor)),
             Role::Prf => return None,
         })
+    }
+
+    /// The leaf of its tree in which a step finds a leaf of a tensor: of a data tensor that of the
+    /// record which stands in the slot.
+    ///
+    /// # Errors
+    /// `internal` for data in a course without an order of records, which no checked journal has.
+    pub fn leaf_in(
+        &self,
+        course: &Course,
+        tensor: usize,
+        step: usize,
+        leaf: usize,
+    ) -> Result<usize> {
+        let Some(records) = self.checked.program.tensors[tensor].records() else {
+            return Ok(leaf);
+        };
+        let of_record = self.layout(tensor).leaves() / records;
+        let record = course.record(step, leaf / of_record);
+        let record = record.ok_or_else(|| Error::new("internal", "data without an order"))?;
+        Ok(record * of_record + leaf % of_record)
     }
 
     pub fn has_prf(&self) -> bool {
@@ -105,7 +140,7 @@ impl Prepared {
 
 /// Row-major stride and extent of the last axis, in leaf order, of more than one element.
 fn inner_axis(tensor: &Tensor) -> (usize, usize) {
-    let Source::Committed(layout) = &tensor.source else { return (1, 1) };
+    let Some(layout) = tensor.source.layout() else { return (1, 1) };
     let inner = layout.order.iter().rev().find(|&&axis| tensor.shape[axis] > 1);
     inner.map_or((1, 1), |&axis| (tensor.shape[axis + 1..].iter().product(), tensor.shape[axis]))
 }

@@ -17,7 +17,7 @@ pub fn tree_times(rows: usize, row: usize) -> (Duration, Duration) {
     let layout = Layout { order: vec![0, 1], trailing: 1, piece: row };
     let layout = LayoutMap::new(&layout, &[rows, row]);
     let start = Instant::now();
-    let salting = Salting { key: Key::default(), position: 0, tensor: 0 };
+    let salting = Salting::Keyed { key: Key::default(), position: 0, tensor: 0 };
     std::hint::black_box(salted_tree(Ints::I8(&values), &layout, salting).root());
     let ours = start.elapsed();
     let start = Instant::now();

@@ -16,6 +16,20 @@ pub fn weights_root(roots: &[Digest]) -> Digest {
     sponge(domain::WEIGHTS, roots.len() as u32, &elements(roots).collect::<Vec<_>>())
 }
 
+/// `H(DATASET, number of data tensors, R ‖ roots)`; zero without data tensors.
+pub fn dataset_root(records: usize, roots: &[Digest]) -> Digest {
+    if roots.is_empty() {
+        return Digest::default();
+    }
+    let input: Vec<_> = std::iter::once(elem(records)).chain(elements(roots)).collect();
+    sponge(domain::DATASET, roots.len() as u32, &input)
+}
+
+/// The weights root of the model that is served with these tensors as its weights; zero without.
+pub fn exported_root(roots: &[Digest]) -> Digest {
+    if roots.is_empty() { Digest::default() } else { weights_root(roots) }
+}
+
 /// `SHA-256("zktally model v1\0" ‖ program id ‖ weights root)`.
 pub fn model_id(program_id: &[u8; 32], weights_root: Digest) -> [u8; 32] {
     let tagged = Sha256::new().chain_update(b"zktally model v1\0");
@@ -34,13 +48,33 @@ pub fn state_digest(roots: &[Digest]) -> Digest {
 #[derive(Clone, Debug)]
 pub struct Committed {
     pub weights: Vec<usize>,
+    pub data: Vec<usize>,
     pub states: Vec<usize>,
     /// The linked value tensors, in the order of the state tensors.
     pub links: Vec<usize>,
     pub inputs: Vec<usize>,
     /// Input and value tensors.
     pub steps: Vec<usize>,
+    /// Exported tensors: a weight, or the value tensor of a state.
+    exports: Vec<Export>,
     program_id: Vec<Elem>,
+}
+
+/// Where the root of an exported tensor stands after the last step.
+#[derive(Clone, Copy, Debug)]
+enum Export {
+    Weight(usize),
+    Value(usize),
+}
+
+/// All roots of a proof, in its order.
+#[derive(Clone, Copy, Debug)]
+pub struct AllRoots<'a> {
+    pub weights: &'a [Digest],
+    pub data: &'a [Digest],
+    pub initial: &'a [Digest],
+    /// Of the steps, one after the other.
+    pub steps: &'a [Digest],
 }
 
 /// The digests that a journal names.
@@ -49,6 +83,7 @@ pub struct ChainDigests {
     pub initial_state: Digest,
     pub input_root: Digest,
     pub final_state: Digest,
+    pub exported_root: Digest,
     pub chain_root: Digest,
 }
 
@@ -60,8 +95,14 @@ impl Committed {
             let found = program.states.iter().find(|link| link.state == *state);
             found.expect("validated: every state tensor stands in a link").value
         };
+        let export = |&t: &usize| match program.tensors[t].role {
+            Role::State => Export::Value(link(&t)),
+            _ => Export::Weight(t),
+        };
         Self {
             weights: program.of_role(&[Role::Weight]),
+            data: program.of_role(&[Role::Data]),
+            exports: program.exports.iter().map(export).collect(),
             links: states.iter().map(link).collect(),
             states,
             inputs: program.of_role(&[Role::Input]),
@@ -75,16 +116,26 @@ impl Committed {
         roots[self.steps.partition_point(|&t| t < tensor)]
     }
 
-    /// The root of a tree, among all roots of a proof: of weights, initial states, and the steps one
-    /// after the other.
-    pub fn root(&self, roots: [&[Digest]; 3], place: Place, tensor: usize) -> Digest {
-        let [weights, initial, steps] = roots;
+    /// The root of a tree, among all roots of a proof.
+    pub fn root(&self, roots: AllRoots, place: Place, tensor: usize) -> Digest {
+        let AllRoots { weights, data, initial, steps } = roots;
         let at = |list: &[usize]| list.partition_point(|&t| t < tensor);
         match place {
             Place::Weights => weights[at(&self.weights)],
+            Place::Data => data[at(&self.data)],
             Place::Initial => initial[at(&self.states)],
             Place::Step(step) => steps[step * self.steps.len() + at(&self.steps)],
         }
+    }
+
+    /// The roots of the exported tensors after the last step.
+    fn exported(&self, weights: &[Digest], steps: &[&[Digest]]) -> Vec<Digest> {
+        let Some(last) = steps.last() else { return Vec::new() };
+        let root = |export: &Export| match *export {
+            Export::Weight(t) => weights[self.weights.partition_point(|&w| w < t)],
+            Export::Value(t) => self.root_in_step(last, t),
+        };
+        self.exports.iter().map(root).collect()
     }
 
     /// The value tensor that stands for a state tensor after a step.
@@ -98,17 +149,20 @@ impl Committed {
         state_digest(&links)
     }
 
-    /// The digests of a chain, from its initial state's roots and the roots of each step.
+    /// The digests of a chain, from the roots of weights and initial state, the position of the first
+    /// step, and the roots of each.
     pub fn chain(
         &self,
-        weights_root: Digest,
+        weights: &[Digest],
         initial: &[Digest],
+        first: usize,
         steps: &[&[Digest]],
     ) -> ChainDigests {
+        let weights_root = weights_root(weights);
         let initial_state = state_digest(initial);
         let mut before = initial_state;
         let (mut input_leaves, mut step_leaves) = (Vec::new(), Vec::new());
-        for (position, roots) in steps.iter().enumerate() {
+        for (position, roots) in (first..).zip(steps) {
             let after = self.state_after(roots);
             let mut input = vec![elem(position)];
             input.extend(self.inputs.iter().flat_map(|&t| self.root_in_step(roots, t).0));
@@ -123,6 +177,7 @@ impl Committed {
             initial_state,
             input_root: counted(domain::INPUTS, input_leaves),
             final_state: before,
+            exported_root: exported_root(&self.exported(weights, steps)),
             chain_root: counted(domain::CHAIN, step_leaves),
         }
     }

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use crate::hash::keys::SALTS_PER_CALL;
 use crate::hash::packing::hash_all;
 use crate::hash::poseidon::LANES;
-use crate::hash::{Digest, Ints, Key, Packable, Tree};
+use crate::hash::{Digest, Ints, Key, Packable, Salt, Tree};
 use crate::program::LayoutMap;
 
 /// Leaves that one task hashes: a whole number of salt groups and, with two piece lengths that
@@ -14,10 +14,37 @@ const CHUNK: usize = 4 * SALTS_PER_CALL * LANES;
 
 /// What the leaves of a tree are salted with.
 #[derive(Clone, Copy, Debug)]
-pub struct Salting {
-    pub key: Key,
-    pub position: usize,
-    pub tensor: usize,
+pub enum Salting {
+    /// Five zeros each: of an initial state that anyone can recompute.
+    Zero,
+    Keyed {
+        key: Key,
+        position: usize,
+        /// Of the tensor among those that share key and position.
+        tensor: usize,
+    },
+}
+
+impl Salting {
+    /// The salts of any leaves.
+    pub fn of(&self, leaves: &[usize]) -> Vec<Salt> {
+        match self {
+            Self::Zero => vec![Salt::default(); leaves.len()],
+            Self::Keyed { key, position, tensor } => key.salts(*position, *tensor, leaves),
+        }
+    }
+
+    /// The salts of `count` leaves from `first`, a multiple of three, and some more.
+    fn from(&self, first: usize, count: usize) -> Vec<Salt> {
+        let Self::Keyed { key, position, tensor } = self else {
+            return vec![Salt::default(); count];
+        };
+        let mut salts = Vec::with_capacity(count + SALTS_PER_CALL * LANES);
+        while salts.len() < count {
+            key.extend_salts(*position, *tensor, first + salts.len(), &mut salts);
+        }
+        salts
+    }
 }
 
 /// The tree over row-major values.
@@ -29,16 +56,26 @@ pub fn salted_tree(values: Ints, layout: &LayoutMap, salting: Salting) -> Tree {
     })
 }
 
+/// The digest of a leaf with a salt of zeros.
+pub(super) fn leaf_digest(values: Ints) -> Digest {
+    fn of<T: Packable>(values: &[T]) -> Digest {
+        let mut digests = [Digest::default()];
+        hash_all(&[(values, Salt::default())], &mut digests);
+        digests[0]
+    }
+    match values {
+        Ints::I8(v) => of(v),
+        Ints::I16(v) => of(v),
+        Ints::I32(v) => of(v),
+    }
+}
+
 fn leaf_digests<T: Packable>(values: &[T], layout: &LayoutMap, salting: Salting) -> Vec<Digest> {
-    let Salting { key, position, tensor } = salting;
     let values = layout.to_leaf_order(values);
     let mut digests = vec![Digest::default(); layout.leaves()];
     digests.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, digests)| {
         let first = chunk * CHUNK;
-        let mut salts = Vec::with_capacity(CHUNK);
-        while salts.len() < digests.len() {
-            key.extend_salts(position, tensor, first + salts.len(), &mut salts);
-        }
+        let salts = salting.from(first, digests.len());
         let leaf = |(i, salt)| {
             let start = layout.start(first + i);
             (&values[start..start + layout.leaf_len(first + i)], salt)
@@ -90,7 +127,7 @@ mod tests {
             let values: Vec<i8> =
                 (0..rows * row).map(|i| (i as i8).wrapping_mul(31).wrapping_add(seed)).collect();
             let key = Key::default();
-            let salting = Salting { key, position: 4, tensor: 2 };
+            let salting = Salting::Keyed { key, position: 4, tensor: 2 };
             let tree = salted_tree(Ints::I8(&values), &layout, salting);
             prop_assert_eq!(tree.root(), by_definition(&values, &layout, &key));
         }

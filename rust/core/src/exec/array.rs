@@ -23,7 +23,7 @@ macro_rules! typed {
         }
     };
 }
-pub(super) use typed;
+pub(crate) use typed;
 
 /// An element type of [`Array`].
 pub trait Element: Copy + Send + Sync + 'static {
@@ -74,6 +74,17 @@ impl Array {
             2 => Self::I16(all(values)?),
             _ => Self::I32(all(values)?),
         })
+    }
+
+    /// An array for a tensor of this width, whose values these are.
+    ///
+    /// # Errors
+    /// `usage.input` if a value does not fit the element type.
+    pub fn from_i32(width: usize, values: Vec<i32>) -> Result<Self> {
+        match width {
+            1 | 2 => Self::from_i64(width, &values.into_iter().map(i64::from).collect::<Vec<_>>()),
+            _ => Ok(Self::I32(values)),
+        }
     }
 
     /// Number of values.

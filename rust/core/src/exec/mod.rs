@@ -16,7 +16,7 @@ mod side;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,6 +30,7 @@ use self::rows::{RowOp, by_gates};
 use crate::error::{Error, Result};
 use crate::program::{Checked, Op, OpKind, Program, Role, Values};
 
+pub(crate) use array::typed;
 pub use array::{Array, Element};
 
 /// Elementary operations that make a task worth its dispatch.
@@ -60,7 +61,7 @@ impl Executor {
     pub fn new(checked: Arc<Checked>, weights: Vec<Array>) -> Result<Self> {
         let program = &checked.program;
         let mut arrays = Arrays::empty(program);
-        arrays.borrow(program, Role::Weight, &weights)?;
+        arrays.accept(program, Role::Weight, &weights)?;
         let plan = |op: &Op| match &op.kind {
             OpKind::Dot(_) => {
                 DotPlan::new(program, op, &arrays).map(|plan| Plan::Dot(Box::new(plan)))
@@ -89,21 +90,23 @@ impl Executor {
 
     /// Runs one step on the current thread pool: all value tensors with their numbers, in the order of the ops.
     ///
-    /// `inputs` and `states` are the arrays of those tensors, in tensor order; `prf` gives the array of a prf
+    /// `inputs`, `states` and `data`, the batches of a data set, are the arrays of those tensors, in tensor order; `prf` gives the array of a prf
     /// tensor by its number.
     ///
     /// # Errors
     /// `usage.input` if an array has the wrong length, type or range; those of `prf`.
-    pub fn run(
+    pub fn run<A: Borrow<Array>>(
         &self,
-        inputs: &[Array],
-        states: &[Array],
+        inputs: &[A],
+        states: &[A],
+        data: &[A],
         prf: &dyn Fn(usize) -> Result<Array>,
     ) -> Result<Vec<(usize, Array)>> {
         let program = &self.checked.program;
         let mut arrays = Arrays::empty(program);
-        arrays.borrow(program, Role::Input, inputs)?;
-        arrays.borrow(program, Role::State, states)?;
+        arrays.accept(program, Role::Input, inputs)?;
+        arrays.accept(program, Role::State, states)?;
+        arrays.accept(program, Role::Data, data)?;
         for (&t, weight) in program.of_role(&[Role::Weight]).iter().zip(&self.weights) {
             arrays.0[t] = Some(Cow::Borrowed(weight));
         }
@@ -146,7 +149,12 @@ impl<'a> Arrays<'a> {
     }
 
     /// Checks and takes the arrays of all tensors of a role.
-    fn borrow(&mut self, program: &Program, role: Role, arrays: &'a [Array]) -> Result<()> {
+    fn accept<A: Borrow<Array>>(
+        &mut self,
+        program: &Program,
+        role: Role,
+        arrays: &'a [A],
+    ) -> Result<()> {
         let tensors = program.of_role(&[role]);
         if tensors.len() != arrays.len() {
             let message = format!("another number of arrays than {role:?} tensors");
@@ -154,7 +162,7 @@ impl<'a> Arrays<'a> {
                 .expected(tensors.len())
                 .received(arrays.len()));
         }
-        for (t, array) in tensors.into_iter().zip(arrays) {
+        for (t, array) in tensors.into_iter().zip(arrays.iter().map(Borrow::borrow)) {
             array.check(&program.tensors[t])?;
             self.0[t] = Some(Cow::Borrowed(array));
         }

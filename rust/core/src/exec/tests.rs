@@ -13,7 +13,9 @@ fn agrees(program: &Program, seed: u64) {
     let array = |t: usize| Array::from_i64(program.tensors[t].width, &all[t]).unwrap();
     let of = |role| program.of_role(&[role]).into_iter().map(array).collect::<Vec<_>>();
     let executor = Executor::new(checked, of(Role::Weight)).unwrap();
-    let values = executor.run(&of(Role::Input), &of(Role::State), &|t| Ok(array(t))).unwrap();
+    let values = executor
+        .run(&of(Role::Input), &of(Role::State), &of(Role::Data), &|t| Ok(array(t)))
+        .unwrap();
     for (op, (t, array)) in program.ops.iter().zip(&values) {
         assert_eq!(op.out, *t);
         assert!(array.to_i64() == all[*t], "{op:?}");
@@ -375,9 +377,10 @@ fn an_op_that_reads_far_outside_goes_gate_by_gate() {
 #[test]
 fn arrays_of_another_length_type_or_range_are_refused() {
     let executor = planned(&linear());
-    let run =
-        |input: Array| executor.run(&[input], &[], &|_| unreachable!()).map(|_| ()).unwrap_err();
-    executor.run(&[Array::I8(vec![127; 8])], &[], &|_| unreachable!()).unwrap();
+    let run = |input: Array| {
+        executor.run(&[input], &[], &[], &|_| unreachable!()).map(|_| ()).unwrap_err()
+    };
+    executor.run(&[Array::I8(vec![127; 8])], &[], &[], &|_| unreachable!()).unwrap();
     for (input, message) in [
         (Array::I8(vec![0; 7]), "number of values"),
         (Array::I16(vec![0; 8]), "another type"),
@@ -386,7 +389,10 @@ fn arrays_of_another_length_type_or_range_are_refused() {
         let error = run(input);
         assert!(error.code == "usage.input" && error.message.contains(message), "{error}");
     }
-    assert_eq!(executor.run(&[], &[], &|_| unreachable!()).unwrap_err().code, "usage.input");
+    assert_eq!(
+        executor.run::<Array>(&[], &[], &[], &|_| unreachable!()).unwrap_err().code,
+        "usage.input"
+    );
     assert!(Executor::new(executor.checked().clone(), vec![Array::I8(vec![0; 3])]).is_err());
 }
 
@@ -401,6 +407,7 @@ fn noise_of_the_prf_is_checked_like_an_input() {
             .map(|t| Array::from_i64(t.width, &vec![t.lo.into(); t.size()]).unwrap())
             .collect::<Vec<_>>()
     };
-    let error = executor.run(&zeros(Role::Input), &[], &|_| Ok(Array::I16(vec![]))).unwrap_err();
+    let error =
+        executor.run(&zeros(Role::Input), &[], &[], &|_| Ok(Array::I16(vec![]))).unwrap_err();
     assert_eq!(error.code, "usage.input");
 }

@@ -8,14 +8,15 @@ use crate::commit::{Prepared, Salting, model_id, salted_tree, weights_root};
 use crate::error::{Error, Result};
 use crate::exec::{Array, Executor};
 use crate::hash::{Digest, Ints, Key, Tree};
-use crate::program::Checked;
+use crate::program::{Checked, Role};
 
 /// A model: a program, its weights, and the commitment to them.
 pub struct Model {
     pub prepared: Arc<Prepared>,
     pub(super) executor: Executor,
     pub(super) trees: Vec<Tree>,
-    pub(super) key: Key,
+    /// What salts each tree, in the order of the weights.
+    pub(super) salts: Vec<Salting>,
     pub roots: Vec<Digest>,
     pub weights_root: Digest,
     pub model_id: [u8; 32],
@@ -28,13 +29,26 @@ impl Model {
     /// # Errors
     /// `usage` for arrays that do not fit their tensors.
     pub fn new(checked: Arc<Checked>, weights: Vec<Array>, key: Key) -> Result<Self> {
+        let of_weight = |tensor| Salting::Keyed { key, position: 0, tensor };
+        let salts = checked.program.of_role(&[Role::Weight]).into_iter().map(of_weight).collect();
+        Self::salted(checked, weights, salts)
+    }
+
+    /// Commits to weights under salts of their own, such as those of a run that trained them.
+    ///
+    /// # Errors
+    /// `usage` for arrays that do not fit their tensors, or another number of salts.
+    pub fn salted(checked: Arc<Checked>, weights: Vec<Array>, salts: Vec<Salting>) -> Result<Self> {
         let prepared = Arc::new(Prepared::new(checked));
-        check_arrays(&prepared, &prepared.committed.weights, &weights)?;
-        let jobs = prepared.committed.weights.par_iter().zip(&weights);
+        let tensors = &prepared.committed.weights;
+        check_arrays(&prepared, tensors, &weights)?;
+        if salts.len() != tensors.len() {
+            return Err(usage("another number of salts than weights"));
+        }
+        let jobs = tensors.par_iter().zip(&weights).zip(&salts);
         let trees: Vec<Tree> = jobs
-            .map(|(&tensor, array)| {
-                let salting = Salting { key, position: 0, tensor };
-                salted_tree(ints(array), prepared.layout(tensor), salting)
+            .map(|((&tensor, array), &salts)| {
+                salted_tree(ints(array), prepared.layout(tensor), salts)
             })
             .collect();
         let roots: Vec<Digest> = trees.iter().map(Tree::root).collect();
@@ -44,7 +58,7 @@ impl Model {
             model_id: model_id(&prepared.checked.id, weights_root),
             prepared,
             trees,
-            key,
+            salts,
             roots,
             weights_root,
         })

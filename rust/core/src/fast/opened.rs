@@ -5,7 +5,7 @@ use std::cell::Cell;
 use rayon::prelude::*;
 
 use crate::bytes::{Codes, Reader};
-use crate::commit::{Place, Prepared, first_outside, prf_bits};
+use crate::commit::{AllRoots, Course, Place, Prepared, first_outside, prf_bits};
 use crate::error::{Error, Result};
 use crate::hash::keys::{PRF_PER_CALL, Salt, prf_value};
 use crate::hash::packing::hash_all;
@@ -40,10 +40,12 @@ pub struct OpenedTree<'a> {
 /// A parsed proof section.
 pub struct Proof<'a> {
     pub weights: Vec<Digest>,
+    pub data: Vec<Digest>,
     pub initial: Vec<Digest>,
     /// Roots of all steps, one after the other.
     roots: Vec<Digest>,
     roots_per_step: usize,
+    /// Shown, or derived from the statement.
     pub prf_seed: Option<Key>,
     /// In canonical order.
     pub trees: Vec<OpenedTree<'a>>,
@@ -57,21 +59,23 @@ impl<'a> Proof<'a> {
     pub fn parse(
         bytes: &'a [u8],
         prepared: &Prepared,
-        steps: usize,
+        course: &Course,
         marks: &[Mark],
     ) -> Result<Self> {
         let trees = trees(marks);
         let sizes: Vec<TreeSize> =
             trees.par_iter().map(|marks| TreeSize::new(prepared, marks)).collect();
         let openings: u64 = sizes.iter().map(|size| size.bytes() as u64).sum();
-        expect_size(bytes.len() as u64, prepared.head_bytes(steps) + openings)?;
+        expect_size(bytes.len() as u64, prepared.head_bytes(course) + openings)?;
 
         let r = &mut Reader::new(bytes, CODES);
         let committed = &prepared.committed;
         let weights = r.repeat(committed.weights.len(), digest)?;
+        let data = r.repeat(committed.data.len(), digest)?;
         let initial = r.repeat(committed.states.len(), digest)?;
-        let roots = r.repeat(steps * committed.steps.len(), digest)?;
-        let prf_seed = if prepared.has_prf() { Some(seed(r)?) } else { None };
+        let roots = r.repeat(course.steps * committed.steps.len(), digest)?;
+        let shown = if prepared.shows_seed(course) { Some(seed(r)?) } else { None };
+        let prf_seed = shown.or(course.seed);
         let mut sections = Vec::with_capacity(trees.len());
         for size in &sizes {
             sections.push(r.take(size.bytes())?);
@@ -81,7 +85,8 @@ impl<'a> Proof<'a> {
             jobs.map(|((marks, size), bytes)| OpenedTree::parse(bytes, prepared, marks, size));
         // Each failure has the same code; the first one is reported.
         let trees = trees.collect::<Vec<_>>().into_iter().collect::<Result<_>>()?;
-        Ok(Self { weights, initial, roots, roots_per_step: committed.steps.len(), prf_seed, trees })
+        let roots_per_step = committed.steps.len();
+        Ok(Self { weights, data, initial, roots, roots_per_step, prf_seed, trees })
     }
 
     /// The roots of each step.
@@ -91,7 +96,8 @@ impl<'a> Proof<'a> {
 
     /// The committed root of a tree.
     pub fn root(&self, prepared: &Prepared, place: Place, tensor: usize) -> Digest {
-        prepared.committed.root([&self.weights, &self.initial, &self.roots], place, tensor)
+        let Self { weights, data, initial, roots: steps, .. } = self;
+        prepared.committed.root(AllRoots { weights, data, initial, steps }, place, tensor)
     }
 
     /// The opening of a tree, if it has one.
@@ -222,6 +228,7 @@ impl<'a> OpenedTree<'a> {
 pub struct StepValues<'a> {
     prepared: &'a Prepared,
     proof: &'a Proof<'a>,
+    course: &'a Course,
     step: usize,
     trees: Vec<Cell<Option<&'a OpenedTree<'a>>>>,
     /// The last opened leaf of each tensor: its number and where it stands.
@@ -231,11 +238,17 @@ pub struct StepValues<'a> {
 }
 
 impl<'a> StepValues<'a> {
-    pub fn new(prepared: &'a Prepared, proof: &'a Proof<'a>, step: usize) -> Self {
+    pub fn new(
+        prepared: &'a Prepared,
+        proof: &'a Proof<'a>,
+        course: &'a Course,
+        step: usize,
+    ) -> Self {
         let tensors = prepared.layouts.len();
         Self {
             prepared,
             proof,
+            course,
             step,
             trees: vec![Cell::new(None); tensors],
             leaf: vec![Cell::new((usize::MAX, &[])); tensors],
@@ -273,7 +286,8 @@ impl<'a> StepValues<'a> {
         let (mut last, mut at, mut words) = self.prf.get();
         if (last, at) != (tensor, block) {
             (last, at) = (tensor, block);
-            words = self.proof.prf_seed?.prf_block(self.step, domain, block);
+            let position = self.course.position(self.step);
+            words = self.proof.prf_seed?.prf_block(position, domain, block);
             self.prf.set((last, at, words));
         }
         Some(prf_value(words[offset % PRF_PER_CALL], lo, prf_bits(lo, hi)).into())
@@ -300,6 +314,7 @@ impl Values for StepValues<'_> {
         }
         let width = declared.width;
         self.prepared.parts(tensor, run, |leaf, slot, len| {
+            let leaf = self.prepared.leaf_in(self.course, tensor, self.step, leaf)?;
             let values = self.leaf(tensor, leaf).ok_or_else(not_opened)?;
             let packed = values.get(slot * width..(slot + len) * width).ok_or_else(not_opened)?;
             match width {

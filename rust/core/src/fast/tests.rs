@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::opened::Proof;
 use super::testing::{self, key};
-use super::{Model, Run};
+use super::{Model, Run, Setting};
 use crate::commit::{Prepared, model_id};
 use crate::error::Error;
 use crate::exec::Array;
@@ -13,7 +13,7 @@ use crate::program::testing::{
 };
 use crate::program::*;
 use crate::receipt::{Journal, Receipt};
-use crate::sampling::{Plan, SEED_BYTES, seed};
+use crate::sampling::{Plan, SEED_BYTES, course, seed};
 use crate::statement::inputs::{CallerArray, CallerInputs, CallerValues};
 use crate::statement::{Expectations, OutputValues, Policy, Status, Verified};
 use crate::verify;
@@ -38,17 +38,12 @@ fn receipt(model: &Model, run: &mut Run, change: impl Fn(&mut Journal)) -> Vec<u
 fn expectations(model: &Model) -> Expectations {
     Expectations {
         model_id: model.model_id,
-        policy: Policy {
-            modes: vec!["fast".into()],
-            min_bits: 100,
-            max_delta_ppm: 100_000,
-            max_delta_step_ppm: None,
-            max_delta_op_ppm: None,
-            outputs_exact: false,
-        },
+        policy: Policy { min_bits: 100, ..Policy::lax(&["fast"], 100_000) },
         audience: None,
         nonce: None,
         initial_state: None,
+        dataset_root: None,
+        any_dataset: true,
         input_root: None,
     }
 }
@@ -86,7 +81,7 @@ fn recurrent() -> Program {
     b.op(out, &[2], OpKind::Pick(pick));
     let mut program = b.finish();
     program.tensors[state].source = program.tensors[next].source.clone();
-    program.states.push(StateLink { state, value: next });
+    program.states.push(StateLink { state, value: next, start: None });
     program.outputs.retain(|port| port.tensor == out);
     program
 }
@@ -147,7 +142,7 @@ fn a_sampled_op_is_opened_in_part_and_still_checked() {
     assert_eq!(facts.outputs[0].status, Status::Consistent);
 
     // Every gate of the sampled op wrong: refused. The same openings of an honest run: not.
-    let mut forged = Run::new(model.clone(), key(1), None, vec![], KEEP).unwrap();
+    let mut forged = Run::new(model.clone(), key(1), Setting::new(None, vec![]), KEEP).unwrap();
     for step in 0..2 {
         let value = |t| honest.values(step, t).unwrap();
         let wrong: Vec<i64> =
@@ -330,10 +325,10 @@ fn narrowed(receipt: &[u8], narrow: &Program) -> (Vec<u8>, [u8; 32]) {
     let prepared = |program: &Program| Prepared::new(Arc::new(load(&encode(program)).unwrap()));
     let (wide, narrow_prepared) = (prepared(&linear()), prepared(narrow));
     let plan = Plan::new(&wide.checked, &journal, sections.journal).unwrap();
-    let marks = wide.marks(1, &plan, u64::MAX).unwrap();
+    let marks = wide.marks(&course(&wide, &journal), &plan, u64::MAX).unwrap();
     let openings = &sections.proof[SEED_BYTES..];
-    let proof = Proof::parse(openings, &wide, 1, &marks).unwrap();
-    let chain = narrow_prepared.committed.chain(journal.weights_root, &[], &proof.steps());
+    let proof = Proof::parse(openings, &wide, &course(&wide, &journal), &marks).unwrap();
+    let chain = narrow_prepared.committed.chain(&proof.weights, &[], 0, &proof.steps());
     let program_id = narrow_prepared.checked.id;
     let journal = Journal { program_id, chain_root: chain.chain_root, ..journal }.encode();
     let proof = [seed(&journal).as_slice(), openings].concat();

@@ -5,15 +5,15 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::opened::{Proof, StepValues};
-use crate::commit::{Place, Prepared};
+use crate::commit::{Course, Place, Prepared};
 use crate::error::{Error, Result, demand};
 use crate::hash::hex;
 use crate::program::{GatePlan, Port, Scratch, Values};
 use crate::receipt::{Journal, Receipt};
 use crate::sampling::openings::expect_room;
-use crate::sampling::{Draw, Plan, SEED_BYTES, seed};
+use crate::sampling::{Draw, Plan, SEED_BYTES, course, seed};
 use crate::statement::inputs::{CallerInputs, check_inputs};
-use crate::statement::{Accepted, Roots, Verified, check_roots, port_values};
+use crate::statement::{Accepted, Expectations, Roots, Verified, check_roots, port_values};
 
 /// Gates that one task checks.
 const GATES_PER_TASK: usize = 512;
@@ -21,28 +21,34 @@ const GATES_PER_TASK: usize = 512;
 /// Sections 7 to 12 of a fast receipt.
 pub(crate) fn verify_openings(
     accepted: Accepted,
+    expect: &Expectations,
     inputs: Option<&CallerInputs>,
 ) -> Result<Verified> {
     let Accepted { sections, journal, prepared, .. } = &accepted;
     // 7. Plan, and a proof of exactly the size that follows from it.
     let plan = Plan::new(&prepared.checked, journal, sections.journal)?;
-    let steps = journal.steps as usize;
     let openings = openings_for(sections)?;
     let proof_bytes = openings.len() as u64;
-    expect_room(prepared.least_bytes(steps, &plan), proof_bytes)?;
-    let marks = prepared.marks(steps, &plan, proof_bytes)?;
-    let proof = Proof::parse(openings, prepared, steps, &marks)?;
+    let course = course(prepared, journal);
+    expect_room(prepared.least_bytes(&course, &plan), proof_bytes)?;
+    let marks = prepared.marks(&course, &plan, proof_bytes)?;
+    let proof = Proof::parse(openings, prepared, &course, &marks)?;
     drop(marks);
     // 8. Roots.
     let of_steps = proof.steps();
-    let roots = Roots { weights: &proof.weights, initial: &proof.initial, steps: &of_steps };
-    check_roots(prepared, journal, &roots, proof.prf_seed)?;
+    let roots = Roots {
+        weights: &proof.weights,
+        data: &proof.data,
+        initial: &proof.initial,
+        steps: &of_steps,
+    };
+    check_roots(prepared, journal, &roots, proof.prf_seed, expect)?;
     // 9. Inputs.
     check_inputs(prepared, journal, &of_steps, inputs)?;
     // 10. Openings.
     check_openings(prepared, &proof)?;
     // 11. Gates.
-    check_gates(prepared, &proof, &plan, steps)?;
+    check_gates(prepared, &proof, &plan, &course)?;
     // 12. Outputs.
     check_outputs(prepared, journal, &proof)?;
 
@@ -79,12 +85,13 @@ enum Gates<'a> {
     Draws(&'a [Draw]),
 }
 
-fn check_gates(prepared: &Prepared, proof: &Proof, plan: &Plan, steps: usize) -> Result<()> {
+fn check_gates(prepared: &Prepared, proof: &Proof, plan: &Plan, course: &Course) -> Result<()> {
+    let steps = course.steps;
     let program = &prepared.checked.program;
     for (c, op) in program.ops.iter().enumerate() {
         let gates = GatePlan::new(program, op);
         let task = |step: usize, of_task: Gates| -> Option<Error> {
-            let values = StepValues::new(prepared, proof, step);
+            let values = StepValues::new(prepared, proof, course, step);
             let scratch = &mut Scratch::default();
             let mut check =
                 |gate| check_gate(prepared, c, &gates, gate, step, &values, scratch).err();

@@ -104,23 +104,26 @@ impl Key {
         keyed(x).map(|e| e.as_canonical_u32())
     }
 
-    /// The first `size` elements of a prf tensor of range `[lo, lo + 2^bits - 1]`.
-    pub fn prf_tensor(
+    /// Fills `out` with what `value` makes of the words of a prf domain in a step, from a block on.
+    pub fn prf_words<T: Copy>(
         &self,
         step: usize,
         domain: u32,
-        lo: i32,
-        bits: u32,
-        size: usize,
-    ) -> Vec<i64> {
-        let mut values = Vec::with_capacity(size);
-        for block in 0..size.div_ceil(PRF_PER_CALL) {
-            let words = self.prf_block(step, domain, block);
-            let left = size - values.len();
-            values
-                .extend(words.iter().take(left).map(|word| i64::from(prf_value(*word, lo, bits))));
+        first_block: usize,
+        out: &mut [T],
+        value: impl Fn(u32) -> T,
+    ) {
+        let mut x = self.input(domain::PRF, [step, 0, 0]).map(Packed::from);
+        x[10] = Packed::from(Elem::from_u32(domain));
+        for (call, out) in out.chunks_mut(PRF_PER_CALL * LANES).enumerate() {
+            let block = first_block + call * LANES;
+            x[11] = Packed::from_fn(|lane| elem(block + lane));
+            let y = keyed_packed(x);
+            for (lane, out) in out.chunks_mut(PRF_PER_CALL).enumerate() {
+                let word = |i: usize| y[i].as_slice()[lane].as_canonical_u32();
+                out.iter_mut().enumerate().for_each(|(i, out)| *out = value(word(i)));
+            }
         }
-        values
     }
 
     /// The commitment to a prf seed.
@@ -193,12 +196,22 @@ mod tests {
 
     #[test]
     fn prf_tensor_has_its_range_and_depends_on_step_and_domain() {
-        let values = key().prf_tensor(2, 9, -8, 4, 100);
+        let tensor = |step, domain, size| {
+            let mut values = vec![0; size];
+            key().prf_words(step, domain, 0, &mut values, |word| prf_value(word, -8, 4));
+            values
+        };
+        let values = tensor(2, 9, 2000);
         assert!(values.iter().all(|v| (-8..8).contains(v)));
-        assert_eq!(values[..5], key().prf_tensor(2, 9, -8, 4, 5));
-        assert_ne!(values, key().prf_tensor(3, 9, -8, 4, 100));
-        assert_ne!(values, key().prf_tensor(2, 10, -8, 4, 100));
-        assert_eq!(values[17], i64::from(prf_value(key().prf_block(2, 9, 1)[1], -8, 4)));
+        assert_eq!(values[..5], tensor(2, 9, 5));
+        assert_ne!(values, tensor(3, 9, 2000));
+        assert_ne!(values, tensor(2, 10, 2000));
+        for (i, &value) in values.iter().enumerate() {
+            assert_eq!(value, prf_value(key().prf_block(2, 9, i / 16)[i % 16], -8, 4));
+        }
+        let mut later = [0; 40];
+        key().prf_words(2, 9, 7, &mut later, |word| prf_value(word, -8, 4));
+        assert_eq!(later, values[7 * 16..7 * 16 + 40]);
     }
 
     #[test]

@@ -27,4 +27,5 @@ pub mod domain {
     pub const KEY: u32 = 10;
     pub const PRF: u32 = 11;
     pub const SEED: u32 = 12;
+    pub const DATASET: u32 = 13;
 }

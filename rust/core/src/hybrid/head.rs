@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::commit::{Place, Prepared};
+use crate::commit::{AllRoots, Place, Prepared};
 use crate::error::{Error, Result};
 use crate::hash::{Digest, hex};
 
@@ -16,16 +16,11 @@ pub struct Head {
     statement: [u8; 32],
     roots_digest: [u8; 32],
     pub weights: Vec<Digest>,
+    pub data: Vec<Digest>,
     pub initial: Vec<Digest>,
     /// Of all steps, one after the other.
     pub steps: Vec<Digest>,
     per_step: usize,
-}
-
-/// Bytes of the roots.
-pub fn roots_bytes(prepared: &Prepared, steps: usize) -> usize {
-    let seed = if prepared.has_prf() { Digest::BYTES } else { 0 };
-    prepared.head_bytes(steps) as usize - seed
 }
 
 /// The bytes of a head.
@@ -63,21 +58,24 @@ impl Head {
                 .expected("0 or 1")
                 .received(profile));
         }
-        let (roots, rest) =
-            proof[FIXED..].split_at_checked(roots_bytes(prepared, steps)).ok_or_else(short)?;
+        let (roots, rest) = proof[FIXED..]
+            .split_at_checked(prepared.roots_bytes(steps) as usize)
+            .ok_or_else(short)?;
         let digests: Option<Vec<Digest>> =
             roots.as_chunks::<{ Digest::BYTES }>().0.iter().map(Digest::from_bytes).collect();
         let mut weights = digests.ok_or_else(|| {
             Error::new("receipt.non-canonical", "a word of a root is not below p")
         })?;
         let committed = &prepared.committed;
-        let mut initial = weights.split_off(committed.weights.len());
+        let mut data = weights.split_off(committed.weights.len());
+        let mut initial = data.split_off(committed.data.len());
         let of_steps = initial.split_off(committed.states.len());
         let head = Self {
             profile,
             statement,
             roots_digest: Sha256::digest(roots).into(),
             weights,
+            data,
             initial,
             steps: of_steps,
             per_step: committed.steps.len(),
@@ -92,7 +90,8 @@ impl Head {
 
     /// The root of a tree.
     pub fn root(&self, prepared: &Prepared, place: Place, tensor: usize) -> Digest {
-        prepared.committed.root([&self.weights, &self.initial, &self.steps], place, tensor)
+        let Self { weights, data, initial, steps, .. } = self;
+        prepared.committed.root(AllRoots { weights, data, initial, steps }, place, tensor)
     }
 
     /// What the proof of a segment is bound to (docs/hybrid.md section 5).

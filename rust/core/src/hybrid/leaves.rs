@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::schedule::too_large;
 use super::segments::Item;
 use super::tables::{BLOCK, RATE};
-use crate::commit::{Place, Prepared};
+use crate::commit::{Course, Place, Prepared};
 use crate::error::{Error, Result};
 use crate::program::{GatePlan, Run, Source};
 
@@ -32,20 +32,11 @@ struct Key(u64);
 
 impl Key {
     fn new(place: Place, tensor: usize, leaf: usize) -> Self {
-        let number = match place {
-            Place::Weights => 0,
-            Place::Initial => 1,
-            Place::Step(step) => step as u64 + 2,
-        };
-        Self(number << 38 | (tensor as u64) << 26 | leaf as u64)
+        Self(place.number() << 38 | (tensor as u64) << 26 | leaf as u64)
     }
 
     fn place(self) -> Place {
-        match self.0 >> 38 {
-            0 => Place::Weights,
-            1 => Place::Initial,
-            step => Place::Step(step as usize - 2),
-        }
+        Place::of_number(self.0 >> 38)
     }
 
     fn tensor(self) -> usize {
@@ -60,6 +51,7 @@ impl Key {
 /// A value of a prf tensor that some gate reads; ordered like the rows of the bits table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PrfRead {
+    /// Global position of the step.
     pub step: u32,
     pub domain: u32,
     pub index: u32,
@@ -77,7 +69,7 @@ struct Reads {
 impl Reads {
     fn add_gate(
         &mut self,
-        prepared: &Prepared,
+        (prepared, course): (&Prepared, &Course),
         gates: &GatePlan,
         out: usize,
         (step, gate): (usize, usize),
@@ -85,14 +77,20 @@ impl Reads {
         let mut done = Ok(());
         gates.runs(gate, None, &mut |tensor, run| {
             if done.is_ok() {
-                done = self.add_run(prepared, tensor, step, run);
+                done = self.add_run((prepared, course), tensor, step, run);
             }
         });
         done?;
-        self.add_run(prepared, out, step, Run { start: gate, step: 0, len: 1 })
+        self.add_run((prepared, course), out, step, Run { start: gate, step: 0, len: 1 })
     }
 
-    fn add_run(&mut self, prepared: &Prepared, tensor: usize, step: usize, run: Run) -> Result<()> {
+    fn add_run(
+        &mut self,
+        (prepared, course): (&Prepared, &Course),
+        tensor: usize,
+        step: usize,
+        run: Run,
+    ) -> Result<()> {
         if run.len > MAX_BLOCKS {
             return Err(too_large("elements of one read"));
         }
@@ -101,12 +99,14 @@ impl Reads {
                 return Ok(());
             };
             let index = |j: usize| run.start.wrapping_add_signed(run.step * j as isize) as u32;
+            let position = course.position(step) as u32;
             let read =
-                |j| PrfRead { step: step as u32, domain, index: index(j), tensor: tensor as u32 };
+                |j| PrfRead { step: position, domain, index: index(j), tensor: tensor as u32 };
             self.prf.extend((0..run.len).map(read));
             return Ok(());
         };
         prepared.parts(tensor, run, |leaf, _, _| {
+            let leaf = prepared.leaf_in(course, tensor, step, leaf)?;
             let key = Key::new(place, number, leaf);
             if self.leaves.last() != Some(&key) {
                 self.leaves.push(key);
@@ -115,7 +115,7 @@ impl Reads {
         })
     }
 
-    fn of_items(prepared: &Prepared, items: &[Item]) -> Result<Self> {
+    fn of_items(prepared: &Prepared, course: &Course, items: &[Item]) -> Result<Self> {
         let program = &prepared.checked.program;
         let mut reads = Self::default();
         for of_op in items.chunk_by(|a, b| a.op() == b.op()) {
@@ -124,7 +124,7 @@ impl Reads {
                 match (*item, &gates) {
                     (Item::Gate { op, step, gate }, Some(gates)) => {
                         let out = program.ops[op].out;
-                        reads.add_gate(prepared, gates, out, (step, gate))?;
+                        reads.add_gate((prepared, course), gates, out, (step, gate))?;
                     }
                     (Item::Output { step, port, leaf }, _) => {
                         let tensor = program.outputs[port].tensor;
@@ -197,8 +197,9 @@ impl Leaves {
     ///
     /// # Errors
     /// `verify.too-large` for more blocks than a table can have.
-    pub fn new(prepared: &Prepared, items: &[Item]) -> Result<Self> {
-        let tasks = items.par_chunks(ITEMS_PER_TASK).map(|items| Reads::of_items(prepared, items));
+    pub fn new(prepared: &Prepared, course: &Course, items: &[Item]) -> Result<Self> {
+        let tasks = items.par_chunks(ITEMS_PER_TASK);
+        let tasks = tasks.map(|items| Reads::of_items(prepared, course, items));
         let mut reads = tasks.try_reduce(Reads::default, |a, b| Ok(a.join(b)))?;
         reads.tidy();
         let (mut trees, mut count, mut total) = (Vec::new(), 0, 0usize);

@@ -10,11 +10,11 @@ use super::support::check_supported;
 use super::tables::TABLES;
 use super::trace::Opened;
 use crate::bytes::{Codes, Reader};
-use crate::commit::Prepared;
+use crate::commit::{Course, Prepared};
 use crate::error::{Error, Result};
 use crate::fast::Proof;
 use crate::receipt::Journal;
-use crate::sampling::{Mark, Plan, SEED_BYTES, seed};
+use crate::sampling::{Mark, Plan, SEED_BYTES, course, seed};
 use crate::stark::parameters::Parameters;
 use crate::stark::prove as stark_prove;
 use crate::stark::statement::Statement;
@@ -43,7 +43,7 @@ pub struct Prover {
     plan: Plan,
     marks: Vec<Mark>,
     profile: u8,
-    steps: usize,
+    course: Course,
     /// Of all opened leaves: what segments are cut by.
     blocks: u64,
     segments: usize,
@@ -59,7 +59,7 @@ pub fn segment_count(prepared: &Prepared, journal_bytes: &[u8]) -> Result<usize>
     check_shape(&prepared.checked, &journal)?;
     let steps = journal.steps as usize;
     let plan = Plan::new(&prepared.checked, &journal, journal_bytes)?;
-    let marks = prepared.marks(steps, &plan, u64::MAX)?;
+    let marks = prepared.marks(&course(prepared, &journal), &plan, u64::MAX)?;
     let blocks = total_blocks(prepared, &marks);
     Ok(segments(prepared, &plan, steps, blocks).count() as usize)
 }
@@ -83,15 +83,16 @@ impl Prover {
         let journal = Journal::decode(&journal_bytes)?;
         check_shape(&prepared.checked, &journal)?;
         check_supported(&prepared.checked)?;
-        let steps = journal.steps as usize;
+        let course = course(&prepared, &journal);
+        let steps = course.steps;
         let plan = Plan::new(&prepared.checked, &journal, &journal_bytes)?;
         let seed = seed(&journal_bytes);
         if !openings.starts_with(&seed) {
             return Err(Error::new("verify.journal-mismatch", "openings of another statement"));
         }
         let openings = openings[SEED_BYTES..].to_vec();
-        let marks = prepared.marks(steps, &plan, openings.len() as u64)?;
-        Proof::parse(&openings, &prepared, steps, &marks)?;
+        let marks = prepared.marks(&course, &plan, openings.len() as u64)?;
+        Proof::parse(&openings, &prepared, &course, &marks)?;
         let blocks = total_blocks(&prepared, &marks);
         let segments = segments(&prepared, &plan, steps, blocks).count() as usize;
         let parameters = Parameters::new(profile, segments)?;
@@ -102,7 +103,7 @@ impl Prover {
             plan,
             marks,
             profile,
-            steps,
+            course,
             blocks,
             segments,
             parameters,
@@ -120,7 +121,7 @@ impl Prover {
 
     /// The proof section up to the first segment.
     pub fn head(&self) -> Vec<u8> {
-        let roots = head::roots_bytes(&self.prepared, self.steps);
+        let roots = self.prepared.roots_bytes(self.course.steps) as usize;
         head::encode(&self.journal, self.profile, &self.openings[..roots])
     }
 
@@ -154,10 +155,10 @@ impl Prover {
         let start = Instant::now();
         let prepared = &self.prepared;
         let journal = Journal::decode(&self.journal)?;
-        let proof = Proof::parse(&self.openings, prepared, self.steps, &self.marks)?;
+        let proof = Proof::parse(&self.openings, prepared, &self.course, &self.marks)?;
         let head = self.head();
-        let (head, _) = Head::split(prepared, &self.journal, self.steps, &head)?;
-        let segments = segments(prepared, &self.plan, self.steps, self.blocks);
+        let (head, _) = Head::split(prepared, &self.journal, self.course.steps, &head)?;
+        let segments = segments(prepared, &self.plan, self.course.steps, self.blocks);
         let items = segments.items(segment as u64);
         let root = |place, tensor| head.root(prepared, place, tensor);
         let hiding = self.parameters.hiding_rows;

@@ -6,10 +6,9 @@ use super::segments::{Limits, Segments, total_blocks};
 use super::support::check_supported;
 use super::tables::TABLES;
 use crate::bytes::{Codes, Reader};
-use crate::commit::Prepared;
-use crate::commit::first_outside;
+use crate::commit::{Course, Prepared, first_outside};
 use crate::error::{Error, Result};
-use crate::sampling::Plan;
+use crate::sampling::{Plan, course};
 use crate::stark::parameters::Parameters;
 use crate::stark::statement::Statement;
 use crate::stark::verify as stark_verify;
@@ -44,13 +43,19 @@ pub(crate) fn verify_hybrid(
     check_supported(&prepared.checked)?;
     // 8. Roots.
     let of_steps = head.of_steps();
-    let roots = Roots { weights: &head.weights, initial: &head.initial, steps: &of_steps };
-    check_roots(prepared, journal, &roots, None)?;
+    let roots = Roots {
+        weights: &head.weights,
+        data: &head.data,
+        initial: &head.initial,
+        steps: &of_steps,
+    };
+    check_roots(prepared, journal, &roots, None, expect)?;
     // 9. Inputs; outputs in their ranges.
     check_inputs(prepared, journal, &of_steps, inputs)?;
     check_outputs(&accepted)?;
     // 10. Number of segments, and what the parameters warrant.
-    let segments = segments(prepared, &plan, steps, rest.len())?;
+    let course = course(prepared, journal);
+    let segments = segments(prepared, &plan, &course, rest.len())?;
     let count = segments.count() as usize;
     let parameters = Parameters::new(head.profile, count)?;
     let facts = |bits| StarkFacts { profile: head.profile, segments: count as u32, bits };
@@ -89,16 +94,16 @@ pub(crate) fn verify_hybrid(
 fn segments<'a>(
     prepared: &'a Prepared,
     plan: &'a Plan,
-    steps: usize,
+    course: &Course,
     room: usize,
 ) -> Result<Segments<'a>> {
     let limits = Limits::default();
-    let of_blocks = |blocks| Segments::new(prepared, plan, steps, blocks, limits);
+    let of_blocks = |blocks| Segments::new(prepared, plan, course.steps, blocks, limits);
     // By cost alone there are at least so many.
     judge_count(of_blocks(0).count(), room)?;
     // A leaf of n bytes with its salt has at least n/56 blocks, so more bytes are too many segments.
     let most = MAX_SEGMENTS.min(room as u64 / LEAST_BYTES);
-    let marks = prepared.marks(steps, plan, (most + 1) * limits.blocks * 56);
+    let marks = prepared.marks(course, plan, (most + 1) * limits.blocks * 56);
     let marks = marks.or_else(|_| judge_count(most + 1, room).map(|()| vec![]))?;
     let segments = of_blocks(total_blocks(prepared, &marks));
     judge_count(segments.count(), room)?;

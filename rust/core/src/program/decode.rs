@@ -4,7 +4,11 @@ use super::types::*;
 use crate::bytes::{Codes, Reader};
 use crate::error::{Error, Result};
 
-pub(super) const MAGIC: &[u8; 8] = b"ZKTPROG\x01";
+pub(super) const MAGIC: &[u8; 7] = b"ZKTPROG";
+/// Version of a program that uses none of what [`TRAINING`] adds.
+pub(super) const PLAIN: u8 = 1;
+/// Version of a program with data tensors, declared starts or exports.
+pub(super) const TRAINING: u8 = 2;
 pub(super) const ABSENT: u8 = 255;
 const MAX_RANK: u8 = 8;
 const MAX_TERMS: u8 = 64;
@@ -18,17 +22,26 @@ const MAX_ENTRIES: u32 = 1 << 16;
 pub fn decode(bytes: &[u8]) -> Result<Program> {
     let mut r = Reader::new(bytes, Codes::all("program.malformed"));
     if r.take(MAGIC.len())? != MAGIC {
-        return Err(r.bad("not a program of version 1"));
+        return Err(r.bad("not a program"));
     }
+    let version = r.u8()?;
+    if ![PLAIN, TRAINING].contains(&version) {
+        return Err(r.bad("not a program of version 1 or 2").received(version));
+    }
+    let trains = version == TRAINING;
     let program = Program {
         name: name(&mut r)?,
-        tensors: r.list16(tensor)?,
+        tensors: r.list16(|r| tensor(r, trains))?,
         tables: r.list16(table)?,
         ops: r.list16(op)?,
         inputs: r.list16(port)?,
         outputs: r.list16(port)?,
-        states: r.list16(|r| Ok(StateLink { state: r.u16()?.into(), value: r.u16()?.into() }))?,
+        states: r.list16(|r| link(r, trains))?,
+        exports: if trains { r.list16(|r| Ok(r.u16()?.into()))? } else { Vec::new() },
     };
+    if program.trains() != trains {
+        return Err(r.bad("a program of version 2 that uses nothing of it"));
+    }
     r.finish()?;
     Ok(program)
 }
@@ -56,7 +69,18 @@ fn dims(r: &mut Reader<'_>, min_rank: u8) -> Result<Vec<usize>> {
     })
 }
 
-fn tensor(r: &mut Reader<'_>) -> Result<Tensor> {
+fn link(r: &mut Reader<'_>, trains: bool) -> Result<StateLink> {
+    let (state, value) = (r.u16()?.into(), r.u16()?.into());
+    let start = match if trains { r.u8()? } else { 0 } {
+        0 => None,
+        1 => Some(Start::Constant(r.i32()?)),
+        2 => Some(Start::Drawn { domain: r.u32()?, lo: r.i32()?, hi: r.i32()? }),
+        code => return Err(unknown(r, "start of a state", code)),
+    };
+    Ok(StateLink { state, value, start })
+}
+
+fn tensor(r: &mut Reader<'_>, trains: bool) -> Result<Tensor> {
     let name = name(r)?;
     let role = match r.u8()? {
         0 => Role::Input,
@@ -64,12 +88,14 @@ fn tensor(r: &mut Reader<'_>) -> Result<Tensor> {
         2 => Role::State,
         3 => Role::Prf,
         4 => Role::Value,
+        5 if trains => Role::Data,
         code => return Err(unknown(r, "role", code)),
     };
     let (width, lo, hi) = (r.u8()?.into(), r.i32()?, r.i32()?);
     let shape = dims(r, 1)?;
     let source = match role {
         Role::Prf => Source::Prf { domain: r.u32()? },
+        Role::Data => Source::Data { layout: layout(r, shape.len())?, records: r.u32()? as usize },
         _ => Source::Committed(layout(r, shape.len())?),
     };
     Ok(Tensor { name, role, width, lo, hi, shape, source })

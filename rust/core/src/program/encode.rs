@@ -1,6 +1,6 @@
 //! A program to its canonical bytes (docs/receipt-format.md, Program); the inverse of `decode`.
 
-use super::decode::{ABSENT, MAGIC};
+use super::decode::{ABSENT, MAGIC, PLAIN, TRAINING};
 use super::types::*;
 
 /// Encodes a program that `decode` could have returned.
@@ -8,18 +8,26 @@ use super::types::*;
 /// # Panics
 /// If a count, number or dim does not fit its field, which no decoded program has.
 pub fn encode(program: &Program) -> Vec<u8> {
-    let Program { name, tensors, tables, ops, inputs, outputs, states } = program;
+    let Program { name, tensors, tables, ops, inputs, outputs, states, exports } = program;
     let mut w = Writer(MAGIC.to_vec());
+    let version = if program.trains() { TRAINING } else { PLAIN };
+    w.0.push(version);
     w.str(name);
     w.list16(tensors, Writer::tensor);
     w.list16(tables, Writer::table);
     w.list16(ops, Writer::op);
     w.list16(inputs, Writer::port);
     w.list16(outputs, Writer::port);
-    w.list16(states, |w, link| {
-        w.u16(link.state);
-        w.u16(link.value);
+    w.list16(states, |w, StateLink { state, value, start }| {
+        w.u16(*state);
+        w.u16(*value);
+        if version == TRAINING {
+            w.start(*start);
+        }
     });
+    if version == TRAINING {
+        w.list16(exports, |w, &tensor| w.u16(tensor));
+    }
     w.0
 }
 
@@ -78,10 +86,32 @@ impl Writer {
         self.dims(shape);
         match source {
             Source::Prf { domain } => self.0.extend(domain.to_le_bytes()),
-            Source::Committed(Layout { order, trailing, piece }) => {
-                order.iter().for_each(|&axis| self.u8(axis));
-                self.u8(*trailing);
-                self.u32(*piece);
+            Source::Committed(layout) => self.layout(layout),
+            Source::Data { layout, records } => {
+                self.layout(layout);
+                self.u32(*records);
+            }
+        }
+    }
+
+    fn layout(&mut self, Layout { order, trailing, piece }: &Layout) {
+        order.iter().for_each(|&axis| self.u8(axis));
+        self.u8(*trailing);
+        self.u32(*piece);
+    }
+
+    fn start(&mut self, start: Option<Start>) {
+        match start {
+            None => self.u8(0),
+            Some(Start::Constant(value)) => {
+                self.u8(1);
+                self.i32(value);
+            }
+            Some(Start::Drawn { domain, lo, hi }) => {
+                self.u8(2);
+                self.0.extend(domain.to_le_bytes());
+                self.i32(lo);
+                self.i32(hi);
             }
         }
     }

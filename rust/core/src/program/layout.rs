@@ -67,7 +67,8 @@ impl LayoutMap {
         Self { size: permuted, row: layout.row(shape), piece: layout.piece, axes }
     }
 
-    fn pieces(&self) -> usize {
+    /// Leaves of a row.
+    pub fn pieces(&self) -> usize {
         self.row.div_ceil(self.piece)
     }
 

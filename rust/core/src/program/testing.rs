@@ -30,6 +30,13 @@ pub fn dot(terms: Vec<Term>, shift: i32) -> Dot {
     Dot { terms, bias: None, mult, shift, rounding: None, out_zero: 0, table: None }
 }
 
+/// Records of the data sets of built programs.
+pub const RECORDS: usize = 11;
+
+fn row_major(shape: &[usize]) -> Layout {
+    Layout { order: (0..shape.len()).collect(), trailing: 1, piece: *shape.last().unwrap() }
+}
+
 /// A growing program; every value tensor becomes an output.
 #[derive(Default)]
 pub struct Builder(pub Option<Program>);
@@ -44,6 +51,7 @@ impl Builder {
             inputs: vec![],
             outputs: vec![],
             states: vec![],
+            exports: vec![],
         })
     }
 
@@ -58,11 +66,8 @@ impl Builder {
         let number = program.tensors.len();
         let source = match role {
             Role::Prf => Source::Prf { domain: number as u32 },
-            _ => Source::Committed(Layout {
-                order: (0..shape.len()).collect(),
-                trailing: 1,
-                piece: *shape.last().unwrap(),
-            }),
+            Role::Data => Source::Data { layout: row_major(shape), records: RECORDS },
+            _ => Source::Committed(row_major(shape)),
         };
         let name = format!("t{number}");
         program.tensors.push(Tensor {
@@ -123,6 +128,47 @@ pub fn linear() -> Program {
     };
     b.op(y, &[2, 3], OpKind::Dot(dot(vec![term], 8)));
     b.finish()
+}
+
+/// A step of learning with all that a program of version 2 has: tensors 0 and 1 are data of 11 records,
+/// 4 a step; state 2 begins drawn, state 3 at a constant; 4 is noise, 5 a weight; 2 and 5 are exported.
+pub fn learner() -> Program {
+    let mut b = Builder::default();
+    let x = b.tensor(Role::Data, 1, &[4, 6]);
+    let y = b.ranged(Role::Data, 1, -1, 1, &[4, 2]);
+    let w = b.tensor(Role::State, 1, &[2, 6]);
+    let m = b.tensor(Role::State, 2, &[2, 6]);
+    let noise = b.ranged(Role::Prf, 2, 0, 255, &[2, 6]);
+    let fixed = b.tensor(Role::Weight, 1, &[2, 6]);
+    let h = b.tensor(Role::Value, 1, &[4, 2]);
+    let m_next = b.tensor(Role::Value, 2, &[2, 6]);
+    let w_next = b.tensor(Role::Value, 1, &[2, 6]);
+    let by_row = |t| Term {
+        window: vec![6],
+        a: read(x, &[4, 6], &[by_i(0), by_k(0)]),
+        b: read(t, &[2, 6], &[by_i(1), by_k(0)]),
+    };
+    b.op(h, &[4, 2], OpKind::Dot(dot(vec![by_row(w), by_row(fixed)], 8)));
+    let by_slot = |t, shape: &[usize]| Term {
+        window: vec![4],
+        a: read(t, shape, &[by_k(0), by_i(0)]),
+        b: read(x, &[4, 6], &[by_k(0), by_i(1)]),
+    };
+    let cell = |t| read(t, &[2, 6], &[by_i(0), by_i(1)]);
+    let plus = |t, factor| Term { window: vec![], a: cell(t), b: Operand::Const(factor) };
+    b.op(m_next, &[2, 6], OpKind::Dot(dot(vec![by_slot(y, &[4, 2]), plus(m, 7)], 3)));
+    let terms = vec![by_slot(h, &[4, 2]), plus(m, 1), plus(w, 250)];
+    let update = Dot { rounding: Some(cell(noise)), ..dot(terms, 8) };
+    b.op(w_next, &[2, 6], OpKind::Dot(update));
+    let mut program = b.finish();
+    let Source::Data { layout, .. } = &mut program.tensors[x].source else { panic!("data") };
+    layout.piece = 4;
+    let start = Some(Start::Drawn { domain: 9, lo: -50, hi: 49 });
+    program.states.push(StateLink { state: w, value: w_next, start });
+    program.states.push(StateLink { state: m, value: m_next, start: Some(Start::Constant(3)) });
+    program.outputs.retain(|port| port.tensor == h);
+    program.exports = vec![fixed, w];
+    program
 }
 
 /// xorshift64*: enough to draw programs and values.

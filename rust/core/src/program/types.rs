@@ -11,6 +11,8 @@ pub enum Role {
     State,
     Prf,
     Value,
+    /// Slots of a batch that each step fills with records of a data set.
+    Data,
 }
 
 /// How a tensor is cut into Merkle leaves: axis order, axes merged into a row, piece length.
@@ -21,11 +23,23 @@ pub struct Layout {
     pub piece: usize,
 }
 
-/// How the values of a tensor are fixed to the outside: by a commitment or by the PRF.
+/// How the values of a tensor are fixed to the outside: by a commitment of its own, by one to a whole
+/// data set of so many records, or by the PRF.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     Committed(Layout),
+    Data { layout: Layout, records: usize },
     Prf { domain: u32 },
+}
+
+impl Source {
+    /// The layout of what is committed; `None` for a prf tensor.
+    pub fn layout(&self) -> Option<&Layout> {
+        match self {
+            Self::Committed(layout) | Self::Data { layout, .. } => Some(layout),
+            Self::Prf { .. } => None,
+        }
+    }
 }
 
 /// An integer tensor: `width` bytes a value, values in `[lo, hi]`.
@@ -44,6 +58,23 @@ impl Tensor {
     /// Number of elements; call after the limits were checked.
     pub fn size(&self) -> usize {
         self.shape.iter().product()
+    }
+
+    /// Records of the data set of which a data tensor holds a batch.
+    pub fn records(&self) -> Option<usize> {
+        match self.source {
+            Source::Data { records, .. } => Some(records),
+            Source::Committed(_) | Source::Prf { .. } => None,
+        }
+    }
+
+    /// The shape of what is committed: of a data tensor the whole data set's.
+    pub fn committed_shape(&self) -> Vec<usize> {
+        let mut shape = self.shape.clone();
+        if let Some(records) = self.records() {
+            shape[0] = records;
+        }
+        shape
     }
 }
 
@@ -177,11 +208,21 @@ pub struct Port {
     pub zero: i32,
 }
 
+/// How a state begins, where the program says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Every element is this one.
+    Constant(i32),
+    /// Uniform in `[lo, hi]`, from the seed of the run.
+    Drawn { domain: u32, lo: i32, hi: i32 },
+}
+
 /// The state tensor that a step reads and the value tensor that the next step reads in its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateLink {
     pub state: usize,
     pub value: usize,
+    pub start: Option<Start>,
 }
 
 /// A whole program; ops in topological order, tensors and ops named by their positions.
@@ -194,6 +235,8 @@ pub struct Program {
     pub inputs: Vec<Port>,
     pub outputs: Vec<Port>,
     pub states: Vec<StateLink>,
+    /// States and weights that a served model has as its weights, in the order of that model.
+    pub exports: Vec<usize>,
 }
 
 impl Program {
@@ -209,6 +252,26 @@ impl Program {
             .chain(&self.outputs)
             .find_map(|port| port.batch.map(|axis| self.tensors[port.tensor].shape[axis]))
             .unwrap_or(1)
+    }
+
+    /// Slots and records of the data tensors, if there are any; all of them have the same.
+    pub fn data(&self) -> Option<(usize, usize)> {
+        self.tensors.iter().find_map(|tensor| tensor.records().map(|r| (tensor.shape[0], r)))
+    }
+
+    /// Whether the states begin as the program says.
+    pub fn declares_start(&self) -> bool {
+        self.states.iter().any(|link| link.start.is_some())
+    }
+
+    /// Whether a state begins with values drawn from the seed.
+    pub fn draws_start(&self) -> bool {
+        self.states.iter().any(|link| matches!(link.start, Some(Start::Drawn { .. })))
+    }
+
+    /// Whether the program needs a format that older readers do not know.
+    pub(super) fn trains(&self) -> bool {
+        self.data().is_some() || self.declares_start() || !self.exports.is_empty()
     }
 
     /// Numbers of the tensors with one of these roles, ascending.

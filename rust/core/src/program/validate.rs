@@ -17,6 +17,8 @@ const MAX_SIZE: usize = 1 << 30;
 const MAX_VALUES: usize = 1 << 28;
 const MAX_LEAVES: usize = 1 << 26;
 const MAX_PIECE: usize = 1 << 16;
+/// Values that a drawn start chooses from.
+const MAX_SPAN: i64 = 1 << 24;
 const MAX_PRODUCTS: usize = 1 << 20;
 
 /// Judges a decoded program. Sizes come first: all later code multiplies dims freely.
@@ -36,6 +38,8 @@ pub(super) fn validate(program: &Program) -> Result<()> {
     names(program)?;
     ports(program)?;
     states(program)?;
+    data(program)?;
+    exports(program)?;
     definitions(program)?;
     reachable(program)
 }
@@ -71,9 +75,10 @@ fn size(dims: &[usize], limit: usize) -> Option<usize> {
 
 /// Readers keep something per element, so tensors have a limit together, too.
 fn total(program: &Program) -> Result<()> {
+    let committed = |tensor: &Tensor| tensor.committed_shape().iter().product::<usize>();
     let values = program.tensors.iter().filter(|tensor| tensor.role == Role::Value);
     let limits = [
-        ("all", program.tensors.iter().map(Tensor::size).sum::<usize>(), MAX_SIZE),
+        ("all", program.tensors.iter().map(committed).sum::<usize>(), MAX_SIZE),
         ("all value", values.map(Tensor::size).sum(), MAX_VALUES),
     ];
     for (which, total, limit) in limits {
@@ -97,9 +102,13 @@ fn tensor_rules(tensor: &Tensor) -> Rule {
     require(-half <= *lo && lo <= hi && *hi < half, || {
         format!("the range [{lo}, {hi}] is not inside that of {width} bytes")
     })?;
+    if let Source::Data { layout, records } = source {
+        data_rules(shape, layout, *records)?;
+    }
+    let shape = &tensor.committed_shape();
     require(size(shape, MAX_SIZE).is_some(), || format!("more than {MAX_SIZE} elements"))?;
     match source {
-        Source::Committed(layout) => {
+        Source::Committed(layout) | Source::Data { layout, .. } => {
             let row = layout.row(shape);
             let piece = layout.piece;
             require((1..=row.min(MAX_PIECE)).contains(&piece), || {
@@ -115,6 +124,15 @@ fn tensor_rules(tensor: &Tensor) -> Rule {
             })
         }
     }
+}
+
+/// A leaf of a data set lies within one record.
+fn data_rules(shape: &[usize], layout: &Layout, records: usize) -> Rule {
+    require(shape.len() >= 2, || "a data tensor has an axis beside that of its slots".into())?;
+    require(layout.order[0] == 0 && layout.trailing < shape.len(), || {
+        "the rows of a data tensor lie within its slots".into()
+    })?;
+    require(records >= shape[0], || format!("{} slots and {records} records", shape[0]))
 }
 
 /// Numbers that exist, and sizes within limits.
@@ -286,7 +304,64 @@ fn states(program: &Program) -> Result<()> {
     let (from, to): (Vec<_>, Vec<_>) =
         program.states.iter().map(|link| (link.state, link.value)).unzip();
     named_once(program, &from, "state link", Some(Role::State))?;
-    named_once(program, &to, "state link", None)
+    named_once(program, &to, "state link", None)?;
+    starts(program)
+}
+
+/// All data tensors are of one data set, and a step that reads it is one item.
+fn data(program: &Program) -> Result<()> {
+    let Some(data) = program.data() else { return Ok(()) };
+    let of_data = program.tensors.iter().filter(|tensor| tensor.role == Role::Data);
+    if let Some(other) =
+        of_data.into_iter().find(|t| Some(data) != t.records().map(|r| (t.shape[0], r)))
+    {
+        return Err(invalid(format!("tensor {:?}: other slots or records", other.name))
+            .expected(format!("{} slots, {} records", data.0, data.1)));
+    }
+    if program.itemised() {
+        return Err(invalid("a program with data tensors has a port with a batch axis"));
+    }
+    Ok(())
+}
+
+/// How states begin: all of them by the program, or none.
+fn starts(program: &Program) -> Result<()> {
+    let mut domains = HashSet::new();
+    for link in &program.states {
+        let Tensor { name, lo, hi, .. } = &program.tensors[link.state];
+        let rule = match link.start {
+            None => {
+                require(!program.declares_start(), || "has no declared start, others have".into())
+            }
+            Some(Start::Constant(value)) => {
+                require((*lo..=*hi).contains(&value), || "starts outside its range".into())
+            }
+            Some(Start::Drawn { domain, lo: least, hi: most }) => {
+                let span = i64::from(most) - i64::from(least) + 1;
+                let fits = *lo <= least && most <= *hi && (1..=MAX_SPAN).contains(&span);
+                require(fits, || "is drawn outside its range, or from more than 2^24 values".into())
+                    .and(require(domain < P, || "has a domain that is no field element".into()))
+                    .and(require(domains.insert(domain), || "is drawn like another state".into()))
+            }
+        };
+        rule.map_err(|rule| invalid(format!("state {name:?} {rule}")))?;
+    }
+    Ok(())
+}
+
+/// What is exported is a state or a weight, and stands once.
+fn exports(program: &Program) -> Result<()> {
+    let mut seen = HashSet::new();
+    for &t in &program.exports {
+        let tensor = program.tensors.get(t);
+        let held = tensor.filter(|tensor| [Role::State, Role::Weight].contains(&tensor.role));
+        if held.is_none() || !seen.insert(t) {
+            return Err(invalid(format!(
+                "export {t} is no state or weight tensor, or stands twice"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Each value tensor is defined once, and before it is read.

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 
 const MAGIC: &[u8; 7] = b"ZKTALLY";
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 const MEBIBYTE: usize = 1 << 20;
 const SECTIONS: [(&str, usize); 3] =
     [("program", 16 * MEBIBYTE), ("journal", 256 * MEBIBYTE), ("proof", 1024 * MEBIBYTE)];

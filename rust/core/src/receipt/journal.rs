@@ -7,12 +7,20 @@ use crate::error::{Error, Result};
 use crate::hash::Digest;
 use crate::json;
 
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 pub const FAST: u8 = 0;
 pub const HYBRID: u8 = 1;
 pub const STRICT: u8 = 2;
 /// Offset of the mode byte.
 pub const MODE_AT: usize = 2;
+/// Seed sources: the prover's own, or derived from program, data set and nonce.
+pub const OWN: u8 = 0;
+pub const DERIVED: u8 = 1;
+/// Starts: some root, or as the program declares.
+pub const ROOT: u8 = 0;
+pub const DECLARED: u8 = 1;
+/// First step and steps together: the positions from there on are not those of steps.
+pub const MAX_POSITION: u32 = 1 << 30;
 pub const MAX_STEPS: u32 = 1 << 20;
 const MAX_PPM: u32 = 500_000;
 
@@ -31,6 +39,11 @@ pub struct Journal {
     pub program_id: [u8; 32],
     #[serde(with = "json::hex")]
     pub weights_root: Digest,
+    /// Zero without data tensors.
+    #[serde(with = "json::hex")]
+    pub dataset_root: Digest,
+    /// Position of the first step in its run.
+    pub first: u32,
     pub steps: u32,
     pub items: u32,
     /// δ in parts per million.
@@ -50,8 +63,15 @@ pub struct Journal {
     pub initial_state: Digest,
     #[serde(with = "json::hex")]
     pub final_state: Digest,
+    /// Zero without exports.
+    #[serde(with = "json::hex")]
+    pub exported_root: Digest,
     #[serde(with = "json::hex")]
     pub prf_seed: Digest,
+    /// [`OWN`] or [`DERIVED`].
+    pub seed: u8,
+    /// [`ROOT`] or [`DECLARED`].
+    pub start: u8,
     /// The key of the input salts: 8 elements, like a digest.
     #[serde(with = "json::hex")]
     pub input_key: Option<Digest>,
@@ -91,6 +111,8 @@ impl Journal {
             mode,
             program_id: r.array()?,
             weights_root: digest(r)?,
+            dataset_root: digest(r)?,
+            first: r.u32()?,
             steps: in_range(r, "steps", 1, MAX_STEPS)?,
             items: in_range(r, "items", 1, u32::MAX)?,
             delta_ppm: in_range(r, "delta", least, most)?,
@@ -102,7 +124,10 @@ impl Journal {
             input_root: digest(r)?,
             initial_state: digest(r)?,
             final_state: digest(r)?,
+            exported_root: digest(r)?,
             prf_seed: digest(r)?,
+            seed: choice(r, "seed source")?,
+            start: choice(r, "start")?,
             input_key: r.opt(digest)?,
             inputs: r.opt(blob)?,
             outputs: blob(r)?,
@@ -125,6 +150,8 @@ impl Journal {
         out.push(self.mode);
         out.extend(self.program_id);
         out.extend(self.weights_root.to_bytes());
+        out.extend(self.dataset_root.to_bytes());
+        out.extend(self.first.to_le_bytes());
         for number in
             [self.steps, self.items, self.delta_ppm, self.delta_step_ppm, self.delta_op_ppm]
         {
@@ -133,12 +160,17 @@ impl Journal {
         out.extend(self.bits.to_le_bytes());
         out.extend((self.exact.len() as u16).to_le_bytes());
         self.exact.iter().for_each(|op| out.extend(op.to_le_bytes()));
-        let states = [self.initial_state, self.final_state];
-        for digest in
-            [self.chain_root, self.input_root].iter().chain(&states).chain([&self.prf_seed])
-        {
+        for digest in [
+            self.chain_root,
+            self.input_root,
+            self.initial_state,
+            self.final_state,
+            self.exported_root,
+            self.prf_seed,
+        ] {
             out.extend(digest.to_bytes());
         }
+        out.extend([self.seed, self.start]);
         put_opt(&mut out, self.input_key, |out, key| out.extend(key.to_bytes()));
         put_opt(&mut out, self.inputs.as_deref(), put_blob);
         put_blob(&mut out, &self.outputs);
@@ -169,6 +201,14 @@ fn in_range(r: &mut Reader, what: &str, lo: u32, hi: u32) -> Result<u32> {
         return Ok(value);
     }
     Err(r.bad(format!("{what} is out of range")).expected(format!("{lo} to {hi}")).received(value))
+}
+
+/// A byte that says which of two things holds.
+fn choice(r: &mut Reader, what: &str) -> Result<u8> {
+    match r.u8()? {
+        choice @ 0..=1 => Ok(choice),
+        other => Err(r.bad(format!("unknown {what}")).expected("0 or 1").received(other)),
+    }
 }
 
 fn bits(r: &mut Reader, mode: u8) -> Result<u16> {
@@ -242,6 +282,8 @@ mod tests {
             mode: FAST,
             program_id: [3; 32],
             weights_root: Digest::default(),
+            dataset_root: Digest::default(),
+            first: 7,
             steps: 2,
             items: 3,
             delta_ppm: 50_000,
@@ -253,7 +295,10 @@ mod tests {
             input_root: Digest::default(),
             initial_state: Digest::default(),
             final_state: Digest::default(),
+            exported_root: Digest::default(),
             prf_seed: Digest::default(),
+            seed: DERIVED,
+            start: ROOT,
             input_key: Some(Digest::default()),
             inputs: Some(vec![1, 2]),
             outputs: vec![3],
@@ -322,7 +367,7 @@ mod tests {
             assert_eq!(refused(|j| j.mode = mode), "receipt.unsupported-mode");
         }
         type Change = fn(&mut Journal);
-        let breaches: [Change; 13] = [
+        let breaches: [Change; 15] = [
             |j| j.steps = 0,
             |j| j.steps = MAX_STEPS + 1,
             |j| j.items = 0,
@@ -333,6 +378,8 @@ mod tests {
             |j| j.bits = 0,
             |j| j.bits = 257,
             |j| j.exact = vec![4, 4],
+            |j| j.seed = 2,
+            |j| j.start = 2,
             |j| j.input_key = None,
             |j| j.audience = Some(String::new()),
             |j| j.nonce = Some(vec![0; 65]),

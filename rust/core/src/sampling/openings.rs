@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::*;
 
 use super::{Draw, Plan};
-use crate::commit::{Place, Prepared};
+use crate::commit::{Course, Place, Prepared};
 use crate::error::{Error, Result};
 use crate::hash::Digest;
 use crate::hash::multiproof::sibling_count;
@@ -28,11 +28,7 @@ impl Mark {
     }
 
     pub fn place(self) -> Place {
-        match self.0 >> 38 {
-            0 => Place::Weights,
-            1 => Place::Initial,
-            step => Place::Step(step as usize - 2),
-        }
+        Place::of_number(self.0 >> 38)
     }
 
     pub fn tensor(self) -> usize {
@@ -55,32 +51,44 @@ impl Prepared {
         self.layout(mark.tensor()).leaf_len(mark.leaf()) * width
     }
 
-    /// Bytes of the roots and of the prf seed, with which a proof begins.
-    pub fn head_bytes(&self, steps: usize) -> u64 {
+    /// Whether a proof shows the prf seed: where there is one that does not follow from the statement.
+    pub fn shows_seed(&self, course: &Course) -> bool {
+        self.has_prf() && course.seed.is_none()
+    }
+
+    /// Bytes of the roots, with which a proof begins.
+    pub fn roots_bytes(&self, steps: usize) -> u64 {
         let committed = &self.committed;
-        let fixed = committed.weights.len() + committed.states.len() + usize::from(self.has_prf());
+        let fixed = committed.weights.len() + committed.data.len() + committed.states.len();
         (fixed + steps * committed.steps.len()) as u64 * Digest::BYTES as u64
     }
 
+    /// Bytes of the roots and of the prf seed where it is shown.
+    pub fn head_bytes(&self, course: &Course) -> u64 {
+        let seed = if self.shows_seed(course) { Digest::BYTES as u64 } else { 0 };
+        self.roots_bytes(course.steps) + seed
+    }
+
     /// Bytes that a proof has at the least: its head, and the outputs of all enumerated ops.
-    pub fn least_bytes(&self, steps: usize, plan: &Plan) -> u64 {
+    pub fn least_bytes(&self, course: &Course, plan: &Plan) -> u64 {
         let ops = self.checked.program.ops.iter().zip(&plan.counts.enumerated);
         let outputs = ops.filter(|(_, all)| **all).map(|(op, _)| {
             let tensor = &self.checked.program.tensors[op.out];
             tensor.size() * tensor.width + SALT_BYTES * self.layout(op.out).leaves()
         });
-        self.head_bytes(steps) + steps as u64 * outputs.sum::<usize>() as u64
+        self.head_bytes(course) + course.steps as u64 * outputs.sum::<usize>() as u64
     }
 
     /// The leaves to open, ascending, each once. Memory is bounded by `limit`, not by the plan.
     ///
     /// # Errors
     /// `receipt.truncated` where they alone are more than `limit` bytes.
-    pub fn marks(&self, steps: usize, plan: &Plan, limit: u64) -> Result<Vec<Mark>> {
+    pub fn marks(&self, course: &Course, plan: &Plan, limit: u64) -> Result<Vec<Mark>> {
+        let steps = course.steps;
         let drawn = Mutex::new(MarkSet::new(self, limit));
         plan.draws
             .par_chunks(GATES_PER_TASK)
-            .try_for_each(|draws| join(&drawn, self.marks_of_draws(draws, limit)?))?;
+            .try_for_each(|draws| join(&drawn, self.marks_of_draws(course, draws, limit)?))?;
         let mut marks = finish(drawn)?;
         let template = self.marks_of_every_step(plan, limit)?;
         // A state is read from the step before, hence one time less.
@@ -90,13 +98,23 @@ impl Prepared {
             let bytes = self.bytes(template.iter().filter(of_role));
             expect_room(bytes.saturating_mul(times as u64), limit)?;
         }
+        let mut data = MarkSet::new(self, limit);
         for step in 0..steps {
-            let once = |mark: &&Mark| step == 0 || self.role(mark) != Role::Weight;
-            marks.extend(template.iter().filter(once).filter_map(|mark| {
-                let (place, tensor) = self.tree_of(mark.tensor(), step)?;
-                Some(Mark::new(place, tensor, mark.leaf()))
-            }));
+            for mark in &template {
+                let role = self.role(&mark);
+                let Some((place, tensor)) = self.tree_of(mark.tensor(), step) else { continue };
+                let leaf = self.leaf_in(course, mark.tensor(), step, mark.leaf())?;
+                let mark = Mark::new(place, tensor, leaf);
+                match role {
+                    // Steps read one record or another, some of them several times.
+                    Role::Data => data.add(mark)?,
+                    Role::Weight if step > 0 => {}
+                    _ => marks.push(mark),
+                }
+            }
         }
+        data.tidy()?;
+        marks.append(&mut data.marks);
         marks.par_sort_unstable();
         marks.dedup();
         Ok(marks)
@@ -125,7 +143,8 @@ impl Prepared {
                 let mut marks = MarkSet::new(self, limit);
                 let end = op.gates().min((task + 1) * GATES_PER_TASK);
                 for gate in task * GATES_PER_TASK..end {
-                    marks.add_gate(&gates, op.out, gate, template)?;
+                    // Of data the slots are marked, as if they were records.
+                    marks.add_gate(&gates, op.out, gate, template, |_, leaf| Ok(leaf))?;
                 }
                 join(&all, marks)
             })?;
@@ -140,15 +159,17 @@ impl Prepared {
         finish(all)
     }
 
-    fn marks_of_draws(&self, draws: &[Draw], limit: u64) -> Result<MarkSet<'_>> {
+    fn marks_of_draws(&self, course: &Course, draws: &[Draw], limit: u64) -> Result<MarkSet<'_>> {
         let program = &self.checked.program;
         let mut marks = MarkSet::new(self, limit);
         for of_op in draws.chunk_by(|a, b| a.op() == b.op()) {
             let op = &program.ops[of_op[0].op()];
             let gates = GatePlan::new(program, op);
             for draw in of_op {
-                let tree = |tensor| self.tree_of(tensor, draw.step());
-                marks.add_gate(&gates, op.out, draw.gate(), tree)?;
+                let step = draw.step();
+                let tree = |tensor| self.tree_of(tensor, step);
+                let leaf = |tensor, leaf| self.leaf_in(course, tensor, step, leaf);
+                marks.add_gate(&gates, op.out, draw.gate(), tree, leaf)?;
             }
         }
         Ok(marks)
@@ -168,13 +189,15 @@ impl<'a> MarkSet<'a> {
         Self { prepared, limit, marks: Vec::new(), tidy_at: TIDY_FROM }
     }
 
-    /// Marks what a gate reads and defines; `tree` names the tree of each tensor.
+    /// Marks what a gate reads and defines; `tree` names the tree of each tensor, and `find` the leaf
+    /// that stands there for one of the tensor.
     fn add_gate(
         &mut self,
         gates: &GatePlan,
         out: usize,
         gate: usize,
         tree: impl Fn(usize) -> Option<(Place, usize)>,
+        find: impl Fn(usize, usize) -> Result<usize>,
     ) -> Result<()> {
         let prepared = self.prepared;
         let mut marked = Ok(());
@@ -186,7 +209,7 @@ impl<'a> MarkSet<'a> {
                     if std::mem::replace(&mut last, leaf) == leaf {
                         return Ok(());
                     }
-                    self.add(Mark::new(place, number, leaf))
+                    self.add(Mark::new(place, number, find(tensor, leaf)?))
                 });
             }
         });
@@ -284,7 +307,8 @@ mod tests {
         let operands = vec![read(x, &[SIZE, 1], &[by_i(0), by_i(1)])];
         let copy = Pick { mode: PickMode::Copy, window: vec![], operands };
         b.op(y, &[SIZE, 1], OpKind::Pick(copy));
-        let error = prepared(b).marks(1, &every_gate(1), 1 << 20).unwrap_err();
+        let error =
+            prepared(b).marks(&Course::new(1, 0, None, None), &every_gate(1), 1 << 20).unwrap_err();
         let found = error.expected.unwrap().replace(|c: char| !c.is_ascii_digit(), "");
         assert_eq!(error.code, "receipt.truncated");
         // Not all 2^22 leaves of 21 bytes were gathered before it was refused.
@@ -303,11 +327,13 @@ mod tests {
         let index = read(by, &[1], &[by_i(0)]);
         b.op(out, &[1], OpKind::Gather(Gather { axis: 0, source, index }));
         let prepared = prepared(b);
-        let error = prepared.marks(1, &every_gate(1), 1000).unwrap_err();
+        let error =
+            prepared.marks(&Course::new(1, 0, None, None), &every_gate(1), 1000).unwrap_err();
         let found = error.expected.unwrap().replace(|c: char| !c.is_ascii_digit(), "");
         assert_eq!(found, (TIDY_FROM * 21).to_string());
         // With room, weights are opened once however many steps there are.
-        let marks = prepared.marks(3, &every_gate(1), u64::MAX).unwrap();
+        let marks =
+            prepared.marks(&Course::new(3, 0, None, None), &every_gate(1), u64::MAX).unwrap();
         assert_eq!(marks.len(), SIZE + 2 * 3);
     }
 }

@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::counts::{Counts, MAX_SAMPLES};
+use crate::commit::MAX_SLOTS;
 use crate::error::{Error, Result};
 use crate::program::{Checked, Op, OpKind};
 use crate::receipt::Journal;
@@ -103,6 +104,10 @@ impl Plan {
     /// # Errors
     /// `verify.too-large`.
     pub fn new(checked: &Checked, journal: &Journal, journal_bytes: &[u8]) -> Result<Self> {
+        let slots = checked.program.data().map_or(0, |(slots, _)| slots as u64);
+        if slots.saturating_mul(journal.steps.into()) > MAX_SLOTS {
+            return Err(too_large("slots of data", MAX_SLOTS));
+        }
         let counts = Counts::new(checked, journal);
         let limited = |count: Option<u64>| count.ok_or_else(|| too_large("draws", 1u64 << 24));
         let samples = limited(counts.samples)?;

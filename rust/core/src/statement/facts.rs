@@ -78,6 +78,9 @@ pub struct Facts {
     pub program_name: String,
     pub batch: u64,
     pub itemised: bool,
+    /// Records of the data set, and those that a step reads; 0 without data tensors.
+    pub records: u64,
+    pub data_slots: u64,
     /// What all errors together leave: of sampling, the STARK, the hashes.
     pub headline_bits: u16,
     pub samples: u64,
@@ -125,6 +128,8 @@ impl Facts {
             program_name: program.name.clone(),
             batch: program.batch() as u64,
             itemised: program.itemised(),
+            records: program.data().map_or(0, |(_, records)| records as u64),
+            data_slots: program.data().map_or(0, |(slots, _)| slots as u64),
             headline_bits: stark
                 .map_or_else(|| fast_headline(journal.bits), |stark| stark.headline(journal.bits)),
             samples: counts.samples.unwrap_or_default(),

@@ -158,7 +158,7 @@ pub(crate) fn check_inputs(
         });
     };
     let key = Key::from_digest(key);
-    let check = InputCheck { prepared, key, roots };
+    let check = InputCheck { prepared, key, first: journal.first as usize, roots };
     if let Some(published) = &journal.inputs {
         check.published(published)?;
     }
@@ -169,6 +169,8 @@ pub(crate) fn check_inputs(
 struct InputCheck<'a> {
     prepared: &'a Prepared,
     key: Key,
+    /// Position of the first step.
+    first: usize,
     /// Per step, the roots of its input and value tensors.
     roots: &'a [&'a [Digest]],
 }
@@ -233,7 +235,7 @@ impl InputCheck<'_> {
     /// Checks the values of one tensor in one step; they lie in its declared range.
     fn step(&self, step: usize, port: &Port, values: &[i32]) -> Result<()> {
         let tensor = &self.prepared.checked.program.tensors[port.tensor];
-        let found = salted_root(self.prepared, self.key, step, port.tensor, values);
+        let found = salted_root(self.prepared, self.key, self.first + step, port.tensor, values);
         let root = self.prepared.committed.root_in_step(self.roots[step], port.tensor);
         if found == root {
             return Ok(());
@@ -260,7 +262,7 @@ fn salted_root(
     tensor: usize,
     values: &[i32],
 ) -> Digest {
-    let salting = Salting { key, position, tensor };
+    let salting = Salting::Keyed { key, position, tensor };
     let root = |ints: Ints| salted_tree(ints, prepared.layout(tensor), salting).root();
     match prepared.checked.program.tensors[tensor].width {
         1 => root(Ints::I8(&values.iter().map(|&v| v as i8).collect::<Vec<_>>())),

@@ -9,6 +9,7 @@ pub mod inputs;
 mod outputs;
 pub mod policy;
 mod roots;
+mod training;
 
 use std::sync::Arc;
 
@@ -17,7 +18,8 @@ use sha2::{Digest as _, Sha256};
 use crate::commit::{Prepared, model_id};
 use crate::error::{Error, Result, demand};
 use crate::hash::hex;
-use crate::program::{self, Checked, Port, Role};
+use crate::program::{self, Checked, Port, Program, Role};
+use crate::receipt::journal::{DECLARED, DERIVED, MAX_POSITION};
 use crate::receipt::{Journal, MAX_BYTES, Receipt};
 use crate::sampling::Plan;
 
@@ -119,9 +121,40 @@ pub(crate) fn check_shape(checked: &Checked, journal: &Journal) -> Result<()> {
     if stateless && !(journal.initial_state.is_zero() && journal.final_state.is_zero()) {
         return bad("a program without states has zero digests as states");
     }
+    check_training(program, journal)
+}
+
+/// What a statement must be for a program that trains, or does not.
+fn check_training(program: &Program, journal: &Journal) -> Result<()> {
+    let (data, drawn) = (program.data().is_some(), program.draws_start());
     let has_prf = program.tensors.iter().any(|tensor| tensor.role == Role::Prf);
-    if !has_prf && !journal.prf_seed.is_zero() {
-        return bad("a program without prf tensors has a zero seed commitment");
-    }
-    Ok(())
+    let derived = journal.seed == DERIVED;
+    let declared = journal.start == DECLARED;
+    let positions = u64::from(journal.first) + u64::from(journal.steps);
+    let rules = [
+        (
+            data == !journal.dataset_root.is_zero(),
+            "there is a data set's root exactly where the program has data tensors",
+        ),
+        (
+            program.exports.is_empty() == journal.exported_root.is_zero(),
+            "there is an exported root exactly where the program has exports",
+        ),
+        (positions <= MAX_POSITION.into(), "the steps go beyond the last position"),
+        (
+            !declared || journal.first == 0 && program.declares_start(),
+            "a declared start is that of step 0, by the program",
+        ),
+        (!derived || has_prf || data || drawn, "nothing follows from the derived seed"),
+        (
+            derived || !(data || declared && drawn),
+            "order of records and drawn start need a derived seed",
+        ),
+        (
+            (has_prf || derived) == !journal.prf_seed.is_zero(),
+            "there is a commitment to a seed exactly where there is one",
+        ),
+    ];
+    let broken = rules.into_iter().find(|(holds, _)| !holds);
+    broken.map_or(Ok(()), |(_, rule)| Err(Error::new("receipt.non-canonical", rule)))
 }

@@ -1,10 +1,13 @@
 //! What a caller demands, and step 6 of a verification: does the statement claim it?
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::confidence::fast_headline;
+use super::training;
 use crate::error::{Error, Result, demand};
-use crate::hash::hex;
+use crate::hash::{Digest, hex};
 use crate::json;
 use crate::program::Checked;
 use crate::receipt::Journal;
@@ -26,6 +29,70 @@ pub struct Policy {
     pub max_delta_op_ppm: Option<u32>,
     /// Every op that defines an output must be enumerated.
     pub outputs_exact: bool,
+    /// Where the seed of noise, order of records and drawn start comes from.
+    pub seed: SeedPolicy,
+    /// How the states begin.
+    pub start: StartPolicy,
+    /// `None`: any number. Steps of the run up to the last one of the statement.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub max_steps: Option<u32>,
+    /// Epochs begun, likewise.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub max_epochs: Option<u32>,
+    /// Least and largest size of a batch.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub batch: Option<[u32; 2]>,
+    /// Ids of programs, one of which must have run.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub programs: Option<Vec<Id>>,
+    /// By published input port: least and largest value.
+    pub ranges: BTreeMap<String, [f64; 2]>,
+}
+
+#[cfg(test)]
+impl Policy {
+    /// What asks for next to nothing.
+    pub fn lax(modes: &[&str], max_delta_ppm: u32) -> Self {
+        Self {
+            modes: modes.iter().map(|mode| (*mode).into()).collect(),
+            min_bits: 1,
+            max_delta_ppm,
+            max_delta_step_ppm: None,
+            max_delta_op_ppm: None,
+            outputs_exact: false,
+            seed: SeedPolicy::Any,
+            start: StartPolicy::Any,
+            max_steps: None,
+            max_epochs: None,
+            batch: None,
+            programs: None,
+            ranges: BTreeMap::new(),
+        }
+    }
+}
+
+/// 32 bytes, as JSON hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(transparent)]
+pub struct Id(#[serde(with = "json::hex")] pub [u8; 32]);
+
+/// What is demanded of a seed, where something follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SeedPolicy {
+    Any,
+    /// It follows from program and data set.
+    Derived,
+    /// And from a nonce.
+    Nonce,
+}
+
+/// What is demanded of the first state, where there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StartPolicy {
+    Any,
+    Declared,
 }
 
 /// What the caller means and demands; nothing of it is taken from the receipt.
@@ -43,6 +110,10 @@ pub struct Expectations {
     /// `None`: any. Likewise `input_root`.
     #[serde(with = "json::hex")]
     pub initial_state: Option<[u8; 32]>,
+    #[serde(with = "json::hex")]
+    pub dataset_root: Option<[u8; 32]>,
+    /// Whether the data set may be anyone's where `dataset_root` is `None`.
+    pub any_dataset: bool,
     #[serde(with = "json::hex")]
     pub input_root: Option<[u8; 32]>,
 }
@@ -83,23 +154,25 @@ pub(super) fn check_policy(
         "the receipt answers another nonce",
         || (of(expect.nonce.as_deref()), of(journal.nonce.as_deref())),
     )?;
-    let digests = [
-        (
-            expect.initial_state,
-            journal.initial_state,
-            "verify.state-mismatch",
-            "another initial state",
-        ),
-        (expect.input_root, journal.input_root, "verify.input-mismatch", "another input root"),
-    ];
-    for (expected, received, code, message) in digests {
-        if let Some(expected) = expected {
-            demand(received.to_bytes() == expected, code, message, || {
-                (hex(&expected), received.hex())
-            })?;
-        }
-    }
-    Ok(())
+    let pinned = |expected: Option<[u8; 32]>, received: Digest, code, message| match expected {
+        None => Ok(()),
+        Some(expected) => demand(received.to_bytes() == expected, code, message, || {
+            (hex(&expected), received.hex())
+        }),
+    };
+    let (state, message) = (expect.initial_state, "another initial state");
+    pinned(state, journal.initial_state, "verify.state-mismatch", message)?;
+    let (data, message) = (expect.dataset_root, "another data set");
+    pinned(data, journal.dataset_root, "verify.dataset-mismatch", message)?;
+    let unnamed = data.is_none() && !journal.dataset_root.is_zero();
+    demand(
+        !unnamed || expect.any_dataset,
+        "verify.dataset-mismatch",
+        "a data set of someone",
+        || ("the root of the data set that is meant".into(), journal.dataset_root.hex()),
+    )?;
+    training::check_training(checked, journal, policy)?;
+    pinned(expect.input_root, journal.input_root, "verify.input-mismatch", "another input root")
 }
 
 /// What the sampling claims; a strict receipt samples nothing, and obeys every bound.

@@ -1,45 +1,87 @@
 //! 8. The roots of a proof against the digests of the statement.
 
-use crate::commit::{Prepared, weights_root};
-use crate::error::{Result, demand};
+use rayon::prelude::*;
+
+use super::policy::Expectations;
+use crate::commit::{Prepared, dataset_root, initial_root, weights_root};
+use crate::error::{Error, Result, demand};
 use crate::hash::{Digest, Key};
+use crate::program::StateLink;
 use crate::receipt::Journal;
+use crate::receipt::journal::DECLARED;
+use crate::sampling::seed_of;
 
 /// The roots with which a proof begins.
 pub(crate) struct Roots<'a> {
     /// In tensor order.
     pub weights: &'a [Digest],
+    pub data: &'a [Digest],
     pub initial: &'a [Digest],
     /// Of each step.
     pub steps: &'a [&'a [Digest]],
 }
 
-/// 8. The roots hash to the digests of the statement; so does the prf seed where it is shown.
+/// 8. The roots hash to the digests of the statement; so does the prf seed where it is shown or derived;
+/// a declared start is recomputed, unless the caller knows the initial state.
 pub(crate) fn check_roots(
     prepared: &Prepared,
     journal: &Journal,
     roots: &Roots,
-    prf_seed: Option<Key>,
+    shown: Option<Key>,
+    expect: &Expectations,
 ) -> Result<()> {
-    let expect = |found: Digest, claimed: Digest, code, message| {
+    let equal = |found: Digest, claimed: Digest, code, message| {
         demand(found == claimed, code, message, || (claimed.hex(), found.hex()))
     };
     let weights = weights_root(roots.weights);
-    expect(weights, journal.weights_root, "verify.weights-root", "the weights have another root")?;
-    if let Some(seed) = prf_seed {
-        let message = "the prf seed has another commitment";
-        expect(seed.commitment(), journal.prf_seed, "verify.prf-seed", message)?;
+    equal(weights, journal.weights_root, "verify.weights-root", "the weights have another root")?;
+    if let Some((_, records)) = prepared.checked.program.data() {
+        let message = "the data set has another root";
+        equal(
+            dataset_root(records, roots.data),
+            journal.dataset_root,
+            "verify.dataset-root",
+            message,
+        )?;
     }
-    let chain = prepared.committed.chain(weights, roots.initial, roots.steps);
+    let derived = seed_of(journal);
+    for seed in derived.iter().chain(&shown) {
+        let message = "the prf seed has another commitment";
+        equal(seed.commitment(), journal.prf_seed, "verify.prf-seed", message)?;
+    }
+    let first = journal.first as usize;
+    let chain = prepared.committed.chain(roots.weights, roots.initial, first, roots.steps);
     let message = "the initial state has another digest";
-    expect(chain.initial_state, journal.initial_state, "verify.initial-state", message)?;
-    expect(
+    equal(chain.initial_state, journal.initial_state, "verify.initial-state", message)?;
+    if journal.start == DECLARED && expect.initial_state.is_none() {
+        check_start(prepared, roots.initial, derived.unwrap_or_default())?;
+    }
+    equal(
         chain.input_root,
         journal.input_root,
         "verify.input-root",
         "the inputs have another root",
     )?;
     let message = "the final state has another digest";
-    expect(chain.final_state, journal.final_state, "verify.final-state", message)?;
-    expect(chain.chain_root, journal.chain_root, "verify.chain-root", "the steps have another root")
+    equal(chain.final_state, journal.final_state, "verify.final-state", message)?;
+    let message = "the exported tensors have another root";
+    equal(chain.exported_root, journal.exported_root, "verify.exported-root", message)?;
+    equal(chain.chain_root, journal.chain_root, "verify.chain-root", "the steps have another root")
+}
+
+/// The initial state is the declared one: every root of it, recomputed. It has no more elements than
+/// the value tensors that it is linked with.
+fn check_start(prepared: &Prepared, initial: &[Digest], seed: Key) -> Result<()> {
+    let program = &prepared.checked.program;
+    let wrong = |(&state, &root): (&usize, &Digest)| {
+        let of_state = |link: &&StateLink| link.state == state;
+        let start = program.states.iter().find(of_state).and_then(|link| link.start)?;
+        let tensor = &program.tensors[state];
+        let found = initial_root(tensor, prepared.layout(state), start, seed);
+        let message = format!("state {:?} does not begin as the program declares", tensor.name);
+        (found != root)
+            .then(|| Error::new("verify.start", message).expected(found.hex()).received(root.hex()))
+    };
+    let states = prepared.committed.states.par_iter().zip(initial);
+    states.find_map_first(wrong).map_or(Ok(()), Err)
 }

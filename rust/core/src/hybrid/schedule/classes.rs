@@ -1,7 +1,7 @@
 //! Classes of ranges (docs/hybrid.md section 3).
 
 use crate::hybrid::tables::class;
-use crate::program::{Program, Source};
+use crate::program::Program;
 
 /// Which values each class has, and which class each tensor's bytes.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ impl Classes {
         let first = classes.ranges.len();
         for tensor in &program.tensors {
             let packed = |value: i32| (value + 128) as u32;
-            let narrow = tensor.width == 1 && matches!(tensor.source, Source::Committed(_));
+            let narrow = tensor.width == 1 && tensor.source.layout().is_some();
             let mut class = class::BYTE as usize;
             if narrow && (tensor.lo, tensor.hi) != (-128, 127) {
                 let range = (packed(tensor.lo), packed(tensor.hi));

@@ -32,6 +32,7 @@ use crate::error::{Error, Result};
 use crate::hash::Digest;
 use crate::program::OpKind;
 use crate::receipt::Journal;
+use crate::sampling::course;
 use crate::stark::{PublicTable, PublicTerms};
 
 /// What a verifier knows of a segment's tables, and what the prover needs to fill them.
@@ -67,8 +68,9 @@ impl Schedule {
         hiding_rows: usize,
     ) -> Result<Self> {
         check_supported(&prepared.checked)?;
-        let leaves = Leaves::new(prepared, items)?;
-        let context = Context { prepared, leaves: &leaves };
+        let course = &course(prepared, journal);
+        let leaves = Leaves::new(prepared, course, items)?;
+        let context = Context { prepared, course, leaves: &leaves };
         let plans = plans(prepared, items);
         let rows = rows(&context, &plans, items)?;
         let outputs = terms::outputs(prepared, &leaves, journal, items)?;

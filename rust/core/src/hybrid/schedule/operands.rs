@@ -2,7 +2,7 @@
 
 use p3_field::PrimeCharacteristicRing;
 
-use crate::commit::Prepared;
+use crate::commit::{Course, Prepared};
 use crate::error::{Error, Result};
 use crate::hash::Elem;
 use crate::hybrid::leaves::{Leaves, PrfRead};
@@ -112,6 +112,7 @@ impl Stretch {
 /// Where the values of a segment stand.
 pub struct Context<'a> {
     pub prepared: &'a Prepared,
+    pub course: &'a Course,
     pub leaves: &'a Leaves,
 }
 
@@ -138,7 +139,7 @@ impl Context<'_> {
         if let TensorSource::Prf { domain } = declared.source {
             for j in 0..run.len {
                 let index = run.start.wrapping_add_signed(run.step * j as isize) as u32;
-                let (step, tensor) = (step as u32, tensor as u32);
+                let (step, tensor) = (self.course.position(step) as u32, tensor as u32);
                 let row = self.prf_row(PrfRead { step, domain, index, tensor })?;
                 visit(Stretch { at: At::bits(row), len: 1, k, width: 1, fixed: 0 });
             }
@@ -147,6 +148,7 @@ impl Context<'_> {
         let Some((place, number)) = self.prepared.tree_of(tensor, step) else { return Ok(()) };
         let (tree, width) = (self.leaves.tree(place, number)?, declared.width);
         self.prepared.parts(tensor, run, |leaf, slot, len| {
+            let leaf = self.prepared.leaf_in(self.course, tensor, step, leaf)?;
             let at = At::value(width, tree.address(leaf, slot)?);
             visit(Stretch { at, len, k, width, fixed: 0 });
             Ok(())

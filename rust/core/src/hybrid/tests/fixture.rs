@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::commit::Prepared;
+use crate::commit::{Course, Prepared};
 use crate::error::Result;
 use crate::fast::{Proof, testing};
 use crate::hybrid::segments::{Item, Limits, Segments, total_blocks};
@@ -11,7 +11,7 @@ use crate::hybrid::trace::Opened;
 use crate::hybrid::{Schedule, support};
 use crate::program::{Program, encode, load};
 use crate::receipt::{Journal, Receipt};
-use crate::sampling::{Plan, SEED_BYTES};
+use crate::sampling::{Plan, SEED_BYTES, course};
 use crate::stark::MainTable;
 use crate::stark::check::first_failure;
 
@@ -60,11 +60,15 @@ impl Case {
         Plan::new(&self.prepared.checked, &self.journal(), &self.journal).unwrap()
     }
 
+    pub fn course(&self) -> Course {
+        course(&self.prepared, &self.journal())
+    }
+
     /// The openings, if they can be read.
     pub fn parsed(&self) -> Option<Proof<'_>> {
-        let steps = self.journal().steps as usize;
-        let marks = self.prepared.marks(steps, &self.plan(), u64::MAX).unwrap();
-        Proof::parse(&self.openings, &self.prepared, steps, &marks).ok()
+        let course = self.course();
+        let marks = self.prepared.marks(&course, &self.plan(), u64::MAX).unwrap();
+        Proof::parse(&self.openings, &self.prepared, &course, &marks).ok()
     }
 
     pub fn proof(&self) -> Proof<'_> {
@@ -74,7 +78,7 @@ impl Case {
     /// The items of every segment.
     pub fn segments(&self, limits: Limits) -> Vec<Vec<Item>> {
         let (plan, steps) = (self.plan(), self.journal().steps as usize);
-        let marks = self.prepared.marks(steps, &plan, u64::MAX).unwrap();
+        let marks = self.prepared.marks(&self.course(), &plan, u64::MAX).unwrap();
         let blocks = total_blocks(&self.prepared, &marks);
         let segments = Segments::new(&self.prepared, &plan, steps, blocks, limits);
         (0..segments.count()).map(|segment| segments.items(segment)).collect()

@@ -13,7 +13,7 @@ use super::segments::{Item, Limits};
 use super::support::check_supported;
 use super::tables::index;
 use super::trace::Opened;
-use crate::commit::Prepared;
+use crate::commit::{Course, Prepared};
 use crate::program::testing::{
     Builder, Rng, by_i, by_k, dot, linear, map, random, read, shuffle_layouts,
 };
@@ -130,7 +130,7 @@ fn every_changed_byte_of_the_openings_fails() {
         let mut case = Case::new(&program, 1, MANY);
         let items = case.segments(Limits::default()).remove(0);
         let schedule = case.schedule(&items).unwrap();
-        let head = case.prepared.head_bytes(1) as usize;
+        let head = case.prepared.head_bytes(&case.course()) as usize;
         for at in (head..case.openings.len()).step_by(7) {
             let old = case.openings[at];
             case.openings[at] = old ^ 1;
@@ -174,7 +174,7 @@ fn a_gather_along_too_long_an_axis_is_refused() {
     layout.piece = 1 << 16;
     let prepared = Prepared::new(std::sync::Arc::new(load(&encode(&program)).unwrap()));
     let item = Item::Gate { op: 0, step: 0, gate: 0 };
-    let error = Leaves::new(&prepared, &[item]).unwrap_err();
+    let error = Leaves::new(&prepared, &Course::new(1, 0, None, None), &[item]).unwrap_err();
     assert_eq!(error.code, "verify.too-large");
 }
 

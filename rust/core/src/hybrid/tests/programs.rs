@@ -96,7 +96,7 @@ pub fn wide(bias: Operand) -> Program {
     };
     b.op(next, &[2, 4], OpKind::Dot(kind));
     let mut program = b.finish();
-    program.states.push(StateLink { state, value: next });
+    program.states.push(StateLink { state, value: next, start: None });
     program
 }
 

@@ -70,6 +70,42 @@ fn encodings_with_a_second_form_are_malformed() {
 }
 
 #[test]
+fn version_2_is_for_programs_that_train_and_for_no_others() {
+    let bytes = encode(&learner());
+    assert_eq!(bytes[7], 2);
+    assert_eq!(decode(&bytes).unwrap(), learner());
+    for end in 0..bytes.len() {
+        assert_eq!(decode(&bytes[..end]).unwrap_err().code, "program.malformed");
+    }
+    for at in 0..bytes.len() {
+        let mut changed = bytes.clone();
+        changed[at] ^= 1;
+        if let Ok(program) = decode(&changed) {
+            assert_eq!(encode(&program), changed);
+        }
+    }
+    // A plain program is of version 1, and its fields in version 2 are no program.
+    let mut plain = stateful();
+    assert_eq!(encode(&plain)[7], 1);
+    plain.states[0].start = Some(Start::Constant(0));
+    let mut started = encode(&plain);
+    assert_eq!((started[7], started.len()), (2, encode(&stateful()).len() + 1 + 4 + 2));
+    let start = started.len() - 7;
+    assert_eq!(started[start], 1);
+    started.drain(start..start + 5);
+    started.insert(start, 0);
+    assert_eq!(decode(&started).unwrap_err().code, "program.malformed");
+    // Data tensors are unknown to version 1.
+    let mut old = bytes.clone();
+    old[7] = 1;
+    assert_eq!(decode(&old).unwrap_err().code, "program.malformed");
+    let mut unknown = encode(&plain);
+    let start = unknown.len() - 7;
+    unknown[start] = 3;
+    assert_eq!(decode(&unknown).unwrap_err().code, "program.malformed");
+}
+
+#[test]
 fn the_id_is_over_the_bytes_and_their_domain() {
     let bytes = encode(&linear());
     let by_hand = Sha256::digest([b"zktally program v1\0".as_slice(), &bytes].concat());

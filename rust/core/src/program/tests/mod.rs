@@ -46,6 +46,6 @@ fn stateful() -> Program {
     let state = Tensor { name: "state".into(), role: Role::State, ..program.tensors[2].clone() };
     program.tensors.push(state);
     dot_of(&mut program).bias = Some(read(3, &[2, 3], &[by_i(0), by_i(1)]));
-    program.states.push(StateLink { state: 3, value: 2 });
+    program.states.push(StateLink { state: 3, value: 2, start: None });
     program
 }

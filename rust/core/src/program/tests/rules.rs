@@ -38,6 +38,83 @@ fn rules_of_tensors() {
     });
 }
 
+/// `learner()` with one change is refused by the rule.
+fn spoils(rule: &str, change: impl FnOnce(&mut Program)) {
+    let mut program = learner();
+    change(&mut program);
+    refused(&program, rule);
+}
+
+fn data_of(program: &mut Program) -> (&mut Layout, &mut usize) {
+    let Source::Data { layout, records } = &mut program.tensors[0].source else { panic!("data") };
+    (layout, records)
+}
+
+#[test]
+fn rules_of_data() {
+    load(&encode(&learner())).unwrap();
+    spoils("an axis beside that of its slots", |p| {
+        p.tensors[1].shape = vec![8];
+        let Source::Data { layout, .. } = &mut p.tensors[1].source else { panic!("data") };
+        *layout = Layout { order: vec![0], trailing: 1, piece: 8 };
+    });
+    spoils("lie within its slots", |p| data_of(p).0.order = vec![1, 0]);
+    spoils("lie within its slots", |p| data_of(p).0.trailing = 2);
+    spoils("4 slots and 3 records", |p| *data_of(p).1 = 3);
+    spoils("other slots or records", |p| *data_of(p).1 = 12);
+    spoils("more than 67108864 leaves", |p| {
+        data_of(p).0.piece = 1;
+        *data_of(p).1 = (1 << 26) / 6 + 1;
+    });
+    spoils("too many elements in all tensors", |p| {
+        for t in 0..2 {
+            let Source::Data { records, .. } = &mut p.tensors[t].source else { panic!("data") };
+            *records = 1 << 27;
+        }
+        // Few leaves all the same.
+        let shapes = [vec![4, 6, 1], vec![4, 2, 1]];
+        for (t, shape) in shapes.into_iter().enumerate() {
+            p.tensors[t].shape = shape;
+        }
+    });
+    spoils("a port with a batch axis", |p| p.outputs[0].batch = Some(0));
+    spoils("names a tensor of that role", |p| {
+        p.inputs.push(Port { tensor: 0, ..p.outputs[0].clone() });
+    });
+}
+
+#[test]
+fn rules_of_starts_and_exports() {
+    let drawn = |lo, hi| Some(Start::Drawn { domain: 9, lo, hi });
+    spoils("others have", |p| p.states[0].start = None);
+    spoils("starts outside its range", |p| p.states[1].start = Some(Start::Constant(1 << 15)));
+    spoils("is drawn outside its range", |p| p.states[0].start = drawn(-128, 3));
+    spoils("is drawn outside its range", |p| p.states[0].start = drawn(3, 128));
+    spoils("is drawn outside its range", |p| p.states[0].start = drawn(4, 3));
+    spoils("no field element", |p| {
+        p.states[0].start = Some(Start::Drawn { domain: 0x7f00_0001, lo: 0, hi: 1 });
+    });
+    spoils("drawn like another state", |p| p.states[1].start = drawn(0, 1));
+    spoils("is no state or weight tensor", |p| p.exports[0] = 8);
+    spoils("is no state or weight tensor", |p| p.exports[0] = 99);
+    spoils("stands twice", |p| p.exports[0] = p.exports[1]);
+}
+
+#[test]
+fn a_drawn_start_chooses_from_2_to_the_24_values_at_most() {
+    let wide = |hi| {
+        let mut program = learner();
+        for t in [2, 8] {
+            (program.tensors[t].width, program.tensors[t].lo) = (3, -(1 << 23));
+            program.tensors[t].hi = (1 << 23) - 1;
+        }
+        program.states[0].start = Some(Start::Drawn { domain: 9, lo: -(1 << 23), hi });
+        super::super::validate::validate(&program)
+    };
+    wide((1 << 23) - 1).unwrap();
+    assert!(wide(1 << 23).is_err());
+}
+
 #[test]
 fn rules_of_references_and_names() {
     breaks("two tensors are named", |p| p.tensors[1].name = p.tensors[0].name.clone());
@@ -77,7 +154,7 @@ fn rules_of_the_graph() {
         let state = Tensor { name: "state".into(), role: Role::State, ..p.tensors[2].clone() };
         let value = Tensor { name: "value".into(), role: Role::Value, ..p.tensors[2].clone() };
         p.tensors.extend([state, value]);
-        p.states.push(StateLink { state: 3, value: 4 });
+        p.states.push(StateLink { state: 3, value: 4, start: None });
     });
     breaks("is the output of no op", |p| {
         p.tensors.push(Tensor { name: "loose".into(), ..p.tensors[2].clone() })
@@ -201,7 +278,7 @@ fn weights_cross_a_state_link_once() {
     b.op(y, &[6], OpKind::Dot(dot(vec![uses], 8)));
     let mut program = b.finish();
     program.outputs.remove(0);
-    program.states.push(StateLink { state, value: next });
+    program.states.push(StateLink { state, value: next, start: None });
     let checked = load(&encode(&program)).unwrap();
     assert_eq!((checked.own, checked.gate_weight), (vec![1, 6], vec![12, 6]));
 }
@@ -393,7 +470,7 @@ fn item_slots_do_not_mix() {
         ("with state has a port", |p| {
             let state = Tensor { name: "s".into(), role: Role::State, ..p.tensors[2].clone() };
             p.tensors.push(state);
-            p.states.push(StateLink { state: 4, value: 2 });
+            p.states.push(StateLink { state: 4, value: 2, start: None });
             let [_, b] = operands(p);
             b.tensor = 4;
         }),

@@ -25,9 +25,9 @@ use crate::stark::verify::verify;
 use crate::stark::{MainTable, PublicTable};
 
 fn parse<'a>(case: &Case, openings: &'a [u8]) -> Proof<'a> {
-    let steps = case.journal().steps as usize;
-    let marks = case.prepared.marks(steps, &case.plan(), u64::MAX).unwrap();
-    Proof::parse(openings, &case.prepared, steps, &marks).unwrap()
+    let course = case.course();
+    let marks = case.prepared.marks(&course, &case.plan(), u64::MAX).unwrap();
+    Proof::parse(openings, &case.prepared, &course, &marks).unwrap()
 }
 
 /// What a liar tells who commits to these openings from the start: roots and outputs fit them.
