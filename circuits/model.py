@@ -3,6 +3,8 @@
 File: `ZKTMODEL`, version byte 1; four sections, each a u64 length and its bytes: the program, all
 weights packed as in docs/protocol.md section 4, the weights key, the record (JSON, sorted keys);
 then SHA-256 of all that, which finds accidents (it authenticates nothing: the model id does).
+Version byte 2 is of a model whose weights have salts of their own, because a run has trained them:
+in place of the weights key stand, for each weight, a key, a u32 position and a u32 number.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
     from .. import _core
 
 MAGIC = b"ZKTMODEL\x01"
+SALTED = b"ZKTMODEL\x02"
+"""Of a model whose weights have salts of their own."""
+
 FILE_MAX = 1 << 33
 RECORD_MAX = 1 << 26
 KEY_BYTES = 32
@@ -67,12 +72,25 @@ class Record:
     columns: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
+class Salt(NamedTuple):
+    """What salts the leaves of one weight: a key of 32 bytes, a position and a number."""
+
+    key: bytes
+    position: int
+    number: int
+
+
+_SALT = struct.Struct("<32sII")
+_SALT_MAX = 1 << 31
+
+
 @dataclass(frozen=True, eq=False)
 class CompiledModel:
     """A program with its weights: what `compile` returns.
 
     `weights` has one int8, int16 or int32 array per weight tensor, in tensor order. `key` salts the
     leaves of the weight trees (8 elements, 32 bytes); it is secret unless the model is public.
+    Where a run has trained the weights, `salts` has what each is salted with, and `key` is empty.
     """
 
     checked: Checked
@@ -80,6 +98,13 @@ class CompiledModel:
     key: bytes
     record: Record
     report: Report
+    salts: tuple[Salt, ...] = ()
+
+    def salt_of(self, number: int) -> Salt:
+        """What salts the weight tensor of this number."""
+        if not self.salts:
+            return Salt(self.key, 0, number)
+        return self.salts[self.checked.program.of_role(Role.WEIGHT).index(number)]
 
     @property
     def public(self) -> bool:
@@ -96,7 +121,8 @@ class CompiledModel:
         """The same model in the Rust core, committed: hashes all weights when first asked for."""
         from .. import _core
 
-        return _core.Model(self.checked.data, list(self.weights), self.key)
+        salts = list(self.salts) or self.key
+        return _core.Model(self.checked.data, list(self.weights), salts)
 
     @property
     def weights_root(self) -> bytes:
@@ -116,8 +142,11 @@ class CompiledModel:
         }
         tensors = _weight_tensors(self.checked)
         packed = (pack_values(a, t.width) for t, a in zip(tensors, self.weights, strict=True))
-        sections = (self.checked.data, b"".join(packed), self.key, _json(record))
-        body = MAGIC + b"".join(struct.pack("<Q", len(part)) + part for part in sections)
+        keys = b"".join(_SALT.pack(*salt) for salt in self.salts) or self.key
+        sections = (self.checked.data, b"".join(packed), keys, _json(record))
+        body = (SALTED if self.salts else MAGIC) + b"".join(
+            struct.pack("<Q", len(part)) + part for part in sections
+        )
         return body + hashlib.sha256(body).digest()
 
     def save(self, path: str | Path, force: bool = False) -> None:
@@ -162,8 +191,9 @@ def from_bytes(data: bytes) -> CompiledModel:
     """
     if not data.startswith(MAGIC[:-1]):
         _bad("it is not a compiled zktally model", "the bytes ZKTMODEL first")
-    if data[: len(MAGIC)] != MAGIC:
-        _bad("it is of another version", MAGIC[-1], data[len(MAGIC) - 1 : len(MAGIC)].hex())
+    magic = data[: len(MAGIC)]
+    if magic not in (MAGIC, SALTED):
+        _bad("it is of another version", "1 or 2", magic[-1:].hex())
     body, digest = data[:-32], data[-32:]
     if hashlib.sha256(body).digest() != digest:
         _bad("it is truncated or damaged: its checksum is wrong")
@@ -172,10 +202,22 @@ def from_bytes(data: bytes) -> CompiledModel:
         checked = programs.load(program)
     except ZktallyError as error:
         raise BadModelFile(f"bad model file: its program is refused: {error}") from error
-    if not is_key(key):
+    tensors, salts = _weight_tensors(checked), ()
+    if magic == SALTED:
+        salts, key = _read_salts(key, len(tensors)), b""
+    elif not is_key(key):
         _bad("its weights key is not 8 field elements")
-    weights = _unpack_all(_weight_tensors(checked), packed)
-    return CompiledModel(checked, weights, key, *_read_record(record))
+    weights = _unpack_all(tensors, packed)
+    return CompiledModel(checked, weights, key, *_read_record(record), salts)
+
+
+def _read_salts(data: bytes, count: int) -> tuple[Salt, ...]:
+    if not count or len(data) != count * _SALT.size:
+        _bad("it does not have salts for each weight", count * _SALT.size, len(data))
+    salts = tuple(Salt(*fields) for fields in _SALT.iter_unpack(data))
+    if not all(is_key(s.key) and max(s.position, s.number) < _SALT_MAX for s in salts):
+        _bad("its salts are none")
+    return salts
 
 
 def new_key() -> bytes:

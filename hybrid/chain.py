@@ -3,58 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
+from .. import _core
 from ..circuits.model import CompiledModel
-from ..prover import Claims, FastRun, Progress, ProverOptions, prove_job, silent
+from ..prover import (
+    Claims,
+    FastRun,
+    Progress,
+    ProverOptions,
+    RunState,
+    SeedSource,
+    prove_job,
+    silent,
+)
 from ..prover.errors import ProveError
 from ..verifier.errors import UsageError
-from ..verifier.inputs import DTYPES, quantise
+from ..verifier.inputs import quantise
 from ..verifier.program.checked import Checked
-from ..verifier.program.types import Role
-from ..verifier.quoting import listed, quoted
+from .data import Records, commit_data, initial_state
 
 Inputs = np.ndarray | Mapping[str, np.ndarray]
+Start = Literal["declared", "root"]
 
 COMMIT_EVERY = 16
 """Steps executed between two rounds of commitment: enough trees to keep all cores busy."""
-
-
-def initial_state(checked: Checked, given: Mapping[str, np.ndarray] | None) -> list[np.ndarray]:
-    """The state that step 0 starts from, by tensor name; zero (clamped into range) where not given.
-
-    Raises:
-        UsageError: an unknown name, a wrong shape, or a value out of range.
-    """
-    program = checked.program
-    given = dict(given or {})
-    arrays = []
-    for number in program.of_role(Role.STATE):
-        tensor = program.tensors[number]
-        rest = np.full(tensor.shape, min(max(0, tensor.lo), tensor.hi), np.int64)
-        array = np.asarray(given.pop(tensor.name, rest))
-        if array.shape != tensor.shape or not np.issubdtype(array.dtype, np.integer):
-            raise UsageError(
-                f"state {quoted(tensor.name)} does not fit",
-                code="usage.input",
-                expected=f"integers of shape {tensor.shape}",
-                received=f"{array.dtype} of shape {array.shape}",
-            )
-        if array.size and not tensor.lo <= int(array.min()) <= int(array.max()) <= tensor.hi:
-            raise UsageError(
-                f"state {quoted(tensor.name)} is out of range",
-                code="usage.input",
-                expected=f"[{tensor.lo}, {tensor.hi}]",
-            )
-        arrays.append(np.ascontiguousarray(array, DTYPES[tensor.width]))
-    if given:
-        raise UsageError(
-            f"no such state: {listed(given)}",
-            code="usage.input",
-            expected=listed(program.tensors[n].name for n in program.of_role(Role.STATE)),
-        )
-    return arrays
 
 
 def execute_chain(
@@ -68,11 +45,67 @@ def execute_chain(
         progress("execute and commit", done, len(batches))
 
 
+@dataclass(frozen=True, eq=False)
+class Training:
+    """What the steps of a run read beside their inputs, and where they stand.
+
+    Args:
+        state: initial state by tensor name, zero where not given; or the state of a run to go on
+            with.
+        start: "declared" for the state that the program declares, "root" for `state`; None is
+            "declared" where the program declares one, the run begins and no state is given.
+        first: the step of the run that the chain begins with.
+        seed: "own" or "derived"; None is what the program needs.
+        data: all records of the data set by tensor name, or the data set committed.
+        data_key: of its salts, 32 bytes; None for a public data set.
+        final_state: a new file (.zks) for the state that the chain ends in.
+    """
+
+    state: Mapping[str, np.ndarray] | RunState | None = None
+    start: Start | None = None
+    first: int = 0
+    seed: SeedSource | None = None
+    data: Records | _core.Dataset | None = None
+    data_key: bytes | None = None
+    final_state: str | Path | None = None
+
+    def initial(self, checked: Checked) -> list[np.ndarray] | RunState | None:
+        """The first state as a run takes it.
+
+        Raises:
+            UsageError: a state that does not fit, or one beside a declared start.
+        """
+        if self.start not in (None, "declared", "root"):
+            raise UsageError("unknown start", expected="declared or root", received=self.start)
+        unnamed = self.start is None and self.state is None and self.first == 0
+        if self.start == "declared" or (unnamed and checked.program.declares_start):
+            if self.state is not None:
+                raise UsageError("a declared start leaves no state to give", received="a state")
+            return None
+        if isinstance(self.state, RunState):
+            return self.state
+        return initial_state(checked, self.state)
+
+    def dataset(self, model: CompiledModel) -> _core.Dataset | None:
+        """The data set, committed.
+
+        Raises:
+            UsageError: records that do not fit.
+        """
+        if isinstance(self.data, _core.Dataset):
+            return self.data
+        return commit_data(model, self.data, self.data_key)
+
+
+PLAIN = Training()
+
+
 def run_chain(
     model: CompiledModel,
     inputs: Inputs,
     *,
-    state: Mapping[str, np.ndarray] | None = None,
+    training: Training = PLAIN,
+    nonce: bytes | None = None,
     items: int | None = None,
     progress: Progress = silent,
 ) -> tuple[FastRun, int]:
@@ -82,7 +115,8 @@ def run_chain(
         model: the compiled model.
         inputs: arrays by input name (or one array), items along the batch axis; the last batch is
             padded.
-        state: initial state by tensor name.
+        training: what the steps read beside them.
+        nonce: that the receipt names; a derived seed follows from it, too.
         items: number of steps, for a program without inputs.
         progress: called after each step.
 
@@ -93,7 +127,17 @@ def run_chain(
         UsageError: inputs or state that do not fit the program.
     """
     batches, count = quantise(model.checked.program, inputs, items)
-    run = FastRun(model.core, model.checked, initial_state(model.checked, state))
+    if isinstance(training.state, RunState):
+        training.state.check(model)
+    run = FastRun(
+        model.core,
+        model.checked,
+        training.initial(model.checked),
+        first=training.first,
+        seed=training.seed,
+        nonce=nonce,
+        data=training.dataset(model),
+    )
     execute_chain(run, batches, progress)
     return run, count
 
@@ -104,17 +148,17 @@ def prove(
     claims: Claims,
     options: ProverOptions,
     *,
-    state: Mapping[str, np.ndarray] | None = None,
+    training: Training = PLAIN,
     items: int | None = None,
 ) -> bytes:
     """Run a chain, and make the receipt that the claims hold.
 
     Args:
         model: the compiled model.
-        inputs: see `run_chain`, as of `state` and `items`.
+        inputs: see `run_chain`, as of `training` and `items`.
         claims: what the receipt says.
         options: how it is made.
-        state: initial state by tensor name.
+        training: what the steps read beside their inputs.
         items: number of steps, for a program without inputs.
 
     Raises:
@@ -126,9 +170,13 @@ def prove(
     if is_fast:
         _judge_fast(model, options)
     work, progress = options.new_folder(), options.progress
-    run, count = run_chain(model, inputs, state=state, items=items, progress=progress)
+    run, count = run_chain(
+        model, inputs, training=training, nonce=claims.nonce, items=items, progress=progress
+    )
     progress("open", 0, 1)
     job = run.job(claims, count, options.profile)
+    if training.final_state is not None:
+        run.final_state().save(training.final_state)
     del run  # its traces are needed no longer, and proving wants the memory
     progress("open", 1, 1)
     return job.shown() if is_fast else prove_job(job, work, model.core, options)

@@ -5,6 +5,8 @@ from .options import ProverOptions
 from .progress import Progress, silent
 from .run import FastRun
 from .segments import prove_in, prove_job, wrapping_job
+from .setting import SeedSource
+from .state import RunState, exported_model
 from .work import Job, Work
 
 __all__ = [
@@ -15,7 +17,10 @@ __all__ = [
     "Job",
     "Progress",
     "ProverOptions",
+    "RunState",
+    "SeedSource",
     "Work",
+    "exported_model",
     "prove_in",
     "prove_job",
     "silent",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..verifier.errors import UnsupportedReceipt, UsageError
-from ..verifier.journal import MAX_BITS, MAX_PPM, MODES, ZERO_DIGEST, Journal
+from ..verifier.journal import MAX_BITS, MAX_PPM, MODES, OWN, ROOT, ZERO_DIGEST, Journal
 from ..verifier.labels import Labels
 from ..verifier.policy import parts_per_million
 from ..verifier.program.checked import Checked
@@ -128,6 +128,8 @@ class Claims(Labels):
             mode=MODES.index(self.mode),
             program_id=checked.id,
             weights_root=ZERO_DIGEST,
+            dataset_root=ZERO_DIGEST,
+            first=0,
             steps=math.ceil(items / checked.program.batch),
             items=items,
             delta_ppm=0,
@@ -139,7 +141,10 @@ class Claims(Labels):
             input_root=ZERO_DIGEST,
             initial_state=ZERO_DIGEST,
             final_state=ZERO_DIGEST,
+            exported_root=ZERO_DIGEST,
             prf_seed=ZERO_DIGEST,
+            seed=OWN,
+            start=ROOT,
             input_key=None,
             inputs=None,
             outputs=b"",

@@ -7,6 +7,17 @@ from typing import ClassVar
 from ..verifier.errors import Codes, ZktallyError
 
 
+class BadStateFile(ZktallyError):
+    """A file of a run's state that is not what `prove` writes."""
+
+    codes: ClassVar[Codes] = {
+        "state.malformed": (
+            "The file is no state of a run, is of another version, or is damaged.",
+            "Get the file again; without it the run cannot go on under the same salts.",
+        ),
+    }
+
+
 class ProveError(ZktallyError):
     """A receipt cannot be made."""
 

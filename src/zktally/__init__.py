@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from .api import (
     Receipt,
+    RunState,
     assemble,
     check_model,
     compile,
     dataset_root,
+    exported_model,
     load,
     prove,
     resume,
@@ -37,6 +39,7 @@ __all__ = [
     "ModelCheck",
     "Policy",
     "Receipt",
+    "RunState",
     "Tolerances",
     "Verified",
     "VerifiedRun",
@@ -47,6 +50,7 @@ __all__ = [
     "columns",
     "compile",
     "dataset_root",
+    "exported_model",
     "load",
     "prove",
     "resume",

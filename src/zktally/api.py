@@ -14,13 +14,17 @@ from .circuits.check import ModelCheck, Tolerances, check_model
 from .circuits.compile import compile
 from .circuits.files import write_atomically
 from .circuits.model import CompiledModel
+from .hybrid.chain import Start, Training
 from .hybrid.chain import prove as prove_chain
 from .prover import (
     Claims,
     InputVisibility,
     Progress,
     ProverOptions,
+    RunState,
+    SeedSource,
     Work,
+    exported_model,
     prove_in,
     prove_job,
     silent,
@@ -40,11 +44,13 @@ __all__ = [
     "CompiledModel",
     "ModelCheck",
     "Receipt",
+    "RunState",
     "Tolerances",
     "assemble",
     "check_model",
     "compile",
     "dataset_root",
+    "exported_model",
     "load",
     "prove",
     "resume",
@@ -153,7 +159,13 @@ def prove(
     visibility: InputVisibility | None = None,
     audience: str | None = None,
     nonce: bytes | None = None,
-    state: Mapping[str, np.ndarray] | None = None,
+    state: Mapping[str, np.ndarray] | RunState | str | Path | None = None,
+    start: Start | None = None,
+    first: int = 0,
+    seed: SeedSource | None = None,
+    data: Mapping[str, np.ndarray] | None = None,
+    data_key: bytes | None = None,
+    final_state: str | Path | None = None,
     items: int | None = None,
     progress: Progress | None = None,
 ) -> Receipt:
@@ -182,8 +194,21 @@ def prove(
         visibility: of the inputs: "private" (usual in hybrid), "checkable" (usual in fast: holders
             of the inputs can recompute their root, and anyone can test a guess) or "public".
         audience: bind the receipt to a verifier.
-        nonce: bind the receipt to a verifier's challenge.
-        state: initial state by tensor name, for programs with state.
+        nonce: bind the receipt to a verifier's challenge; a derived seed follows from it, too.
+        state: initial state by tensor name, for programs with state, zero where not given. Or the
+            state in which another run ended, or its .zks file: then this one goes on with it, and
+            the receipts link.
+        start: "declared" to begin as the program declares, "root" to begin with `state`. Without,
+            "declared" where the program declares a start, no state is given and `first` is 0.
+        first: the step of the run that the chain begins with; of a state that is carried on, the
+            one behind it.
+        seed: where noise, order of records and drawn start come from: "own", of which nothing is
+            claimed, or "derived" from program, data set and nonce; without, what the program needs.
+        data: all records of the data set by the names of the program's data tensors, whole numbers
+            [records, ...]; which of them a step reads is public arithmetic.
+        data_key: of the data set's salts, 32 bytes, from whoever holds it; None for a public one.
+        final_state: a new file (.zks) for the state that the chain ends in, to go on or to export;
+            it holds the key of the states' salts.
         items: number of steps, for a program without inputs.
         progress: called as progress(phase, done, total).
 
@@ -206,7 +231,10 @@ def prove(
         nonce=nonce,
     )
     options = ProverOptions(small, work, reveal, progress or silent)
-    return Receipt(prove_chain(program, inputs, claims, options, state=state, items=items))
+    if isinstance(state, str | Path):
+        state = RunState.load(state)
+    training = Training(state, start, first, seed, data, data_key, final_state)
+    return Receipt(prove_chain(program, inputs, claims, options, training=training, items=items))
 
 
 def wrap(

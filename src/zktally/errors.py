@@ -16,7 +16,7 @@ from .circuits.errors import (
     RangeOverflow,
     UnsupportedOp,
 )
-from .prover.errors import ProveError
+from .prover.errors import BadStateFile, ProveError
 from .verifier.errors import (
     ChainBroken,
     ErrorBoundExceeded,
@@ -37,6 +37,7 @@ from .verifier.errors import (
 
 __all__ = [
     "BadModelFile",
+    "BadStateFile",
     "CalibrationMismatch",
     "ChainBroken",
     "CompileError",

@@ -382,6 +382,11 @@ impl Run {
         Ok((arrays.collect::<PyResult<_>>()?, PyBytes::new(py, &key.to_bytes()), position))
     }
 
+    #[getter]
+    fn dataset_root<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.run.dataset_root().to_bytes())
+    }
+
     fn open<'py>(&mut self, py: Python<'py>, journal: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
         let proof = self.pool.run(py, || self.run.open(journal)).map_err(raise)?;
         Ok(PyBytes::new(py, &proof))

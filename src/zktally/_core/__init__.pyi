@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from . import testing
 
 __all__ = [
+    "Dataset",
     "Executor",
     "HybridProver",
     "Model",
@@ -38,9 +39,17 @@ class BuildInfo(TypedDict):
 
 @type_check_only
 class Statement(TypedDict):
-    """What a run commits to: digests and keys of 32 bytes, packed inputs and outputs."""
+    """What a run commits to: digests and keys of 32 bytes, packed inputs and outputs.
+
+    `seed` is 1 for a derived one, `start` 1 for the declared one.
+    """
 
     steps: int
+    first: int
+    seed: int
+    start: int
+    dataset_root: bytes
+    exported_root: bytes
     chain_root: bytes
     input_root: bytes
     initial_state: bytes
@@ -82,7 +91,8 @@ class Program:
         """The program as JSON.
 
         Keys: program_id, name, batch, step_weight, step_macs, live (of 1024), tensors, tables, ops
-        (with gates, own, weight, macs), bounds (section 2), inputs, outputs, states.
+        (with gates, own, weight, macs), bounds (section 2), inputs, outputs, states, starts (of
+        each state null, its constant, or domain, lo and hi), exports.
         """
 
 @final
@@ -93,7 +103,8 @@ class Model:
         program: a program, or its bytes.
         weights: one array per weight tensor in tensor order; int8, int16 or int32 for width 1, 2
             or 3, of the tensor's size, inside its declared range.
-        key: 32 bytes, 8 canonical field elements; zero for a public model.
+        key: 32 bytes, 8 canonical field elements; zero for a public model. Or, of each weight, the
+            key, position and number of its salts, where a run has trained them.
         threads: of this model's runs; 0 for all cores.
 
     Raises:
@@ -101,7 +112,11 @@ class Model:
     """
 
     def __new__(
-        cls, program: Program | bytes, weights: Sequence[_Integers], key: bytes, threads: int = 0
+        cls,
+        program: Program | bytes,
+        weights: Sequence[_Integers],
+        key: bytes | Sequence[tuple[bytes, int, int]],
+        threads: int = 0,
     ) -> Model: ...
     @property
     def weights_root(self) -> bytes:
@@ -114,6 +129,29 @@ class Model:
     @property
     def weight_roots(self) -> list[bytes]:
         """The root of each weight tensor, in tensor order, 32 bytes each."""
+
+@final
+class Dataset:
+    """The data set of a training run, committed (section 4).
+
+    Args:
+        model: whose program has data tensors.
+        arrays: all records, one array per data tensor in tensor order; int8, int16 or int32 for
+            width 1, 2 or 3, inside its declared range.
+        key: 32 bytes, 8 canonical field elements; zero for a public data set.
+
+    Raises:
+        ZktallyError: `usage`, `usage.input`.
+    """
+
+    def __new__(cls, model: Model, arrays: Sequence[_Integers], key: bytes) -> Dataset: ...
+    @property
+    def root(self) -> bytes:
+        """The digest by which a caller names the data set, 32 bytes."""
+
+    @property
+    def roots(self) -> list[bytes]:
+        """The root of each data tensor, in tensor order, 32 bytes each."""
 
 @final
 class Executor:
@@ -149,9 +187,14 @@ class Run:
         model: the committed model.
         run_key: 32 bytes, 8 canonical field elements. Used twice, it repeats salts.
         prf_seed: likewise, for programs with prf tensors; else None.
-        initial_state: one array per state tensor in tensor order.
+        initial_state: one array per state tensor in tensor order; None for the declared one.
         keep_bytes: memory for traces and trees. Executed steps beyond it are executed and committed
-            again when they are opened; the proof is the same.
+            again when they are opened; the proof is the same. Of their states few are kept.
+        first: the step of the run that the chain begins with, up to 2^30.
+        derived: the seed follows from program, data set and nonce.
+        nonce: of a derived seed.
+        carried: key and position of the salts of `initial_state`, where another run ended in it.
+        data: the data set, for programs with data tensors.
 
     Raises:
         ZktallyError: `usage`, `usage.input`.
@@ -162,9 +205,19 @@ class Run:
         model: Model,
         run_key: bytes,
         prf_seed: bytes | None,
-        initial_state: Sequence[_Integers],
+        initial_state: Sequence[_Integers] | None,
         keep_bytes: int = ...,
+        *,
+        first: int = 0,
+        derived: bool = False,
+        nonce: bytes | None = None,
+        carried: tuple[bytes, int] | None = None,
+        data: Dataset | None = None,
     ) -> Run: ...
+    @property
+    def dataset_root(self) -> bytes:
+        """The root of the data set, 32 bytes; zero without one."""
+
     def execute(self, inputs: Sequence[_Integers]) -> None:
         """Execute one step on one array per input tensor, in tensor order.
 
@@ -186,6 +239,15 @@ class Run:
 
     def statement(self) -> Statement:
         """Commit, then the digests and packed values of all steps.
+
+        Raises:
+            ZktallyError: `usage` without steps.
+        """
+
+    def final_state(self) -> tuple[list[_Integers], bytes, int]:
+        """The state after the last step so far: arrays in tensor order, key and position of salts.
+
+        The key is secret.
 
         Raises:
             ZktallyError: `usage` without steps.

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     arrays = read_arrays(args.records)
     if not isinstance(arrays, Mapping):
         raise UsageError("the records are one array", expected="an .npz file of named arrays")
-    key = new_key() if args.new_key else _key(args.key_file)
+    key = new_key() if args.new_key else read_key(args.key_file)
     root = root_of(program, arrays, key).hex()
     if args.new_key:
         write_atomically(args.new_key, key.hex().encode() + b"\n", private=True)
@@ -68,8 +68,12 @@ def _program(args: argparse.Namespace) -> Program:
     return load(bytes(split_receipt(read_receipt(args.receipt)).program)).program
 
 
-def _key(path: str | None) -> bytes:
-    """The key in a file: 64 hexadecimal digits."""
+def read_key(path: str | None) -> bytes:
+    """The key of a data set in a file, 64 hexadecimal digits; of a public one without.
+
+    Raises:
+        UsageError: `usage.unreadable`, the file holds no key.
+    """
     if path is None:
         return PUBLIC_KEY
     try:

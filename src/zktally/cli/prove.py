@@ -28,6 +28,7 @@ from .proving import (
     make,
     options_from,
 )
+from .training import add_training_arguments, training_from
 
 
 def add_to(verbs: Any) -> None:
@@ -75,7 +76,7 @@ def add_to(verbs: Any) -> None:
         help="root only (usual in hybrid); root that holders of the input can recompute (usual in "
         "fast); or the values themselves",
     )
-    verb.add_argument("--state", metavar="NPZ", help="initial state by tensor name")
+    add_training_arguments(verb)
     for name, rule in LABELS.items():
         verb.add_argument(f"--{name}", help=rule.stated)
     add_prover_arguments(verb)
@@ -88,7 +89,6 @@ def run(args: argparse.Namespace) -> int:
     check_output(args)
     model = load(args.model)
     inputs: Any = {} if args.input is None else read_arrays(args.input)
-    state: Any = None if args.state is None else read_arrays(args.state)
     claims = Claims(
         args.mode,
         delta=args.delta,
@@ -107,7 +107,12 @@ def run(args: argparse.Namespace) -> int:
     return make(
         args,
         lambda show: prove(
-            model, inputs, claims, options_from(args, show), state=state, items=args.items
+            model,
+            inputs,
+            claims,
+            options_from(args, show),
+            training=training_from(args),
+            items=args.items,
         ),
     )
 

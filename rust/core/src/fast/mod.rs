@@ -19,5 +19,3 @@ pub(crate) use verify::verify_openings;
 pub mod testing;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod training_tests;

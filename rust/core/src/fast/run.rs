@@ -207,7 +207,7 @@ impl Run {
             steps: self.steps.len(),
             first: self.first,
             digests: prepared.committed.chain(&self.model.roots, &initial, self.first, &steps),
-            dataset_root: self.data.as_ref().map(|data| data.root).unwrap_or_default(),
+            dataset_root: self.dataset_root(),
             prf_seed: self.seed.map(|seed| seed.commitment()).unwrap_or_default(),
             derived,
             declared,
@@ -215,6 +215,11 @@ impl Run {
             inputs: self.packed(&program.inputs),
             outputs: self.packed(&program.outputs),
         })
+    }
+
+    /// The root of the data set; zero without one.
+    pub fn dataset_root(&self) -> Digest {
+        self.data.as_ref().map(|data| data.root).unwrap_or_default()
     }
 
     /// The state after the last step so far.

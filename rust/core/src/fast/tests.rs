@@ -1,5 +1,7 @@
 //! End to end: programs are proven and verified, and every tampering has its code.
 
+mod training;
+
 use std::sync::Arc;
 
 use super::opened::Proof;

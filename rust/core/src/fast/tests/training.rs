@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::testing::{self, key};
-use super::{Dataset, Initial, Model, Run, SeedSource, Setting};
 use crate::commit::{Order, Salting, derived_seed};
 use crate::error::Error;
 use crate::exec::Array;
+use crate::fast::testing::{self, key};
+use crate::fast::{Dataset, Initial, Model, Run, SeedSource, Setting};
 use crate::hash::{Digest, Key};
 use crate::program::testing::{Builder, RECORDS, Rng, by_i, learner, read};
 use crate::program::*;
