@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from support.receipts import Prover
 from zktally.verifier.cli import main, read_policy
 from zktally.verifier.errors import UsageError
 from zktally.verifier.journal import model_id
+from zktally.verifier.policy import Policy
 
 NONCE = "the verifier's"
 
@@ -173,6 +175,16 @@ def test_files_that_are_no_policy(receipts, tmp_path, capsys, name):
     assert main([*receipts, *meaning(), "--policy", path]) == 2
     message = "cannot read a policy" if name == "no TOML" else name.removesuffix(": inf")
     assert message in capsys.readouterr().err
+
+
+def test_the_policy_of_the_readme(tmp_path):
+    readme = Path(__file__).parents[2] / "README.md"
+    block = re.search(r"```toml\n(.*?)```", readme.read_text(), re.DOTALL)
+    assert block is not None
+    (tmp_path / "policy.toml").write_text(block.group(1))
+    policy = Policy(**read_policy(str(tmp_path / "policy.toml")))
+    assert (policy.seed, policy.start, policy.batch) == ("nonce", "declared", (32, 128))
+    assert policy.ranges == {"learning_rate": (1e-4, 1.0)}
 
 
 def test_a_file_that_is_not_there(tmp_path):
