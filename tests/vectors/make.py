@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import struct
 from dataclasses import dataclass, replace
 from functools import cache
@@ -27,7 +26,7 @@ from zktally.prover.receipt import encode_receipt
 from zktally.verifier.errors import ZktallyError
 from zktally.verifier.facts import Facts
 from zktally.verifier.inputs import DTYPES
-from zktally.verifier.journal import FAST, HYBRID, ZERO_DIGEST, Journal, model_id
+from zktally.verifier.journal import FAST, HYBRID, Journal, model_id
 from zktally.verifier.openings import Trees
 from zktally.verifier.policy import Expectations, Policy
 from zktally.verifier.program.checked import Checked, load
@@ -40,8 +39,10 @@ FOLDER = Path(__file__).parent
 ACCEPTED = "accepted"
 RUN_KEY = struct.pack("<8I", *range(1, 9))
 PRF_SEED = struct.pack("<8I", *range(11, 19))
-DATA_KEY = struct.pack("<8I", *range(21, 29))
+LATER_KEY = struct.pack("<8I", *range(21, 29))
+DATA_KEY = struct.pack("<8I", *range(31, 39))
 PUBLIC_KEY = bytes(32)
+CHALLENGE = b"\x04\x05\x06"
 MODE = 2
 """Offset of the mode in a journal."""
 
@@ -55,22 +56,21 @@ GOLDEN = {
     ),
     "average": (3, 3, AVERAGE),
     "kinds": (2, 2, Claims("fast", delta=0.04, delta_step=0.5, visibility="private")),
-    "learner": (5, 5, Claims("fast", visibility="public", nonce=b"\x05")),
+    "trained": (3, 3, Claims("fast", visibility="public", nonce=CHALLENGE)),
+    "trained-on": (2, 2, Claims("fast", visibility="checkable", nonce=CHALLENGE)),
 }  # fmt: skip
 """Steps, items and claims of each golden receipt."""
 
 PROVEN = {
     "hybrid-dense": ("dense", 0, replace(GOLDEN["dense"][2], mode="hybrid")),
     "hybrid-average": ("average", 1, Claims("hybrid", visibility="private")),
-    "hybrid-learner": (
-        "learner", 0, Claims("hybrid", visibility="private", nonce=b"\x05")
-    ),
     "strict-dense": ("dense", 0, Claims("strict", visibility="private", nonce=b"\x03")),
+    "hybrid-trained-on": ("trained-on", 0, replace(GOLDEN["trained-on"][2], mode="hybrid")),
 }
 """Run, profile and claims of each golden receipt whose openings are proven."""
 
-OLDER = ("version-1", "version-2")
-"""Golden receipts of older formats, accepted then: refused by their version, not misread."""
+EARLIER = ("version-1", "version-2")
+"""Golden receipts of earlier formats, accepted then: refused by their version, not misread."""
 
 
 @dataclass(frozen=True)
@@ -101,29 +101,45 @@ class Golden:
 
 def array(tensor: Tensor, salt: int) -> np.ndarray:
     """Values all over the declared range, by a formula."""
-    shape = tensor.tree_shape
-    i = np.arange(math.prod(shape), dtype=np.int64) + salt
+    i = np.arange(tensor.size, dtype=np.int64) + salt
     values = tensor.lo + (i * i * 7919 + i * 104729 + salt) % (tensor.hi - tensor.lo + 1)
-    return values.astype(DTYPES[tensor.width]).reshape(shape)
+    return values.astype(DTYPES[tensor.width]).reshape(tensor.shape)
 
 
 def arrays(checked: Checked, role: Role, salt: int) -> list[np.ndarray]:
     """One array per tensor of a role."""
     numbers = checked.program.of_role(role)
-    return [array(checked.program.tensors[t], 31 * salt + t) for t in numbers]
+    tensors = [checked.program.tensors[t] for t in numbers]
+    return [
+        array(replace(tensor, shape=tensor.tree_shape), 31 * salt + t)
+        for t, tensor in zip(numbers, tensors, strict=True)
+    ]
 
 
 def start(name: str) -> tuple[_core.Model, Checked, FastRun]:
     """The model of a golden receipt, and a run of no steps yet."""
-    checked = load((FOLDER / f"{name}.program").read_bytes())
+    checked = load((FOLDER / f"{name.removesuffix('-on')}.program").read_bytes())
     model = _core.Model(checked.data, arrays(checked, Role.WEIGHT, 1), PUBLIC_KEY)
-    if checked.program.data:
-        data = _core.Dataset(model, arrays(checked, Role.DATA, 9), DATA_KEY)
-        nonce = GOLDEN[name][2].nonce
-        run = FastRun(model, checked, None, run_key=RUN_KEY, nonce=nonce, data=data)
-        return model, checked, run
+    if name.startswith("trained"):
+        return model, checked, training(name, model, checked)
     state = arrays(checked, Role.STATE, 2)
     return model, checked, FastRun(model, checked, state, run_key=RUN_KEY, prf_seed=PRF_SEED)
+
+
+def training(name: str, model: _core.Model, checked: Checked) -> FastRun:
+    """A run on a data set: from what its program declares, or where another one has ended."""
+    data = _core.Dataset(model, arrays(checked, Role.DATA, 9), DATA_KEY)
+    if name == "trained":
+        return FastRun(model, checked, None, run_key=RUN_KEY, nonce=CHALLENGE, data=data)
+    state = executed("trained")[2].final_state()
+    return FastRun(model, checked, state, run_key=LATER_KEY, nonce=CHALLENGE, data=data)
+
+
+def data_root(model: _core.Model, checked: Checked) -> str | None:
+    """The root of the data set that a program reads, in hexadecimal."""
+    if not checked.program.data:
+        return None
+    return bytes(_core.Dataset(model, arrays(checked, Role.DATA, 9), DATA_KEY).root).hex()
 
 
 def executed(name: str) -> tuple[_core.Model, Checked, FastRun]:
@@ -134,7 +150,7 @@ def executed(name: str) -> tuple[_core.Model, Checked, FastRun]:
     return model, checked, run
 
 
-def expected(model: _core.Model, claims: Claims, dataset_root: bytes) -> dict[str, Any]:
+def expected(model: _core.Model, checked: Checked, claims: Claims) -> dict[str, Any]:
     """What a caller expects who demands exactly what is claimed."""
     return {
         "model_id": bytes(model.model_id).hex(),
@@ -146,8 +162,8 @@ def expected(model: _core.Model, claims: Claims, dataset_root: bytes) -> dict[st
         "audience": claims.audience,
         "nonce": None if claims.nonce is None else claims.nonce.hex(),
         "initial_state": None,
-        "dataset_root": None if dataset_root == ZERO_DIGEST else dataset_root.hex(),
         "input_root": None,
+        "dataset_root": data_root(model, checked),
     }
 
 
@@ -155,9 +171,8 @@ def golden(name: str) -> Golden:
     """Execute and prove."""
     _, items, claims = GOLDEN[name]
     model, checked, run = executed(name)
-    receipt = run.prove(claims, items)
-    expect = expected(model, claims, run.journal(claims, items).dataset_root)
-    return Golden(run, model, checked, receipt, expect)
+    expect = expected(model, checked, claims)
+    return Golden(run, model, checked, run.prove(claims, items), expect)
 
 
 def hybrid_job(name: str) -> tuple[_core.Model, Checked, Job]:
@@ -185,7 +200,7 @@ def tree_count(job: Job, checked: Checked) -> int:
 def hybrid(name: str) -> Golden:
     """The hybrid receipt that is there, or a new one where there is no good one of that job."""
     model, checked, job = hybrid_job(name)
-    expect = expected(model, PROVEN[name][2], Journal.decode(job.journal).dataset_root)
+    expect = expected(model, checked, PROVEN[name][2])
     path = FOLDER / f"{name}.receipt"
     receipt = path.read_bytes() if path.exists() else b""
     if not is_good(receipt, job, checked, expect):
@@ -221,6 +236,21 @@ def wrong_gate(name: str) -> bytes:
             traced[-1] = traced[-1] ^ 1
         run.push([honest.values(step, t) for t in checked.program.of_role(Role.INPUT)], traced)
     return run.prove(claims, items)
+
+
+def chosen_start() -> bytes:
+    """A run from a state of the prover's choice that claims to start as declared."""
+    steps, items, claims = GOLDEN["trained"]
+    model, checked, _ = start("trained")
+    data = _core.Dataset(model, arrays(checked, Role.DATA, 9), DATA_KEY)
+    state = arrays(checked, Role.STATE, 2)
+    run = FastRun(
+        model, checked, state, run_key=RUN_KEY, seed="derived", nonce=CHALLENGE, data=data
+    )
+    for step in range(steps):
+        run.execute(arrays(checked, Role.INPUT, 3 + step))
+    rooted = Golden(run, model, checked, run.prove(claims, items), {})
+    return rooted.restated(start=1)
 
 
 def flip(data: bytes, at: int) -> bytes:
@@ -260,55 +290,9 @@ def refused_hybrids() -> list[tuple[str, str, Golden, bytes, dict[str, Any]]]:
     ]
 
 
-def refused_trainings(
-    learner: Golden,
-) -> list[tuple[str, str, Golden, bytes, dict[str, Any]]]:
-    """The refused ones of a training run; its proof begins with roots of a weight, data, states."""
-    proof, journal = bytes(split_receipt(learner.receipt).proof), learner.journal
-    other, zero = flip(bytes(32), 0), ZERO_DIGEST
-    start = learner.joined(proof=flip(proof, SEED + 3 * ROOT))
-
-    def restated(name: str, code: str, **fields: object) -> tuple[Any, ...]:
-        return (name, code, learner, learner.restated(**fields), {})
-
-    return [
-        ("unnamed-data-set", "verify.dataset-mismatch", learner, learner.receipt,
-         {"dataset_root": None}),
-        ("other-data-set", "verify.dataset-mismatch", learner, learner.receipt,
-         {"dataset_root": other.hex()}),
-        ("data-root", "verify.dataset-root", learner,
-         learner.joined(proof=flip(proof, SEED + ROOT)), {}),
-        ("first-state", "verify.initial-state", learner, start, {}),
-        restated("no-data-set", "receipt.non-canonical", dataset_root=zero),
-        restated("own-seed", "receipt.non-canonical", seed=0),
-        restated("later-declared-start", "receipt.non-canonical", first=1),
-        restated("last-position", "receipt.non-canonical", first=2**30, start=0),
-        restated("seed-3", "receipt.non-canonical", seed=3),
-        restated("start-3", "receipt.non-canonical", start=3),
-        restated("seed", "verify.prf-seed", prf_seed=flip(journal.prf_seed, 0)),
-        restated("exported-root", "verify.exported-root",
-                 exported_root=flip(journal.exported_root, 0)),
-        ("declared-start", "verify.start", *other_start(learner), {}),
-    ]  # fmt: skip
-
-
-def other_start(learner: Golden) -> tuple[Golden, bytes]:
-    """A run from a state of one's own whose statement says that it is the declared one."""
-    steps, items, claims = GOLDEN["learner"]
-    _, checked, _ = start("learner")
-    data = _core.Dataset(learner.model, arrays(checked, Role.DATA, 9), DATA_KEY)
-    state = arrays(checked, Role.STATE, 2)
-    how = {"run_key": RUN_KEY, "nonce": claims.nonce, "data": data}
-    run = FastRun(learner.model, checked, state, **how)
-    for step in range(steps):
-        run.execute(arrays(checked, Role.INPUT, 3 + step))
-    own = replace(learner, run=run, receipt=run.prove(claims, items))
-    return learner, own.restated(start=1)
-
-
 def refused() -> list[tuple[str, str, bytes, dict[str, Any]]]:
     """Name, code, receipt and expectations of every vector that is refused."""
-    dense, average, kinds, learner = (golden(name) for name in GOLDEN)
+    dense, average, kinds, trained, later = (golden(name) for name in GOLDEN)
     journal = bytes(split_receipt(dense.receipt).journal)
     no_program = b"ZKTPROG\x01"
     other = flip(bytes(32), 0)
@@ -326,7 +310,7 @@ def refused() -> list[tuple[str, str, bytes, dict[str, Any]]]:
         ("bad-magic", "receipt.bad-magic", dense, flip(dense.receipt, 0), {}),
         ("version-4", "receipt.unsupported-version", dense,
          dense.receipt[:7] + b"\4" + dense.receipt[8:], {}),
-        *((name, "receipt.unsupported-version", dense, kept(name), {}) for name in OLDER),
+        *((name, "receipt.unsupported-version", dense, kept(name), {}) for name in EARLIER),
         ("cut-short", "receipt.truncated", dense, dense.receipt[:-1], {}),
         ("one-byte-more", "receipt.trailing-bytes", dense, dense.receipt + b"\0", {}),
         ("mode-3", "receipt.unsupported-mode", dense, dense.restated(mode=3), {}),
@@ -340,6 +324,12 @@ def refused() -> list[tuple[str, str, bytes, dict[str, Any]]]:
         ("program-cut-short", "program.malformed", dense,
          dense.joined(program=no_program, journal=empty), {"model_id": named}),
         ("too-many-items", "receipt.non-canonical", dense, dense.restated(items=5), {}),
+        ("own-seed", "receipt.non-canonical", later, later.restated(seed=0), {}),
+        ("no-data-set", "receipt.non-canonical", later,
+         later.restated(dataset_root=bytes(32)), {}),
+        ("declared-later", "receipt.non-canonical", later, later.restated(start=1), {}),
+        ("beyond-the-last-step", "receipt.non-canonical", later,
+         later.restated(first=2**30 - 1), {}),
         ("stricter-bits", "policy.bits", dense, dense.receipt, {"min_bits": 129}),
         ("stricter-delta", "policy.delta", dense, dense.receipt, {"max_delta": 0.049999}),
         ("stricter-delta-step", "policy.delta-step", average, average.receipt,
@@ -352,10 +342,22 @@ def refused() -> list[tuple[str, str, bytes, dict[str, Any]]]:
          {"initial_state": other.hex()}),
         ("other-input-root", "verify.input-mismatch", dense, dense.receipt,
          {"input_root": other.hex()}),
+        ("other-data-set", "verify.dataset-mismatch", trained, trained.receipt,
+         {"dataset_root": other.hex()}),
+        ("unnamed-data-set", "verify.dataset-mismatch", trained, trained.receipt,
+         {"dataset_root": None}),
+        ("data-set-of-none", "verify.dataset-mismatch", average, average.receipt,
+         {"dataset_root": other.hex()}),
         ("too-many-samples", "verify.too-large", dense, dense.restated(delta_ppm=1), {}),
         ("stale-openings", "verify.journal-mismatch", dense,
          flip(dense.receipt, 8 + 3 * 4 + len(dense.checked.data) + len(journal)), {}),
         ("weights-root", "verify.weights-root", dense, root(dense, 0), {}),
+        ("dataset-root", "verify.dataset-root", trained, root(trained, 1), {}),
+        ("derived-seed", "verify.prf-seed", trained,
+         trained.restated(prf_seed=flip(trained.journal.prf_seed, 0)), {}),
+        ("start", "verify.start", trained, chosen_start(), {}),
+        ("exported-root", "verify.exported-root", later,
+         later.restated(exported_root=trained.journal.exported_root), {}),
         ("initial-state", "verify.initial-state", average, root(average, 0), {}),
         ("input-root", "verify.input-root", dense, root(dense, 3), {}),
         ("final-state", "verify.final-state", average, root(average, 8), {}),
@@ -369,7 +371,6 @@ def refused() -> list[tuple[str, str, bytes, dict[str, Any]]]:
         ("wrong-gate", "verify.gate", kinds, wrong_gate("kinds"), {}),
         ("wrong-output", "verify.outputs", kinds,
          kinds.restated(outputs=flip(kinds.journal.outputs, 0)), {}),
-        *refused_trainings(learner),
         *refused_hybrids(),
     ]  # fmt: skip
     return [(name, code, data, {**of.expect, **changes}) for name, code, of, data, changes in rows]
@@ -385,8 +386,8 @@ def expectations(expect: dict[str, Any]) -> Expectations:
         audience=expect["audience"],
         nonce=None if nonce is None else bytes.fromhex(nonce),
         initial_state=expect["initial_state"],
-        dataset_root=expect["dataset_root"],
         input_root=expect["input_root"],
+        dataset_root=expect["dataset_root"],
     )
 
 
