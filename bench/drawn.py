@@ -1,7 +1,8 @@
 """Random programs of every kind of op, small and valid, for `zktally bench agree`.
 
 What is drawn is wide on purpose: odd shapes and layouts, strides, flips, pads, zero points, wide
-values, tables, noise, states. What the readers then refuse is drawn again.
+values, tables, noise, states, data sets, declared starts, exports. What the readers then refuse is
+drawn again.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from ..verifier.program.types import (
     ABSENT,
     AxisMap,
     Const,
+    ConstantStart,
     Div,
     DivMode,
     Dot,
+    DrawnStart,
     Gather,
     Layout,
     Op,
@@ -51,6 +54,7 @@ _TRIES = 200
 _HIGHEST = (0, 127, 2**15 - 1, 2**23 - 1)
 _MULTIPLIER = 2**15 - 1
 _SHIFT = 44
+_DRAWN = 2**24
 _TWO_SEGMENTS = (64, 64, 2048)
 """Rows, columns and products of a matrix product that takes a little more than one segment."""
 
@@ -141,8 +145,9 @@ class _Draft:
     def finish(self) -> Program:
         """Draw everything."""
         self.batch = self._int(1, 3) if self._chance(0.5) else None
-        states = [] if self.batch or self._chance(0.5) else self._states()
-        inputs = self._int(1 - bool(states), 3)
+        states = [] if self.batch or self._chance(0.4) else self._states()
+        data = [] if self.batch or self._chance(0.5) else self._data()
+        inputs = self._int(1 - bool(states or data), 3)
         for number in range(inputs):
             self._source(f"in{number}", Role.INPUT, batched=number == 0 or self._chance(0.8))
         if self.large:
@@ -160,7 +165,8 @@ class _Draft:
             inputs=tuple(self._port(t) for t, x in enumerate(self.tensors)
                          if x.role is Role.INPUT),
             outputs=self._outputs(),
-            states=tuple(self.links),
+            states=self._started(),
+            exports=self._exports(),
         )  # fmt: skip
 
     def _lucky(self, draw: Callable[..., object], *args: object) -> None:
@@ -507,6 +513,54 @@ class _Draft:
             self._source(f"state{number}", Role.STATE, batched=False)
             for number in range(self._int(1, 2))
         ]
+
+    def _data(self) -> list[int]:
+        """One or two data tensors of the same records; a leaf lies within a record."""
+        slots, numbers = self._int(1, 4), range(self._int(1, 2))
+        records = slots + self._choice(0, 1, 2, 5, 30)
+        found = []
+        for number in numbers:
+            rest = self._rest()
+            within = self._layout(rest)
+            order = (0, *(axis + 1 for axis in within.order))
+            layout = Layout(order, within.trailing, within.piece)
+            width = self._choice(1, 1, 2)
+            lo, hi = self._range(width)
+            tensor = Tensor(
+                f"data{number}", Role.DATA, width, lo, hi, (slots, *rest), layout=layout,
+                records=records,
+            )  # fmt: skip
+            found.append(self._add(tensor))
+        self.readable += found
+        return found
+
+    def _started(self) -> tuple[StateLink, ...]:
+        """The links, by chance with what their states start with."""
+        if self._chance(0.4):
+            return tuple(self.links)
+        domains = self.rng.permutation(50)
+        links = []
+        for number, link in enumerate(self.links):
+            state = self.tensors[link.state]
+            if self._chance(0.3):
+                start: ConstantStart | DrawnStart = ConstantStart(self._int(state.lo, state.hi))
+            else:
+                low = self._int(state.lo, state.hi)
+                high = self._int(low, min(state.hi, low + _DRAWN - 1))
+                start = DrawnStart(int(domains[number]), low, high)
+            links.append(replace(link, start=start))
+        return tuple(links)
+
+    def _exports(self) -> tuple[int, ...]:
+        """States and weights in any order, by chance."""
+        if self._chance(0.6):
+            return ()
+        some = [
+            number
+            for number, tensor in enumerate(self.tensors)
+            if tensor.role in (Role.STATE, Role.WEIGHT) and self._chance(0.6)
+        ]
+        return tuple(int(number) for number in self.rng.permutation(some))
 
     def _link(self, state: int) -> None:
         """What the next step reads in the place of a state: a dot, most often of the state too."""

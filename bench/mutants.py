@@ -20,7 +20,7 @@ from .. import _core
 from ..prover import Claims, FastRun, prove_job
 from ..prover.receipt import encode_receipt
 from ..verifier.errors import ZktallyError
-from ..verifier.inputs import pack_values, quantise
+from ..verifier.inputs import pack_values, quantise, real_values
 from ..verifier.journal import FAST, HYBRID, MODES, STRICT, ZERO_DIGEST, Journal
 from ..verifier.labels import LABELS, Rule
 from ..verifier.merkle import leaf_digests, opened_roots
@@ -28,19 +28,30 @@ from ..verifier.openings import Proof, Trees
 from ..verifier.policy import Expectations, Policy
 from ..verifier.program.checked import Checked, load
 from ..verifier.program.codec import encode, program_id
-from ..verifier.program.types import ABSENT, Const, Div, Dot, PortKind, Program, Role
+from ..verifier.program.types import (
+    ABSENT,
+    Const,
+    ConstantStart,
+    Div,
+    Dot,
+    DrawnStart,
+    PortKind,
+    Program,
+    Role,
+)
 from ..verifier.reader import P
 from ..verifier.receipt import MAGIC, split_receipt
 from ..verifier.roots import (
     dataset_root,
     digest_bytes,
     input_root,
+    seed_commitment,
     state_digests,
     step_root,
     weights_root,
 )
 from ..verifier.sampling import Counts, make_plan, sample_seed
-from ..verifier.steps import exported_roots
+from ..verifier.steps import exported_roots, order_of, seed_of
 from .drawn import Random, draw_array
 
 PROVEN: dict[str, int] = {"hybrid": HYBRID, "strict": STRICT}
@@ -68,8 +79,33 @@ class Subject:
     items: int
     key: bytes
     weights: list[np.ndarray]
-    initial: list[np.ndarray]
+    initial: list[np.ndarray] | None
     batches: list[list[np.ndarray]]
+    setting: Setting
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a run begins with beside its state.
+
+    Attributes:
+        first: the step of the run that the chain begins with.
+        seed: "own" or "derived".
+        nonce: of a derived seed.
+        records: the data set, one array per data tensor.
+        data_key: of its salts.
+    """
+
+    first: int
+    seed: str
+    nonce: bytes | None
+    records: list[np.ndarray]
+    data_key: bytes
+
+    def of(self, model: Any) -> dict[str, Any]:
+        """As a run of this model takes it."""
+        data = _core.Dataset(model, self.records, self.data_key) if self.records else None
+        return {"first": self.first, "seed": self.seed, "nonce": self.nonce, "data": data}
 
 
 @dataclass(frozen=True)
@@ -93,7 +129,9 @@ def draw_subject(rng: Random, checked: Checked, mode: str) -> Subject:
     """
     program = checked.program
     weights = [draw_array(program.tensors[t], rng) for t in program.of_role(Role.WEIGHT)]
+    initial: list[np.ndarray] | None
     initial = [draw_array(program.tensors[t], rng) for t in program.of_role(Role.STATE)]
+    initial = None if program.declares_start and rng.random() < 0.6 else initial
     large = sum(tensor.size for tensor in program.tensors) > 4000
     steps = int(rng.integers(1, 3 if large else 5))
     items = steps * program.batch - int(rng.integers(0, program.batch))
@@ -102,10 +140,11 @@ def draw_subject(rng: Random, checked: Checked, mode: str) -> Subject:
     batches, items = quantise(program, arrays, items)
     key = _key(rng) if rng.random() < 0.5 else bytes(32)
     model = _core.Model(checked.data, weights, key, 1)
-    run = FastRun(model, checked, initial, run_key=_key(rng), prf_seed=_key(rng))
+    claims = _claims(rng, checked)
+    setting = _setting(rng, program, steps, initial is None, claims.nonce)
+    run = _run(rng, model, checked, initial, setting)
     for batch in batches:
         run.execute(batch)
-    claims = _claims(rng, checked)
     return Subject(
         mode=mode,
         checked=checked,
@@ -114,6 +153,7 @@ def draw_subject(rng: Random, checked: Checked, mode: str) -> Subject:
             model_id=model.model_id,
             policy=LAX,
             inputs=arrays if claims.visibility != "private" and rng.random() < 0.7 else None,
+            any_dataset=True,
             **claims.labels,
         ),
         run=run,
@@ -123,7 +163,39 @@ def draw_subject(rng: Random, checked: Checked, mode: str) -> Subject:
         weights=weights,
         initial=initial,
         batches=batches,
+        setting=setting,
     )
+
+
+def _setting(
+    rng: Random, program: Program, steps: int, declared: bool, nonce: bytes | None
+) -> Setting:
+    """Somewhere in a run, or at its beginning if that starts as declared."""
+    records = [
+        draw_array(replace(program.tensors[t], shape=program.tensors[t].tree_shape), rng)
+        for t in program.data
+    ]
+    needed = bool(program.data) or (declared and program.draws_start)
+    possible = needed or program.draws_start or bool(program.of_role(Role.PRF))
+    derived = needed or (possible and rng.random() < 0.4)
+    return Setting(
+        first=0 if declared else int(rng.choice([0, 0, 1, 7, 1000, 2**30 - steps])),
+        seed="derived" if derived else "own",
+        nonce=nonce if derived else None,
+        records=records,
+        data_key=_key(rng) if rng.random() < 0.5 else bytes(32),
+    )
+
+
+def _run(
+    rng: Random,
+    model: Any,
+    checked: Checked,
+    initial: list[np.ndarray] | None,
+    setting: Setting,
+) -> FastRun:
+    own = _key(rng) if setting.seed == "own" else None
+    return FastRun(model, checked, initial, run_key=_key(rng), prf_seed=own, **setting.of(model))
 
 
 def _in_mode(claims: Claims, mode: str) -> Claims:
@@ -409,10 +481,12 @@ def _of_roots(program: Program, journal: Journal, roots: np.ndarray) -> Journal:
     records = dataset_root(program.records, roots[data:first]) if program.data else None
     inputs = stepped[:, [place[t] for t in program.of_role(Role.INPUT)]]
     position = journal.first
+    journal = replace(journal, dataset_root=records or ZERO_DIGEST)
+    seed = seed_of(journal)
     return replace(
         journal,
         weights_root=named,
-        dataset_root=records or ZERO_DIGEST,
+        prf_seed=journal.prf_seed if seed is None else seed_commitment(seed),
         exported_root=exported or ZERO_DIGEST,
         initial_state=digest_bytes(before[0]),
         final_state=digest_bytes(after[-1]),
@@ -448,7 +522,9 @@ def _altered_bytes(rng: Random, subject: Subject) -> bytes:
 
 
 def _altered(rng: Random, program: Program) -> Program:
-    kind = int(rng.integers(4))
+    kind = int(rng.integers(6))
+    if kind >= 4:
+        return _altered_run(rng, program)
     if kind == 0:
         at = int(rng.integers(len(program.tensors)))
         tensor = program.tensors[at]
@@ -472,6 +548,27 @@ def _altered(rng: Random, program: Program) -> Program:
     return replace(program, ops=_put(program.ops, at, op))
 
 
+def _altered_run(rng: Random, program: Program) -> Program:
+    """Another start of a state, export or number of records."""
+    kind = int(rng.integers(3))
+    if kind == 0 and program.declares_start:
+        at = int(rng.integers(len(program.states)))
+        link = program.states[at]
+        start = program.states[int(rng.integers(len(program.states)))].start
+        if isinstance(link.start, ConstantStart):
+            start = ConstantStart(link.start.value + int(rng.choice([-1, 1, 9])))
+        elif isinstance(link.start, DrawnStart) and rng.random() < 0.8:
+            start = replace(link.start, **{str(rng.choice(["lo", "hi", "domain"])): 3})
+        return replace(program, states=_put(program.states, at, replace(link, start=start)))
+    if kind == 1 and program.data:
+        at = int(rng.choice(program.data))
+        tensor = program.tensors[at]
+        records = max(0, (tensor.records or 0) + int(rng.choice([-1, 1, 2**30])))
+        return replace(program, tensors=_put(program.tensors, at, replace(tensor, records=records)))
+    number = int(rng.integers(len(program.tensors) + 1))
+    return replace(program, exports=(*program.exports[1:], number))
+
+
 def _put(items: tuple[Any, ...], at: int, new: Any) -> tuple[Any, ...]:
     return (*items[:at], new, *items[at + 1 :])
 
@@ -483,6 +580,20 @@ def _other_root(rng: Random, subject: Subject, other: Subject) -> Trial:
     trees = len(Trees(subject.checked.program, Journal.decode(parts.journal).steps))
     at = start + _ROOT * int(rng.integers(trees))
     return _rehashed(replace(parts, proof=_paste(parts.proof, at, _key(rng))), subject)
+
+
+def _moved_in_its_run(rng: Random, subject: Subject, other: Subject) -> Trial:
+    """Another position, start or source of the seed; every hash follows."""
+    parts = _Parts.of(subject)
+    journal = Journal.decode(parts.journal)
+    changes: list[dict[str, Any]] = [
+        {"first": int(rng.choice([0, journal.first + 1, 2**30 - journal.steps, 2**30]))},
+        {"start": 1 - journal.start},
+        {"seed": 1 - journal.seed},
+        {"start": 1, "first": 0},
+    ]
+    changed = replace(journal, **changes[int(rng.integers(len(changes)))])
+    return _rehashed(replace(parts, journal=changed.encode()), subject)
 
 
 def _rewrapped(rng: Random, subject: Subject, other: Subject) -> Trial:
@@ -515,8 +626,8 @@ def _wrong_trace(rng: Random, subject: Subject, other: Subject) -> Trial:
 
 def _pushed(rng: Random, subject: Subject, checked: Checked, steps: list[Any]) -> Trial:
     model = _core.Model(checked.data, subject.weights, subject.key, 1)
-    run = FastRun(model, checked, subject.initial, run_key=_key(rng), prf_seed=_key(rng))
     try:
+        run = _run(rng, model, checked, subject.initial, subject.setting)
         for batch, arrays in zip(subject.batches, steps, strict=True):
             run.push(batch, arrays)
         receipt = run.prove(subject.claims, subject.items)
@@ -551,7 +662,7 @@ def _false_leaf(rng: Random, subject: Subject, other: Subject) -> Trial:
     if journal.mode != FAST or not all(counts.enumerated):
         raise _DoesNotApply
     plan = make_plan(counts, sample_seed(parts.journal))
-    trees = Trees(checked.program, journal.steps)
+    trees = Trees(checked.program, journal.steps, order_of(checked.program, journal))
     body = parts.proof[_ROOT:]
     proof = Proof.parse(memoryview(body), trees, plan)
     row = int(rng.integers(len(proof.leaf)))
@@ -584,13 +695,20 @@ def _other_expectations(rng: Random, subject: Subject, other: Subject) -> Trial:
     changes: dict[str, Callable[[], Any]] = {
         "model_id": lambda: _flip(rng, expected.model_id),
         "policy": lambda: _policy(rng),
+        "policy ": lambda: _run_policy(rng, subject),
         **{name: partial(_other_label, rng, rule) for name, rule in LABELS.items()},
         "initial_state": lambda: Journal.decode(_Parts.of(subject).journal).initial_state,
+        "dataset_root": lambda: Journal.decode(_Parts.of(subject).journal).dataset_root,
+        "any_dataset": lambda: False,
         "input_root": lambda: _flip(rng, Journal.decode(_Parts.of(subject).journal).input_root),
         "inputs": lambda: _other_inputs(rng, subject),
     }
     name = str(rng.choice(list(changes)))
-    return Trial("", subject.receipt, replace(expected, **{name: changes[name]()}))
+    changed = {name.strip(): changes[name]()}
+    if name == "dataset_root":
+        changed["any_dataset"] = False
+        changed[name] = changed[name] if rng.random() < 0.6 else _flip(rng, changed[name])
+    return Trial("", subject.receipt, replace(expected, **changed))
 
 
 def _other_label(rng: Random, rule: Rule) -> Any:
@@ -608,6 +726,37 @@ def _policy(rng: Random) -> Policy:
         max_delta_op=None if rng.random() < 0.7 else float(rng.choice([0.5, 0.1])),
         outputs_exact=bool(rng.random() < 0.5),
     )
+
+
+def _run_policy(rng: Random, subject: Subject) -> Policy:
+    """What is demanded of a run: near what the receipt has."""
+    program = subject.checked.program
+    journal = Journal.decode(_Parts.of(subject).journal)
+    end, slots = journal.first + journal.steps, program.data_slots or program.batch
+    names = [*(port.name for port in program.inputs), "no such input"]
+    some = [name for name in names if rng.random() < 0.4]
+    demands: dict[str, Any] = {
+        "seed": str(rng.choice(["any", "derived", "nonce"])),
+        "start": str(rng.choice(["any", "declared"])),
+        "max_steps": max(0, end + int(rng.integers(-1, 2))),
+        "max_epochs": max(0, program.epochs_begun(end) + int(rng.integers(-1, 2))),
+        "batch": (min(slots, int(rng.integers(1, 5))), int(rng.integers(slots, slots + 2))),
+        "programs": (_flip(rng, journal.program_id), journal.program_id)[: int(rng.integers(3))],
+        "ranges": {name: _range(rng, subject, name) for name in some},
+    }
+    chosen = [name for name in demands if rng.random() < 0.4]
+    return replace(LAX, **{name: demands[name] for name in chosen})
+
+
+def _range(rng: Random, subject: Subject, name: str) -> tuple[float, float]:
+    """Around the values that an input can have, an end at one of them now and then."""
+    port = next((p for p in subject.checked.program.inputs if p.name == name), None)
+    if port is None:
+        return 0.0, 1.0
+    tensor = subject.checked.program.tensors[port.tensor]
+    ends = real_values(port, np.array([tensor.lo, tensor.hi]))
+    cut = float(rng.choice([0.0, 0.0, 0.1]))
+    return float(ends[0] + cut * (ends[1] - ends[0])), float(ends[1])
 
 
 def _other_inputs(rng: Random, subject: Subject) -> Any:
@@ -650,6 +799,7 @@ _WEIGHTS: dict[Callable[[Random, Subject, Subject], bytes | Trial], int] = {
     _changed_byte_of_program: 8,
     _other_program: 8,
     _other_root: 4,
+    _moved_in_its_run: 6,
     _rewrapped: 2,
     _wrong_trace: 8,
     _trace_of_another_program: 6,

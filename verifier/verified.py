@@ -373,8 +373,9 @@ class Guarantee:
     def _hidden(self) -> list[str]:
         if not self.hides:
             return ["hidden     nothing: whatever was opened stands in the receipt in the clear"]
-        secret = "weights, inputs" if self.pins.has_inputs else "weights"
-        secret = "weights" if INPUTS in self.published else secret
+        inputs = ["inputs"] if self.pins.has_inputs and INPUTS not in self.published else []
+        records = ["records"] if self.run is not None and self.run.records else []
+        secret = ", ".join(["weights", *inputs, *records])
         said = ", ".join(["the statement", *self.published])
         checked = "that every gate was checked" if self.complete else "which gates were sampled"
         lines = [
@@ -386,6 +387,10 @@ class Guarantee:
         if INPUT_KEY in self.published:
             lines.append(
                 "           the key of the inputs tells whoever guesses them that it is so"
+            )
+        if self.run is not None and self.run.start == "declared":
+            lines.append(
+                "           the first state follows from the program, and the seed with it"
             )
         return lines
 

@@ -95,7 +95,8 @@ def test_a_kept_trial_is_the_trial(tmp_path):
         again = agree.from_json(json.loads(json.dumps(agree.to_json(trial))))
         assert again.receipt == trial.receipt
         assert agree.rust(again).agrees(agree.rust(trial))
-        for field in ("model_id", "policy", "audience", "nonce", "initial_state", "input_root"):
+        for field in ("model_id", "policy", "audience", "nonce", "initial_state", "input_root",
+                      "dataset_root", "any_dataset"):  # fmt: skip
             assert getattr(again.expectations, field) == getattr(trial.expectations, field)
 
 
@@ -108,6 +109,10 @@ def test_programs_are_drawn_from_a_broad_space():
         seen["many gates"] += max(map(gates, program.ops)) > drawn.MANY
         seen["items"] += program.batch > 1
         seen["states"] += bool(program.states)
+        seen["data"] += bool(program.data)
+        seen["exports"] += bool(program.exports)
+        seen["constant starts"] += program.declares_start and not program.draws_start
+        seen["drawn starts"] += program.draws_start
         seen["several ports"] += len(program.inputs) > 1 and len(program.outputs) > 1
         seen["wide"] += any(b.identity == "accumulator" and b.limbs > 1 for b in checked.bounds)
         for tensor in program.tensors:
@@ -121,6 +126,7 @@ def test_programs_are_drawn_from_a_broad_space():
     expected = {f"Pick {mode.name}" for mode in PickMode}
     expected |= {"Dot ", "Div QUOTIENT", "Div SQRT", f"{Gather.__name__} ", "PRF 1"}
     expected |= {f"{role.name} {width}" for role in (Role.INPUT, Role.VALUE) for width in (1, 2, 3)}
+    expected |= {"data", "exports", "constant starts", "drawn starts", "DATA 1", "DATA 2"}
     expected |= {"many gates", "items", "states", "several ports", "wide", "table", "rounding",
                  "bias"}  # fmt: skip
     assert {name for name in expected if seen[name] < 3} == set()

@@ -54,7 +54,8 @@ def test_python_of_the_readme(files: Files, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_every_verb_has_help(zktally: Zktally) -> None:
     for verb in (
-        "compile", "prove", "resume", "wrap", "verify", "inspect", "check-model", "bench"
+        "compile", "prove", "resume", "wrap", "verify", "inspect", "dataset-root", "check-model",
+        "bench",
     ):  # fmt: skip
         done = zktally(verb, "--help")
         assert done.code == 0

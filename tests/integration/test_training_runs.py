@@ -199,7 +199,7 @@ def test_what_a_run_has_learnt_is_served_under_its_exported_root(model, records,
     assert served.weights_root == receipt.journal.exported_root
     assert not served.public
     served.save(zkt)
-    assert zkt.read_bytes()[7] == 2
+    assert zkt.read_bytes()[8] == 2
     loaded = zktally.load(zkt)
     assert loaded.model_id == served.model_id
     assert loaded.to_bytes() == served.to_bytes()
@@ -233,7 +233,7 @@ def test_a_model_file_with_salts_of_its_own_is_read_strictly(model):
     for changed in changes:
         with pytest.raises(BadModelFile):
             from_bytes(changed.to_bytes())
-    body = b"ZKTMODEL"[:7] + bytes([3]) + data[8:-32]
+    body = b"ZKTMODEL\x03" + data[9:-32]
     with pytest.raises(BadModelFile):
         from_bytes(body + hashlib.sha256(body).digest())
 

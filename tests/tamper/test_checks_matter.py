@@ -12,6 +12,7 @@ from pathlib import Path
 import checks
 import forged_bytes  # noqa: F401  (registers its tamperings)
 import forged_chains  # noqa: F401
+import forged_hybrid_training  # noqa: F401
 import forged_hybrids  # noqa: F401
 import forged_models  # noqa: F401
 import forged_openings  # noqa: F401
@@ -379,6 +380,24 @@ ALSO = {
     "steps.hash_roots 0": {
         "hybrid: head: two weights exchanged": "verify.stark",
         "hybrid: weights of a better model": "verify.chain-root",
+    },
+    "steps.hash_roots 1": {
+        "hybrid run: a label flipped, under the victim's root": "verify.stark",
+    },
+    "steps.hash_roots 2": {
+        "hybrid run: another prf_seed, the proof names it": "verify.stark",
+        "hybrid run: a nonce that came later": "verify.start",
+    },
+    "steps.hash_roots 4": {
+        "hybrid run: a drawn weight chosen": ACCEPTED,
+        "hybrid run: a trained state sold as the beginning": ACCEPTED,
+    },
+    "steps.hash_roots 7": {
+        "hybrid run: another exported_root, the proof names it": "verify.stark",
+        "hybrid run: the weights of a better run exported": ACCEPTED,
+    },
+    "policy.Expectations._judge_data_set 1": {
+        "hybrid run: no data set that the caller named": ACCEPTED,
     },
     "steps.hash_roots 3": {
         "hybrid: chain: another first state under the caller's": "verify.stark",

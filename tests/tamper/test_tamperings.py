@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import forged_bytes
 import forged_chains
+import forged_hybrid_training
 import forged_hybrids
 import forged_models
 import forged_openings
@@ -25,6 +26,7 @@ from zktally.verifier.policy import Policy
 MODULES = (
     forged_bytes, forged_chains, forged_hybrids, forged_models, forged_openings, forged_statements,
     forged_strict, forged_training,
+    forged_hybrid_training,
 )  # fmt: skip
 JUDGED = (
     errors.MalformedReceipt, errors.UnsupportedReceipt, errors.MalformedProgram,

@@ -366,3 +366,69 @@ def test_names_do_not_imitate_lines_or_clauses(name):
         return [line.replace(quoted(called), '"?"') for line in lines]
 
     assert said(name) == said("plain")
+
+
+# Training runs.
+
+
+def training(**changes: object) -> Facts:
+    """Facts of a hybrid receipt of a run on data; `digest` stands for any root."""
+    digest = bytes([1]) * 32
+    stated = {
+        "mode": HYBRID, "initial_state": digest, "final_state": digest, "dataset_root": digest,
+        "exported_root": digest, "prf_seed": digest, "seed": 1, "start": 1, "records": 60_000,
+        "data_slots": 64, "itemised": False, "batch": 1, "steps": 1000, "items": 1000,
+    }  # fmt: skip
+    return facts(**{**stated, **changes})
+
+
+def run_lines(given: Facts, pins: Pins = Pins()) -> list[str]:  # noqa: B008
+    text = words(given, pins)[1]
+    return [
+        line[11:]
+        for line in re.findall(r"^run .*(?:\n {11}.*)*", text, re.MULTILINE)[0].split("\n")
+    ]
+
+
+def test_a_run_in_words():
+    root = "01" * 32
+    assert run_lines(training()) == [
+        "steps 0 to 999; begins as its program declares, worked out again",
+        "each step reads 64 of 60,000 records in the order of the seed, each once an epoch;",
+        f"2 epochs begun; data set {root}",
+        "its seed follows from the program and the data set",
+        "no nonce of yours is in it: whoever made these could try many seeds",
+        f"exports weights of root {root}",
+    ]
+
+
+def test_a_continued_run_in_words():
+    lines = run_lines(training(first=1000, start=0, nonce=b"n", exported_root=bytes(32)))
+    assert lines[0] == "steps 1,000 to 1,999; begins with a state of the prover's choice"
+    assert lines[2].startswith("3 epochs begun")
+    assert lines[3:] == ["its seed follows from the program, the data set and your nonce"]
+    pinned = run_lines(training(start=0), Pins(pinned=("model", "initial_state")))
+    assert pinned[0].endswith("begins with the state that you named")
+
+
+def test_a_run_without_data_or_seed_of_its_own_says_no_more():
+    plain = {"records": 0, "data_slots": 0, "dataset_root": bytes(32), "exported_root": bytes(32)}
+    assert run_lines(training(**plain, seed=0, start=0, steps=1, items=1)) == [
+        "step 0; begins with a state of the prover's choice"
+    ]
+
+
+def test_what_a_run_hides():
+    text = words(training())[1]
+    assert "hidden     weights, inputs, records and activations, opened or not;" in text
+    assert "the first state follows from the program, and the seed with it" in text
+    assert "the first state follows" not in words(training(start=0))[1]
+    assert "records" not in words(strict())[1]
+
+
+def test_steps_that_have_nothing_to_do_with_each_other_are_no_run():
+    nothing = dict.fromkeys(("initial_state", "prf_seed", "dataset_root"), bytes(32))
+    guarantee = Guarantee.of(facts(**nothing), Pins())
+    assert guarantee.run is None
+    assert guarantee.to_json()["run"] is None
+    assert "\nrun " not in guarantee.text()

@@ -12,6 +12,7 @@ from zktally.verifier.errors import ZktallyError
 from zktally.verifier.hybrid import blocks, segments
 from zktally.verifier.hybrid.leaves import Leaves, opened_keys
 from zktally.verifier.openings import Trees
+from zktally.verifier.order import Order
 from zktally.verifier.program.checked import Checked
 from zktally.verifier.program.types import gates
 from zktally.verifier.sampling import distinct
@@ -48,7 +49,10 @@ def drawn_plan(seed: int) -> tuple[Plan, Trees]:
         every = steps * gates(op)
         numbers = distinct(rng.integers(0, every, max(1, int(every * rng.choice([0.02, 0.5])))))
         sampled.append(None if rng.random() < 0.4 else numbers)
-    return Plan(Counts(checked), tuple(sampled), steps), Trees(checked.program, steps)
+    program, first = checked.program, int(rng.integers(0, 9))
+    order = Order(bytes(32), program.records, program.data_slots, first, steps)
+    trees = Trees(program, steps, order if program.data else None)
+    return Plan(Counts(checked), tuple(sampled), steps), trees
 
 
 def listed(plan: Plan, trees: Trees) -> int:
@@ -61,12 +65,13 @@ def test_counted_as_listed(window, monkeypatch):
     monkeypatch.setattr(blocks, "_WINDOW_COST", window)
     monkeypatch.setattr(blocks, "_FEW", 1 << 20 if window > 5000 else 5)
     monkeypatch.setattr(blocks, "SEGMENT_COST", max(window, 700))
-    states = 0
+    states = data = 0
     for seed in range(120):
         plan, trees = drawn_plan(seed)
         states += bool(trees.program.states) and plan.steps > 2
+        data += bool(trees.program.data) and plan.steps > 2
         assert blocks.count_blocks(plan, trees, ROOM) == listed(plan, trees), seed
-    assert states > 5
+    assert min(states, data) > 5
 
 
 def test_too_many_for_the_room(monkeypatch):

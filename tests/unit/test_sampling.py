@@ -11,11 +11,21 @@ import numpy as np
 import pytest
 
 from support import programs
-from support.programs import i, port, read, tensor
+from support.programs import i, k, port, read, tensor
 from zktally.verifier.errors import ZktallyError
 from zktally.verifier.journal import STRICT, ZERO_DIGEST, Journal
 from zktally.verifier.program.checked import check
-from zktally.verifier.program.types import AxisMap, Gather, Program, Role, gates
+from zktally.verifier.program.types import (
+    AxisMap,
+    Gather,
+    Layout,
+    Pick,
+    PickMode,
+    Program,
+    Role,
+    Tensor,
+    gates,
+)
 from zktally.verifier.sampling import Counts, draw, log2_inverse, make_plan, sample_count
 
 SEED = bytes(range(32))
@@ -212,6 +222,23 @@ def test_limits_on_weight_and_reads(conv, monkeypatch):
             with pytest.raises(ZktallyError) as refused:
                 make_plan(Counts(conv, journal()), SEED)
             assert refused.value.code == "verify.too-large"
+
+
+def test_a_receipt_reads_so_many_slots_of_a_data_set_at_most():
+    """A step of 2^20 records: sixteen steps read 2^24 slots, and seventeen are too many."""
+    slots = 2**20
+    data = Tensor("x", Role.DATA, 1, 0, 1, (slots, 1), layout=Layout((0, 1), 1, 1), records=slots)
+    largest = Pick(
+        "y", 1, False, (1,), PickMode.MAX, (slots,), (read(0, (slots, 1), k(0), AxisMap()),)
+    )
+    program = Program(
+        "p", (data, tensor("y", Role.VALUE, (1,))), (), (largest,), (), (port("y", 1),)
+    )
+    checked = check(program)
+    make_plan(Counts(checked, journal(steps=16, items=16, seed=1)), SEED)
+    with pytest.raises(ZktallyError, match="slots of a data set") as refused:
+        make_plan(Counts(checked, journal(steps=17, items=17, seed=1)), SEED)
+    assert refused.value.code == "verify.too-large"
 
 
 def test_a_gather_counts_its_axis_as_reads(monkeypatch):

@@ -1,4 +1,4 @@
-"""Write the golden receipts of format version 2 and `vectors.json`; see README.md.
+"""Write the golden receipts of format version 3 and `vectors.json`; see README.md.
 
     python tests/vectors/make.py
 
@@ -39,7 +39,10 @@ FOLDER = Path(__file__).parent
 ACCEPTED = "accepted"
 RUN_KEY = struct.pack("<8I", *range(1, 9))
 PRF_SEED = struct.pack("<8I", *range(11, 19))
+LATER_KEY = struct.pack("<8I", *range(21, 29))
+DATA_KEY = struct.pack("<8I", *range(31, 39))
 PUBLIC_KEY = bytes(32)
+CHALLENGE = b"\x04\x05\x06"
 MODE = 2
 """Offset of the mode in a journal."""
 
@@ -53,6 +56,8 @@ GOLDEN = {
     ),
     "average": (3, 3, AVERAGE),
     "kinds": (2, 2, Claims("fast", delta=0.04, delta_step=0.5, visibility="private")),
+    "trained": (3, 3, Claims("fast", visibility="public", nonce=CHALLENGE)),
+    "trained-on": (2, 2, Claims("fast", visibility="checkable", nonce=CHALLENGE)),
 }  # fmt: skip
 """Steps, items and claims of each golden receipt."""
 
@@ -60,11 +65,12 @@ PROVEN = {
     "hybrid-dense": ("dense", 0, replace(GOLDEN["dense"][2], mode="hybrid")),
     "hybrid-average": ("average", 1, Claims("hybrid", visibility="private")),
     "strict-dense": ("dense", 0, Claims("strict", visibility="private", nonce=b"\x03")),
+    "hybrid-trained-on": ("trained-on", 0, replace(GOLDEN["trained-on"][2], mode="hybrid")),
 }
 """Run, profile and claims of each golden receipt whose openings are proven."""
 
-OF_VERSION_1 = ("version-1",)
-"""Golden receipts of the first format, accepted then: refused by their version, not misread."""
+EARLIER = ("version-1", "version-2")
+"""Golden receipts of earlier formats, accepted then: refused by their version, not misread."""
 
 
 @dataclass(frozen=True)
@@ -103,15 +109,37 @@ def array(tensor: Tensor, salt: int) -> np.ndarray:
 def arrays(checked: Checked, role: Role, salt: int) -> list[np.ndarray]:
     """One array per tensor of a role."""
     numbers = checked.program.of_role(role)
-    return [array(checked.program.tensors[t], 31 * salt + t) for t in numbers]
+    tensors = [checked.program.tensors[t] for t in numbers]
+    return [
+        array(replace(tensor, shape=tensor.tree_shape), 31 * salt + t)
+        for t, tensor in zip(numbers, tensors, strict=True)
+    ]
 
 
 def start(name: str) -> tuple[_core.Model, Checked, FastRun]:
     """The model of a golden receipt, and a run of no steps yet."""
-    checked = load((FOLDER / f"{name}.program").read_bytes())
+    checked = load((FOLDER / f"{name.removesuffix('-on')}.program").read_bytes())
     model = _core.Model(checked.data, arrays(checked, Role.WEIGHT, 1), PUBLIC_KEY)
+    if name.startswith("trained"):
+        return model, checked, training(name, model, checked)
     state = arrays(checked, Role.STATE, 2)
     return model, checked, FastRun(model, checked, state, run_key=RUN_KEY, prf_seed=PRF_SEED)
+
+
+def training(name: str, model: _core.Model, checked: Checked) -> FastRun:
+    """A run on a data set: from what its program declares, or where another one has ended."""
+    data = _core.Dataset(model, arrays(checked, Role.DATA, 9), DATA_KEY)
+    if name == "trained":
+        return FastRun(model, checked, None, run_key=RUN_KEY, nonce=CHALLENGE, data=data)
+    state = executed("trained")[2].final_state()
+    return FastRun(model, checked, state, run_key=LATER_KEY, nonce=CHALLENGE, data=data)
+
+
+def data_root(model: _core.Model, checked: Checked) -> str | None:
+    """The root of the data set that a program reads, in hexadecimal."""
+    if not checked.program.data:
+        return None
+    return bytes(_core.Dataset(model, arrays(checked, Role.DATA, 9), DATA_KEY).root).hex()
 
 
 def executed(name: str) -> tuple[_core.Model, Checked, FastRun]:
@@ -122,7 +150,7 @@ def executed(name: str) -> tuple[_core.Model, Checked, FastRun]:
     return model, checked, run
 
 
-def expected(model: _core.Model, claims: Claims) -> dict[str, Any]:
+def expected(model: _core.Model, checked: Checked, claims: Claims) -> dict[str, Any]:
     """What a caller expects who demands exactly what is claimed."""
     return {
         "model_id": bytes(model.model_id).hex(),
@@ -135,6 +163,7 @@ def expected(model: _core.Model, claims: Claims) -> dict[str, Any]:
         "nonce": None if claims.nonce is None else claims.nonce.hex(),
         "initial_state": None,
         "input_root": None,
+        "dataset_root": data_root(model, checked),
     }
 
 
@@ -142,7 +171,8 @@ def golden(name: str) -> Golden:
     """Execute and prove."""
     _, items, claims = GOLDEN[name]
     model, checked, run = executed(name)
-    return Golden(run, model, checked, run.prove(claims, items), expected(model, claims))
+    expect = expected(model, checked, claims)
+    return Golden(run, model, checked, run.prove(claims, items), expect)
 
 
 def hybrid_job(name: str) -> tuple[_core.Model, Checked, Job]:
@@ -170,7 +200,7 @@ def tree_count(job: Job, checked: Checked) -> int:
 def hybrid(name: str) -> Golden:
     """The hybrid receipt that is there, or a new one where there is no good one of that job."""
     model, checked, job = hybrid_job(name)
-    expect = expected(model, PROVEN[name][2])
+    expect = expected(model, checked, PROVEN[name][2])
     path = FOLDER / f"{name}.receipt"
     receipt = path.read_bytes() if path.exists() else b""
     if not is_good(receipt, job, checked, expect):
@@ -206,6 +236,21 @@ def wrong_gate(name: str) -> bytes:
             traced[-1] = traced[-1] ^ 1
         run.push([honest.values(step, t) for t in checked.program.of_role(Role.INPUT)], traced)
     return run.prove(claims, items)
+
+
+def chosen_start() -> bytes:
+    """A run from a state of the prover's choice that claims to start as declared."""
+    steps, items, claims = GOLDEN["trained"]
+    model, checked, _ = start("trained")
+    data = _core.Dataset(model, arrays(checked, Role.DATA, 9), DATA_KEY)
+    state = arrays(checked, Role.STATE, 2)
+    run = FastRun(
+        model, checked, state, run_key=RUN_KEY, seed="derived", nonce=CHALLENGE, data=data
+    )
+    for step in range(steps):
+        run.execute(arrays(checked, Role.INPUT, 3 + step))
+    rooted = Golden(run, model, checked, run.prove(claims, items), {})
+    return rooted.restated(start=1)
 
 
 def flip(data: bytes, at: int) -> bytes:
@@ -247,7 +292,7 @@ def refused_hybrids() -> list[tuple[str, str, Golden, bytes, dict[str, Any]]]:
 
 def refused() -> list[tuple[str, str, bytes, dict[str, Any]]]:
     """Name, code, receipt and expectations of every vector that is refused."""
-    dense, average, kinds = (golden(name) for name in GOLDEN)
+    dense, average, kinds, trained, later = (golden(name) for name in GOLDEN)
     journal = bytes(split_receipt(dense.receipt).journal)
     no_program = b"ZKTPROG\x01"
     other = flip(bytes(32), 0)
@@ -263,8 +308,9 @@ def refused() -> list[tuple[str, str, bytes, dict[str, Any]]]:
     rows = [
         ("empty", "receipt.truncated", dense, b"", {}),
         ("bad-magic", "receipt.bad-magic", dense, flip(dense.receipt, 0), {}),
-        ("version-3", "receipt.unsupported-version", dense, flip(dense.receipt, 7), {}),
-        *((name, "receipt.unsupported-version", dense, kept(name), {}) for name in OF_VERSION_1),
+        ("version-4", "receipt.unsupported-version", dense,
+         dense.receipt[:7] + b"\4" + dense.receipt[8:], {}),
+        *((name, "receipt.unsupported-version", dense, kept(name), {}) for name in EARLIER),
         ("cut-short", "receipt.truncated", dense, dense.receipt[:-1], {}),
         ("one-byte-more", "receipt.trailing-bytes", dense, dense.receipt + b"\0", {}),
         ("mode-3", "receipt.unsupported-mode", dense, dense.restated(mode=3), {}),
@@ -278,6 +324,12 @@ def refused() -> list[tuple[str, str, bytes, dict[str, Any]]]:
         ("program-cut-short", "program.malformed", dense,
          dense.joined(program=no_program, journal=empty), {"model_id": named}),
         ("too-many-items", "receipt.non-canonical", dense, dense.restated(items=5), {}),
+        ("own-seed", "receipt.non-canonical", later, later.restated(seed=0), {}),
+        ("no-data-set", "receipt.non-canonical", later,
+         later.restated(dataset_root=bytes(32)), {}),
+        ("declared-later", "receipt.non-canonical", later, later.restated(start=1), {}),
+        ("beyond-the-last-step", "receipt.non-canonical", later,
+         later.restated(first=2**30 - 1), {}),
         ("stricter-bits", "policy.bits", dense, dense.receipt, {"min_bits": 129}),
         ("stricter-delta", "policy.delta", dense, dense.receipt, {"max_delta": 0.049999}),
         ("stricter-delta-step", "policy.delta-step", average, average.receipt,
@@ -290,10 +342,22 @@ def refused() -> list[tuple[str, str, bytes, dict[str, Any]]]:
          {"initial_state": other.hex()}),
         ("other-input-root", "verify.input-mismatch", dense, dense.receipt,
          {"input_root": other.hex()}),
+        ("other-data-set", "verify.dataset-mismatch", trained, trained.receipt,
+         {"dataset_root": other.hex()}),
+        ("unnamed-data-set", "verify.dataset-mismatch", trained, trained.receipt,
+         {"dataset_root": None}),
+        ("data-set-of-none", "verify.dataset-mismatch", average, average.receipt,
+         {"dataset_root": other.hex()}),
         ("too-many-samples", "verify.too-large", dense, dense.restated(delta_ppm=1), {}),
         ("stale-openings", "verify.journal-mismatch", dense,
          flip(dense.receipt, 8 + 3 * 4 + len(dense.checked.data) + len(journal)), {}),
         ("weights-root", "verify.weights-root", dense, root(dense, 0), {}),
+        ("dataset-root", "verify.dataset-root", trained, root(trained, 1), {}),
+        ("derived-seed", "verify.prf-seed", trained,
+         trained.restated(prf_seed=flip(trained.journal.prf_seed, 0)), {}),
+        ("start", "verify.start", trained, chosen_start(), {}),
+        ("exported-root", "verify.exported-root", later,
+         later.restated(exported_root=trained.journal.exported_root), {}),
         ("initial-state", "verify.initial-state", average, root(average, 0), {}),
         ("input-root", "verify.input-root", dense, root(dense, 3), {}),
         ("final-state", "verify.final-state", average, root(average, 8), {}),
@@ -323,6 +387,7 @@ def expectations(expect: dict[str, Any]) -> Expectations:
         nonce=None if nonce is None else bytes.fromhex(nonce),
         initial_state=expect["initial_state"],
         input_root=expect["input_root"],
+        dataset_root=expect["dataset_root"],
     )
 
 
@@ -361,7 +426,7 @@ def build() -> dict[str, bytes]:
         file = by_bytes.setdefault(data, f"refused-{name}.receipt")
         files[file] = data
         vectors.append({"name": name, "receipt": file, "expect": expect, "verdict": code})
-    listed = {"format": "zktally.vectors/1", "receipt_version": 2, "vectors": vectors}
+    listed = {"format": "zktally.vectors/1", "receipt_version": 3, "vectors": vectors}
     files["vectors.json"] = (json.dumps(listed, indent=1) + "\n").encode()
     return files
 
