@@ -34,6 +34,7 @@ from ...verifier.errors import UsageError
 from ...verifier.quoting import listed, quoted_path
 from ...verifier.receipt import MAX_RECEIPT
 
+PLAN = "plan.json"
 OWNER_ONLY = 0o700
 FILE_MAX = 1 << 33
 TEXT_MAX = 1 << 26
@@ -109,15 +110,34 @@ class Folder:
                 code="usage.unwritable",
             ) from error
 
+    @classmethod
+    def existing(cls, path: str | Path) -> Folder:
+        """The folder of a run that was begun.
+
+        Raises:
+            UsageError: `usage.unreadable`, there is none.
+        """
+        if not (Path(path) / PLAN).exists():
+            raise UsageError(
+                f"{quoted_path(path)} holds no training run",
+                code="usage.unreadable",
+                hint="zktally train --work DIR keeps one",
+            )
+        return cls(path)
+
+    def facts(self) -> dict[str, Any]:
+        """Which run it is."""
+        return dict(json.loads(read_limited(self.path / PLAN, TEXT_MAX)))
+
     def begun(self, facts: Mapping[str, Any]) -> bool:
         """Whether the folder holds this very run; writes down which one it is if it is empty.
 
         Raises:
             UsageError: `usage.file-exists`, it holds another run, or something else.
         """
-        path, text = self.path / "plan.json", json.dumps(facts, sort_keys=True, indent=1)
+        path, text = self.path / PLAN, json.dumps(facts, sort_keys=True, indent=1)
         if path.exists():
-            held = json.loads(read_limited(path, TEXT_MAX))
+            held = self.facts()
             unlike = sorted(key for key in {*held, *facts} if held.get(key) != facts.get(key))
             if unlike:
                 raise UsageError(

@@ -34,7 +34,7 @@ class Plan:
     """A training run, but for its model and data.
 
     Args:
-        loss: `cross-entropy`, `mse` or `binary-cross-entropy`, of the first output (or `output`).
+        loss: `cross-entropy`, `mse` or `binary-cross-entropy`, of the first output (or `loss_output`).
         label_smoothing: of cross-entropy: this share of a target is spread over all classes.
         optimizer: `sgd`, `adam` or `adamw`.
         lr: the highest learning rate.
@@ -49,7 +49,7 @@ class Plan:
         clip_value: each element of a gradient within ± this.
         clip_norm: the norm of all gradients together at most this.
         freeze: patterns of names of constants that stay as they are.
-        output: name of the output that the loss is of.
+        loss_output: name of the output that the loss is of.
         start: `seed` draws the first weights from the seed; `file` takes those of the model.
         nonce: a verifier's challenge, from which the seed follows, in hex; None: it follows from
             program and data set alone.
@@ -82,7 +82,7 @@ class Plan:
     clip_value: float | None = None
     clip_norm: float | None = None
     freeze: tuple[str, ...] = ()
-    output: str | None = None
+    loss_output: str | None = None
     start: str = SEED
     nonce: str | None = None
     precision: Literal["int8", "int16"] = "int8"
@@ -137,6 +137,11 @@ class Plan:
             raise UsageError("the nonce is no hex", expected="1 to 64 bytes", received=self.nonce)
         return found
 
+    @property
+    def parts(self) -> int:
+        """How many receipts there are."""
+        return -(-self.steps // (self.receipt_every or self.steps))
+
     def recipe(self) -> Recipe:
         """How a step is made."""
         losses: dict[str, Loss] = {
@@ -147,7 +152,7 @@ class Plan:
         return Recipe(
             losses[self.loss],
             self.optimiser(),
-            self.output,
+            self.loss_output,
             self.freeze,
             self.clip_value,
             self.clip_norm,
@@ -217,7 +222,7 @@ def with_values(plan: Plan, values: Mapping[str, Any]) -> Plan:
 
 _LISTS = {"freeze": str, "betas": float}
 _TEXTS = {
-    "loss", "optimizer", "schedule", "output", "start", "nonce", "precision", "mode",
+    "loss", "optimizer", "schedule", "loss_output", "start", "nonce", "precision", "mode",
 }  # fmt: skip
 _WHOLE = {"warmup", "step_every", "batch", "steps", "rehearsal", "receipt_every"}
 _TRUTHS = {"nesterov", "small", "reveal"}

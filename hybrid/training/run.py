@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -30,12 +31,14 @@ from ...prover import (
     prove_in,
     prove_job,
     silent,
+    usual_bits,
 )
 from ...verifier.errors import UsageError
 from ...verifier.inputs import DTYPES
 from ...verifier.program.types import PortKind, Role
+from ...verifier.quoting import quoted_path
 from .folder import Folder, Part
-from .plan import Plan
+from .plan import Plan, with_values
 from .prepared import prepare
 
 COMMIT_EVERY = 16
@@ -142,6 +145,33 @@ def train(
     return _Run(model, data, labels, plan, folder, data_key, progress, report).result()
 
 
+def finished(folder: str | Path) -> Trained:
+    """What the run of a folder gave.
+
+    Raises:
+        UsageError: it holds no run, or one that is not finished.
+    """
+    held = Folder.existing(folder)
+    steps, facts = held.program(), held.facts()
+    plan = with_values(Plan(), {each.name: facts[each.name] for each in fields(Plan)})
+    parts = [held.part(number) for number in range(plan.parts)]
+    receipts = [part.receipt() for part in parts]
+    state = parts[-1].state()
+    if steps is None or state is None or any(receipt is None for receipt in receipts):
+        raise UsageError(
+            f"the run in {quoted_path(folder)} is not finished",
+            hint="go on with it: the command that began it, once more",
+        )
+    return Trained(
+        tuple(receipt for receipt in receipts if receipt is not None),
+        np.concatenate([part.losses() for part in parts]),
+        held.rehearsal(),
+        steps,
+        state,
+        state.dataset_root,
+    )
+
+
 class _Run:
     """One call of `train`."""
 
@@ -222,8 +252,18 @@ class _Run:
         return receipt
 
     def _claims(self) -> Claims:
+        """What each receipt claims: so many bits more that those of all together are as usual."""
         plan = self._plan
-        return Claims(plan.mode, delta=plan.delta, visibility="public", nonce=plan.nonce_bytes())
+        bits = None
+        if plan.mode != "strict":
+            bits = usual_bits(plan.mode) + math.ceil(math.log2(plan.parts))
+        return Claims(
+            plan.mode,
+            delta=plan.delta,
+            bits=bits,
+            visibility="public",
+            nonce=plan.nonce_bytes(),
+        )
 
     def _executed(self, part: Part, state: RunState | None, first: int, count: int) -> FastRun:
         """The steps of a part, committed; what they gave is kept."""

@@ -24,10 +24,15 @@ class PlainProgress:
 
     def __call__(self, phase: str, done: int, total: int) -> None:
         """Print a line if there is news."""
-        now = time.monotonic()
-        if phase != self._phase or done == total or now - self._last > 2:
+        now, name = time.monotonic(), _name(phase)
+        if name != self._phase or done == total or now - self._last > 2:
             print(f"{phase}: {done}/{total}", file=sys.stderr)
-            self._phase, self._last = phase, now
+            self._phase, self._last = name, now
+
+
+def _name(phase: str) -> str:
+    """What a phase is called; behind a comma it may say how it goes."""
+    return phase.partition(",")[0]
 
 
 @contextmanager
@@ -39,17 +44,25 @@ def progress(quiet: bool) -> Iterator[Progress | None]:
         yield PlainProgress()
     else:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
         from rich.progress import Progress as Bars
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        with Bars(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bars:
+        times = TimeElapsedColumn(), TimeRemainingColumn()
+        with Bars(*columns, *times, console=Console(stderr=True)) as bars:
             tasks: dict[str, object] = {}
 
             def show(phase: str, done: int, total: int) -> None:
-                if phase not in tasks:
-                    tasks[phase] = bars.add_task(phase, total=total)
-                bars.update(tasks[phase], completed=done)  # type: ignore[arg-type]
+                name = _name(phase)
+                if name not in tasks:
+                    tasks[name] = bars.add_task(phase, total=total)
+                bars.update(tasks[name], completed=done, description=phase)  # type: ignore[arg-type]
 
             yield show
 

@@ -15,11 +15,35 @@ from pathlib import Path
 from .. import __version__
 from ..verifier.cli import print_error, printable
 from ..verifier.errors import ZktallyError
-from . import bench, check_model, compile, dataset_root, inspect, prove, resume, verify, wrap
+from . import (
+    bench,
+    check_model,
+    compile,
+    dataset_root,
+    export,
+    inspect,
+    prove,
+    resume,
+    train,
+    verify,
+    wrap,
+)
 from .acceptance import shell_word
 
 INTERNAL, INTERRUPTED = 70, 130
-VERBS = (compile, prove, resume, wrap, verify, inspect, dataset_root, check_model, bench)
+VERBS = (
+    compile,
+    prove,
+    train,
+    export,
+    resume,
+    wrap,
+    verify,
+    inspect,
+    dataset_root,
+    check_model,
+    bench,
+)
 
 
 def parser() -> argparse.ArgumentParser:

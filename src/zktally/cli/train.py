@@ -1,0 +1,217 @@
+"""zktally train: train a model in integers, and write receipts of every step."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..circuits.model import PUBLIC_KEY
+from ..hybrid.training.plan import LOSSES, OPTIMISERS, Plan, Sources, read_plan, with_values
+from ..hybrid.training.run import train
+from ..hybrid.training.table import read_records
+from ..trained import TrainingRun
+from ..verifier.errors import UsageError
+from ..verifier.quoting import quoted_path
+from .acceptance import shell_word
+from .console import note, progress, size
+from .dataset_root import read_key
+from .files import refuse_output, write_output
+
+CHOICES = {
+    "loss": LOSSES,
+    "optimizer": OPTIMISERS,
+    "schedule": ("constant", "step", "cosine"),
+    "start": ("seed", "file"),
+    "precision": ("int8", "int16"),
+    "mode": ("fast", "hybrid", "strict"),
+}
+HELP = {
+    "loss": "of the first output (cross-entropy)",
+    "label_smoothing": "of cross-entropy (0)",
+    "optimizer": "what moves the parameters (sgd)",
+    "lr": "the highest learning rate (0.1)",
+    "momentum": "of sgd (0.9)",
+    "nesterov": "sgd looks ahead",
+    "betas": "of adam and adamw (0.9,0.999)",
+    "weight_decay": "of sgd and adamw (0)",
+    "schedule": "of the learning rate (constant)",
+    "warmup": "steps in which the rate rises (0)",
+    "step_every": "steps after which the schedule `step` lowers the rate",
+    "step_factor": "by which it does (0.1)",
+    "batch": "records of a step (64)",
+    "steps": "of the run (600)",
+    "clip_value": "each element of a gradient within ± this",
+    "clip_norm": "the norm of all gradients at most this",
+    "freeze": "patterns of names of constants that stay as they are, with commas",
+    "loss_output": "the output that the loss is of (the first)",
+    "start": "first weights: drawn from the seed, or those of the file (seed)",
+    "nonce": "a verifier's challenge in hex, from which the seed follows",
+    "precision": "of what products read (int8)",
+    "rehearsal": "float steps by which scales are found (150)",
+    "mode": "of the receipts (hybrid)",
+    "delta": "wrong multiply-accumulates at most (0.05)",
+    "receipt_every": "steps of a receipt (all)",
+    "small": "smaller receipts for more time and memory",
+    "reveal": "fast: show the sampled records and weights",
+}
+"""What each setting of a plan is, for the command line."""
+
+
+def add_to(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    verb = verbs.add_parser(
+        "train",
+        help="train a model and write receipts of every step",
+        description="Train an ONNX model in integers, by a plan from the command line or a TOML "
+        "file, and prove every step. With --work, the same command goes on after an interruption.",
+    )
+    verb.add_argument("model", help=".onnx file, or a plan (.toml), which names the model")
+    verb.add_argument("--data", metavar="FILE", help="records: .npz by input name, or .csv")
+    verb.add_argument("--labels", metavar="NAME", help="the array or column that holds labels (y)")
+    verb.add_argument(
+        "--evaluation", metavar="FILE", help="records that are not trained on: accuracy at the end"
+    )
+    key = verb.add_mutually_exclusive_group()
+    key.add_argument("--data-key-file", metavar="FILE", help="the key of the data set's salts")
+    key.add_argument(
+        "--public-data", action="store_true", help="anyone may recompute the data set's root"
+    )
+    for each in fields(Plan):
+        flag = "--" + each.name.replace("_", "-")
+        if isinstance(each.default, bool):
+            verb.add_argument(flag, action="store_true", default=None, help=HELP[each.name])
+        else:
+            verb.add_argument(flag, choices=CHOICES.get(each.name), help=HELP[each.name])
+    verb.add_argument("--work", metavar="DIR", help="keeps the run: it can be interrupted")
+    verb.add_argument("-o", "--output", required=True, help="the receipt to write")
+    verb.add_argument("--force", action="store_true", help="overwrite the output")
+    verb.add_argument("--json", action="store_true", help="print one JSON object")
+    verb.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
+    verb.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, prove and write; print what was made."""
+    plan, sources = _plan(args)
+    if sources.model is None or sources.data is None:
+        raise UsageError("a run needs a model and data", expected="MODEL.onnx --data FILE")
+    outputs = _outputs(args.output, plan)
+    for path in outputs:
+        reads = (str(sources.model), str(sources.data), args.model)
+        refuse_output(path, reads, force=args.force)
+    inputs, labels = read_records(sources.data, sources.labels)
+    key = PUBLIC_KEY if args.public_data else None
+    if args.data_key_file is not None:
+        key = read_key(args.data_key_file)
+    start = time.perf_counter()
+    with progress(args.quiet) as show:
+        found = TrainingRun(
+            train(
+                str(sources.model),
+                inputs,
+                labels,
+                plan,
+                folder=args.work,
+                data_key=key,
+                **({} if show is None else {"progress": show}),
+            )
+        )
+    seconds = time.perf_counter() - start
+    for path, receipt in zip(outputs, found.receipts, strict=True):
+        write_output(path, receipt.data, force=args.force)
+    accuracy = None
+    if sources.evaluation is not None:
+        accuracy = found.accuracy(*read_records(sources.evaluation, sources.labels))
+    _report(args, found, outputs, seconds, accuracy)
+    return 0
+
+
+def _plan(args: argparse.Namespace) -> tuple[Plan, Sources]:
+    """The plan of a file, if there is one, with what the command line says besides."""
+    plan, sources = Plan(), Sources(model=Path(args.model))
+    if args.model.endswith(".toml"):
+        plan, sources = read_plan(args.model)
+    given = {each.name: getattr(args, each.name) for each in fields(Plan)}
+    values = {name: _value(name, text) for name, text in given.items() if text is not None}
+    files = {name: getattr(args, name) for name in ("data", "evaluation")}
+    paths = {name: Path(path) for name, path in files.items() if path is not None}
+    labels = {} if args.labels is None else {"labels": args.labels}
+    return with_values(plan, values), Sources(**{**vars(sources), **paths, **labels})
+
+
+def _value(name: str, text: Any) -> Any:
+    """A setting of the command line as the type that a plan has."""
+    if not isinstance(text, str):
+        return text
+    if name == "freeze":
+        return tuple(text.split(","))
+    try:
+        if name == "betas":
+            return tuple(float(part) for part in text.split(","))
+        if name in ("warmup", "step_every", "batch", "steps", "rehearsal", "receipt_every"):
+            return int(text)
+        if name in CHOICES or name in ("loss_output", "nonce"):
+            return text
+        return float(text)
+    except ValueError as error:
+        raise UsageError(f"--{name.replace('_', '-')} is no number", received=text) from error
+
+
+def _outputs(path: str, plan: Plan) -> list[str]:
+    """The files of the receipts: numbered, where there are several."""
+    if path == "-":
+        raise UsageError("receipts of a training run are written to files", received="-o -")
+    if plan.parts == 1:
+        return [path]
+    file = Path(path)
+    return [
+        str(file.with_name(f"{file.stem}-{number:03d}{file.suffix}"))
+        for number in range(plan.parts)
+    ]
+
+
+def _report(
+    args: argparse.Namespace,
+    found: TrainingRun,
+    outputs: list[str],
+    seconds: float,
+    accuracy: float | None,
+) -> None:
+    losses = found.losses
+    if args.json:
+        fields_ = {
+            "format": "zktally.train/1",
+            "receipts": outputs,
+            "model_id": found.model_id.hex(),
+            "dataset_root": found.dataset_root.hex(),
+            "exported_model_id": found.export().model_id.hex(),
+            "steps": len(losses),
+            "losses": [float(loss) for loss in losses],
+            "accuracy": accuracy,
+            "bytes": sum(len(receipt.data) for receipt in found.receipts),
+            "seconds": seconds,
+        }
+        print(json.dumps(fields_, sort_keys=True))
+        return
+    last = float(np.mean(losses[-20:]))
+    total = sum(len(receipt.data) for receipt in found.receipts)
+    print(
+        f"{len(losses):,} steps in {seconds:.1f} s: loss {losses[0]:.4f} → {last:.4f}"
+        + ("" if accuracy is None else f", accuracy {100 * accuracy:.2f} %")
+    )
+    names = ", ".join(quoted_path(path) for path in outputs)
+    print(f"{names}: {size(total)}")
+    print(f"model id {found.model_id.hex()}\ndata set {found.dataset_root.hex()}")
+    words = " ".join(shell_word(path) for path in outputs)
+    print(
+        f"check with: zktally verify {words} --model-id {found.model_id.hex()} "
+        f"--dataset-root {found.dataset_root.hex()}"
+    )
+    if args.work is not None:
+        note(f"export with: zktally export {shell_word(args.work)} -o trained.zkt", args.quiet)
