@@ -15,6 +15,7 @@ from ...verifier.program.types import (
     AxisMap,
     Const,
     Dot,
+    Layout,
     Operand,
     Program,
     Read,
@@ -369,7 +370,7 @@ def _twos(value: int) -> int:
     return (value & -value).bit_length() - 1
 
 
-def state_layout(shape: tuple[int, ...], width: int) -> layouts.Layout:
+def state_layout(shape: tuple[int, ...], width: int) -> Layout:
     """States are read element by element: short leaves, each a few sponge blocks."""
     return layouts.matrix(shape, width)
 

@@ -190,4 +190,5 @@ def _kept_key(path: Path) -> bytes:
 
 
 def _array(data: bytes) -> Array:
-    return np.load(io.BytesIO(data), allow_pickle=False)
+    held: Array = np.load(io.BytesIO(data), allow_pickle=False)
+    return held

@@ -34,7 +34,7 @@ class Plan:
     """A training run, but for its model and data.
 
     Args:
-        loss: `cross-entropy`, `mse` or `binary-cross-entropy`, of the first output (or `loss_output`).
+        loss: `cross-entropy`, `mse` or `binary-cross-entropy`, of the first output.
         label_smoothing: of cross-entropy: this share of a target is spread over all classes.
         optimizer: `sgd`, `adam` or `adamw`.
         lr: the highest learning rate.
@@ -49,7 +49,7 @@ class Plan:
         clip_value: each element of a gradient within ± this.
         clip_norm: the norm of all gradients together at most this.
         freeze: patterns of names of constants that stay as they are.
-        loss_output: name of the output that the loss is of.
+        loss_output: name of another output that the loss is of.
         start: `seed` draws the first weights from the seed; `file` takes those of the model.
         nonce: a verifier's challenge, from which the seed follows, in hex; None: it follows from
             program and data set alone.

@@ -6,7 +6,7 @@ import hashlib
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
@@ -90,14 +90,11 @@ class Trained:
 
     def parameters(self) -> dict[str, Array]:
         """The trained parameters as floats, by their names in the model file."""
-        names = {tensor.name for tensor in self._served_tensors()}
-        reals = self.steps.reals(self.state.by_name())
-        return {name: array for name, array in reals.items() if name in names}
-
-    def _served_tensors(self) -> Iterator[object]:
         assert self.steps.served is not None
         program = self.steps.served.model.checked.program
-        return (program.tensors[number] for number in program.of_role(Role.WEIGHT))
+        names = {program.tensors[number].name for number in program.of_role(Role.WEIGHT)}
+        reals = self.steps.reals(self.state.by_name())
+        return {name: array for name, array in reals.items() if name in names}
 
     def __repr__(self) -> str:
         count, last = len(self.losses), float(np.mean(self.losses[-20:]))
@@ -198,8 +195,8 @@ class _Run:
             self._folder.keep(steps, losses)
             self._records = held.by_name()
         else:
-            given = dict(data) if isinstance(data, Mapping) else None
-            self._records = _by_name(steps, given or {steps.data[0].name: data}, labels)
+            given = data if isinstance(data, Mapping) else {steps.data[0].name: data}
+            self._records = _by_name(steps, given, labels)
         self._steps = steps
         self._data = self._dataset(data_key)
 

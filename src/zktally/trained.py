@@ -253,7 +253,8 @@ def train(
         progress: called as progress(phase, done, total).
         report: called with each step and its loss.
         settings: any other setting of `Plan`: schedule, warmup, mode, delta, receipt_every, start,
-            precision, clip_value, clip_norm, label_smoothing, rehearsal, small, reveal, loss_output.
+            precision, clip_value, clip_norm, label_smoothing, rehearsal, small, reveal,
+            loss_output.
 
     Raises:
         UsageError: settings or data that do not fit.

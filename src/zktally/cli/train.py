@@ -15,6 +15,7 @@ from ..circuits.model import PUBLIC_KEY
 from ..hybrid.training.plan import LOSSES, OPTIMISERS, Plan, Sources, read_plan, with_values
 from ..hybrid.training.run import train
 from ..hybrid.training.table import read_records
+from ..prover import silent
 from ..trained import TrainingRun
 from ..verifier.errors import UsageError
 from ..verifier.quoting import quoted_path
@@ -119,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
                 plan,
                 folder=args.work,
                 data_key=key,
-                **({} if show is None else {"progress": show}),
+                progress=show or silent,
             )
         )
     seconds = time.perf_counter() - start
