@@ -149,12 +149,12 @@ def prove_once(
     return receipt, {"integer": integer, "commit": commit, "open": opening}
 
 
-def verify_times(receipt: bytes, program: CompiledModel, repeat: int) -> Row:
+def verify_times(receipt: bytes, program: CompiledModel, repeat: int, **expected: Any) -> Row:
     """Median of the Rust verifier, one run of the Python one, in milliseconds."""
     from ..api import verify
 
     def judge(backend: Any) -> float:
-        return timed(lambda: verify(receipt, program.model_id, backend=backend))[1]
+        return timed(lambda: verify(receipt, program.model_id, backend=backend, **expected))[1]
 
     return {
         "verify_rust": 1e3 * statistics.median(judge("rust") for _ in range(repeat)),

@@ -265,11 +265,13 @@ class _Run:
     def _executed(self, part: Part, state: RunState | None, first: int, count: int) -> FastRun:
         """The steps of a part, committed; what they gave is kept."""
         run = self._begin(part, state)
-        program = self._steps.model.checked.program
-        loss = program.outputs[0]
+        rates, loss = (
+            rates_of(self._steps, self._plan),
+            self._steps.model.checked.program.outputs[0],
+        )
         losses, shown = np.zeros(count), 0.0
         for done in range(count):
-            run.execute(self._rates(first + done))
+            run.execute(rates(first + done))
             value = run.values(done, loss.tensor).reshape(-1)[0]
             losses[done] = (float(value) - loss.zero) * loss.scale
             if (done + 1) % COMMIT_EVERY == 0 or done + 1 == count:
@@ -300,10 +302,13 @@ class _Run:
             data=self._data,
         )
 
-    def _rates(self, step: int) -> list[Array]:
-        """The inputs of a step: its rates."""
-        program = self._steps.model.checked.program
-        rate, decay = self._plan.optimiser().rates(self._plan.rates().at(step), step)
+
+def rates_of(steps: TrainingProgram, plan: Plan) -> Callable[[int], list[Array]]:
+    """The inputs of each step, its rates, in tensor order."""
+    program, schedule, optimiser = steps.model.checked.program, plan.rates(), plan.optimiser()
+
+    def of(step: int) -> list[Array]:
+        rate, decay = optimiser.rates(schedule.at(step), step)
         values, found = {RATE: rate, DECAY: decay}, {}
         for port in program.inputs:
             tensor = program.tensors[port.tensor]
@@ -311,6 +316,8 @@ class _Run:
             number = np.clip(np.rint(values[port.name] / port.scale), tensor.lo, tensor.hi)
             found[port.tensor] = np.full(tensor.shape, number, DTYPES[tensor.width])
         return [found[number] for number in program.of_role(Role.INPUT)]
+
+    return of
 
 
 def _by_name(steps: TrainingProgram, data: Mapping[str, Array], labels: Array) -> dict[str, Array]:

@@ -80,6 +80,8 @@ def add_to(verbs: Any) -> None:
     graphs.add_argument("-o", "--output", metavar="DIR", default=".", help="for what is wrong")
     graphs.set_defaults(run=run_graphs)
     _add_sized(suites)
+    _add_train(suites)
+    _add_learning(suites)
     _add_real(suites)
     hashing = suites.add_parser("hash", help="tree building in MB/s, SHA-256 beside it")
     hashing.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="thread counts")
@@ -142,6 +144,44 @@ def _add_strict(suites: Any) -> None:
     )
     _add_rows_arguments(strict)
     strict.set_defaults(run=run_strict)
+
+
+def _add_train(suites: Any) -> None:
+    train = suites.add_parser(
+        "train",
+        help="steps of training: floats, integers, commitments, receipts over many of them",
+        description="JSON lines on stdout or in a file, tables on stderr.",
+    )
+    train.add_argument(
+        "--models",
+        type=_listed(str),
+        default=["mlp", "cnn", "zkdl", "vgg11"],
+        help="comma-separated: mlp, cnn, zkdl, vgg11",
+    )
+    train.add_argument("--steps", type=_listed(int), default=[1, 16, 256], help="comma-separated")
+    train.add_argument(
+        "--modes", type=_listed(str), default=["fast", "hybrid"], help="comma-separated"
+    )
+    _add_rows_arguments(train)
+    train.set_defaults(run=run_train)
+
+
+def _add_learning(suites: Any) -> None:
+    learning = suites.add_parser(
+        "learning",
+        help="what integers learn beside floats, on records that neither has seen",
+        description="JSON lines on stdout or in a file, a table on stderr.",
+    )
+    learning.add_argument(
+        "--tasks", type=_listed(str), default=[""], help="names, or parts of them; comma-separated"
+    )
+    learning.add_argument(
+        "--optimizers", type=_listed(str), default=["sgd", "adam"], help="comma-separated"
+    )
+    learning.add_argument("--seeds", type=int, default=5, help="runs of each")
+    learning.add_argument("--steps", type=int, default=0, help="0: those of the task")
+    _add_rows_arguments(learning)
+    learning.set_defaults(run=run_learning)
 
 
 def _add_sized(suites: Any) -> None:
@@ -243,6 +283,20 @@ def run_graphs(args: argparse.Namespace) -> int:
     from ..bench import graphs
 
     return graphs.main(args)
+
+
+def run_train(args: argparse.Namespace) -> int:
+    """Train the networks whose cost is known of others, too."""
+    from ..bench.train import main
+
+    return main(args)
+
+
+def run_learning(args: argparse.Namespace) -> int:
+    """Train in floats and in integers."""
+    from ..bench.learning import main
+
+    return main(args)
 
 
 def run_sized(args: argparse.Namespace) -> int:
