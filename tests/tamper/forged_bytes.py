@@ -109,7 +109,7 @@ for _name, (_code, _lengths) in LENGTHS.items():
 ENVELOPE = {
     "another magic": ("receipt.bad-magic", b"ZKTALLX" + WHOLE[7:]),
     "a compiled model": ("receipt.bad-magic", b"ZKTMODEL" + WHOLE[8:]),
-    "a version of the future": ("receipt.unsupported-version", b"ZKTALLY\x03" + WHOLE[8:]),
+    "a version of the future": ("receipt.unsupported-version", b"ZKTALLY\x04" + WHOLE[8:]),
     "version 0": ("receipt.unsupported-version", b"ZKTALLY\x00" + WHOLE[8:]),
 }
 ENVELOPE["larger than any receipt"] = ("receipt.too-large", bytes(MAX_RECEIPT + 1))

@@ -146,7 +146,7 @@ def execute(
         for t in program.of_role(Role.PRF):
             drawn = prover.noise(program.tensors[t], of_step(step))
             arrays[t] = drawn if noise is None else noise(drawn)
-        read = own(of_step(step))
+        read = own(of_step(step)) if program.data else None
         for t in program.data:
             arrays[t] = prover.data[t][read if records is None else records(step, read)]
         for c, op in enumerate(program.ops):

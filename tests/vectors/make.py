@@ -65,7 +65,7 @@ PROVEN = {
     "hybrid-dense": ("dense", 0, replace(GOLDEN["dense"][2], mode="hybrid")),
     "hybrid-average": ("average", 1, Claims("hybrid", visibility="private")),
     "strict-dense": ("dense", 0, Claims("strict", visibility="private", nonce=b"\x03")),
-    "hybrid-trained-on": ("trained-on", 0, replace(GOLDEN["trained-on"][2], mode="hybrid")),
+    "hybrid-trained-on": ("trained-on", 1, replace(GOLDEN["trained-on"][2], mode="hybrid")),
 }
 """Run, profile and claims of each golden receipt whose openings are proven."""
 
