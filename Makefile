@@ -7,6 +7,9 @@ SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.
 CARGO   := cargo
 PACKAGES := bench circuits hybrid prover verifier
 
+# The tests start Python hundreds of times; without bytecode each start compiles all that it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test lint types rust python readme nightly numpys tables bench figures real-models docs vectors verifier lock clean
 
 demo: $(READY)

@@ -23,7 +23,6 @@ from .policy import Expectations, Inputs, Policy, options
 from .quoting import quoted_path
 from .receipt import DEFAULT_MAX_SIZE, read_receipt
 from .verified import Verified
-from .verify import verify
 
 FORMAT = "zktally.verify/1"
 INTERNAL, INTERRUPTED = 70, 130
@@ -38,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add_verify_arguments(parser)
     args = parser.parse_args(argv)
+    from .verify import verify  # the judge, for which `zktally inspect` need not wait
+
     try:
         expectations = expectations_from(args)
         receipt = read_argument(args)

@@ -4,19 +4,40 @@ program = zktally.compile("model.onnx", calibration=x)
 receipt = zktally.prove(program, x, delta=0.05)
 verified = receipt.verify(program.model_id, policy=zktally.Policy(max_delta=0.05))
 verified.outputs, verified.guarantee
+
+Names are imported when they are first asked for: whoever verifies waits for no compiler.
 """
 
 from __future__ import annotations
 
-from .api import Receipt, assemble, check_model, compile, load, prove, resume, verify, wrap
-from .circuits.check import ModelCheck, Tolerances
-from .circuits.columns import columns, split_columns
-from .circuits.model import CompiledModel
-from .errors import ZktallyError
-from .verifier.policy import Policy
-from .verifier.verified import Guarantee, Verified
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .api import Receipt, load, prove, resume, verify, wrap
+    from .circuits.assemble import assemble
+    from .circuits.check import ModelCheck, Tolerances, check_model
+    from .circuits.columns import columns, split_columns
+    from .circuits.compile import compile
+    from .circuits.model import CompiledModel
+    from .errors import ZktallyError
+    from .verifier.policy import Policy
+    from .verifier.verified import Guarantee, Verified
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    ".api": ("Receipt", "load", "prove", "resume", "verify", "wrap"),
+    ".circuits.assemble": ("assemble",),
+    ".circuits.check": ("ModelCheck", "Tolerances", "check_model"),
+    ".circuits.columns": ("columns", "split_columns"),
+    ".circuits.compile": ("compile",),
+    ".circuits.model": ("CompiledModel",),
+    ".errors": ("ZktallyError",),
+    ".verifier.policy": ("Policy",),
+    ".verifier.verified": ("Guarantee", "Verified"),
+}
+"""The module that each name stands in."""
 
 __all__ = [
     "CompiledModel",
@@ -39,3 +60,15 @@ __all__ = [
     "verify",
     "wrap",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            found = globals()[name] = getattr(import_module(home, __name__), name)
+            return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,4 +1,4 @@
-"""The public API: compile, prove, wrap, verify."""
+"""The public API for receipts: prove, wrap, verify. `compile` stands in circuits."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from typing import Literal
 
 import numpy as np
 
-from .circuits.assemble import assemble
-from .circuits.check import ModelCheck, Tolerances, check_model
-from .circuits.compile import compile
 from .circuits.files import write_atomically
 from .circuits.model import CompiledModel
 from .hybrid.chain import prove as prove_chain
@@ -35,12 +32,7 @@ from .verifier.verified import Verified
 
 __all__ = [
     "CompiledModel",
-    "ModelCheck",
     "Receipt",
-    "Tolerances",
-    "assemble",
-    "check_model",
-    "compile",
     "load",
     "prove",
     "resume",
