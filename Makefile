@@ -33,12 +33,15 @@ types: $(READY)
 rust: $(READY)
 	$(CARGO) test --release --workspace --locked --quiet
 
+# A file is the work of one process, so that what its tests share is made once.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
+
 python: $(READY)
-	$(BIN)/python -m pytest -m "not nightly"
+	$(PYTEST) -m "not nightly"
 
 nightly: $(READY)
 	$(CARGO) test --release --workspace --locked -- --include-ignored --skip write_tables
-	$(BIN)/python -m pytest
+	$(PYTEST)
 	$(BIN)/zktally bench agree --trials 3000 --output build
 	$(MAKE) numpys
 
