@@ -7,6 +7,9 @@ SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.
 CARGO   := cargo
 PACKAGES := bench circuits hybrid prover verifier
 
+# The tests start Python hundreds of times; without bytecode each start compiles all that it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test lint types rust python readme nightly numpys tables bench figures real-models docs vectors verifier lock clean
 
 demo: $(READY)
@@ -30,12 +33,15 @@ types: $(READY)
 rust: $(READY)
 	$(CARGO) test --release --workspace --locked --quiet
 
+# A file is the work of one process, so that what its tests share is made once.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
+
 python: $(READY)
-	$(BIN)/python -m pytest -m "not nightly"
+	$(PYTEST) -m "not nightly"
 
 nightly: $(READY)
 	$(CARGO) test --release --workspace --locked -- --include-ignored --skip write_tables
-	$(BIN)/python -m pytest
+	$(PYTEST)
 	$(BIN)/zktally bench agree --trials 3000 --output build
 	$(MAKE) numpys
 

@@ -23,13 +23,14 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
 from .. import _core
 from ..circuits.compile import compile
 from ..circuits.model import CompiledModel
 from ..prover import Claims, FastRun, initial_state
 from ..verifier.inputs import quantise
+from .blocks import Blocks, Port
 from .cells import (
     Column,
     Row,
@@ -43,8 +44,6 @@ from .cells import (
 )
 from .fast import verify_times
 from .machine import describe, forget_peak, peak_memory
-from .models import IR_VERSION, OPSET
-from .networks import Net
 from .timing import timed
 
 CALIBRATED = 4
@@ -69,73 +68,11 @@ RECEIPTS: list[Column] = [
 ]  # fmt: skip
 
 Data = Mapping[str, npt.NDArray[Any]]
-Port = tuple[int, list[str | int]]
-"""Element type and shape of an input."""
-Masked = Callable[[str], str]
-"""What becomes of scores, some of which do not count."""
-
-
-class _Graph(Net):
-    """A network with biases, whose inputs and outputs are named at the end."""
-
-    def biased(self, size: int) -> str:
-        return self.constant(self.rng.normal(0, 0.02, size))
-
-    def convolved(
-        self, x: str, inputs: int, outputs: int, kernel: int, stride: int = 1, group: int = 1,
-        gain: float = 2.0,
-    ) -> str:  # fmt: skip
-        """A convolution into which its batch normalisation is folded, as exporters do."""
-        each = inputs // group
-        weight = self.drawn(outputs, each, kernel, kernel, inputs=each * kernel * kernel, gain=gain)
-        pads, strides = [kernel // 2] * 4, [stride, stride]
-        return self.op(
-            "Conv", x, weight, self.biased(outputs), pads=pads, strides=strides, group=group,
-            kernel_shape=[kernel, kernel],
-        )  # fmt: skip
-
-    def linear(self, x: str, inputs: int, outputs: int, gain: float = 1.0) -> str:
-        return self.op("Add", self.dense(x, inputs, outputs, gain), self.biased(outputs))
-
-    def normalised(self, x: str, width: int) -> str:
-        gain = self.constant(1 + self.rng.normal(0, 0.02, width))
-        return self.op("LayerNormalization", x, gain, self.biased(width), axis=-1, epsilon=1e-5)
-
-    def reshaped(self, x: str, *shape: int) -> str:
-        return self.op("Reshape", x, self.constant(shape, np.int64))
-
-    def classified(self, x: str, channels: int) -> str:
-        """The head of a network of images."""
-        flat = self.op("Flatten", self.op("GlobalAveragePool", x), axis=1)
-        weight = self.drawn(1000, channels, inputs=channels, gain=1.0)
-        return self.op("Gemm", flat, weight, self.biased(1000), transB=1)
-
-    def attended(self, q: str, k: str, v: str, heads: int, width: int, masked: Masked) -> str:
-        """Attention of all heads; q, k and v are [batch, tokens, heads·width]."""
-
-        def split(x: str, *perm: int) -> str:
-            return self.op("Transpose", self.reshaped(x, 0, 0, heads, width), perm=perm)
-
-        scores = self.op("MatMul", split(q, 0, 2, 1, 3), split(k, 0, 2, 3, 1))
-        scores = self.op("Div", scores, self.constant(math.sqrt(width)))
-        chances = self.op("Softmax", masked(scores), axis=-1)
-        mixed = self.op("MatMul", chances, split(v, 0, 2, 1, 3))
-        joined = self.op("Transpose", mixed, perm=[0, 2, 1, 3])
-        return self.reshaped(joined, 0, 0, heads * width)
-
-    def model(
-        self, name: str, inputs: Mapping[str, Port], out: str, shape: list[str | int]
-    ) -> onnx.ModelProto:
-        given = [helper.make_tensor_value_info(n, kind, dims) for n, (kind, dims) in inputs.items()]
-        outputs = [helper.make_tensor_value_info(out, TensorProto.FLOAT, shape)]
-        graph = helper.make_graph(self.nodes, name, given, outputs, self.constants)
-        opset = helper.make_opsetid("", OPSET)
-        return helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION)
 
 
 def mobilenet() -> onnx.ModelProto:
     """MobileNetV2 for images of 224²: 3.5 M parameters, 0.30 G MACs."""
-    net = _Graph()
+    net = Blocks()
 
     def clipped(x: str) -> str:
         return net.op("Clip", x, net.constant(0.0), net.constant(6.0))
@@ -157,7 +94,7 @@ def mobilenet() -> onnx.ModelProto:
 
 def resnet() -> onnx.ModelProto:
     """ResNet-50 for images of 224²: 25.6 M parameters, 4.1 G MACs."""
-    net = _Graph()
+    net = Blocks()
 
     def rectified(x: str) -> str:
         return net.op("Relu", x)
@@ -179,7 +116,7 @@ def resnet() -> onnx.ModelProto:
 
 def encoder() -> onnx.ModelProto:
     """An encoder of 6 layers of 384, sequence 128: 22.7 M parameters, all-MiniLM-L6-v2's sizes."""
-    net, width = _Graph(), 384
+    net, width = Blocks(), 384
     tokens = net.op("Gather", net.drawn(30522, width, inputs=1, gain=1e-3), "input_ids")
     kinds = net.op("Gather", net.drawn(2, width, inputs=1, gain=1e-3), "token_type_ids")
     places = net.drawn(1, ENCODED, width, inputs=1, gain=1e-3)
@@ -203,26 +140,14 @@ def encoder() -> onnx.ModelProto:
 
 def decoder() -> onnx.ModelProto:
     """A decoder of 12 layers of 768, tied embeddings, sequence 64: GPT-2's 124 M parameters."""
-    net, width = _Graph(), 768
+    net, width = Blocks(), 768
     words = net.drawn(50257, width, inputs=1, gain=4e-4)
     tokens = net.op("Gather", words, "input_ids")
     x = net.op("Add", tokens, net.drawn(1, DECODED, width, inputs=1, gain=1e-4))
     seen = net.constant(np.tri(DECODED, dtype=bool)[None, None], bool)
     never = net.constant(-10000.0)
     for _ in range(12):
-        inner = net.linear(net.normalised(x, width), width, 3 * width)
-        parts = [width] * 3
-        q, k, v = names = [f"{part}{len(net.nodes)}" for part in "qkv"]
-        sizes = net.constant(parts, np.int64)
-        net.nodes.append(helper.make_node("Split", [inner, sizes], names, names[0], axis=-1))
-        mixed = net.attended(q, k, v, 12, 64, lambda x: net.op("Where", seen, x, never))
-        x = net.op("Add", net.linear(mixed, width, width, gain=0.1), x)
-        inner = net.linear(net.normalised(x, width), width, 4 * width)
-        cube = net.op("Mul", net.op("Pow", inner, net.constant(3.0)), net.constant(0.044715))
-        argument = net.op("Mul", net.op("Add", inner, cube), net.constant(math.sqrt(2 / math.pi)))
-        phi = net.op("Add", net.op("Tanh", argument), net.constant(1.0))
-        inner = net.op("Mul", net.op("Mul", inner, net.constant(0.5)), phi)
-        x = net.op("Add", net.linear(inner, 4 * width, width, gain=0.1), x)
+        x = net.causal(x, width, 12, lambda scores: net.op("Where", seen, scores, never))
     head = net.op("Transpose", words, perm=[1, 0])
     out = net.op("MatMul", net.normalised(x, width), head)
     inputs: dict[str, Port] = {"input_ids": (TensorProto.INT64, ["batch", DECODED])}

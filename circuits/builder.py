@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from onnx import TensorProto
 
 from ..verifier.inputs import DTYPES, port_name
@@ -361,12 +362,13 @@ class Builder:
         """A table of a float function from the integers of `pre` to those of `post`."""
         return self.integer_table(name, pre.lo, entries(function, pre, post))
 
-    def integer_table(self, name: str, lo: int, values: tuple[int, ...]) -> int:
-        """A table with these entries: a new one, unless an earlier one is equal."""
-        key = (lo, values)
+    def integer_table(self, name: str, lo: int, values: npt.ArrayLike) -> int:
+        """A table with these entries, integers of any type: a new one, unless one is equal."""
+        held = tuple(np.asarray(values).astype(np.int64).tolist())
+        key = (lo, held)
         if key not in self._known_tables:
             self._known_tables[key] = len(self._tables)
-            self._tables.append(Table(self._unique(name), lo, values))
+            self._tables.append(Table(self._unique(name), lo, held))
         return self._known_tables[key]
 
     # What lowerings define

@@ -24,13 +24,14 @@ from . import native
 from .calibrate import METHODS, Feeds, Range, calibrate, covered, feeds, samples
 from .compile import Built, Data, build, needed, open_network, prepare, settled
 from .errors import BadModelFile, CalibrationMismatch, named
-from .evaluate import Fidelity, compare, counted, floored
+from .evaluate import Fidelity, compare
 from .graph import Graph
 from .masks import Scores
 from .model import CompiledModel, Record
 from .ops import OPERATORS
 from .source import ModelLike
 from .unlike import divided_by
+from .wording import counted, floored
 
 LISTED = 8
 """Ranges that a refusal names."""

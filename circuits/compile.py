@@ -175,6 +175,14 @@ def evaluated(checked: Checked) -> int:
     return min(EVALUATED, steps * batch)
 
 
+@dataclass(frozen=True)
+class _Made:
+    """A program that was tried, and the record that it is built by."""
+
+    record: Record
+    built: Built
+
+
 class _Work:
     """Programs of one graph with more or fewer bits, compared with the floats."""
 
@@ -226,7 +234,7 @@ class _Work:
             None if made is None else (made.compared, made.differing),
         )
 
-    def choose(self, asked: Asked) -> tuple[Tried[Built], Built]:
+    def choose(self, asked: Asked) -> tuple[Tried[_Made], Built]:
         """The program to make, and the one of 8 bits."""
         if self._labels is not None and self.parts.basis != GIVEN:
             raise UsageError("labels are about evaluation data", hint="give both")
@@ -236,14 +244,14 @@ class _Work:
                 asked.refuse_untestable(eight.fidelity)
             good = asked.precision == "auto" and asked.goal.holds(eight.fidelity)
             if good or asked.precision == "int8":
-                return eight, eight.made
+                return eight, eight.made.built
         first = self._divided(eight)
-        before = (eight or first).made
+        before, coded = (eight or first).made.built, first.made.built
         if asked.precision == "int16":
-            return self._attempt(widened(first.made.coded, first.made.weighed)), before
-        return search(first, asked.goal, self._attempt, lambda: self._order(first.made)), before
+            return self._attempt(widened(coded.coded, coded.weighed)), before
+        return search(first, asked.goal, self._attempt, lambda: self._order(coded)), before
 
-    def _narrow(self, asked: Asked) -> Tried[Built] | None:
+    def _narrow(self, asked: Asked) -> Tried[_Made] | None:
         """The program of 8 bits; None: it does not fit, but may with columns apart."""
         try:
             return self._attempt(INT8)
@@ -252,7 +260,7 @@ class _Work:
                 raise
             return None
 
-    def _divided(self, eight: Tried[Built] | None) -> Tried[Built]:
+    def _divided(self, eight: Tried[_Made] | None) -> Tried[_Made]:
         """The program in which unlike columns of inputs have codes of their own, if that helps."""
         apart = self._apart()
         if eight is not None and not apart:
@@ -276,8 +284,10 @@ class _Work:
         data = self.parts.calibrated
         return {} if data is None else unlike(self.fused, data)
 
-    def whole(self, tried: Tried[Built], data: Feeds | None) -> tuple[Record, Built]:
+    def whole(self, tried: Tried[_Made], data: Feeds | None) -> tuple[Record, Built]:
         """The program by the ranges of all calibration data, and its record."""
+        if not self.parts.held_back:  # these are the ranges of what was tried
+            return tried.made.record, tried.made.built
         return self._fitted(self._record, tried.bits, data)
 
     def _fitted(self, record: Record, bits: Bits, data: Feeds | None) -> tuple[Record, Built]:
@@ -289,11 +299,12 @@ class _Work:
         record = replace(record, turned=found)
         return record, build(self.fused, record)
 
-    def _attempt(self, bits: Bits) -> Tried[Built]:
+    def _attempt(self, bits: Bits) -> Tried[_Made]:
         record = replace(self._record, ranges=self._ranges)
         bits = bits.beside(self._least)
         record, built = self._fitted(record, bits, self.parts.calibrated)
-        return Tried(Bits(record.bits, record.weight_bits), built, self._compared(built))
+        bits = Bits(record.bits, record.weight_bits)
+        return Tried(bits, _Made(record, built), self._compared(built))
 
     def _compared(self, built: Built) -> Fidelity:
         if self.parts.tested is None:

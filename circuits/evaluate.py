@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import ROUND_FLOOR, Decimal
 
 import numpy as np
 
@@ -294,18 +293,3 @@ def _classes(value: Value) -> int:
 def _best(array: Array, value: Value) -> Array:
     """The classes that an output of `value`'s kind names."""
     return np.argmax(array, axis=-1) if _has_noise(value) else array
-
-
-def floored(value: float, digits: int) -> Decimal | float:
-    """The number to so many decimals, never above it: what was reached is not rounded up.
-
-    By way of its shortest decimal, so that a share of exactly 0.57 stays that.
-    """
-    if not abs(value) < 1e15:
-        return value
-    return Decimal(repr(float(value))).quantize(Decimal(1).scaleb(-digits), ROUND_FLOOR)
-
-
-def counted(samples: int) -> str:
-    """The number of samples in words."""
-    return f"{samples} sample{'' if samples == 1 else 's'}"

@@ -31,11 +31,11 @@ from ..verifier.reader import P
 from .bits import NARROW, WIDEST
 from .errors import BadModelFile, named
 from .files import read_limited, write_atomically
-from .graph import Array
 from .report import Report
 
 if TYPE_CHECKING:
     from .. import _core
+    from .graph import Array
 
 MAGIC = b"ZKTMODEL\x01"
 SALTED = b"ZKTMODEL\x02"

@@ -11,9 +11,10 @@ from ..verifier.errors import UsageError
 from ..verifier.quoting import quoted
 from .bits import INT8, Bits
 from .errors import Inaccurate
-from .evaluate import Fidelity, counted, floored
+from .evaluate import Fidelity
 from .fit import widened
 from .sensitivity import Rounding
+from .wording import counted, floored
 
 Precision = Literal["int8", "int16", "auto"]
 PRECISIONS = ("int8", "int16", "auto")

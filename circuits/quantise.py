@@ -398,10 +398,10 @@ def coefficients(
     return numbers, shift, bias
 
 
-def entries(function: Callable[[Floats], Floats], pre: Affine, post: Affine) -> tuple[int, ...]:
+def entries(function: Callable[[Floats], Floats], pre: Affine, post: Affine) -> Ints:
     """The table of a function: for each q of `pre`, the `post` integer of function(real of q)."""
     domain = pre.dequantise(np.arange(pre.lo, pre.hi + 1))
-    return tuple(int(value) for value in post.quantise(tabulated(function, domain)))
+    return post.quantise(tabulated(function, domain))
 
 
 def tabulated(function: Callable[[Floats], Floats], domain: Floats) -> Floats:

@@ -7,18 +7,21 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from types import NoneType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..verifier.program.checked import Checked
 from ..verifier.program.operands import products
 from ..verifier.program.types import Dot, gates
 from ..verifier.quoting import listed, quoted
 from ..verifier.sampling import sample_count
-from .builder import Layer
-from .evaluate import Fidelity, counted, floored
-from .graph import Graph
-from .spread import OutputError
 from .widening import Widening, committed, weight_bytes
+from .wording import counted, floored
+
+if TYPE_CHECKING:  # whoever reads a report needs no compiler
+    from .builder import Layer
+    from .evaluate import Fidelity
+    from .graph import Graph
+    from .spread import OutputError
 
 LABELS_SHOWN = 8
 DYNAMIC = "dynamic     ranges are those of calibration, not of each input: the float model is meant"

@@ -27,7 +27,6 @@ from .policy import Expectations, Inputs, Policy, options
 from .quoting import listed, quoted, quoted_path
 from .receipt import DEFAULT_MAX_SIZE, read_receipt
 from .verified import Verified
-from .verify import verify
 
 FORMAT, FORMAT_OF_RUN = "zktally.verify/1", "zktally.verify-run/1"
 INTERNAL, INTERRUPTED = 70, 130
@@ -42,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add_verify_arguments(parser)
     args = parser.parse_args(argv)
+    from .verify import verify  # the judge, for which `zktally inspect` need not wait
+
     try:
         run(args, _judge)
         sys.stdout.flush()

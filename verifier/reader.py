@@ -7,6 +7,7 @@ not have written; which code it refuses with is the choice of whoever opens it.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .errors import ZktallyError, error_for
@@ -176,6 +177,13 @@ class Writer:
     def i32(self, value: int) -> None:
         """A signed 32-bit integer."""
         self._integer(value, 4, True)
+
+    def i32s(self, values: Sequence[int]) -> None:
+        """Signed 32-bit integers, one after the other: tables have 65,536."""
+        try:
+            self._bytes += struct.pack(f"<{len(values)}i", *values)
+        except struct.error as error:
+            raise OverflowError(str(error)) from error
 
     def f64(self, value: float) -> None:
         """An IEEE double."""

@@ -64,7 +64,7 @@ def _cut_off(node: Node, builder: Builder, reals: Floats) -> None:
     if max(-low, high) > LARGEST or low < least or high > most:
         bounds = f"integers in {max(least, -LARGEST)} to {min(most, LARGEST)}"
         overflow(node, bounds, low, high)
-    table = builder.integer_table(node.name, x.code.lo, tuple(int(n) for n in numbers))
+    table = builder.integer_table(node.name, x.code.lo, numbers)
     space = x.shape or (1,)
     terms = [Term((), value_side(builder, x, len(space)).operand, Const(1))]
     builder.dot(output(node, builder, low, high), space, terms, zero=0, table=table)

@@ -63,7 +63,7 @@ def _side(name: str, builder: Builder) -> Value | Array:
 def _with_number(node: Node, builder: Builder, x: Value, holds: Callable[[Array], Array]) -> None:
     space = builder.shape(node) or (1,)
     reals = x.code.dequantise(np.arange(x.code.lo, x.code.hi + 1)).astype(np.float32)
-    table = builder.integer_table(node.name, x.code.lo, tuple(int(v) for v in holds(reals)))
+    table = builder.integer_table(node.name, x.code.lo, holds(reals))
     out = builder.define(node, TRUTH, integer=True)
     source = builder.read(x, broadcast(x.shape, len(space)), raw=True)
     builder.dot(out, space, [Term((), source, Const(1))], zero=0, table=table)
@@ -84,7 +84,7 @@ def _difference(
             terms.append(Term((), source, Const(sign * round(side.code.scale / unit))))
         else:
             bias = _threshold(np.rint(sign * side / unit), builder, len(space))
-    table = builder.integer_table(node.name, -1, tuple(int(holds(n, 0)) for n in (-1, 0, 1)))
+    table = builder.integer_table(node.name, -1, [holds(n, 0) for n in (-1, 0, 1)])
     out = builder.define(node, TRUTH, integer=True)
     builder.dot(out, space, terms, shift=NEAR, bias=bias, zero=0, table=table)
 

@@ -119,7 +119,7 @@ def lower_labels(node: Node, builder: Builder) -> None:
         width = 1 if most < 2**7 else 2 if most < 2**15 else 3
     else:
         code, width = Affine(float(np.abs(entries).max()) / peak or 1.0, 0, -peak, peak), 2
-    table = builder.integer_table("labels", low, tuple(code.quantise(entries).tolist()))
+    table = builder.integer_table("labels", low, code.quantise(entries))
     space = x.shape or (1,)
     out = builder.define(node, code, integer=whole, width=width)
     source = builder.read(x, rows(len(space)), raw=True)

@@ -216,7 +216,7 @@ def softmax(node: Node, builder: Builder, raw: Value) -> None:
     peak = min(COLUMNS_MAX, SUM_MAX // count)
     step = max(EXP_STEP, 2 * finest(raw, 0.0))
     powers = np.rint(np.exp(np.arange(-EXP_STEPS, 1) * step) * peak)
-    table = builder.integer_table("exp", -EXP_STEPS, tuple(int(power) for power in powers))
+    table = builder.integer_table("exp", -EXP_STEPS, powers)
     power = builder.temporary("exp", space, Affine(1.0 / peak, 0, 0, peak), 2)
     terms = [
         Term((), builder.read(raw, each, raw=True), Const(1)),

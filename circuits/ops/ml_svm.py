@@ -249,7 +249,7 @@ def _table(builder: Builder, lo: int, function: Callable[[Floats], Floats]) -> i
     """A table of a kernel at 2^16 points from `lo` on."""
     points = np.arange(lo, lo + POINTS + 1, dtype=np.float64)
     values = KERNEL.quantise(function(points))
-    return builder.integer_table("kernel", lo, tuple(values.tolist()))
+    return builder.integer_table("kernel", lo, values)
 
 
 def _products(builder: Builder, x: Value, found: Machine) -> Value:

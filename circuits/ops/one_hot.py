@@ -42,7 +42,7 @@ def lower(node: Node, builder: Builder) -> None:
     difference = np.arange(low, index.code.hi + 1)
     hot = (difference == 0) | (difference == -depth)
     entries = code.quantise(np.where(hot, float(on), float(off)))
-    table = builder.integer_table(node.name, low, tuple(entries.tolist()))
+    table = builder.integer_table(node.name, low, entries)
     maps = [along(n if n < axis else n + 1) for n in range(len(index.shape))]
     place = builder.weight("place", np.arange(depth), depth - 1, (along(axis),), signed=False)
     terms = [

@@ -80,8 +80,7 @@ def _logarithm(node: Node, builder: Builder, rank: int) -> tuple[Operand, float]
     reals = x.code.dequantise(np.arange(x.code.lo, x.code.hi + 1))
     logs = np.log(np.maximum(reals, x.code.scale * NOTHING))
     code = Affine(float(np.abs(logs).max()) / LOG_MAX or 1.0, 0, -LOG_MAX, LOG_MAX)
-    entries = tuple(int(n) for n in code.quantise(logs))
-    table = builder.integer_table(f"{node.name}/log", x.code.lo, entries)
+    table = builder.integer_table(f"{node.name}/log", x.code.lo, code.quantise(logs))
     shape = x.shape or (1,)
     out = builder.temporary("log", shape, code, 2)
     terms = [Term((), builder.read(x, rows(len(shape)), raw=True), Const(1))]

@@ -162,7 +162,7 @@ def exponentials(builder: Builder, x: Value, lines: Reduction) -> Exponentials:
     # What lies farther below is 0.
     span = min(x.code.hi - x.code.lo, math.ceil(math.log(2.0 * peak) / x.code.scale) + 1)
     difference = np.arange(-span, 1)
-    powers = tuple(int(v) for v in np.rint(np.exp(difference * x.code.scale) * peak))
+    powers = np.rint(np.exp(difference * x.code.scale) * peak)
     table = builder.integer_table("exp", -span, powers)
     power = builder.temporary("exp", space, Affine(1.0 / peak, 0, 0, peak))
     terms = [
@@ -231,7 +231,7 @@ def _log(builder: Builder, total: Value, steps: int) -> Value:
         return 2.0 * np.log((roots + 0.5) * rooted.code.scale)
 
     entries = code.quantise(log(np.arange(least, most + 1, dtype=np.float64)))
-    table = builder.integer_table("log", least, tuple(int(value) for value in entries))
+    table = builder.integer_table("log", least, entries)
     out = builder.temporary("log", total.shape, code, 2)
     source = builder.read(rooted, tuple(along(axis) for axis in range(len(total.shape))))
     builder.dot(out, total.shape, [Term((), source, Const(1))], table=table, suffix="log")

@@ -4,36 +4,71 @@ program = zktally.compile("model.onnx", calibration=x)
 receipt = zktally.prove(program, x, delta=0.05)
 verified = receipt.verify(program.model_id, policy=zktally.Policy(max_delta=0.05))
 verified.outputs, verified.guarantee
+
+Names are imported when they are first asked for: whoever verifies waits for no compiler.
 """
 
 from __future__ import annotations
 
-from .api import (
-    Receipt,
-    RunState,
-    assemble,
-    check_model,
-    compile,
-    dataset_root,
-    exported_model,
-    load,
-    prove,
-    resume,
-    verify,
-    verify_chain,
-    wrap,
-)
-from .circuits.check import ModelCheck, Tolerances
-from .circuits.columns import columns, split_columns
-from .circuits.model import CompiledModel
-from .errors import ZktallyError
-from .verifier.chain import VerifiedRun
-from .verifier.policy import Policy
-from .verifier.verified import Guarantee, Verified
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .api import (
+        Receipt,
+        RunState,
+        dataset_root,
+        exported_model,
+        load,
+        prove,
+        resume,
+        verify,
+        verify_chain,
+        wrap,
+    )
+    from .circuits.assemble import assemble
+    from .circuits.check import ModelCheck, Tolerances, check_model
+    from .circuits.columns import columns, split_columns
+    from .circuits.compile import compile
+    from .circuits.model import CompiledModel
+    from .errors import ZktallyError
+    from .trained import SGD, Adam, AdamW, TrainingRun, train
+    from .verifier.chain import VerifiedRun
+    from .verifier.policy import Policy
+    from .verifier.verified import Guarantee, Verified
 
 __version__ = "0.1.0"
 
+_HOMES = {
+    ".api": (
+        "Receipt",
+        "RunState",
+        "dataset_root",
+        "exported_model",
+        "load",
+        "prove",
+        "resume",
+        "verify",
+        "verify_chain",
+        "wrap",
+    ),
+    ".circuits.assemble": ("assemble",),
+    ".circuits.check": ("ModelCheck", "Tolerances", "check_model"),
+    ".circuits.columns": ("columns", "split_columns"),
+    ".circuits.compile": ("compile",),
+    ".circuits.model": ("CompiledModel",),
+    ".errors": ("ZktallyError",),
+    ".trained": ("SGD", "Adam", "AdamW", "TrainingRun", "train"),
+    ".verifier.chain": ("VerifiedRun",),
+    ".verifier.policy": ("Policy",),
+    ".verifier.verified": ("Guarantee", "Verified"),
+}
+"""The module that each name stands in."""
+
 __all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
     "CompiledModel",
     "Guarantee",
     "ModelCheck",
@@ -41,6 +76,7 @@ __all__ = [
     "Receipt",
     "RunState",
     "Tolerances",
+    "TrainingRun",
     "Verified",
     "VerifiedRun",
     "ZktallyError",
@@ -55,7 +91,20 @@ __all__ = [
     "prove",
     "resume",
     "split_columns",
+    "train",
     "verify",
     "verify_chain",
     "wrap",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            found = globals()[name] = getattr(import_module(home, __name__), name)
+            return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

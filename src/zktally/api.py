@@ -1,4 +1,4 @@
-"""The public API: compile, prove, wrap, verify."""
+"""The public API for receipts: prove, wrap, verify. `compile` stands in circuits."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .circuits.assemble import assemble
-from .circuits.check import ModelCheck, Tolerances, check_model
-from .circuits.compile import compile
 from .circuits.files import write_atomically
 from .circuits.model import CompiledModel
 from .hybrid.chain import Start, Training
@@ -42,13 +39,8 @@ from .verifier.verified import Verified
 
 __all__ = [
     "CompiledModel",
-    "ModelCheck",
     "Receipt",
     "RunState",
-    "Tolerances",
-    "assemble",
-    "check_model",
-    "compile",
     "dataset_root",
     "exported_model",
     "load",

@@ -17,7 +17,7 @@ from zktally.verifier.program.checked import load
 from zktally.verifier.program.codec import decode, encode
 from zktally.verifier.program.types import AxisMap, Program
 
-MANY = settings(SETTINGS, max_examples=400)
+MANY = settings(SETTINGS, max_examples=200)
 
 
 @st.composite

@@ -23,9 +23,10 @@ from zktally.circuits.check import (
 )
 from zktally.circuits.compile import build, open_network, prepare
 from zktally.circuits.errors import BadModelFile, CalibrationMismatch, CompileError
-from zktally.circuits.evaluate import Evaluation, floored
+from zktally.circuits.evaluate import Evaluation
 from zktally.circuits.model import CompiledModel, Record, from_bytes
 from zktally.circuits.report import Report
+from zktally.circuits.wording import floored
 from zktally.cli import check_model as verb
 from zktally.cli.main import main
 from zktally.verifier.errors import ProgramMismatch, UsageError, ZktallyError

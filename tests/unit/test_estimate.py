@@ -41,7 +41,7 @@ CELLS = [
     ("lenet5", 1, 1, "strict", 0.05),
     ("lenet5", 4, 1, "strict", 0.05),
     ("cnn264k", 1, 16, "hybrid", 0.05),
-    ("cnn264k", 4, 1, "strict", 0.05),
+    pytest.param("cnn264k", 4, 1, "strict", 0.05, marks=pytest.mark.nightly),
     ("dense512", 1, 1, "hybrid", 0.05),
     ("dense512", 16, 4, "hybrid", 0.01),
     ("dense512", 4, 1, "strict", 0.05),

@@ -63,7 +63,11 @@ def test_numbers_of_numpy_become_plain_ones():
     assert Policy(max_delta=Fraction(1, 20)) == Policy()
 
 
-@pytest.mark.parametrize("holder", [list, set, frozenset, dict.fromkeys, np.array], ids=repr)
+@pytest.mark.parametrize(
+    "holder",
+    [list, set, frozenset, dict.fromkeys, np.array],
+    ids=["list", "set", "frozenset", "dict", "array"],
+)
 def test_modes_and_flags_become_plain_ones(holder):
     given = ["fast"]
     policy = Policy(modes=holder(given), outputs_exact=np.bool_(False))

@@ -1,4 +1,4 @@
-"""F, K and the matrices of Poseidon2 beside galois, which shares no line with them."""
+"""F and the matrices of Poseidon2 beside galois, which shares no line with them; K by hand."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ from zktally.verifier.stark import constraints, field, fri
 
 @pytest.fixture(scope="module")
 def base():
-    """GF(p); its primitive element is given, so that nothing is searched for."""
-    return galois.GF(P, primitive_element=3, verify=False)
+    """GF(p); its primitive element is given, so that nothing is searched for, nor compiled."""
+    return galois.GF(P, primitive_element=3, verify=False, compile="python-calculate")
 
 
-@pytest.fixture(scope="module")
-def modulus(base):
-    return galois.Poly([1, 0, 0, 1, 0, P - 1], field=base)
+MODULUS = [1, 0, 0, 1, 0, P - 1]
+"""X^5 + X^2 − 1; polynomials are lists of coefficients by falling power."""
 
 
 def random(*shape, seed):
@@ -30,36 +29,75 @@ def random(*shape, seed):
     return found
 
 
-def of(base, k):
-    """An element of K as a polynomial of galois, which has the highest power first."""
-    return galois.Poly([int(word) for word in k.words[::-1]], field=base)
+def of(k):
+    """An element of K as a polynomial."""
+    return [int(word) for word in k.words[::-1]]
 
 
-def to_k(poly):
-    words = [int(word) for word in poly.coeffs[::-1]]
-    return field.K(tuple(words + [0] * (5 - len(words))))
-
-
-def test_the_modulus_of_k_is_irreducible(base, modulus):
+def test_the_modulus_of_k_is_irreducible():
     """Of degree 5, a prime: X^(p^5) = X, and no root in F."""
-    x = galois.Poly([1, 0], field=base)
-    once = power = pow(x, P, modulus)
+    x = [0, 0, 0, 1, 0]
+    once = power = raised(x, P, MODULUS)
     for _ in range(4):
-        power = pow(power, P, modulus)
+        power = raised(power, P, MODULUS)
     assert power == x
-    assert galois.gcd(once - x, modulus) == galois.Poly([1], field=base)
+    less = [(a - b) % P for a, b in zip(once, x, strict=True)]
+    assert any(less)
+    assert len(common(MODULUS, less)) == 1
 
 
-def test_arithmetic_of_k(base, modulus):
+def remainder(a, m):
+    """The rest of a by m, as many coefficients as m has but one; m's first is not 0."""
+    a = list(a)
+    for at in range(len(a) - len(m) + 1):
+        factor = a[at] * pow(m[0], -1, P) % P
+        for n, word in enumerate(m):
+            a[at + n] = (a[at + n] - factor * word) % P
+    return a[-(len(m) - 1) :]
+
+
+def raised(a, power, m):
+    """a^power mod m."""
+    found = [0] * (len(a) - 1) + [1]
+    for bit in f"{power:b}":
+        for factor in [found, a] if bit == "1" else [found]:
+            found = product(found, factor, m)
+    return found
+
+
+def product(a, b, m):
+    """a·b mod m; both have as many coefficients as m has but one."""
+    found = [0] * (2 * len(a) - 1)
+    for i, j in itertools.product(range(len(a)), repeat=2):
+        found[i + j] += a[i] * b[j]
+    return remainder([word % P for word in found], m)
+
+
+def common(a, b):
+    """A greatest common divisor, without leading zeros."""
+    while b := list(itertools.dropwhile(lambda word: word == 0, b)):
+        a, b = b, remainder(a, b) if len(b) > 1 else []
+    return a
+
+
+def test_common_divisors_and_powers_are_right():
+    square = [1, P - 5, 6]  # (X − 2)·(X − 3)
+    assert remainder([1, 0], [1, P - 2]) == [2]
+    assert common(square, [2, P - 4]) == [2, P - 4]
+    assert len(common(square, [1, P - 4])) == 1
+    assert raised([0, 0, 0, 0, 3], 5, [1, 0, 0, 0, 0, P - 7]) == [0, 0, 0, 0, 243]
+    assert raised([0, 0, 0, 1, 0], 6, [1, 0, 0, 0, 0, P - 7]) == [0, 0, 0, 7, 0]
+
+
+def test_arithmetic_of_k():
     a, b = (random(12, 5, seed=seed) for seed in (1, 2))
-    product = field.elements(field.mul(a.astype(np.uint64), b.astype(np.uint64)))
+    products = field.elements(field.mul(a.astype(np.uint64), b.astype(np.uint64)))
     inverses = field.elements(field.inverse(a.astype(np.uint64)))
     for i in range(12):
         x, y = field.K(tuple(a[i].tolist())), field.K(tuple(b[i].tolist()))
-        wanted = of(base, x) * of(base, y) % modulus
-        assert to_k(wanted) == x * y == product[i]
-        assert (of(base, inverses[i]) * of(base, x)) % modulus == galois.Poly([1], field=base)
-        assert to_k(pow(of(base, x), 1_000_003, modulus)) == x**1_000_003
+        assert of(x * y) == of(products[i]) == product(of(x), of(y), MODULUS)
+        assert product(of(inverses[i]), of(x), MODULUS) == [0, 0, 0, 0, 1]
+        assert of(x**1_000_003) == raised(of(x), 1_000_003, MODULUS)
 
 
 def test_roots_of_unity_and_inverses(base):
@@ -159,11 +197,13 @@ def test_no_power_of_the_internal_matrix_keeps_a_subspace(base, width):
         vector = matrix @ vector
     # vector = Σ c_i·rows_i: the minimal polynomial of a vector that generates everything.
     solved = np.linalg.solve(base(np.stack(rows)).T, vector)
-    poly = galois.Poly(base(np.concatenate([[1], (-solved)[::-1]])))
-    x = galois.Poly([1, 0], field=base)
+    poly = [1, *(int(word) for word in (-solved)[::-1])]
+    x = [0] * (width - 2) + [1, 0]
     powers = [x]
     for _ in range(width):
-        powers.append(pow(powers[-1], P, poly))
+        powers.append(raised(powers[-1], P, poly))
     assert powers[width] == x
     for prime in {2, 3} if width == 24 else {2}:
-        assert galois.gcd(powers[width // prime] - x, poly).degree == 0
+        less = [(a - b) % P for a, b in zip(powers[width // prime], x, strict=True)]
+        assert any(less)
+        assert len(common(poly, less)) == 1

@@ -1,9 +1,9 @@
-"""Every vectorised function of the verifier: 100,000 rows at once are the same rows one by one.
+"""Every vectorised function of the verifier: 20,000 rows at once are the same rows one by one.
 
 numpy works in buffers of 8,192 elements where it converts or walks several arrays, and some of its
 versions went wrong just behind them (docs/adr/0015). So what is computed at once is compared with
 what single rows give: all rows where that is cheap, else the rows at the seams and some hundreds
-drawn at random; and 10 rows alike.
+drawn at random; and 10 rows alike. At night there are 100,000.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ from zktally.verifier.program.types import gates as gates_of
 from zktally.verifier.reader import P
 from zktally.verifier.stark import field
 
-SIZES = (10, 100_000)
+AT_NIGHT = pytest.param(100_000, marks=pytest.mark.nightly)
+SIZES = (10, 20_000, AT_NIGHT)
 PART = 2_000
 RNG = np.random.default_rng
 
@@ -145,7 +146,7 @@ def _ops():
 @pytest.mark.parametrize("count", SIZES)
 @pytest.mark.parametrize(("name", "c"), list(_ops()))
 def test_gates_of_small_ops_many_times(name, c, count):
-    """All rows: each gate of an op alone, against 100,000 of them in any order."""
+    """All rows: each gate of an op alone, against very many of them in any order."""
     program, _ = programs.EVERY[name]()
     op, values = program.ops[c], _filled(program)
     single = np.concatenate(
@@ -393,8 +394,9 @@ def test_quantised_inputs(count):
 # the field of the STARK
 
 
-@pytest.mark.parametrize("count", SIZES)
+@pytest.mark.parametrize("count", [10, 100_000])
 def test_field(count):
+    """More rows than `field.dot` takes at once."""
     rng = RNG(12)
     a, b = (rng.integers(0, P, (count, 5), dtype=np.uint64) for _ in range(2))
     base = rng.integers(0, P, count, dtype=np.uint64)
@@ -472,14 +474,15 @@ def _products(made: GateTables) -> dict[str, np.ndarray]:
     return {"heads": heads, "products": products[:, np.argsort(products[0])]}
 
 
+@pytest.mark.parametrize("count", SIZES[1:])
 @pytest.mark.parametrize(("name", "c"), list(_runs()))
-def test_rows_of_gates(name, c):
-    """100,000 gates in one run, in runs of 2,000; and 150 in one run and one by one.
+def test_rows_of_gates(name, c, count):
+    """Many gates in one run, in runs of 2,000; and 150 in one run and one by one.
 
     Of gates with many products 20,000, which is beyond all buffers, too.
     """
     checked = _checked(name)
-    count = SIZES[1] if products(checked.program.ops[c]) <= 8 else 20_000
+    count = count if products(checked.program.ops[c]) <= 8 else 20_000
     size = gates_of(checked.program.ops[c])
     numbers = np.arange(count, dtype=np.int64)
     run = segments.GateRun(c, numbers // size, numbers % size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .codec import decode, encode, program_id
+from .codec import decode, encode_and_read, program_id
 from .items import judge_items
 from .liveness import live_gates
 from .ranges import Bound, bounds
@@ -41,12 +41,7 @@ def load(data: bytes) -> Checked:
         MalformedProgram: the bytes are not canonical.
         InvalidProgram: the program breaks a rule.
     """
-    program = decode(data)
-    validate(program)
-    found = tuple(bounds(program))
-    judge_items(program)
-    weights = gate_weights(program)
-    return Checked(program, bytes(data), program_id(data), found, weights, live_gates(program))
+    return _judged(decode(data), bytes(data))
 
 
 def check(program: Program) -> Checked:
@@ -56,4 +51,13 @@ def check(program: Program) -> Checked:
         MalformedProgram: the program has no canonical encoding.
         InvalidProgram: the program breaks a rule.
     """
-    return load(encode(program))
+    data, found = encode_and_read(program)
+    return _judged(found, data)
+
+
+def _judged(program: Program, data: bytes) -> Checked:
+    validate(program)
+    found = tuple(bounds(program))
+    judge_items(program)
+    weights = gate_weights(program)
+    return Checked(program, data, program_id(data), found, weights, live_gates(program))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import TypeVar
 
@@ -116,13 +116,23 @@ def encode(program: Program) -> bytes:
         MalformedProgram: a number or name does not fit its field, or a field breaks a rule of the
             encoding, so that no reader would take the bytes back.
     """
+    return encode_and_read(program)[0]
+
+
+def encode_and_read(program: Program) -> tuple[bytes, Program]:
+    """The canonical bytes of a program, and the program that a reader finds in them.
+
+    Raises:
+        MalformedProgram: as `encode`.
+    """
     try:
         data = _encode(program)
     except (OverflowError, UnicodeEncodeError) as error:
         raise MalformedProgram(f"the program has no encoding: {error}") from error
-    if decode(data) != program:
+    found = decode(data)
+    if found != program:
         raise MalformedProgram("the program is not in its one canonical form")
-    return data
+    return data, found
 
 
 # Reading.
@@ -309,11 +319,6 @@ def _put_optional(w: Writer, item: int | Operand | None, put: Callable[..., None
         put(w, item)
 
 
-def _put_i32s(w: Writer, values: Iterable[int]) -> None:
-    for value in values:
-        w.i32(value)
-
-
 def _put_name(w: Writer, name: str) -> None:
     w.string(name.encode("ascii"))
 
@@ -322,7 +327,7 @@ def _put_tensor(w: Writer, tensor: Tensor) -> None:
     _put_name(w, tensor.name)
     w.u8(tensor.role)
     w.u8(tensor.width)
-    _put_i32s(w, (tensor.lo, tensor.hi))
+    w.i32s((tensor.lo, tensor.hi))
     w.dims(tensor.shape)
     if tensor.domain is not None:
         w.u32(tensor.domain)
@@ -338,7 +343,7 @@ def _put_table(w: Writer, table: Table) -> None:
     _put_name(w, table.name)
     w.i32(table.lo)
     w.u32(len(table.entries))
-    _put_i32s(w, table.entries)
+    w.i32s(table.entries)
 
 
 def _put_operand(w: Writer, operand: Operand) -> None:
@@ -352,7 +357,7 @@ def _put_operand(w: Writer, operand: Operand) -> None:
         w.u8(m.i_axis)
         w.i32(m.a)
         w.u8(m.k_axis)
-        _put_i32s(w, (m.b, m.c))
+        w.i32s((m.b, m.c))
         w.u32(m.d)
     w.i32(operand.zero)
     _put_optional(w, operand.pad, Writer.i32)

@@ -6,8 +6,8 @@ import argparse
 import json
 from typing import Any
 
-from ..api import check_model, load
-from ..circuits.check import ModelCheck, Tolerances
+from ..api import load
+from ..circuits.check import ModelCheck, Tolerances, check_model
 from ..circuits.compile import Data
 from ..circuits.model import CompiledModel
 from ..verifier.cli import printable, read_arrays

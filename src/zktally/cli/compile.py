@@ -6,8 +6,8 @@ import argparse
 import json
 from typing import Any
 
-from ..api import compile as compile_model
 from ..circuits.calibrate import METHODS
+from ..circuits.compile import compile as compile_model
 from ..circuits.precision import MIN_AGREEMENT, MIN_SQNR, PRECISIONS
 from ..circuits.report import Report
 from ..verifier.cli import read_arrays
@@ -15,7 +15,7 @@ from ..verifier.errors import UsageError
 from ..verifier.quoting import quoted_path
 from .console import libraries_silenced, note
 from .files import read_evaluation, refuse_output
-from .proving import strict_text
+from .proving import names, strict_text
 
 
 def add_to(verbs: Any) -> None:
@@ -203,11 +203,6 @@ def _number(text: str) -> int | float:
         return int(text)
     except ValueError:
         return float(text)
-
-
-def names(text: str) -> Any:
-    """The op names of an --exact option: "all", or a tuple."""
-    return "all" if text == "all" else tuple(name for name in text.split(",") if name)
 
 
 def summary(model: Any) -> dict[str, Any]:

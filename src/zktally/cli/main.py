@@ -10,57 +10,54 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 
 from .. import __version__
 from ..verifier.cli import print_error, printable
 from ..verifier.errors import ZktallyError
-from . import (
-    bench,
-    check_model,
-    compile,
-    dataset_root,
-    export,
-    inspect,
-    prove,
-    resume,
-    train,
-    verify,
-    wrap,
-)
-from .acceptance import shell_word
 
 INTERNAL, INTERRUPTED = 70, 130
 VERBS = (
-    compile,
-    prove,
-    train,
-    export,
-    resume,
-    wrap,
-    verify,
-    inspect,
-    dataset_root,
-    check_model,
-    bench,
+    "compile",
+    "prove",
+    "train",
+    "export",
+    "resume",
+    "wrap",
+    "verify",
+    "inspect",
+    "dataset-root",
+    "check-model",
+    "bench",
 )
+"""Each is a module, whose name has `_` for `-`."""
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+def parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The command line as far as these arguments need it: a verb that is named, or else all."""
     root = argparse.ArgumentParser(
         prog="zktally", description="Receipts for what a neural network did."
     )
     root.add_argument("--version", action="version", version=f"zktally {__version__}")
     verbs = root.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for verb in VERBS:
-        verb.add_to(verbs)
+    for verb in _asked(argv):
+        import_module(f".{verb.replace('-', '_')}", __package__).add_to(verbs)
     return root
+
+
+def _asked(argv: Sequence[str]) -> Sequence[str]:
+    """The verbs to import: `verify` and `inspect` must not wait for what `compile` imports."""
+    first = argv[0] if argv else None
+    if first == "--version":
+        return ()
+    return (first,) if first in VERBS else VERBS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    args = parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    args = parser(argv).parse_args(argv)
     run: Callable[[argparse.Namespace], int] = args.run
     try:
         code = run(args)
@@ -95,5 +92,7 @@ def _left_behind(args: argparse.Namespace) -> str:
     work = getattr(args, "work", None)
     if work is None or not (Path(work) / "job").exists():
         return "nothing was written"
+    from .acceptance import shell_word
+
     again = f"zktally resume {shell_word(work)} -o RECEIPT"
     return f"what is finished is kept, with secrets: {again} goes on"

@@ -18,7 +18,6 @@ from ..verifier.labels import LABELS
 from ..verifier.sampling import Counts
 from ..verifier.verified import saturation_words
 from .acceptance import demands, shell_word
-from .compile import names
 from .console import note, warn
 from .proving import (
     add_output_arguments,
@@ -26,6 +25,7 @@ from .proving import (
     check_output,
     job_text,
     make,
+    names,
     options_from,
 )
 from .training import add_training_arguments, training_from

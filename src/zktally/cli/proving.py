@@ -33,6 +33,11 @@ def add_prover_arguments(verb: Any) -> None:
     )
 
 
+def names(text: str) -> Any:
+    """The op names of an --exact option: "all", or a tuple."""
+    return "all" if text == "all" else tuple(name for name in text.split(",") if name)
+
+
 def options_from(args: argparse.Namespace, show: Progress | None) -> ProverOptions:
     """How the command line wants the receipt made."""
     reveal = getattr(args, "reveal", False)  # which only `prove` has
