@@ -43,6 +43,8 @@ from .graph import Array, Graph, Node
 from .maps import along, at, rows
 from .quantise import (
     MULT_MAX,
+    REACH_MAX,
+    REACH_MIN,
     ROOM,
     WEIGHT_MAX,
     Affine,
@@ -63,9 +65,6 @@ from .quantise import (
     score,
     symmetric_code,
 )
-
-REACH_MIN, REACH_MAX = 1e-60, 1e60
-"""Magnitude of calibrated values: far beyond any float32, and no arithmetic on scales overflows."""
 
 TABLE_MAX = 2**23 - 1
 """The largest integer of an input that is a table: what a pick compares has no more."""

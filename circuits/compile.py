@@ -23,7 +23,7 @@ from . import native, qdq
 from .bits import INT8, Bits
 from .builder import Layer, Range, Value
 from .calibrate import Feeds, calibrate, feeds, missing
-from .data import GIVEN, Parts, divided
+from .data import GIVEN, TOO_FEW, Parts, divided
 from .decisions import decisions, turned
 from .errors import CompileError, RangeOverflow, UnsupportedOp, named
 from .evaluate import NOT_COMPARED, Executor, Fidelity, compare
@@ -44,6 +44,7 @@ from .precision import (
     MIN_AGREEMENT,
     MIN_SQNR,
     Asked,
+    Goal,
     Precision,
     Tried,
     refuse,
@@ -234,14 +235,20 @@ class _Work:
         if eight is not None:
             if eight.fidelity.samples:
                 asked.refuse_untestable(eight.fidelity)
-            good = asked.precision == "auto" and asked.goal.holds(eight.fidelity)
+            good = asked.precision == "auto" and self._goal(asked).holds(eight.fidelity)
             if good or asked.precision == "int8":
                 return eight, eight.made
         first = self._divided(eight)
         before = (eight or first).made
         if asked.precision == "int16":
             return self._attempt(widened(first.made.coded, first.made.weighed)), before
-        return search(first, asked.goal, self._attempt, lambda: self._order(first.made)), before
+        goal = self._goal(asked)
+        return search(first, goal, self._attempt, lambda: self._order(first.made)), before
+
+    def _goal(self, asked: Asked) -> Goal:
+        """What bits are added for: more where data judge the codes that were made for them."""
+        flattered = self.parts.basis == TOO_FEW
+        return asked.goal.raised() if flattered else asked.goal
 
     def _narrow(self, asked: Asked) -> Tried[Built] | None:
         """The program of 8 bits; None: it does not fit, but may with columns apart."""
