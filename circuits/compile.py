@@ -514,6 +514,10 @@ _DOMAINS = {
 }
 
 
+_COUNTED = ("NonMaxSuppression", "NonZero", "Unique")
+"""Operators whose results have as many elements as the data have of something."""
+
+
 def _unknown(op: str) -> str:
     """The reason against an operator that has no lowering."""
     domain = op.rpartition(".")[0]
@@ -523,6 +527,8 @@ def _unknown(op: str) -> str:
         return "what it runs depends on the data; one with a known number of steps compiles"
     if op in SIZES:
         return "the size that it asks for depends on the data"
+    if op in _COUNTED:
+        return "how many values it gives depends on the data; run it outside the model"
     if domain in _DOMAINS:
         return _DOMAINS[domain]
     if domain:

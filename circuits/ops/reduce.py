@@ -9,6 +9,7 @@ import numpy as np
 
 from ...verifier.program.types import AxisMap, Const, PickMode, Term
 from ..builder import Builder, Value
+from ..contrib.products import FACTORS_MAX
 from ..graph import Graph, Node
 from ..maps import along, at, rows
 from ..operator import Operator, computed, first
@@ -27,8 +28,6 @@ from .reduction import (
     root_of_squares,
 )
 
-FACTORS_MAX = 8
-"""Values of a product: each step's code covers all that the factors so far can give."""
 PRODUCT_MAX, PRODUCT_MAX_WIDE = 2**14, 2**22
 
 
