@@ -369,7 +369,7 @@ def prepare(network: Network, batch: int, name: str | None = None) -> tuple[Grap
             raise _unsupported_list(unknown, OPERATORS) from None
         raise
     source = replace(source, name=name or source.name or "model")
-    resolved = parted(magnitudes(recognised(resolve(source), OPERATORS)))
+    resolved = parted(magnitudes(recognised(resolve(source), OPERATORS), OPERATORS))
     composed = compose(resolved, OPERATORS)
     refuse_unsupported(composed, OPERATORS)
     fused = fuse(composed, OPERATORS)

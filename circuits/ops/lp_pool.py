@@ -31,7 +31,7 @@ def lower(node: Node, builder: Builder) -> None:
     space = builder.shape(node)
     if int(node.attributes.get("p", 2)) == 2:
         source = builder.read(x, maps, pad=x.code.zero if pads else None)
-        rescaled(node, builder, root_of_squares(builder, space, window, source, x.code))
+        rescaled(node, builder, root_of_squares(builder, space, window, [(x, source)]))
         return
     sizes = magnitudes(builder, x, x.shape, builder.read(x, rows(len(x.shape)), raw=True))
     target = builder.target(node)

@@ -109,9 +109,9 @@ def decibels(real: np.ndarray, found: np.ndarray) -> float:
     return float(10 * np.log10(np.sum(exact**2) / max(np.sum((exact - found) ** 2), 1e-30)))
 
 
-JUMPS = ("Round", "Ceil", "Floor", "Sign", "Acosh")
+JUMPS = ("Round", "Ceil", "Floor", "Sign", "Acosh", "CumProd")
 """An argument a hair beside a jump falls on the other side of it, whatever its bits are; the slope
-of Acosh has no bound, and its test is about that place."""
+of Acosh has no bound, and its test is about that place; running products span orders."""
 
 
 @pytest.mark.nightly
