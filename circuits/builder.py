@@ -159,6 +159,7 @@ class Builder:
             grid for one on the other side.
         scores: values that only Softmax reads, with the most bits of the code of each.
         bits: how many bits other values and weights have.
+        displayed: joins that nothing computes with: they only come to outputs.
         sketched: only what reads what matters, and weights of the right sizes will do.
     """
 
@@ -173,10 +174,12 @@ class Builder:
         turned: Mapping[str, Collection[int]] | None = None,
         scores: Mapping[str, int] | None = None,
         bits: Bits = INT8,
+        displayed: Collection[str] = (),
         *,
         sketched: bool = False,
     ) -> None:
         self.graph = graph
+        self.displayed = displayed
         self.values: dict[str, Value] = {}
         self.weights: list[Narrow] = []
         self.layers: list[Layer] = []
