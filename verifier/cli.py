@@ -187,8 +187,8 @@ def read_arrays(path: str) -> Inputs:
 
 
 def _dumps(shown: dict[str, Any]) -> str:
-    text = json.dumps(shown, ensure_ascii=False, sort_keys=True, allow_nan=False)
-    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
+    """One line of printable ASCII, whatever names are in it: no letter looks like another one."""
+    return json.dumps(shown, sort_keys=True, allow_nan=False)
 
 
 if __name__ == "__main__":
