@@ -47,9 +47,14 @@ def over(bound: float) -> Decision:
     return partial(np.less, bound)
 
 
+SEEN = 0.05
+"""Few drawn pictures show what NudeNet looks for; scores below say that there is nothing."""
+
+
 def _labels(output: Array) -> Array:
-    """The class of each place of NudeNet, whose first four rows are boxes in pixels."""
-    return best(-2)(output[..., 4:, :])
+    """What NudeNet sees at each place, if anything; its first four rows are boxes in pixels."""
+    scores = output[..., 4:, :]
+    return np.where(scores.max(-2) > SEEN, best(-2)(scores), -1)
 
 
 def _found(output: Array) -> Array:

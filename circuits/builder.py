@@ -44,6 +44,8 @@ from .graph import Array, Graph, Node
 from .maps import along, at, rows
 from .quantise import (
     MULT_MAX,
+    REACH_MAX,
+    REACH_MIN,
     ROOM,
     WEIGHT_MAX,
     Affine,
@@ -64,9 +66,6 @@ from .quantise import (
     score,
     symmetric_code,
 )
-
-REACH_MIN, REACH_MAX = 1e-60, 1e60
-"""Magnitude of calibrated values: far beyond any float32, and no arithmetic on scales overflows."""
 
 TABLE_MAX = 2**23 - 1
 """The largest integer of an input that is a table: what a pick compares has no more."""
@@ -164,6 +163,7 @@ class Builder:
             grid for one on the other side.
         scores: values that only Softmax reads, with the most bits of the code of each.
         bits: how many bits other values and weights have.
+        displayed: joins that nothing computes with: they only come to outputs.
         sketched: only what reads what matters, and weights of the right sizes will do.
     """
 
@@ -178,10 +178,12 @@ class Builder:
         turned: Mapping[str, Collection[int]] | None = None,
         scores: Mapping[str, int] | None = None,
         bits: Bits = INT8,
+        displayed: Collection[str] = (),
         *,
         sketched: bool = False,
     ) -> None:
         self.graph = graph
+        self.displayed = displayed
         self.values: dict[str, Value] = {}
         self.weights: list[Narrow] = []
         self.layers: list[Layer] = []
@@ -354,7 +356,7 @@ class Builder:
         tensor = self._tensor(Role.WEIGHT, full, array.shape, code, code.width, layout)
         self.weights.append(array.astype(DTYPES[code.width], copy=False))
         shape = tuple(array.shape if view is None else view)
-        return Read(tensor, shape, tuple(maps), code.zero)
+        return Read(tensor, shape, tuple(maps) or (at(),), code.zero)
 
     def table(
         self, name: str, function: Callable[[Floats], Floats], pre: Affine, post: Affine

@@ -15,6 +15,7 @@ from .clipping import CLIPPED
 from .errors import CompileError, named
 from .graph import Array, Graph
 from .masks import Scores
+from .quantise import REACH_MIN
 from .session import Session
 
 BINS = 1 << 14
@@ -157,7 +158,13 @@ def calibrate(
             name: span if name in whole else _range(counts[name], span, method, percentile)
             for name, span in extremes.items()
         }
+    extremes = {name: span if _tells(span) else (0.0, 0.0) for name, span in extremes.items()}
     return extremes | {name: cut[name] for name in own.intersection(names)}
+
+
+def _tells(span: Range) -> bool:
+    """Whether a range is more than that of denormal numbers, which are zeros to every code."""
+    return max(map(abs, span)) >= REACH_MIN
 
 
 def missing(message: str) -> CompileError:

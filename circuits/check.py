@@ -23,6 +23,7 @@ from ..verifier.quoting import listed, quoted
 from . import native
 from .calibrate import METHODS, Feeds, Range, calibrate, covered, feeds, samples
 from .compile import Built, Data, build, needed, open_network, prepare, settled
+from .decisions import misturned, unknown_turns
 from .errors import BadModelFile, CalibrationMismatch, named
 from .evaluate import Fidelity, compare
 from .graph import Graph
@@ -210,9 +211,11 @@ class ModelCheck:
 
     def sentence(self) -> str:
         """The verdict in one sentence."""
+        turns = sum(map(len, self.record.turned.values()))
+        also = f" (and {turns} turned conditions of trees)" if turns else ""
         follows = (
-            "program and weights follow from the ONNX file and the ranges recorded in the compiled "
-            "model, a choice of whoever compiled it; "
+            f"program and weights follow from the ONNX file and the ranges{also} recorded in the "
+            "compiled model, a choice of whoever compiled it; "
         )
         if self.ranges is None and self.fidelity is None:
             return follows + "whether the ranges fit your data was not checked"
@@ -277,6 +280,7 @@ class ModelCheck:
                 "method": record.method,
                 "percentile": record.percentile,
                 "exact": list(record.exact),
+                "turned": {name: list(numbers) for name, numbers in record.turned.items()},
             },
             "tolerances": self.tolerances.to_json(),
             "range_samples": self.range_samples,
@@ -336,10 +340,11 @@ def check_model(
 
     Raises:
         ProgramMismatch: `verify.program-mismatch`; `verify.model-mismatch` naming a weight.
-        CalibrationMismatch: `check.ranges`, `check.fidelity`: it does not fit the checker's data.
+        CalibrationMismatch: `check.ranges`, `check.decisions`, `check.fidelity`: it does not fit
+            the checker's data.
         UsageError, CompileError: the ONNX model cannot be read or compiled with these ranges; data
             that does not fit, or tests nothing; floats that become NaN or infinite on it.
-        BadModelFile: the recorded method is unknown.
+        BadModelFile: the recorded method is unknown, or a condition that it turns.
     """
     if labels is not None and evaluation is None:
         raise UsageError("labels are about evaluation data", hint="give both")
@@ -348,11 +353,15 @@ def check_model(
     network = open_network(model, record.dims, record.shapes, record.fixed)
     source, graph = settled(*prepare(network, record.batch, record.name), record.ranges)
     graph = divided_by(graph, record.columns)
+    _refuse_unknown_turns(graph, record)
     built = build(graph, record)
     _refuse_other(built, compiled)
     given = None if calibration is None else _own(source, calibration)
     tested = None if evaluation is None else _own(source, evaluation)
     ranges = None if given is None else _check_ranges(source, graph, record, given, tolerances)
+    for own in (given, tested):
+        if own is not None:
+            _refuse_turns(graph, built, record, own)
     truth = None if labels is None else np.asarray(labels)
     return ModelCheck(
         model_id=compiled.model_id.hex(),
@@ -389,6 +398,33 @@ def _refuse_other(built: Built, compiled: CompiledModel) -> None:
                 expected=ours[at],
                 received=theirs[at],
             )
+
+
+def _refuse_unknown_turns(graph: Graph, record: Record) -> None:
+    """Refuse conditions of trees that are recorded as turned, and do not exist."""
+    unknown = unknown_turns(graph, record.turned)
+    if unknown:
+        raise BadModelFile(
+            f"bad model file: its record turns conditions that node {quoted(unknown[0])} has not",
+            expected="numbers of conditions of its trees, ascending",
+            received=list(record.turned[unknown[0]])[:LISTED],
+        )
+
+
+def _refuse_turns(graph: Graph, built: Built, record: Record, data: Feeds) -> None:
+    """Refuse conditions of trees that the data turns, and the record does not, or the reverse."""
+    found = misturned(graph, built.values, data, record.turned)
+    if found:
+        more = [f"and {len(found) - LISTED} more"] if len(found) > LISTED else []
+        raise CalibrationMismatch(
+            "conditions of trees do not decide on your data as they can:\n  "
+            + "\n  ".join([turn.text() for turn in found[:LISTED]] + more),
+            code="check.decisions",
+            expected="turned where more of your values at a threshold's place on the grid lie on "
+            "its other side, and nowhere else",
+            hint="compile with calibration data of this use; a condition that is turned for no "
+            "reason decides wrongly for values that equal its threshold",
+        )
 
 
 def _own(source: Graph, data: Data) -> Feeds:

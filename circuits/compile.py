@@ -23,7 +23,7 @@ from . import native, qdq
 from .bits import INT8, Bits
 from .builder import Layer, Range, Value
 from .calibrate import Feeds, calibrate, feeds, missing
-from .data import GIVEN, Parts, divided
+from .data import GIVEN, TOO_FEW, Parts, divided
 from .decisions import decisions, turned
 from .errors import CompileError, RangeOverflow, UnsupportedOp, named
 from .evaluate import NOT_COMPARED, Executor, Fidelity, compare
@@ -44,6 +44,7 @@ from .precision import (
     MIN_AGREEMENT,
     MIN_SQNR,
     Asked,
+    Goal,
     Precision,
     Tried,
     refuse,
@@ -242,14 +243,20 @@ class _Work:
         if eight is not None:
             if eight.fidelity.samples:
                 asked.refuse_untestable(eight.fidelity)
-            good = asked.precision == "auto" and asked.goal.holds(eight.fidelity)
+            good = asked.precision == "auto" and self._goal(asked).holds(eight.fidelity)
             if good or asked.precision == "int8":
                 return eight, eight.made.built
         first = self._divided(eight)
         before, coded = (eight or first).made.built, first.made.built
         if asked.precision == "int16":
             return self._attempt(widened(coded.coded, coded.weighed)), before
-        return search(first, asked.goal, self._attempt, lambda: self._order(coded)), before
+        goal = self._goal(asked)
+        return search(first, goal, self._attempt, lambda: self._order(coded)), before
+
+    def _goal(self, asked: Asked) -> Goal:
+        """What bits are added for: more where data judge the codes that were made for them."""
+        flattered = self.parts.basis == TOO_FEW
+        return asked.goal.raised() if flattered else asked.goal
 
     def _narrow(self, asked: Asked) -> Tried[_Made] | None:
         """The program of 8 bits; None: it does not fit, but may with columns apart."""
@@ -373,7 +380,7 @@ def prepare(network: Network, batch: int, name: str | None = None) -> tuple[Grap
             raise _unsupported_list(unknown, OPERATORS) from None
         raise
     source = replace(source, name=name or source.name or "model")
-    resolved = parted(magnitudes(recognised(resolve(source), OPERATORS)))
+    resolved = parted(magnitudes(recognised(resolve(source), OPERATORS), OPERATORS))
     composed = compose(resolved, OPERATORS)
     refuse_unsupported(composed, OPERATORS)
     fused = fuse(composed, OPERATORS)
@@ -518,6 +525,10 @@ _DOMAINS = {
 }
 
 
+_COUNTED = ("NonMaxSuppression", "NonZero", "Unique")
+"""Operators whose results have as many elements as the data have of something."""
+
+
 def _unknown(op: str) -> str:
     """The reason against an operator that has no lowering."""
     domain = op.rpartition(".")[0]
@@ -527,6 +538,8 @@ def _unknown(op: str) -> str:
         return "what it runs depends on the data; one with a known number of steps compiles"
     if op in SIZES:
         return "the size that it asks for depends on the data"
+    if op in _COUNTED:
+        return "how many values it gives depends on the data; run it outside the model"
     if domain in _DOMAINS:
         return _DOMAINS[domain]
     if domain:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..verifier.quoting import quoted
 from .builder import Value
 from .calibrate import Feeds, run_float
 from .graph import Array, Graph, Node
@@ -51,6 +52,61 @@ def decisions(
         compared += len(column.conditions) * len(column.reals)
         differing += sum(column.wrong(n, n in known) for n in column.conditions)
     return Decisions(compared, differing) if compared else None
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A condition that decides otherwise than floats for more values than if it were (un)turned."""
+
+    node: str
+    condition: int
+    turned: bool
+    wrong: int
+    otherwise: int
+
+    def text(self) -> str:
+        """In words."""
+        recorded, other = ("turned", "as it is") if self.turned else ("not turned", "turned")
+        return (
+            f"condition {self.condition} of node {quoted(self.node)} is {recorded}: it decides "
+            f"otherwise than the floats for {self.wrong} of your values, and for {self.otherwise} "
+            f"{other}"
+        )
+
+
+ONE = 1
+"""So many values more decide nothing against a record."""
+
+
+def misturned(
+    graph: Graph,
+    values: Mapping[str, Value],
+    data: Feeds,
+    turned: Mapping[str, Collection[int]],
+) -> list[Turn]:
+    """The conditions for which data shows the opposite of what is recorded."""
+    found = []
+    for node, column in _columns(graph, values, data):
+        known = frozenset(turned.get(node.name, ()))
+        for number in column.conditions:
+            now, other = (column.wrong(number, (number in known) == same) for same in (True, False))
+            if now > other + ONE:
+                found.append(Turn(node.name, number, number in known, now, other))
+    return found
+
+
+def unknown_turns(graph: Graph, turned: Mapping[str, Collection[int]]) -> list[str]:
+    """The nodes for which conditions are recorded that no tree of theirs has, or not in order."""
+    counts = {
+        node.name: len(trees_of(node).forest.conditions) for node in graph.nodes if node.op in NAMES
+    }
+    return sorted(
+        name
+        for name, numbers in turned.items()
+        if not numbers
+        or list(numbers) != sorted(set(numbers))
+        or not set(numbers) <= set(range(counts.get(name, 0)))
+    )
 
 
 class _Column:

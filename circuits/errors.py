@@ -121,6 +121,10 @@ class CalibrationMismatch(VerificationFailed):
             "Ask for a model that is calibrated on data of your use, or say with `--range-factor` "
             "what you accept.",
         ),
+        "check.decisions": (
+            "Conditions of trees are turned, or not, against what your data says.",
+            "Ask for a model that is compiled with data of your use.",
+        ),
         "check.fidelity": (
             "On your data the integers do not do what the floats do, or not what is claimed.",
             "Ask for a model that is calibrated on data of your use, or say with `--min-top1` and "

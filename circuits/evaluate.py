@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +16,7 @@ from .builder import Layer, Value
 from .calibrate import Feeds, run_float, samples, steps, whole_steps
 from .errors import CompileError
 from .graph import Array, Graph
+from .joined import Joined, joined
 from .masks import Scores
 from .ops import OPERATORS
 from .quantise import Affine
@@ -62,8 +63,9 @@ class Fidelity:
     so that it shows nothing about them. `outputs` has the errors of each output of floats, and
     `saturated` the share of floats outside of the codes of inputs and layers, where there are any.
     `agreement` is the share of equal classes for each output that has classes: integers, or the
-    argmax over a last axis of at least two. `accuracy` is the share of right classes in the first
-    output, of floats and of integers, where labels were given.
+    argmax over a last axis of at least two, unless it joins values of unlike ranges. `accuracy` is
+    the share of right classes in the first output, of floats and of integers, where labels were
+    given.
     """
 
     samples: int
@@ -100,16 +102,24 @@ class Evaluation:
         self.right = [0, 0]
         self.labelled = 0
 
-    def add(self, name: str, real: Array, found: Array, code: Affine | None = None) -> None:
+    def add(
+        self,
+        name: str,
+        real: Array,
+        found: Array,
+        code: Affine | None = None,
+        parts: Joined | None = None,
+    ) -> None:
         """One step of one layer: the float values and the reals that the integers stand for.
 
-        With the `code` of the integers, floats beyond its ends are counted.
+        With the `code` of the integers, floats beyond its ends are counted; of an output of unlike
+        `parts`, the worst of them counts.
 
         Raises:
             CompileError: `compile.not-finite`: a NaN would hide any noise.
         """
-        spread = self.spreads.setdefault(name, Spread(code))
-        spread.add(real, found)
+        spread = self.spreads.setdefault(name, Spread(code, parts.groups if parts else ()))
+        spread.add(*(parts.columns(each) if parts else each for each in (real, found)))
         # A NaN or infinity stays in the sums; and squares of finite doubles can overflow.
         if not spread.finite:
             raise CompileError(
@@ -176,7 +186,8 @@ def compare(
     given = [name for name in graph.inputs if not values[name].integer]
     names = {*(name for _, name in parts), *graph.outputs}
     scores = Scores(graph, OPERATORS)
-    right = None if labels is None else _by_step(graph, values, labels, data, count)
+    unlike = joined(graph, OPERATORS, lambda name: values[name].code.reach)
+    right = None if labels is None else _by_step(graph, values, labels, data, count, unlike)
     for step, (inputs, real) in enumerate(
         zip(steps(graph, whole), run_float(graph, names | scores.reads, whole), strict=True)
     ):
@@ -190,12 +201,12 @@ def compare(
             exact, code = real[name], values[name].code
             _add_part(evaluation, part, exact, reals[name], code, counting.get(name))
         for name in floats:
-            heads.add(name, real[name], reals[name])
+            heads.add(name, real[name], reals[name], parts=unlike.get(name))
         for name in given:
             code = values[name].code
             entered.add(name, inputs[name], code.dequantise(code.quantise(inputs[name])), code)
         for name in graph.outputs:
-            if _classes(values[name]):
+            if name not in unlike and _classes(values[name]):
                 truth = right[step] if right is not None and name == graph.outputs[0] else None
                 ours, theirs = (_best(array[name], values[name]) for array in (reals, real))
                 evaluation.classify(name, theirs, ours, truth)
@@ -242,11 +253,16 @@ def _least(evaluation: Evaluation, shown: Mapping[str, Sequence[str]]) -> dict[s
 
 
 def _by_step(
-    graph: Graph, values: Mapping[str, Value], labels: Array, data: Feeds, count: int
+    graph: Graph,
+    values: Mapping[str, Value],
+    labels: Array,
+    data: Feeds,
+    count: int,
+    unlike: Collection[str],
 ) -> Array:
     """The labels of the first `count` samples, [steps, rows]; filled up like the data."""
     head = values[graph.outputs[0]]
-    known = _classes(head)
+    known = 0 if graph.outputs[0] in unlike else _classes(head)
     rows = math.prod(head.shape[:-1] if _has_noise(head) else head.shape)
     each = rows // graph.batch
     total = samples(graph, data) * each

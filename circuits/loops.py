@@ -6,13 +6,14 @@ concatenated, in groups that `Concat` takes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import external_data_helper, helper, numpy_helper
 
 from .branches import fresh, inline
 from .errors import CompileError, named
@@ -88,6 +89,34 @@ def _goes_on(node: onnx.NodeProto) -> bool:
     return found is not None and bool(numpy_helper.to_array(found).all())
 
 
+def _numbers(graph: onnx.GraphProto) -> dict[str, int]:
+    """The constants of a graph that are one integer."""
+    held = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        value = next((a.t for a in node.attribute if a.name == "value"), None)
+        if node.op_type == "Constant" and is_default(node.domain) and value is not None:
+            held[node.output[0]] = value
+    return {
+        name: int(numpy_helper.to_array(tensor).item())
+        for name, tensor in held.items()
+        if tensor.data_type == onnx.TensorProto.INT64
+        and math.prod(tensor.dims) == 1
+        and not external_data_helper.uses_external_data(tensor)
+    }
+
+
+def _least(body: onnx.GraphProto, outer: Mapping[str, int]) -> int:
+    """The nodes that a body becomes at least, with its inner loops whose steps are constants."""
+    given = {value.name for value in body.input}
+    known = {name: n for name, n in outer.items() if name not in given} | _numbers(body)
+    total = 0
+    for node in body.node:
+        inner = node.op_type == "Loop" and is_default(node.domain) and _goes_on(node)
+        steps = known.get(node.input[0], 1) if inner else 1
+        total += max(steps, 1) * _least(_attribute(node, "body", None), known) if inner else 1
+    return total
+
+
 class _Steps:
     """Appends the steps of a loop to a model."""
 
@@ -99,8 +128,8 @@ class _Steps:
         self._prefix = fresh(model.graph, f"{node.name or f'{node.op_type}_{index}'}/")
         self._body = onnx.GraphProto()
         self._body.CopyFrom(_attribute(node, "body", None))
-        room = NODES_MAX - len(model.graph.node)  # of inner loops, each is one
-        if not 1 <= count <= room // max(len(self._body.node), 1):
+        room = NODES_MAX - len(model.graph.node)
+        if not 1 <= count <= room // max(_least(self._body, _numbers(model.graph)), 1):
             raise CompileError(
                 f"node {named(node.name or node.op_type)} ({node.op_type}): its {count} steps "
                 "cannot stand in a program beside each other",

@@ -10,6 +10,7 @@ from .bits import INT8, Bits
 from .builder import Builder, Columns, Layer, Range, Value
 from .errors import RangeOverflow
 from .graph import Graph, Node
+from .joined import only_shown
 from .masks import Scores
 from .operator import Operator, Whole
 from .quantise import GIVEN_MOST, SCORE_MOST, Narrow
@@ -55,8 +56,20 @@ def lower(
     }
     tables, viewed = tabular(graph, operators), shown(graph, operators)
     images = spatial(graph, operators)
+    joins = [n.output for n in graph.nodes if n.op == "Concat"]
+    displayed = {name for name in joins if only_shown(graph, operators, name)}
     builder = Builder(
-        graph, ranges, viewed, images, exact, tables, turned, scores, bits, sketched=sketched
+        graph,
+        ranges,
+        viewed,
+        images,
+        exact,
+        tables,
+        turned,
+        scores,
+        bits,
+        displayed,
+        sketched=sketched,
     )
     lower_nodes(graph, operators, builder)
     return Lowered(

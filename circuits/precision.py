@@ -102,6 +102,10 @@ class Goal:
                 received=self,
             )
 
+    def raised(self) -> Goal:
+        """With `MARGIN` more dB."""
+        return replace(self, sqnr=self.sqnr + MARGIN)
+
     def holds(self, found: Fidelity) -> bool:
         """Whether these figures reach it."""
         return not self.missed(found)
@@ -154,7 +158,7 @@ def search(
         return first
     roundings = order()
     best = all_wide = attempt(prefix(roundings, len(roundings)))
-    goal = replace(goal, sqnr=goal.sqnr + MARGIN)
+    goal = goal.raised()
     if not goal.holds(all_wide.fidelity):
         closer = all_wide.fidelity.output_sqnr > first.fidelity.output_sqnr
         return all_wide if closer else first

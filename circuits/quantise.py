@@ -54,6 +54,9 @@ ROOM = 2.0
 NOTHING = 2.0**-40
 """The scale of a symmetric code for what was always 0: whatever comes in use stays near that."""
 
+REACH_MIN, REACH_MAX = 1e-60, 1e60
+"""Magnitude of calibrated values: far beyond any float32, and no arithmetic on scales overflows."""
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Narrow = npt.NDArray[Any]

@@ -21,6 +21,8 @@ from .builder import Range
 from .calibrate import Feeds, run_float, samples, steps
 from .fit import sources
 from .graph import Array, Graph, Node
+from .joined import Joined, joined
+from .ops import OPERATORS
 from .quantise import WEIGHT_MAX, Affine, affine
 from .session import Session
 
@@ -64,7 +66,8 @@ def sensitivities(
     """
     names = [name for name in coded if name in ranges and name in source.shapes]
     few = _few(source, names, calibrated)
-    injection = _Injection(source, {name: affine(*ranges[name]) for name in names})
+    unlike = joined(graph, OPERATORS, lambda name: _reach(graph, ranges, name))
+    injection = _Injection(source, {name: affine(*ranges[name]) for name in names}, unlike)
     spread, noises = injection.noises(few), injection.noises(_few(source, names, tested))
     found = [Rounding(name, False, noises[name]) for name in names]
     squares = _squares(source, graph, few)
@@ -76,6 +79,12 @@ def sensitivities(
                 gain = spread[out] / (affine(*ranges[out]).scale ** 2 / 12)
                 found.append(Rounding(node.name, True, gain * _weight_noise(node, graph, squares)))
     return sorted(found, key=lambda rounding: -rounding.noise)
+
+
+def _reach(graph: Graph, ranges: Mapping[str, Range], name: str) -> float:
+    """The largest magnitude of a value, by its code or by what was seen."""
+    coded = graph.codes.get(name)
+    return coded.code.reach if coded else max(map(abs, ranges.get(name, (0.0, 0.0))))
 
 
 def _few(source: Graph, names: Sequence[str], data: Feeds) -> Feeds:
@@ -118,8 +127,11 @@ def _weight_noise(node: Node, graph: Graph, squares: Mapping[str, float]) -> flo
 class _Injection:
     """The model with a switch for the rounding of each value."""
 
-    def __init__(self, source: Graph, codes: Mapping[str, Affine]) -> None:
+    def __init__(
+        self, source: Graph, codes: Mapping[str, Affine], unlike: Mapping[str, Joined]
+    ) -> None:
         self._graph = source
+        self._unlike = unlike
         self._codes = codes
         self._types = {name: source.types[name] for name in codes}
         self._heads = [name for name in source.outputs if source.is_float(name)] or list(
@@ -134,21 +146,30 @@ class _Injection:
         if graph.batched and not graph.fixed:  # all samples at once
             graph = replace(graph, batch=samples(graph, data))
         batches = list(steps(graph, data))
-        exact = [self._run(batch, None) for batch in batches]
+        exact = [self._parted(self._run(batch, None)) for batch in batches]
         variances = {
-            name: float(np.var(np.concatenate([run[name].ravel() for run in exact])))
-            for name in self._heads
+            part: float(np.var(np.concatenate([run[part].ravel() for run in exact])))
+            for part in exact[0]
         }
         found = {}
         for name in self._codes:
-            noise = dict.fromkeys(self._heads, 0.0)
+            noise = dict.fromkeys(variances, 0.0)
             for batch, right in zip(batches, exact, strict=True):
-                for head, array in self._run(batch, name).items():
-                    noise[head] += float(np.mean((array - right[head]) ** 2)) / len(batches)
+                for part, array in self._parted(self._run(batch, name)).items():
+                    noise[part] += float(np.mean((array - right[part]) ** 2)) / len(batches)
             found[name] = max(
-                noise[head] / variances[head] if variances[head] > 0.0 else 0.0
-                for head in self._heads
+                noise[part] / variances[part] if variances[part] > 0.0 else 0.0
+                for part in variances
             )
+        return found
+
+    def _parted(self, run: Mapping[str, Array]) -> dict[tuple[str, int], Array]:
+        """The outputs, each of their unlike parts for itself."""
+        found: dict[tuple[str, int], Array] = {}
+        for head, array in run.items():
+            parts = self._unlike.get(head)
+            columns = [] if parts is None else [parts.columns(array)[:, g] for g in parts.groups]
+            found |= {(head, number): part for number, part in enumerate(columns or [array])}
         return found
 
     def _run(self, batch: Feeds, on: str | None) -> dict[str, Array]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from .graph import Array
-from .quantise import Affine, Floats
+from .quantise import Affine, Floats, Ints
 
 CHANNELS_MAX = 8
 """Channels of an output that a report names: those with the largest errors."""
@@ -17,6 +18,8 @@ CHANNELS_MAX = 8
 @dataclass(frozen=True)
 class OutputError:
     """How far an output is off, in its own units; `low` and `high` is what its floats were.
+
+    Of an output that joins parts of unlike ranges, `sqnr_db` is that of the worst part.
 
     `channels` are those with the largest mean error: number, mean error, worst error, and the width
     of what the floats were there.
@@ -41,10 +44,12 @@ class Spread:
 
     The signal is the variance around the mean of each channel, or around one mean where a channel
     has too few values to tell: a constant that all values share says nothing about the input, so
-    it makes no noise smaller.
+    it makes no noise smaller. Where channels come in `groups` of unlike ranges, each has its own
+    figure, and the least counts.
     """
 
-    def __init__(self, code: Affine | None = None) -> None:
+    def __init__(self, code: Affine | None = None, groups: Sequence[Sequence[int]] = ()) -> None:
+        self._groups = [np.array(group) for group in groups]
         self._ends = None if code is None else _ends(code)
         self._count = 0
         self._rows = 0
@@ -96,20 +101,24 @@ class Spread:
         return self.outside / self._count
 
     def sqnr(self) -> float:
-        """10·log10(signal/noise); infinite without noise."""
-        noise = float(self._noise.sum())
+        """10·log10(signal/noise), of the worst group of channels; infinite without noise."""
+        whole = [np.arange(len(self._noise))]
+        return min(self._sqnr(group) for group in self._groups or whole)
+
+    def _sqnr(self, group: Ints) -> float:
+        noise = float(self._noise[group].sum())
         if noise == 0.0:
             return math.inf
-        signal = self._signal()
+        signal = self._signal(group)
         return -math.inf if signal <= 0.0 else 10.0 * math.log10(signal / noise)
 
-    def _signal(self) -> float:
+    def _signal(self, group: Ints) -> float:
         """The variance, or the square where there is a single value throughout."""
         assert self._start is not None
-        own = np.maximum(self._squares - self._shifted**2 / self._rows, 0.0)
-        if self._rows >= ROWS_MIN and (self._high > self._low).any():
+        own = np.maximum(self._squares - self._shifted**2 / self._rows, 0.0)[group]
+        if self._rows >= ROWS_MIN and (self._high > self._low)[group].any():
             return float(own.sum())
-        centre = self._start + self._shifted / self._rows
+        centre = (self._start + self._shifted / self._rows)[group]
         whole = float(own.sum() + self._rows * ((centre - centre.mean()) ** 2).sum())
         rounding = 1e-12 * float((centre**2).sum()) * self._rows
         return whole if whole > rounding else float((centre**2).sum()) * self._rows

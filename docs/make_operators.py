@@ -68,13 +68,17 @@ def render() -> str:
 
 
 def _written_out() -> Iterator[str]:
-    """Operators of onnxruntime's domain, which others stand for."""
-    yield "## com.microsoft"
-    yield "Written out by operators of ONNX, from opset 11 on:"
-    yield ""
-    for name, rewrite in sorted(contrib.OF_RUNTIME.items()):
-        yield from _wrapped(f"* **{name}**: {(inspect.getdoc(rewrite) or '').splitlines()[0]}")
-    yield ""
+    """Operators that others stand for."""
+    for title, rewrites in (
+        ("Of ONNX, by others", contrib.OF_ONNX),
+        ("com.microsoft", contrib.OF_RUNTIME),
+    ):
+        yield f"## {title}"
+        yield "Written out by operators of ONNX, from opset 11 on:"
+        yield ""
+        for name, rewrite in sorted(rewrites.items()):
+            yield from _wrapped(f"* **{name}**: {(inspect.getdoc(rewrite) or '').splitlines()[0]}")
+        yield ""
 
 
 def _section(said: str, operator: Operator) -> str:

@@ -41,8 +41,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add_verify_arguments(parser)
     args = parser.parse_args(argv)
-    from .verify import verify  # the judge, for which `zktally inspect` need not wait
-
     try:
         run(args, _judge)
         sys.stdout.flush()
@@ -62,6 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _judge(receipt: bytes, expectations: Expectations) -> Verified:
+    from .verify import verify  # the judge, for which `zktally inspect` need not wait
+
     found = verify(receipt, expectations)
     return Verified.of(*found, "python", Pins.of(receipt, expectations))
 
@@ -311,8 +311,8 @@ def read_arrays(path: str) -> Inputs:
 
 
 def _dumps(shown: dict[str, Any]) -> str:
-    text = json.dumps(shown, ensure_ascii=False, sort_keys=True, allow_nan=False)
-    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
+    """One line of printable ASCII, whatever names are in it: no letter looks like another one."""
+    return json.dumps(shown, sort_keys=True, allow_nan=False)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Operators of onnxruntime's own domain, com.microsoft, written by operators of ONNX.
+"""Operators of com.microsoft, onnxruntime's own domain, and some of ONNX, written by others.
 
 So each has one lowering, that of ONNX. The written-out model stands for the file in all that
 follows: its values in between are those that are calibrated and compared.
@@ -12,7 +12,7 @@ from dataclasses import replace
 import onnx
 
 from ..source import RUNTIME, Source, operator, reads
-from . import attention, layers, recurrent
+from . import attention, layers, products, recurrent, unpool
 from .emit import Emit
 
 OPSET = 11
@@ -36,13 +36,23 @@ OF_RUNTIME: Mapping[str, Callable[[Emit], None]] = {
 }
 """By the operator's name in that domain."""
 
-REWRITES: Mapping[str, Callable[[Emit], None]] = {
-    **{f"{RUNTIME}.{name}": rewrite for name, rewrite in OF_RUNTIME.items()},
+OF_ONNX: Mapping[str, Callable[[Emit], None]] = {
     "Attention": attention.attention_of_onnx,
+    "CumProd": products.cum_prod,
+    "GlobalLpPool": products.lp_pool,
+    "LpPool": products.lp_pool,
+    "MaxUnpool": unpool.max_unpool,
+    "ReduceProd": products.reduce_prod,
     "RotaryEmbedding": attention.rotary_embedding_of_onnx,
 }
-"""By operator. Two of ONNX are here, too: the bodies that the onnx package has for them ask whether
-a mask is infinite, and split off parts without elements."""
+"""Those of ONNX: of Attention and RotaryEmbedding the onnx package has bodies, which ask whether a
+mask is infinite, and split off parts without elements."""
+
+REWRITES: Mapping[str, Callable[[Emit], None]] = {
+    **{f"{RUNTIME}.{name}": rewrite for name, rewrite in OF_RUNTIME.items()},
+    **OF_ONNX,
+}
+"""By operator."""
 
 
 def expand(source: Source) -> Source:

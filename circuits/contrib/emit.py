@@ -6,8 +6,9 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper, numpy_helper, shape_inference
+from onnx import TensorProto, external_data_helper, helper, numpy_helper, shape_inference
 
 from ..errors import UnsupportedOp, named
 from ..source import called, computed
@@ -106,6 +107,24 @@ class Emit:
                 return [d.dim_value if d.HasField("dim_value") else None for d in shape.shape.dim]
         raise self.refuse(f"the number of axes of its input {name[:64]!r} is not known")
 
+    def known_dims(self, name: str) -> list[int | None] | None:
+        """Sizes of a value that are known from the file; None: not even their number is."""
+        try:
+            return self.dims(name)
+        except UnsupportedOp:
+            return None
+
+    def known(self, name: str) -> npt.NDArray[Any] | None:
+        """A constant of the file, of at most `source.INLINE` elements."""
+        for tensor in self._model.graph.initializer:
+            if tensor.name == name and not external_data_helper.uses_external_data(tensor):
+                return numpy_helper.to_array(tensor)
+        return None
+
+    def producer(self, name: str) -> onnx.NodeProto | None:
+        """The node that gives a value; None where it is an input or a constant."""
+        return next((node for node in self._model.graph.node if name in node.output), None)
+
     def size(self, name: str, axis: int) -> int:
         """A size that must be known from the file.
 
@@ -182,6 +201,12 @@ class Emit:
         if self._opset < 13:
             return self.op("Unsqueeze", value, axes=list(axes))
         return self.op("Unsqueeze", value, self.integers(*axes))
+
+    def squeeze(self, value: str, *axes: int, out: str | None = None) -> str:
+        """Without these axes of size 1."""
+        if self._opset < 13:
+            return self.op("Squeeze", value, out=out, axes=list(axes))
+        return self.op("Squeeze", value, self.integers(*axes), out=out)
 
     def slice(self, value: str, start: str, end: str, axis: int = -1, step: int = 1) -> str:
         """A part of one axis; the ends are vectors of one number."""

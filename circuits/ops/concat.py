@@ -1,7 +1,7 @@
 """Concat: a sum in which each part contributes 0 outside its own place.
 
-Where parts of unlike ranges are joined in an output of the network (boxes and scores), it has as
-many bits as it takes to keep the finest of them.
+Where parts of unlike ranges are joined in an output of the network (boxes and scores), directly or
+before what only moves values there, it has as many bits as it takes to keep the finest of them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ...verifier.program.types import Const, Operand, Term
-from ..bits import NARROW
+from ..bits import NARROW, WIDE
 from ..builder import Builder, Target, Value, scaled
 from ..graph import Array, Graph, Node
 from ..maps import along, broadcast, rows
@@ -117,16 +117,17 @@ def _of_integers(parts: Sequence[tuple[int, Value]], known: Sequence[tuple[int, 
 
 
 def _bits(node: Node, builder: Builder, parts: Sequence[tuple[int, Value]]) -> int:
-    """Bits that keep the finest part; 8 where other layers read the output, or parts are alike."""
+    """Bits that keep the finest part; 8 where other layers compute with it, or parts are alike.
+
+    Parts that were joined so are alike, and keep what they have.
+    """
     codes = [part.code for _, part in parts if part.code.lo < part.code.hi]
     coarsest = max(codes, key=lambda code: code.scale)
     ratio = coarsest.scale / min(code.scale for code in codes)
-    graph = builder.graph
-    read = graph.consumers(node.output) or node.output not in graph.outputs
-    narrow = node.activation is not None or builder.given(node.output) is not None
-    if read or narrow or ratio < UNLIKE:
-        return NARROW
+    fixed = node.activation is not None or builder.given(node.output) is not None
     own = (coarsest.hi - coarsest.lo).bit_length() if coarsest.wide else NARROW
+    if fixed or node.output not in builder.displayed or (ratio < UNLIKE and own <= WIDE):
+        return NARROW
     return min(own + math.ceil(math.log2(ratio)), WIDE_MAX - len(parts).bit_length())
 
 

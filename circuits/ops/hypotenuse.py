@@ -1,6 +1,6 @@
 """Hypotenuse: √(a² + b²) of two values of a shape; none of ONNX, see circuits/magnitude.py.
 
-The sum of squares has 24 bits, and its root 14 and more.
+See `reduction.root_of_squares`.
 """
 
 from __future__ import annotations
@@ -12,25 +12,18 @@ from ..maps import rows
 from ..operator import Operator
 from ..quantise import Affine, multiplier
 from .reduce import rescaled
-from .reduction import ROOT_BITS, WIDE, reach, root
+from .reduction import root_of_squares
 
 NAME = "Hypotenuse"
 LEG_MAX = 2**15 - 2
 
 
 def lower(node: Node, builder: Builder) -> None:
-    """The sum of two squares, its root, and the output's code."""
+    """The root of the sum of two squares, in the output's code."""
     space = builder.shape(node) or (1,)
     legs = _alike(builder, [builder.values[name] for name in node.inputs], space)
-    largest = sum(reach(leg.code) ** 2 for leg in legs)
-    shift = (largest // WIDE).bit_length()
-    unit = Affine(legs[0].code.scale ** 2 * 2.0**shift, 0, 0, min(largest >> shift, WIDE - 1) + 1)
-    squares = builder.temporary("squares", space, unit, 3)
-    reads = [builder.read(leg, rows(len(space))) for leg in legs]
-    builder.dot(
-        squares, space, [Term((), each, each) for each in reads], shift=shift, suffix="squares"
-    )
-    rescaled(node, builder, root(builder, squares, 2**ROOT_BITS))
+    reads = [(leg, builder.read(leg, rows(len(space)))) for leg in legs]
+    rescaled(node, builder, root_of_squares(builder, space, (), reads))
 
 
 def _alike(builder: Builder, legs: list[Value], space: tuple[int, ...]) -> list[Value]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...verifier.program.types import AxisMap, Const, PickMode, Term
 from ..builder import Builder
+from ..contrib.products import FACTORS_MAX
 from ..graph import Graph, Node
 from ..maps import rows
 from ..operator import Whole, computed, first
@@ -17,7 +18,7 @@ from .cum_sum import support as cum_sum_support
 from .integer_division import mean_of
 from .integers import product
 from .mirror import mirror, mirrored
-from .reduce import FACTORS_MAX, place
+from .reduce import place
 from .reduction import VALUES_MAX, fits, reduction
 from .whole import Side, made, result, value_side
 

@@ -15,7 +15,7 @@ from .reduction import SQUARES_MAX, magnitudes, root_of_squares
 
 
 def support(node: Node, graph: Graph) -> str | None:
-    """P of 1 or 2, windows of up to 2^14 positions."""
+    """Windows of up to 2^14 positions; of another p than 1 or 2 from opset 11 on."""
     if int(node.attributes.get("p", 2)) not in (1, 2):
         return "its p is neither 1 nor 2"
     kernel = node.attributes.get("kernel_shape") or graph.shapes[node.inputs[0]][2:]
@@ -31,7 +31,7 @@ def lower(node: Node, builder: Builder) -> None:
     space = builder.shape(node)
     if int(node.attributes.get("p", 2)) == 2:
         source = builder.read(x, maps, pad=x.code.zero if pads else None)
-        rescaled(node, builder, root_of_squares(builder, space, window, source, x.code))
+        rescaled(node, builder, root_of_squares(builder, space, window, [(x, source)]))
         return
     sizes = magnitudes(builder, x, x.shape, builder.read(x, rows(len(x.shape)), raw=True))
     target = builder.target(node)

@@ -17,8 +17,8 @@ LOWEST = -3.0e38
 
 
 def support(node: Node, graph: Graph) -> str | None:
-    """The second output (indices) is not supported."""
-    if len([name for name in node.outputs if name]) > 1:
+    """The second output (indices) only for a MaxUnpool of the same windows."""
+    if any(graph.consumers(name) or name in graph.outputs for name in node.outputs[1:] if name):
         return "its second output (Indices) is used"
     return first(computed(node, graph), clear_padding(node))
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
 
 from ...verifier.program.types import AxisMap, Const, PickMode, Term
 from ..builder import Builder, Value
+from ..contrib.products import FACTORS_MAX
 from ..graph import Graph, Node
 from ..maps import along, at, rows
 from ..operator import Operator, computed, first
@@ -27,8 +28,6 @@ from .reduction import (
     root_of_squares,
 )
 
-FACTORS_MAX = 8
-"""Values of a product: each step's code covers all that the factors so far can give."""
 PRODUCT_MAX, PRODUCT_MAX_WIDE = 2**14, 2**22
 
 
@@ -75,16 +74,15 @@ def lower_l2(node: Node, builder: Builder) -> None:
     """The root of the sum of squares, and its code."""
     x, lines = _lines(node, builder)
     source = builder.read(x, lines.across, view=lines.shape)
-    norm = root_of_squares(builder, lines.lines, lines.window, source, x.code)
-    rescaled(node, builder, norm)
+    rescaled(node, builder, root_of_squares(builder, lines.lines, lines.window, [(x, source)]))
 
 
-def rescaled(node: Node, builder: Builder, value: Value) -> None:
-    """The node's output is this value in the output's code."""
-    target = builder.target(node)
-    mult, shift = multiplier(node.name, value.code.scale / target.pre.scale)
-    terms = [Term((), builder.read(value, rows(len(value.shape))), Const(1))]
-    builder.requantised(node, value.shape, terms, target, mult=Const(mult), shift=shift)
+def rescaled(node: Node, builder: Builder, values: Sequence[Value]) -> None:
+    """The node's output is the sum of these values of one scale, in the output's code."""
+    target, space = builder.target(node), values[0].shape
+    mult, shift = multiplier(node.name, values[0].code.scale / target.pre.scale)
+    terms = [Term((), builder.read(value, rows(len(space))), Const(1)) for value in values]
+    builder.requantised(node, space, terms, target, mult=Const(mult), shift=shift)
 
 
 def lower_log_sum(node: Node, builder: Builder) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,6 +23,8 @@ WIDE = 2**23 - 1
 """The largest number of three bytes."""
 LIMBS_MAX = 2**14 - 8
 """So many products of bytes fit an accumulator."""
+CLOSE_MAX = 16
+"""Squares of 16 bits of which small sums are kept apart: those of spectra and of colours."""
 PART = 2**13
 ROOT_BITS = 14
 EXP_MAX = 2**15 - 1
@@ -118,23 +120,70 @@ def magnitudes(builder: Builder, x: Value, shape: Sequence[int], read: Read) -> 
 
 
 def root_of_squares(
-    builder: Builder, lines: tuple[int, ...], window: tuple[int, ...], read: Read, code: Affine
-) -> Value:
-    """√Σx² of each line, to 14 bits and more: the sum of squares in 24 bits, and its root."""
-    largest = math.prod(window) * reach(code) ** 2
+    builder: Builder,
+    lines: tuple[int, ...],
+    window: tuple[int, ...],
+    reads: Sequence[tuple[Value, Read]],
+) -> tuple[Value, ...]:
+    """√Σx² of each line as a sum of values, all of one scale, as are those that are read.
+
+    The sum of squares has 24 bits, its root 14 and more. Of a few values of 16 bits, whose squares
+    lie farther apart, small ones have squares of their own, which are not rounded: their root, and
+    how much more the root of the rounded squares is, which is rounded down.
+    """
+    scale = reads[0][0].code.scale
+    count = math.prod(window) * len(reads)
+    largest = math.prod(window) * sum(reach(value.code) ** 2 for value, _ in reads)
     shift = max(0, (largest // WIDE).bit_length())
-    unit = Affine(code.scale**2 * 2.0**shift, 0, 0, min(largest >> shift, WIDE - 1) + 1)
-    squares = builder.temporary("squares", lines, unit, 3)
-    builder.dot(squares, lines, [Term(window, read, read)], shift=shift, suffix="squares")
-    return root(builder, squares, 2**ROOT_BITS)
+    close = shift > 0 and count <= CLOSE_MAX and all(value.code.wide for value, _ in reads)
+    shift += shift % 2 if close else 0
+
+    def squares(name: str, terms: Sequence[Read], shift: int, most: int) -> Value:
+        unit = Affine(scale**2 * 2.0**shift, 0, 0, min(most >> shift, WIDE - 1) + 1)
+        made = builder.temporary(name, lines, unit, 3)
+        down = Const(-(2 ** (shift - 1))) if close and shift else None
+        dots = [Term(window, read, read) for read in terms]
+        builder.dot(made, lines, dots, shift=shift, bias=down, suffix=name)
+        return made
+
+    far = squares("squares", [read for _, read in reads], shift, largest)
+    rooted = root(builder, far, 2**ROOT_BITS)
+    if not close:
+        return (rooted,)
+    end = math.isqrt(WIDE // count)
+    held = [_held(builder, value, read, end, number) for number, (value, read) in enumerate(reads)]
+    near = root(
+        builder,
+        squares("small squares", held, 0, count * end**2),
+        2 ** (ROOT_BITS - shift),
+        "small root",
+    )
+    more = builder.temporary("more", lines, Affine(near.code.scale, 0, 0, rooted.code.hi), 3)
+    each = tuple(along(axis) for axis in range(len(lines)))
+    terms = [
+        Term((), builder.read(value, each), Const(sign))
+        for value, sign in ((rooted, 1), (near, -1))
+    ]
+    builder.dot(more, lines, terms, suffix="more")
+    return near, more
 
 
-def root(builder: Builder, squares: Value, factor: int) -> Value:
+def _held(builder: Builder, value: Value, read: Read, end: int, number: int) -> Read:
+    """A read of the value between ± end, as another read has it."""
+    shape = value.shape or (1,)
+    made = builder.temporary(f"small {number}", shape, Affine(value.code.scale, 0, -end, end), 2)
+    here = builder.read(value, tuple(along(axis) for axis in range(len(shape))))
+    builder.dot(made, shape, [Term((), here, Const(1))], suffix=f"small {number}")
+    pad = None if read.pad is None else 0
+    return replace(read, tensor=made.tensor, zero=0, pad=pad)
+
+
+def root(builder: Builder, squares: Value, factor: int, name: str = "root") -> Value:
     """√(factor·squares), rounded down."""
     scale, hi = math.sqrt(squares.code.scale / factor), math.isqrt(squares.code.hi * factor)
-    out = builder.temporary("root", squares.shape, Affine(scale, 0, 0, hi), 3)
+    out = builder.temporary(name, squares.shape, Affine(scale, 0, 0, hi), 3)
     maps = tuple(along(axis) for axis in range(len(squares.shape)))
-    builder.root(out, squares.shape, factor, builder.read(squares, maps), suffix="root")
+    builder.root(out, squares.shape, factor, builder.read(squares, maps), suffix=name)
     return out
 
 

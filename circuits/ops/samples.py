@@ -1,4 +1,4 @@
-"""GridSample by a constant grid, and Col2Im: weighted sums of elements at places that are known.
+"""GridSample, RoiAlign, Col2Im: weighted sums of elements at places that are constants.
 
 A gather brings the elements of each sum beside each other; a dot weighs them.
 """
@@ -12,6 +12,7 @@ import numpy as np
 
 from ...verifier.program.types import Const, Operand, Term
 from ..builder import Builder
+from ..errors import named
 from ..graph import Graph, Node
 from ..maps import along, at, over
 from ..operator import Operator, computed, constants, first
@@ -35,19 +36,28 @@ CUBIC = Rule("cubic", "", "")
 
 
 def weigh(
-    node: Node, builder: Builder, planes: tuple[int, int, int], index: Ints, weight: Floats
+    node: Node,
+    builder: Builder,
+    planes: tuple[int, int, int],
+    index: Ints,
+    weight: Floats,
+    *,
+    shared: bool = False,
 ) -> None:
     """The node's output: of each plane [n, c] of the input, Σ weight[q, k]·plane[index[q, k]].
 
     `planes` is (n, c, elements of a plane); `index` and `weight` are [n or 1, places, taps].
+    `shared`: all n of them are those of the only item of the input.
     """
     x = builder.values[node.inputs[0]]
     count, places, taps = index.shape
     space = (*planes[:2], places)
+    view = (1, *planes[1:]) if shared else planes
+    item = at() if shared else along(0)
     maps = (along(0) if count > 1 else at(), along(2), along(3))
     peak = max(planes[2] - 1, 1)
     chosen = builder.weight("index", index, peak, maps, signed=False)
-    source = builder.read(x, (along(0), along(1), at()), view=planes, raw=True)
+    source = builder.read(x, (item, along(1), at()), view=view, raw=True)
     if taps == 1 and (weight == 1.0).all():
         out = builder.define_like(node, x)
         builder.gather(out, (*space, 1), source, 2, chosen)
@@ -192,7 +202,65 @@ def _lying(
     return [[at_ * stride - begin + n * dilation for at_ in range(count)] for n in range(block)]
 
 
+# RoiAlign
+
+
+def support_regions(node: Node, graph: Graph) -> str | None:
+    """One image, constant regions; the mode avg."""
+    reason = first(computed(node, graph), constants(node, graph, 1, 2))
+    if reason is not None:
+        return reason
+    if graph.shapes[node.inputs[0]][0] != 1:
+        return "it reads more than one image"
+    mode = node.attributes.get("mode", "avg")
+    return None if mode == "avg" else f"mode {named(mode)}; only avg is"
+
+
+def lower_regions(node: Node, builder: Builder) -> None:
+    """Each place is the mean of some points in its part of a region, each between four pixels."""
+    graph, get = builder.graph, node.attributes.get
+    shape, regions = graph.shapes[node.inputs[0]], graph.constants[node.inputs[1]]
+    dims, size = shape[2:], (get("output_height", 1), get("output_width", 1))
+    half = get("coordinate_transformation_mode", "half_pixel") == "half_pixel" and graph.opset >= 16
+    ends = regions.astype(np.float64) * get("spatial_scale", 1.0) - (0.5 if half else 0.0)
+    lines = [
+        [
+            _samples(region[1 - n], region[3 - n], size[n], dims[n], get("sampling_ratio", 0), half)
+            for n in range(2)
+        ]
+        for region in ends
+    ]
+    taps = max(rows[0].shape[1] * columns[0].shape[1] for rows, columns in lines)
+    index = np.zeros((len(lines), math.prod(size), taps), np.int64)
+    weight = np.zeros(index.shape)
+    for number, ((rows, by_row), (columns, by_column)) in enumerate(lines):
+        each = rows[:, None, :, None] * dims[1] + columns[None, :, None, :]
+        by = by_row[:, None, :, None] * by_column[None, :, None, :]
+        count = each.shape[2] * each.shape[3]
+        index[number, :, :count] = each.reshape(-1, count)
+        weight[number, :, :count] = by.reshape(-1, count)
+    weigh(node, builder, (len(lines), shape[1], math.prod(dims)), index, weight, shared=True)
+
+
+def _samples(
+    start: float, end: float, count: int, dim: int, ratio: int, half: bool
+) -> tuple[Ints, Floats]:
+    """Places on an axis and their weights, [parts of the region, taps]; outside of it is 0."""
+    length = end - start if half else max(end - start, 1.0)
+    points = ratio or max(math.ceil(length / count), 0)
+    if points == 0:  # of nothing the mean is 0
+        return np.zeros((count, 1), np.int64), np.zeros((count, 1))
+    steps = (np.arange(points) + 0.5) / points
+    real = start + (np.arange(count)[:, None] + steps) * length / count
+    inside = (real >= -1.0) & (real <= dim)
+    low = np.clip(np.floor(real), 0, dim - 1)
+    rest = np.clip(real - low, 0.0, 1.0) * (low < dim - 1)
+    taps = np.concatenate([low, np.minimum(low + 1, dim - 1)], 1).astype(np.int64)
+    return taps, np.concatenate([(1 - rest) * inside, rest * inside], 1) / points
+
+
 OPERATORS = (
+    Operator(("RoiAlign",), lower_regions, support_regions, takes_activation=True),
     Operator(("GridSample",), lower_grid, support_grid, takes_activation=True),
     Operator(("Col2Im",), lower_columns, support_columns, takes_activation=True),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -27,6 +28,15 @@ PLAN_MAX = 1 << 20
 
 LOSSES = ("cross-entropy", "mse", "binary-cross-entropy")
 OPTIMISERS = ("sgd", "adam", "adamw")
+
+
+@dataclass(frozen=True)
+class Part:
+    """The steps of a receipt, and its mode."""
+
+    first: int
+    count: int
+    mode: str
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,7 @@ class Plan:
         mode: of the receipts, `fast`, `hybrid` or `strict`.
         delta: of the receipts, at most this share of the compute is wrong (not strict).
         receipt_every: steps of a receipt; None: one receipt for the whole run.
+        strict_steps: `A:B`, steps A to B − 1 get a strict receipt of their own.
         small: receipts are smaller, and take longer.
         reveal: a fast receipt may show records and weights in the clear.
 
@@ -90,6 +101,7 @@ class Plan:
     mode: str = "hybrid"
     delta: float | None = None
     receipt_every: int | None = None
+    strict_steps: str | None = None
     small: bool = False
     reveal: bool = False
 
@@ -120,6 +132,7 @@ class Plan:
                 "weight_decay is out of range", expected="≥ 0", received=self.weight_decay
             )
         self.nonce_bytes()
+        self.parts()
 
     def nonce_bytes(self) -> bytes | None:
         """The nonce.
@@ -137,10 +150,23 @@ class Plan:
             raise UsageError("the nonce is no hex", expected="1 to 64 bytes", received=self.nonce)
         return found
 
-    @property
-    def parts(self) -> int:
-        """How many receipts there are."""
-        return -(-self.steps // (self.receipt_every or self.steps))
+    def parts(self) -> list[Part]:
+        """The steps of each receipt, in their order.
+
+        Raises:
+            UsageError: strict steps that are none of the run.
+        """
+        every = self.receipt_every or self.steps
+        ends = {*range(every, self.steps, every), self.steps}
+        strict = range(0)
+        if self.strict_steps is not None:
+            strict = _stretch(self.strict_steps, self.steps)
+            ends |= {strict.start, strict.stop} - {0}
+        firsts = [0, *sorted(ends)]
+        return [
+            Part(first, end - first, "strict" if first in strict else self.mode)
+            for first, end in itertools.pairwise(firsts)
+        ]
 
     def recipe(self) -> Recipe:
         """How a step is made."""
@@ -170,6 +196,16 @@ class Plan:
         return Schedule(
             self.lr, self.steps, self.schedule, self.warmup, self.step_every, self.step_factor
         )
+
+
+def _stretch(text: str, steps: int) -> range:
+    """The steps of `A:B`."""
+    first, colon, end = text.partition(":")
+    if colon and first.isdecimal() and end.isdecimal() and int(first) < int(end) <= steps:
+        return range(int(first), int(end))
+    raise UsageError(
+        "strict_steps are no steps of the run", expected=f"A:B, A < B ≤ {steps}", received=text
+    )
 
 
 @dataclass(frozen=True)
@@ -223,6 +259,7 @@ def with_values(plan: Plan, values: Mapping[str, Any]) -> Plan:
 _LISTS = {"freeze": str, "betas": float}
 _TEXTS = {
     "loss", "optimizer", "schedule", "loss_output", "start", "nonce", "precision", "mode",
+    "strict_steps",
 }  # fmt: skip
 _WHOLE = {"warmup", "step_every", "batch", "steps", "rehearsal", "receipt_every"}
 _TRUTHS = {"nesterov", "small", "reveal"}

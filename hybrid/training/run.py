@@ -38,6 +38,7 @@ from ...verifier.inputs import DTYPES
 from ...verifier.program.types import PortKind, Role
 from ...verifier.quoting import quoted_path
 from .folder import Folder, Part
+from .plan import Part as Asked
 from .plan import Plan, with_values
 from .prepared import prepare
 
@@ -151,7 +152,7 @@ def finished(folder: str | Path) -> Trained:
     held = Folder.existing(folder)
     steps, facts = held.program(), held.facts()
     plan = with_values(Plan(), {each.name: facts[each.name] for each in fields(Plan)})
-    parts = [held.part(number) for number in range(plan.parts)]
+    parts = [held.part(number) for number in range(len(plan.parts()))]
     receipts = [part.receipt() for part in parts]
     state = parts[-1].state()
     if steps is None or state is None or any(receipt is None for receipt in receipts):
@@ -212,11 +213,9 @@ class _Run:
         """Run what has not run yet, and prove what is not proven yet."""
         plan, receipts, losses = self._plan, [], []
         state: RunState | None = None
-        every = plan.receipt_every or plan.steps
-        for number, first in enumerate(range(0, plan.steps, every)):
+        for number, asked in enumerate(plan.parts()):
             part = self._folder.part(number)
-            count = min(every, plan.steps - first)
-            receipts.append(part.receipt() or self._prove(part, state, first, count))
+            receipts.append(part.receipt() or self._prove(part, state, asked))
             state = part.state()
             losses.append(part.losses())
         assert state is not None
@@ -229,18 +228,18 @@ class _Run:
             self._data.root,
         )
 
-    def _prove(self, part: Part, state: RunState | None, first: int, count: int) -> bytes:
+    def _prove(self, part: Part, state: RunState | None, asked: Asked) -> bytes:
         options = ProverOptions(self._plan.small, reveal=self._plan.reveal, progress=self._progress)
         if (part.proof / "job").exists() or (part.proof / "receipt").exists():
             receipt = prove_in(Work(part.proof), self._steps.model.core, options)
         else:
-            run = self._executed(part, state, first, count)
-            claims = self._claims()
+            run = self._executed(part, state, asked.first, asked.count)
+            claims = self._claims(asked.mode)
             self._progress("open", 0, 1)
-            job = run.job(claims, count, options.profile)
+            job = run.job(claims, asked.count, options.profile)
             del run
             self._progress("open", 1, 1)
-            if self._plan.mode == "fast":
+            if asked.mode == "fast":
                 receipt = job.shown()
             else:
                 work = Work.create(part.proof)
@@ -248,16 +247,15 @@ class _Run:
         part.proven(receipt)
         return receipt
 
-    def _claims(self) -> Claims:
+    def _claims(self, mode: str) -> Claims:
         """What each receipt claims: so many bits more that those of all together are as usual."""
         plan = self._plan
-        bits = None
-        if plan.mode != "strict":
-            bits = usual_bits(plan.mode) + math.ceil(math.log2(plan.parts))
+        sampled = mode != "strict"
+        more = math.ceil(math.log2(len(plan.parts())))
         return Claims(
-            plan.mode,
-            delta=plan.delta,
-            bits=bits,
+            mode,
+            delta=plan.delta if sampled else None,
+            bits=usual_bits(mode) + more if sampled else None,
             visibility="public",
             nonce=plan.nonce_bytes(),
         )

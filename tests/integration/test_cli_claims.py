@@ -226,6 +226,42 @@ def test_names_of_a_model_do_not_imitate_a_verdict(
     assert verdict.count("\noutput     ") == 1
 
 
+ALIKE = "l\u043egits\u202e\x1b[2Kscore\u2066\u200b\x7f\x85ﬁ\x00"
+"""A Cyrillic o, directions, a terminal's command, what has no width, a ligature, the end of C."""
+
+
+def test_json_is_ascii_whatever_is_named(zktally: Zktally, files: Files, tmp_path: Path) -> None:
+    """So that no name looks like another one, in a log or in a terminal."""
+    model = onnx.load(str(files.onnx))
+    old, model.graph.output[0].name = model.graph.output[0].name, ALIKE
+    for node in model.graph.node:
+        node.output[:] = [ALIKE if name == old else name for name in node.output]
+        node.name += ALIKE
+    path, compiled, receipt = (tmp_path / name for name in ("m.onnx", "m.zkt", "m.receipt"))
+    onnx.save(model, str(path))
+    compile_ = ("compile", path, "--calibrate", files.calibration, "--batch", 8, "--public")
+    check = ("check-model", path, compiled, "--evaluate", files.calibration)
+    prove = ("prove", compiled, "--input", files.images, "--mode", "fast", "-o", receipt)
+    done = [
+        zktally(*compile_, "-o", compiled, "--json"),
+        zktally(*check, "--json"),
+        zktally(*check, "--min-sqnr", 900, "--json"),
+        zktally("inspect", compiled, "--json"),
+        zktally(*prove, "--audience", "\u0430dmin", "--json"),
+        zktally("inspect", receipt, "--json"),
+    ]
+    verify = ("verify", receipt, "--model-id", json.loads(done[0].out)["model_id"], "--json")
+    for name in ("\u0430dmin", "\u0430nybody\u202e"):
+        done += [zktally(*verify, "--audience", name, "--backend", each) for each in BACKENDS]
+    done.append(zktally("verify", tmp_path / "n\u043ewhere\u202e", *verify[2:]))
+    assert [each.code for each in done] == [0, 0, 1, 0, 0, 0, 0, 0, 1, 1, 2], done
+    for each in done:
+        assert each.out.isascii()
+        assert each.out.removesuffix("\n").isprintable()
+        assert json.loads(each.out)
+    assert json.loads(done[6].out)["outputs"][0]["name"] == ALIKE
+
+
 def test_a_receipt_that_no_policy_accepts_is_not_begun(
     zktally: Zktally, files: Files, tmp_path: Path
 ) -> None:

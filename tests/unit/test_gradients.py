@@ -11,6 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from zktally.circuits.backward import backward, behind
+from zktally.circuits.compile import open_network
 from zktally.circuits.errors import NotTrainable
 from zktally.circuits.graph import read
 from zktally.circuits.ops import OPERATORS
@@ -57,7 +58,8 @@ def check(
     within: float = 5e-3,
 ) -> None:
     """The gradient of Σ r·y by every float input is that of central differences."""
-    graph = read(model_of(nodes, inputs, constants or {}, outputs, opset))
+    network = open_network(model_of(nodes, inputs, constants or {}, outputs, opset), None, None)
+    graph = network.at()
     tape = Tape(graph)
     weights = {name: RNG.normal(size=graph.shapes[name]) for name in outputs}
     seeds = {name: tape.constant(weights[name]) for name in outputs}
@@ -103,6 +105,17 @@ def apart(*shape: int) -> np.ndarray:
     count = int(np.prod(shape))
     places = RNG.permutation(count).reshape(shape) - count // 2
     return np.asarray(places * 0.1 + 0.03, np.float32)
+
+
+def test_operators_that_are_written_out() -> None:
+    """Their gradients are those of what stands for them."""
+    x = apart(2, 11) + np.float32(1.5)
+    check([node("ReduceProd", "x a")], {"x": x / 4}, {"a": np.array([1])}, opset=18, step=1e-3)
+    check([node("CumProd", "x a")], {"x": x / 2}, {"a": np.array(1)}, opset=26, step=1e-3)
+    image = apart(1, 2, 4, 4)
+    steps = {"kernel_shape": [2, 2], "strides": [2, 2]}
+    pool = node("MaxPool", "x", "p i", **steps)
+    check([pool, node("Sin", "p", "h"), node("MaxUnpool", "h i", **steps)], {"x": image})
 
 
 @pytest.mark.parametrize("op", ["Add", "Sub", "Mul", "Div", "Max", "Min", "Sum", "Mean"])

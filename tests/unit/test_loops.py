@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import zktally
 from support.compared import floats, network, run_both, sqnr
+from zktally.circuits import loops
 from zktally.circuits.errors import CompileError, UnsupportedOp
 from zktally.circuits.loops import unrolled
 from zktally.circuits.source import load
@@ -169,6 +170,39 @@ def nested(depth: int, steps: int) -> onnx.ModelProto:
 def test_loops_inside_loops_have_one_limit_together() -> None:
     with pytest.raises(CompileError, match="steps cannot stand in a program"):
         zktally.compile(nested(2, 100), {"x": floats(ROWS, WIDTH)})
+
+
+@pytest.mark.parametrize(("depth", "steps"), [(2, 100), (2, 10**6), (3, 5000), (5, 30)])
+def test_what_loops_become_is_counted_before(
+    depth: int, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not a step of the outermost is written out, where inner ones have too many in all."""
+
+    def never(*args: Any) -> None:
+        raise AssertionError("a step is written out")
+
+    monkeypatch.setattr(loops, "inline", never)
+    with pytest.raises(CompileError, match=r"node 'Loop' .* steps cannot stand in a program"):
+        zktally.compile(nested(depth, steps), {"x": floats(ROWS, WIDTH)})
+
+
+@pytest.mark.parametrize("inside", ["Constant", "initialiser", "outside", "input"])
+def test_nodes_of_inner_loops_are_counted(inside: str) -> None:
+    model = nested(2, 7)
+    body = helper.get_attribute_value(model.graph.node[0].attribute[0])
+    inner = next(node for node in body.node if node.op_type == "Loop")
+    number = numpy_helper.from_array(np.array(50), "own")
+    if inside != "outside":
+        inner.input[0] = "own"
+    if inside == "Constant":
+        body.node.insert(0, helper.make_node("Constant", [], ["own"], value=number))
+    elif inside == "initialiser":
+        body.initializer.append(number)
+    elif inside == "input":  # what is handed in is another value, though a constant has its name
+        body.input.append(value("own", TensorProto.INT64, ()))
+    known = {"n": 7, "own": 2}
+    nodes = {"Constant": 2 + 50 * 2, "initialiser": 1 + 50 * 2, "outside": 1 + 7 * 2, "input": 3}
+    assert loops._least(body, known) == nodes[inside]
 
 
 def test_steps_share_the_constants_of_their_body() -> None:

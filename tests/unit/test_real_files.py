@@ -131,7 +131,7 @@ def test_operators_come_before_sizes_and_all_at_once() -> None:
     with pytest.raises(UnsupportedOp) as caught:
         compile(made, floats(2, 2))
     for said in (
-        "(NonZero): this operator",
+        "(NonZero): how many values it gives",
         "com.microsoft, onnxruntime's own",
         "ai.onnx.ml, the domain of classical",
         "(my.company.Mystery): operators of this domain are custom",

@@ -42,10 +42,25 @@ def test_losses_and_limits_stand_in_the_recipe() -> None:
     assert Plan(loss="binary-cross-entropy").recipe().loss == BinaryCrossEntropy()
 
 
-def test_parts_and_rates() -> None:
-    assert Plan(steps=600).parts == 1
-    assert Plan(steps=600, receipt_every=600).parts == 1
-    assert Plan(steps=601, receipt_every=200).parts == 4
+def parts(**values: Any) -> list[tuple[int, int, str]]:
+    return [(part.first, part.count, part.mode) for part in Plan(**values).parts()]
+
+
+def test_parts() -> None:
+    assert parts(steps=600) == parts(steps=600, receipt_every=600) == [(0, 600, "hybrid")]
+    assert parts(steps=5, receipt_every=2, mode="fast") == [
+        (0, 2, "fast"), (2, 2, "fast"), (4, 1, "fast"),
+    ]  # fmt: skip
+    assert parts(steps=20, strict_steps="10:12") == [
+        (0, 10, "hybrid"), (10, 2, "strict"), (12, 8, "hybrid"),
+    ]  # fmt: skip
+    assert parts(steps=6, strict_steps="0:2", receipt_every=4) == [
+        (0, 2, "strict"), (2, 2, "hybrid"), (4, 2, "hybrid"),
+    ]  # fmt: skip
+    assert parts(steps=4, strict_steps="2:4") == [(0, 2, "hybrid"), (2, 2, "strict")]
+
+
+def test_rates() -> None:
     rates = Plan(steps=100, lr=0.2, schedule="cosine", warmup=10).rates()
     assert rates.at(4) == pytest.approx(0.1)
     assert rates.at(10) == pytest.approx(0.2)
@@ -73,6 +88,10 @@ BAD: list[dict[str, Any]] = [
     {"nonce": "xyz"},
     {"nonce": ""},
     {"nonce": "00" * 65},
+    {"strict_steps": "5"},
+    {"strict_steps": "5:5"},
+    {"strict_steps": "5:601"},
+    {"strict_steps": "-1:5"},
 ]
 
 

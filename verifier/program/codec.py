@@ -429,4 +429,4 @@ def _put_starting_link(w: Writer, link: StateLink) -> None:
         case DrawnStart(domain, lo, hi):
             w.u8(_DRAWN)
             w.u32(domain)
-            _put_i32s(w, (lo, hi))
+            w.i32s((lo, hi))

@@ -58,6 +58,7 @@ HELP = {
     "mode": "of the receipts (hybrid)",
     "delta": "wrong multiply-accumulates at most (0.05)",
     "receipt_every": "steps of a receipt (all)",
+    "strict_steps": "A:B: steps of which every gate is proven, in a receipt of their own",
     "small": "smaller receipts for more time and memory",
     "reveal": "fast: show the sampled records and weights",
 }
@@ -157,7 +158,7 @@ def _value(name: str, text: Any) -> Any:
             return tuple(float(part) for part in text.split(","))
         if name in ("warmup", "step_every", "batch", "steps", "rehearsal", "receipt_every"):
             return int(text)
-        if name in CHOICES or name in ("loss_output", "nonce"):
+        if name in CHOICES or name in ("loss_output", "nonce", "strict_steps"):
             return text
         return float(text)
     except ValueError as error:
@@ -168,12 +169,11 @@ def _outputs(path: str, plan: Plan) -> list[str]:
     """The files of the receipts: numbered, where there are several."""
     if path == "-":
         raise UsageError("receipts of a training run are written to files", received="-o -")
-    if plan.parts == 1:
+    count, file = len(plan.parts()), Path(path)
+    if count == 1:
         return [path]
-    file = Path(path)
     return [
-        str(file.with_name(f"{file.stem}-{number:03d}{file.suffix}"))
-        for number in range(plan.parts)
+        str(file.with_name(f"{file.stem}-{number:03d}{file.suffix}")) for number in range(count)
     ]
 
 

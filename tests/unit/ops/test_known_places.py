@@ -42,6 +42,47 @@ def test_grids_of_volumes() -> None:
         assert off("GridSample", reals(1, 2, 3, 4, 5), g=reals(1, 2, 2, 3, 3), mode=mode) < 0.7
 
 
+REGIONS = np.float32([[0, 0, 9, 7], [2.5, 1, 4, 6.5], [-3, -2, 3, 2], [7, 5, 16, 14], [4, 4, 4, 4]])
+
+
+@pytest.mark.parametrize("ratio", [0, 1, 2])
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+@pytest.mark.parametrize(
+    "mode", [None, "half_pixel", "output_half_pixel"], ids=["opset 10", "half", "output half"]
+)
+@pytest.mark.parametrize("size", [(1, 1), (3, 2), (4, 7)], ids=str)
+def test_regions(size: tuple[int, int], mode: str | None, scale: float, ratio: int) -> None:
+    options: dict[str, Any] = {"output_height": size[0], "output_width": size[1]}
+    options |= {} if mode is None else {"coordinate_transformation_mode": mode}
+    options |= {"spatial_scale": scale, "sampling_ratio": ratio}
+    regions, items = REGIONS, np.zeros(len(REGIONS), np.int64)
+    opset = 10 if mode is None else 16
+    assert off("RoiAlign", reals(1, 3, 8, 10), opset, r=regions, b=items, **options) < 0.7
+
+
+@pytest.mark.parametrize(
+    ("images", "constant", "mode", "reason"),
+    [
+        (2, True, "avg", "reads more than one image"),
+        (1, True, "max", "mode 'max'; only avg is"),
+        (1, False, "avg", "input 1 is computed at run time"),
+    ],
+)
+def test_other_regions_are_refused(images: int, constant: bool, mode: str, reason: str) -> None:
+    given, held = {"x": reals(images, 2, 8, 8)}, {"b": np.zeros(5, np.int64)}
+    (held if constant else given)["r"] = REGIONS
+    shapes = {name: array.shape for name, array in given.items()}
+    model = network([node("RoiAlign", "x r b", "y", mode=mode)], shapes, held, opset=16)
+    with pytest.raises(UnsupportedOp, match=reason):
+        compile(model, given)
+
+
+def test_how_many_there_are_depends_on_the_data() -> None:
+    model = network([node("NonZero", "x", "i"), node("Cast", "i", "y", to=1)], {"x": (3, 4)})
+    with pytest.raises(UnsupportedOp, match="how many values it gives depends on the data"):
+        compile(model, reals(3, 4))
+
+
 def test_a_computed_grid_is_refused() -> None:
     model = network([node("GridSample", "x g", "y")], {"x": (1, 1, 3, 3), "g": (1, 2, 2, 2)})
     data = {"x": reals(1, 1, 3, 3), "g": reals(1, 2, 2, 2)}

@@ -48,6 +48,52 @@ def test_magnitudes_of_quiet_data(square: str, root: str, unlike: float) -> None
     assert sqnr(expected[1], found[1]) > 18
 
 
+LOUD = np.random.default_rng(5)
+QUIETER = [1, 10, 100, 1000]
+
+
+@pytest.mark.parametrize("opset", [11, 17])
+@pytest.mark.parametrize("square", ["Mul", "Pow", "ReduceSumSquare"])
+@pytest.mark.parametrize("root", ["Sqrt", "Pow"])
+def test_magnitudes_along_an_axis(root: str, square: str, opset: int) -> None:
+    """What is 1,000 times quieter keeps as many digits as 16 bits have of it."""
+    summed = "ReduceSumSquare" if square == "ReduceSumSquare" else "ReduceSum"
+    name = "x" if summed == "ReduceSumSquare" else "q"
+    nodes = [node("Mul", "x x", "q") if square == "Mul" else node("Pow", "x two", "q")]
+    nodes = nodes if name == "q" else []
+    by_input = opset >= 13 and summed == "ReduceSum"
+    given = {} if by_input else {"axes": [-1]}
+    nodes.append(node(summed, f"{name} a" if by_input else name, "s", keepdims=0, **given))
+    nodes.append(node("Sqrt", "s", "y") if root == "Sqrt" else node("Pow", "s half", "y"))
+    constants = {"two": np.array(2.0, np.float32), "half": np.array([0.5], np.float32)}
+    model = network(nodes, {"x": ("n", 5, 2)}, constants | {"a": np.array([-1])}, opset=opset)
+    assert ops_of(model) == ["ReduceL2"]
+    x = LOUD.normal(0, 1, (4, 5, 2)) / np.reshape(QUIETER, (4, 1, 1))
+    _, (expected,), (found,) = run_both(model, {"x": x.astype(np.float32)}, precision="int16")
+    for number, least in enumerate([60, 45, 25, 5]):
+        assert sqnr(expected[number], found[number]) > least
+
+
+@pytest.mark.parametrize("kernel", [[2, 2], [4, 4], [5, 5]])
+def test_norms_of_windows_of_wide_values(kernel: list[int]) -> None:
+    pool = node("LpPool", "x", "y", p=2, kernel_shape=kernel, pads=[0, 0, 1, 1])
+    model = network([pool], {"x": ("n", 2, 6, 6)})
+    x = LOUD.normal(0, 1, (4, 2, 6, 6)) / np.reshape(QUIETER, (4, 1, 1, 1))
+    _, (expected,), (found,) = run_both(model, {"x": x.astype(np.float32)}, precision="int16")
+    for number, least in enumerate([60, 45, 25] if kernel < [5] else [60]):
+        assert sqnr(expected[number], found[number]) > least
+
+
+@pytest.mark.parametrize("case", ["read twice", "kept", "of another shape"])
+def test_what_is_no_norm_stays(case: str) -> None:
+    nodes = [node("Mul", "x w" if case == "of another shape" else "x x", "q")]
+    nodes += [node("ReduceSum", "q a", "s", keepdims=1), node("Sqrt", "s", "y")]
+    outputs = ("y", "s") if case == "read twice" else ("y", "q") if case == "kept" else ("y",)
+    weight = np.ones((3, 1), np.float32) * 2
+    model = network(nodes, {"x": ("n", 3, 4)}, {"a": np.array([-1]), "w": weight}, outputs=outputs)
+    assert "ReduceL2" not in ops_of(model)
+
+
 @pytest.mark.parametrize("case", ["read twice", "broadcast", "cube"])
 def test_what_is_no_magnitude_stays(case: str) -> None:
     nodes = spectrum("Pow", "Sqrt")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,8 +12,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from support.classical import FLOAT, INT64, both, ml, table_model
-from zktally.circuits.compile import compile
+from zktally.circuits.check import Tolerances, check_model
+from zktally.circuits.compile import build, compile, open_network, prepare
+from zktally.circuits.errors import BadModelFile, CalibrationMismatch
 from zktally.circuits.graph import Node
+from zktally.circuits.model import CompiledModel
 from zktally.circuits.ops.ml_trees import support
 
 RNG = np.random.default_rng(28)
@@ -194,6 +198,73 @@ def test_a_place_that_values_of_the_other_side_have_is_turned() -> None:
     assert np.abs(real[0] - found[0]).max() < 1e-4
     again = compile(model, {"x": rows[1:]}, batch=16)
     assert not again.record.turned
+
+
+def stump(threshold: float) -> onnx.ModelProto:
+    """One condition: -1 up to the threshold, 1 above."""
+    node = ml(
+        "TreeEnsembleRegressor", "x", "y", n_targets=1, nodes_treeids=[0] * 3,
+        nodes_nodeids=[0, 1, 2], nodes_featureids=[0] * 3, nodes_values=[threshold, 0.0, 0.0],
+        nodes_modes=["BRANCH_LEQ", "LEAF", "LEAF"], nodes_truenodeids=[1, 0, 0],
+        nodes_falsenodeids=[2, 0, 0], target_treeids=[0, 0], target_nodeids=[1, 2],
+        target_ids=[0, 0], target_weights=[-1.0, 1.0],
+    )  # fmt: skip
+    return table_model([node], {"x": (FLOAT, 1)}, {"y": FLOAT})
+
+
+NAME = "TreeEnsembleRegressor x"
+
+
+def forged(model: onnx.ModelProto, honest: CompiledModel, turned: dict[str, Any]) -> CompiledModel:
+    """The model with other conditions turned, the report as it was."""
+    record = dataclasses.replace(honest.record, turned=turned)
+    graph = prepare(open_network(model, None, None), record.batch, record.name)[1]
+    built = build(graph, record)
+    return CompiledModel(built.checked, built.weights, honest.key, record, honest.report)
+
+
+@pytest.mark.parametrize("kind", ["calibration", "evaluation"])
+def test_a_condition_turned_for_no_reason_is_refused(kind: str) -> None:
+    """Data of quarters equal a threshold of 0.25 often: turned, all of these go the other way."""
+    model, rows = stump(0.25), quarters(40, 1) / 4
+    rows[:5] = 0.25
+    honest = compile(model, {"x": rows}, batch=8, public=True)
+    assert not honest.record.turned
+    assert check_model(model, honest, **{kind: {"x": rows}}).to_json()["recorded"]["turned"] == {}
+    evil = forged(model, honest, {NAME: (0,)})
+    assert evil.program_id != honest.program_id
+    check = check_model(model, evil)
+    assert "and 1 turned conditions of trees" in check.sentence()
+    with pytest.raises(CalibrationMismatch, match="is turned: it decides") as caught:
+        check_model(model, evil, **{kind: {"x": rows}})
+    assert caught.value.code == "check.decisions"
+    assert caught.value.exit_code == 1
+    once = np.concatenate([rows[rows != 0.25], np.float32([0.25])])[:, None]
+    check_model(model, evil, **{kind: {"x": once}}, tolerances=LAX)
+
+
+LAX = Tolerances(factor=1e6, covered=0.0, top1_below_claim=1.0, sqnr_below_claim=1e3, min_sqnr=-1e3)
+
+
+def test_a_condition_that_data_turns_must_be() -> None:
+    below = float(np.nextafter(np.float32(0.3), np.float32(0)))
+    model, rows = stump(below), np.array([[0.3]] * 4 + [[0.2], [0.4], [100.0]], np.float32)
+    honest = compile(model, {"x": rows}, batch=8, public=True)
+    assert honest.record.turned == {NAME: (0,)}
+    check_model(model, honest, calibration={"x": rows}, evaluation={"x": rows})
+    with pytest.raises(CalibrationMismatch, match="is not turned: it decides") as caught:
+        check_model(model, forged(model, honest, {}), calibration={"x": rows})
+    assert caught.value.code == "check.decisions"
+
+
+@pytest.mark.parametrize(
+    "turned", [{"nobody": (0,)}, {NAME: (1,)}, {NAME: (-1,)}, {NAME: (0, 0)}, {NAME: ()}], ids=str
+)
+def test_turned_conditions_that_are_none_are_refused(turned: dict[str, Any]) -> None:
+    model, rows = stump(0.25), quarters(40, 1) / 4
+    evil = forged(model, compile(model, {"x": rows}, batch=8, public=True), turned)
+    with pytest.raises(BadModelFile, match="its record turns conditions"):
+        check_model(model, evil)
 
 
 def test_many_rows_and_deep_trees() -> None:
