@@ -19,8 +19,7 @@ import onnxruntime
 
 from ..circuits.compile import compile
 from ..circuits.model import CompiledModel
-from ..hybrid.data import initial_state
-from ..prover import Claims, FastRun
+from ..prover import Claims, FastRun, initial_state
 from ..prover.estimate import estimate_run
 from ..verifier.inputs import quantise
 from .cells import (

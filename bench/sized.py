@@ -28,8 +28,7 @@ from onnx import TensorProto, helper
 from .. import _core
 from ..circuits.compile import compile
 from ..circuits.model import CompiledModel
-from ..hybrid.data import initial_state
-from ..prover import Claims, FastRun
+from ..prover import Claims, FastRun, initial_state
 from ..verifier.inputs import quantise
 from .cells import (
     Column,

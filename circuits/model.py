@@ -202,7 +202,8 @@ def from_bytes(data: bytes) -> CompiledModel:
         checked = programs.load(program)
     except ZktallyError as error:
         raise BadModelFile(f"bad model file: its program is refused: {error}") from error
-    tensors, salts = _weight_tensors(checked), ()
+    tensors = _weight_tensors(checked)
+    salts: tuple[Salt, ...] = ()
     if magic == SALTED:
         salts, key = _read_salts(key, len(tensors)), b""
     elif not is_key(key):

@@ -9,15 +9,18 @@ from typing import Literal
 
 import numpy as np
 
-from .. import _core
 from ..circuits.model import CompiledModel
 from ..prover import (
     Claims,
+    Dataset,
     FastRun,
     Progress,
     ProverOptions,
+    Records,
     RunState,
     SeedSource,
+    commit_data,
+    initial_state,
     prove_job,
     silent,
 )
@@ -25,7 +28,6 @@ from ..prover.errors import ProveError
 from ..verifier.errors import UsageError
 from ..verifier.inputs import quantise
 from ..verifier.program.checked import Checked
-from .data import Records, commit_data, initial_state
 
 Inputs = np.ndarray | Mapping[str, np.ndarray]
 Start = Literal["declared", "root"]
@@ -65,7 +67,7 @@ class Training:
     start: Start | None = None
     first: int = 0
     seed: SeedSource | None = None
-    data: Records | _core.Dataset | None = None
+    data: Records | Dataset | None = None
     data_key: bytes | None = None
     final_state: str | Path | None = None
 
@@ -86,13 +88,13 @@ class Training:
             return self.state
         return initial_state(checked, self.state)
 
-    def dataset(self, model: CompiledModel) -> _core.Dataset | None:
+    def dataset(self, model: CompiledModel) -> Dataset | None:
         """The data set, committed.
 
         Raises:
             UsageError: records that do not fit.
         """
-        if isinstance(self.data, _core.Dataset):
+        if isinstance(self.data, Dataset):
             return self.data
         return commit_data(model, self.data, self.data_key)
 

@@ -1,6 +1,7 @@
 """Execute, commit, prove: from a compiled model and inputs to the bytes of a receipt."""
 
 from .claims import USUAL_DELTA, Claims, InputVisibility, usual_bits
+from .data import Dataset, Records, commit_data, initial_state
 from .options import ProverOptions
 from .progress import Progress, silent
 from .run import FastRun
@@ -12,15 +13,19 @@ from .work import Job, Work
 __all__ = [
     "USUAL_DELTA",
     "Claims",
+    "Dataset",
     "FastRun",
     "InputVisibility",
     "Job",
     "Progress",
     "ProverOptions",
+    "Records",
     "RunState",
     "SeedSource",
     "Work",
+    "commit_data",
     "exported_model",
+    "initial_state",
     "prove_in",
     "prove_job",
     "silent",

@@ -74,6 +74,12 @@ class Setting:
         """The state of another run that this one goes on with."""
         return self.initial_state if isinstance(self.initial_state, RunState) else None
 
+    @property
+    def _arrays(self) -> Arrays | None:
+        """Of the first state; None for the declared one."""
+        given = self.initial_state
+        return given.arrays if isinstance(given, RunState) else given
+
     def derives(self, program: Program) -> bool:
         """Whether the seed follows from program, data set and nonce."""
         if self.carried is not None:
@@ -103,7 +109,7 @@ class Setting:
             UsageError: a state or data set that does not fit the program.
         """
         state, derived = self.carried, self.derives(program)
-        given = self.initial_state if state is None else state.arrays
+        given = self._arrays
         return _core.Run(
             model,
             run_key,

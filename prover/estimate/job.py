@@ -237,17 +237,17 @@ def _drawing_seconds(schedule: Schedule) -> float:
 
 
 def _fixed_bytes(schedule: Schedule) -> int:
-    """Bytes of weights and initial states."""
+    """Bytes of weights, of the data set and of initial states."""
     tensors = schedule.program.tensors
-    fixed = schedule.program.of_role(Role.WEIGHT, Role.STATE)
-    return sum(tensors[number].size * tensors[number].width for number in fixed)
+    fixed = schedule.program.of_role(Role.WEIGHT, Role.DATA, Role.STATE)
+    return sum(math.prod(tensors[n].tree_shape) * tensors[n].width for n in fixed)
 
 
 def _statement_bytes(schedule: Schedule) -> int:
     """Of a receipt: the program, the statement with its outputs, the roots of all trees."""
     program = schedule.program
     outputs = schedule.steps * sum(schedule.cuts[port.tensor].bytes for port in program.outputs)
-    once = len(program.of_role(Role.WEIGHT, Role.STATE))
+    once = len(program.of_role(Role.WEIGHT, Role.DATA, Role.STATE))
     trees = once + schedule.steps * len(program.of_role(Role.INPUT, Role.VALUE))
     return len(schedule.checked.data) + outputs + _DIGEST * trees
 

@@ -69,8 +69,8 @@ def last_state(
     state: dict[str, np.ndarray] | None,
 ) -> dict[str, np.ndarray]:
     """The state that a run of these inputs ends in, by state tensor name."""
-    from zktally.hybrid.chain import execute_chain, initial_state
-    from zktally.prover import FastRun
+    from zktally.hybrid.chain import execute_chain
+    from zktally.prover import FastRun, initial_state
     from zktally.verifier.inputs import quantise
 
     program = model.checked.program

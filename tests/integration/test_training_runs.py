@@ -103,6 +103,21 @@ def test_receipts_of_one_run_link(model, records, mode, tmp_path):
         assert refused.value.code == "verify.follows"
 
 
+def test_three_receipts_of_more_bits_each_have_enough_together(model, records, tmp_path):
+    """Errors are added up: λ asks for more of sampling and STARK alike."""
+    how = {"data": records, "data_key": KEY}
+    root, parts, state = zktally.dataset_root(model, records, KEY), [], None
+    for part in range(3):
+        file = tmp_path / f"{part}.zks"
+        rates = RATES[part : part + 1]
+        made = zktally.prove(model, rates, "hybrid", bits=104, state=state, final_state=file, **how)
+        parts, state = [*parts, made], file
+    for backend in BACKENDS:
+        run = zktally.verify_chain(parts, model.model_id, LAX, dataset_root=root, backend=backend)
+        assert run.steps == 3
+        assert run.bits >= 100
+
+
 def test_a_run_that_goes_on_keeps_seed_data_and_place(model, records):
     how = {"data": records, "data_key": KEY, "nonce": b"run"}
     run, _ = running(model, how)
@@ -199,7 +214,7 @@ def test_what_a_run_has_learnt_is_served_under_its_exported_root(model, records,
     assert served.weights_root == receipt.journal.exported_root
     assert not served.public
     served.save(zkt)
-    assert zkt.read_bytes()[7] == 2
+    assert zkt.read_bytes()[8] == 2
     loaded = zktally.load(zkt)
     assert loaded.model_id == served.model_id
     assert loaded.to_bytes() == served.to_bytes()
@@ -233,7 +248,7 @@ def test_a_model_file_with_salts_of_its_own_is_read_strictly(model):
     for changed in changes:
         with pytest.raises(BadModelFile):
             from_bytes(changed.to_bytes())
-    body = b"ZKTMODEL"[:7] + bytes([3]) + data[8:-32]
+    body = b"ZKTMODEL\x03" + data[9:-32]
     with pytest.raises(BadModelFile):
         from_bytes(body + hashlib.sha256(body).digest())
 

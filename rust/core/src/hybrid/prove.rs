@@ -95,7 +95,7 @@ impl Prover {
         Proof::parse(&openings, &prepared, &course, &marks)?;
         let blocks = total_blocks(&prepared, &marks);
         let segments = segments(&prepared, &plan, steps, blocks).count() as usize;
-        let parameters = Parameters::new(profile, segments)?;
+        let parameters = Parameters::new(profile, segments, journal.bits)?;
         Ok(Self {
             prepared,
             journal: journal_bytes,

@@ -57,7 +57,7 @@ pub(crate) fn verify_hybrid(
     let course = course(prepared, journal);
     let segments = segments(prepared, &plan, &course, rest.len())?;
     let count = segments.count() as usize;
-    let parameters = Parameters::new(head.profile, count)?;
+    let parameters = Parameters::new(head.profile, count, journal.bits)?;
     let facts = |bits| StarkFacts { profile: head.profile, segments: count as u32, bits };
     let warranted = facts(parameters.target).headline(journal.bits);
     if warranted < expect.policy.min_bits {

@@ -38,13 +38,19 @@ const HASH_BITS: f64 = 124.0;
 pub const MIN_LOG_ROWS: usize = 11;
 /// Of the segments of a receipt together: λ = 102 beside it leaves more than 100 bits.
 pub const PROVEN_BITS: f64 = 101.0;
+const USUAL_LAMBDA: u16 = 102;
+/// Bits that a λ above the usual one adds at most: those of 2^8 receipts of one run.
+const MOST_MORE: u16 = 8;
 
 impl Parameters {
-    /// The parameters of a profile (0 standard, 1 small) for each of so many segments.
+    /// The parameters of a profile (0 standard, 1 small) for each of so many segments, beside a
+    /// sampling with confidence λ (0 where nothing is sampled): a λ above the usual one asks for as
+    /// many more bits here, so that the errors of several receipts can be added up.
     ///
     /// # Errors
     /// `security.insufficient` where no number of queries reaches the target.
-    pub fn new(profile: u8, segments: usize) -> Result<Self> {
+    pub fn new(profile: u8, segments: usize, lambda: u16) -> Result<Self> {
+        let more = lambda.saturating_sub(USUAL_LAMBDA).min(MOST_MORE);
         let mut parameters = Self {
             log_blowup: if profile == 0 { 2 } else { 3 },
             log_folding: 3,
@@ -54,7 +60,7 @@ impl Parameters {
             batch_bits: 16,
             commit_bits: 12,
             query_bits: 20,
-            target: PROVEN_BITS + segments.next_power_of_two().ilog2() as f64,
+            target: PROVEN_BITS + segments.next_power_of_two().ilog2() as f64 + f64::from(more),
         };
         for queries in 1..=196 {
             parameters.queries = queries;
@@ -148,19 +154,31 @@ mod tests {
     #[test]
     fn profiles_reach_their_targets() {
         for (profile, queries) in [(0, 83), (1, 55)] {
-            let parameters = Parameters::new(profile, 1).unwrap();
+            let parameters = Parameters::new(profile, 1, 0).unwrap();
             assert_eq!(parameters.queries, queries);
             assert!(parameters.judge(&Shape { log_rows: 16, ..REFERENCE }).unwrap() >= 101.0);
             let fewer = Parameters { queries: parameters.queries - 1, ..parameters };
             assert_eq!(fewer.judge(&REFERENCE).unwrap_err().code, "security.insufficient");
         }
-        let many = Parameters::new(0, 64).unwrap();
-        assert!(many.target == 107.0 && many.queries > Parameters::new(0, 1).unwrap().queries);
+        let many = Parameters::new(0, 64, 0).unwrap();
+        assert!(many.target == 107.0 && many.queries > Parameters::new(0, 1, 0).unwrap().queries);
+    }
+
+    #[test]
+    fn a_higher_lambda_asks_for_as_many_more_bits() {
+        let target = |lambda| Parameters::new(0, 1, lambda).unwrap().target;
+        assert_eq!([0, 1, 100, 102].map(target), [101.0; 4]);
+        assert_eq!([103, 106, 110, 111, 256].map(target), [102.0, 105.0, 109.0, 109.0, 109.0]);
+        let queries: Vec<usize> =
+            [102, 106, 110].map(|l| Parameters::new(1, 3, l).unwrap().queries).into();
+        assert!(queries.is_sorted_by(|a, b| a < b), "{queries:?}");
+        // What nobody can reach is refused, and not forgotten.
+        assert_eq!(Parameters::new(0, 1024, 110).unwrap_err().code, "security.insufficient");
     }
 
     #[test]
     fn every_size_counts() {
-        let parameters = Parameters::new(0, 1).unwrap();
+        let parameters = Parameters::new(0, 1, 0).unwrap();
         let good = parameters.proven_bits(&REFERENCE);
         let worse = [
             Shape { log_rows: 40, ..REFERENCE },
@@ -175,7 +193,7 @@ mod tests {
     /// The union is one of sums: it is below the least of the terms by what the others weigh.
     #[test]
     fn terms_are_added() {
-        let parameters = Parameters::new(0, 1).unwrap();
+        let parameters = Parameters::new(0, 1, 0).unwrap();
         let terms = parameters.errors(&REFERENCE, 45.0);
         let sum: f64 = terms.iter().sum();
         for without in 0..terms.len() {
@@ -201,7 +219,7 @@ mod tests {
         let mut found = Sha256::new();
         for profile in [0, 1] {
             for segments in [1, 2, 3, 7, 64, 1000, 1024] {
-                found.update([Parameters::new(profile, segments).unwrap().queries as u8]);
+                found.update([Parameters::new(profile, segments, 0).unwrap().queries as u8]);
             }
             for log_rows in [11, 16, 21] {
                 for queries in [40, 83, 120, 196] {
@@ -214,7 +232,7 @@ mod tests {
                             tuple: size + 5,
                         };
                         let parameters =
-                            Parameters { queries, ..Parameters::new(profile, 1).unwrap() };
+                            Parameters { queries, ..Parameters::new(profile, 1, 0).unwrap() };
                         let tenths = (10.0 * parameters.proven_bits(&shape)).floor();
                         found.update((tenths as u16).to_le_bytes());
                     }

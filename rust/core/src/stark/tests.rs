@@ -62,7 +62,8 @@ struct Toy {
 
 fn toy(values: &[u32], log_rows: [usize; 2]) -> Toy {
     let tables = tables();
-    let parameters = Parameters { queries: 40, hiding_rows: 96, ..Parameters::new(0, 1).unwrap() };
+    let parameters =
+        Parameters { queries: 40, hiding_rows: 96, ..Parameters::new(0, 1, 0).unwrap() };
     let parameters = Parameters { target: 0.0, ..parameters };
     let n = values.len();
     let mut sums = (Grid::zeros(5, n), Grid::zeros(5, n));

@@ -240,9 +240,9 @@ fn lies_about_a_training_run_have_their_codes() {
     };
     let run = executed(&model, later(3), 2, KEEP);
     assert_eq!(lie(run, &|j| j.first = 2), "verify.input-root");
-    let mut run = executed(&model, later(3), 2, KEEP);
+    let mut run = Run::new(model.clone(), key(1), later(3), KEEP).unwrap();
+    (0..2).for_each(|_| run.execute(vec![]).unwrap());
     run.first = 2;
-    run.order = Some(Order::new(truth.seed.unwrap(), 4, RECORDS));
     assert_eq!(lie(run, &|_| ()), "verify.gate");
 
     let other = model.weights_root;

@@ -13,9 +13,9 @@ use super::segments::{Item, Limits};
 use super::support::check_supported;
 use super::tables::index;
 use super::trace::Opened;
-use crate::commit::{Course, Prepared};
+use crate::commit::{Course, Place, Prepared};
 use crate::program::testing::{
-    Builder, Rng, by_i, by_k, dot, linear, map, random, read, shuffle_layouts,
+    Builder, Rng, by_i, by_k, dot, learner, linear, map, random, read, shuffle_layouts,
 };
 use crate::program::*;
 use crate::receipt::Journal;
@@ -53,6 +53,62 @@ fn wide_accumulators_states_and_noise() {
         assert_eq!((rows[index::LIMBS], rows[index::GATE], rows[index::BITS]), (24, 24, 24));
         assert_eq!(rows[index::NOISE], 3);
     }
+}
+
+#[test]
+fn a_training_run_reads_each_record_once_however_often_it_is_drawn() {
+    for (steps, delta) in [(1, MANY), (7, MANY), (7, 400_000)] {
+        let case = Case::new(&learner(), steps, delta);
+        case.check(Limits::default());
+        case.check(Limits { blocks: 30, cost: 2000 });
+        let journal = case.journal();
+        assert_eq!((journal.seed, journal.start), (1, 1));
+        let proof = case.proof();
+        let data: Vec<_> = proof.trees.iter().filter(|tree| tree.place == Place::Data).collect();
+        assert_eq!(data.len(), 2);
+        // 11 records of two leaves and of one.
+        assert!(data[0].leaves.len() <= 22 && data[1].leaves.len() <= 11);
+        assert!(steps == 1 || data[1].leaves.len() == 11);
+    }
+}
+
+#[test]
+fn a_record_outside_its_declared_range_fails() {
+    let mut wide = learner();
+    (wide.tensors[1].lo, wide.tensors[1].hi) = (-100, 100);
+    let failures = |case: &Case| -> Vec<_> {
+        let segments = case.segments(Limits::default());
+        let failure = |items: &Vec<Item>| {
+            let schedule = case.schedule(items).unwrap();
+            case.judge(&schedule, &case.witness(&schedule))
+        };
+        segments.iter().filter_map(failure).collect()
+    };
+    assert!(failures(&Case::new(&wide, 2, MANY)).is_empty());
+    assert!(!failures(&Case::lying(&learner(), &wide, 2, MANY)).is_empty());
+}
+
+/// Steps of another place in the run have other records and other noise.
+#[test]
+fn the_place_of_a_step_in_its_run_is_public() {
+    let case = Case::new(&learner(), 2, MANY);
+    let items = case.segments(Limits::default()).remove(0);
+    let schedule = case.schedule(&items).unwrap();
+    let mains = case.witness(&schedule);
+    assert_eq!(case.judge(&schedule, &mains), None);
+    let at = |first| Journal { first, start: 0, ..case.journal() };
+    let mut noisy = Vec::new();
+    for first in [0, 1, 4] {
+        let other = case.schedule_for(&at(first), &items).unwrap();
+        noisy.push(other.table(index::NOISE).unwrap().publics.clone());
+        let rows = |schedule: &Schedule| -> Vec<usize> {
+            schedule.tables.iter().map(|table| table.publics.rows()).collect()
+        };
+        let fits = rows(&other) == rows(&schedule);
+        let failure = fits.then(|| case.judge(&other, &mains));
+        assert_eq!(first == 0, failure == Some(None));
+    }
+    assert!(noisy[0].values != noisy[1].values && noisy[1].values != noisy[2].values);
 }
 
 #[test]

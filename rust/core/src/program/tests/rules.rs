@@ -67,14 +67,10 @@ fn rules_of_data() {
         *data_of(p).1 = (1 << 26) / 6 + 1;
     });
     spoils("too many elements in all tensors", |p| {
-        for t in 0..2 {
-            let Source::Data { records, .. } = &mut p.tensors[t].source else { panic!("data") };
-            *records = 1 << 27;
-        }
-        // Few leaves all the same.
-        let shapes = [vec![4, 6, 1], vec![4, 2, 1]];
-        for (t, shape) in shapes.into_iter().enumerate() {
-            p.tensors[t].shape = shape;
+        for (t, inner) in [(0, 12), (1, 6)] {
+            p.tensors[t].shape = vec![4, inner];
+            let Source::Data { layout, records } = &mut p.tensors[t].source else { panic!("data") };
+            (layout.piece, *records) = (inner, 1 << 26);
         }
     });
     spoils("a port with a batch axis", |p| p.outputs[0].batch = Some(0));

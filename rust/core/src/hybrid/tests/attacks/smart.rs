@@ -217,7 +217,7 @@ pub fn quick() -> Parameters {
         commit_bits: 0,
         query_bits: 0,
         target: 0.0,
-        ..Parameters::new(0, 1).unwrap()
+        ..Parameters::new(0, 1, 0).unwrap()
     }
 }
 

@@ -15,6 +15,7 @@ from ..verifier.program.types import Role
 from ..verifier.quoting import listed, quoted
 
 Records = Mapping[str, np.ndarray]
+Dataset = _core.Dataset
 
 
 def initial_state(checked: Checked, given: Mapping[str, np.ndarray] | None) -> list[np.ndarray]:
@@ -37,7 +38,7 @@ def initial_state(checked: Checked, given: Mapping[str, np.ndarray] | None) -> l
 
 def commit_data(
     model: CompiledModel, records: Records | None, key: bytes | None = None
-) -> _core.Dataset | None:
+) -> Dataset | None:
     """Commit to the data set that a model's steps read; None where they read none.
 
     Args:
@@ -64,7 +65,7 @@ def commit_data(
         limits = tensor.tree_shape, tensor.lo, tensor.hi
         arrays.append(_integers("data", tensor.name, array, limits, DTYPES[tensor.width]))
     _refuse_unknown("data", given, names)
-    return _core.Dataset(model.core, arrays, PUBLIC_KEY if key is None else key)
+    return Dataset(model.core, arrays, PUBLIC_KEY if key is None else key)
 
 
 def _integers(
