@@ -151,8 +151,8 @@ def _():
 
 @tampering("hybrid: more bits than its proofs show", "policy.bits", "dense")
 def _():
-    """λ is 128, honestly sampled, but no proof is worth that."""
-    policy = Policy(max_delta=0.5, min_bits=101)
+    """λ is 128, honestly sampled, but no proof is worth that: its target is 109 bits at most."""
+    policy = Policy(max_delta=0.5, min_bits=110)
     return proven(reopened("dense", bits=128)), victim("dense", policy=policy)
 
 
