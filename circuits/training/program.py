@@ -310,6 +310,7 @@ def _summed(graph: Graph, step: Step) -> set[str]:
     for name in step.gradients.values():
         node = producers.get(name)
         alone = not graph.consumers(name)
-        if node is not None and alone and node.op in (*PRODUCTS[:2], "ReduceSum"):
+        linear = node is not None and node.activation is None
+        if node is not None and alone and linear and node.op in (*PRODUCTS[:2], "ReduceSum"):
             found.add(name)
     return found
