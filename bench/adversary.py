@@ -41,13 +41,15 @@ def false_trace(
     inputs: Sequence[np.ndarray],
     wrong: Wrong,
     state: Sequence[np.ndarray] = (),
+    given: Mapping[int, np.ndarray] | None = None,
 ) -> list[np.ndarray]:
     """All value tensors, in tensor order, of a step in which exactly the `wrong` gates are wrong.
 
-    `state` holds one array per state tensor, in tensor order. For programs without prf tensors.
+    `state` holds one array per state tensor, in tensor order; `given` the arrays of data and prf
+    tensors in this step, by number.
     """
     program = model.checked.program
-    arrays = dict(zip(program.of_role(Role.INPUT), inputs, strict=True))
+    arrays = dict(zip(program.of_role(Role.INPUT), inputs, strict=True)) | dict(given or {})
     arrays |= dict(zip(program.of_role(Role.STATE), state, strict=True))
     arrays |= dict(zip(program.of_role(Role.WEIGHT), model.weights, strict=True))
     for number, op in enumerate(program.ops):
@@ -65,14 +67,19 @@ def false_chain(
     batches: Sequence[Sequence[np.ndarray]],
     wrong: Mapping[int, Wrong],
     state: Sequence[np.ndarray] = (),
+    given: Sequence[Mapping[int, np.ndarray]] = (),
 ) -> list[tuple[Sequence[np.ndarray], list[np.ndarray]]]:
-    """Inputs and values of a chain of steps, of which those in `wrong` have wrong gates."""
+    """Inputs and values of a chain of steps, of which those in `wrong` have wrong gates.
+
+    `given` are the data and noise of each step, where the program has such.
+    """
     program = model.checked.program
     place = {number: at for at, number in enumerate(program.of_role(Role.VALUE))}
     links = {link.state: link.value for link in program.states}
     chain = []
     for step, batch in enumerate(batches):
-        values = false_trace(model, batch, wrong.get(step, {}), state)
+        own = given[step] if given else None
+        values = false_trace(model, batch, wrong.get(step, {}), state, own)
         state = [values[place[links[number]]] for number in program.of_role(Role.STATE)]
         chain.append((batch, values))
     return chain

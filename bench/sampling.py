@@ -12,24 +12,32 @@ import hashlib
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from .. import _core
 from ..circuits.compile import compile
-from ..circuits.model import CompiledModel
-from ..prover import Claims, FastRun
+from ..circuits.model import PUBLIC_KEY, CompiledModel
+from ..hybrid.training.plan import Plan
+from ..hybrid.training.prepared import prepare
+from ..hybrid.training.run import rates_of
+from ..prover import Claims, FastRun, silent
 from ..verifier.errors import VerificationFailed
 from ..verifier.inputs import quantise
+from ..verifier.keys import derived_seed, prf_values
+from ..verifier.order import Order, order_key
 from ..verifier.policy import Policy
-from ..verifier.program.types import gates
+from ..verifier.poseidon2 import Elements
+from ..verifier.program.types import Program, Role, gates
 from ..verifier.reader import P
 from ..verifier.sampling import Counts, draw, sample_count
 from . import learner
 from .adversary import Wrong, false_chain
+from .learners import perceptron, random_images
 from .machine import describe
 from .models import INT8
 
@@ -64,6 +72,8 @@ class Subject:
     batches: Sequence[Sequence[np.ndarray]]
     cells: Sequence[Cell]
     state: Sequence[np.ndarray] = ()
+    given: Sequence[Mapping[int, np.ndarray]] = ()
+    data: _core.Dataset | None = None
 
     @property
     def items(self) -> int:
@@ -211,7 +221,7 @@ def run_of(subject: Subject, traces: Sequence[Trace], trial: int) -> FastRun:
     """A committed run of given traces; the salts depend on the trial alone, so figures repeat."""
     words = np.random.default_rng(trial).integers(0, P, 8, np.uint32)
     model, key = subject.model, words.astype("<u4").tobytes()
-    run = FastRun(model.core, model.checked, subject.state, run_key=key)
+    run = FastRun(model.core, model.checked, subject.state, run_key=key, data=subject.data)
     for inputs, values in traces:
         run.push(inputs, values)
     run.commit()
@@ -227,7 +237,7 @@ def attack(subject: Subject, cell: Cell, trials: int, traces: Sequence[Trace]) -
     for trial in range(trials):
         receipt = run_of(subject, traces, trial).prove(cell.claims, subject.items)
         try:
-            verified = verify(receipt, subject.model.model_id, policy)
+            verified = verify(receipt, subject.model.model_id, policy, any_dataset=True)
         except VerificationFailed as error:
             if error.code != "verify.gate":
                 raise
@@ -259,7 +269,81 @@ def subjects() -> list[Subject]:
     return [
         Subject(model, batches, cells(model)),
         Subject(*learning, state=learner.first_state(2)),
+        trained(),
     ]
+
+
+def trained() -> Subject:
+    """A training run with noise and a data set, and its adversaries."""
+    inputs, labels = random_images((12,), 5, 60)
+    plan = Plan(batch=16, steps=STEPS, rehearsal=10, start="file")
+    steps, _, held, _ = prepare(perceptron((12, 24, 5), 1), inputs, labels, plan, silent)
+    records, model, rates = held.by_name(), steps.model, rates_of(steps, plan)
+    arrays = [data.quantise(records[data.name]) for data in steps.data]
+    dataset = _core.Dataset(model.core, arrays, PUBLIC_KEY)
+    seed = derived_seed(model.program_id, dataset.root, None)
+    return Subject(
+        model,
+        [rates(step) for step in range(STEPS)],
+        cells_of_run(model.checked.program),
+        steps.start,
+        [given_of(model.checked.program, seed, arrays, step) for step in range(STEPS)],
+        dataset,
+    )
+
+
+def given_of(
+    program: Program, seed: Elements, arrays: Sequence[np.ndarray], step: int
+) -> dict[int, np.ndarray]:
+    """The arrays of data and prf tensors in a step of a run, by number.
+
+    Args:
+        program: of the step.
+        seed: of the run, uint64 [8].
+        arrays: the records of each data tensor, [records, ...].
+        step: its place in the run.
+    """
+    found = {}
+    for number in program.of_role(Role.PRF):
+        tensor = program.tensors[number]
+        offsets = np.arange(tensor.size, dtype=np.int64)
+        assert tensor.domain is not None
+        noise = prf_values(seed, step, tensor.domain, offsets, tensor.lo, tensor.hi)
+        found[number] = noise.reshape(tensor.shape)
+    for number, array in zip(program.of_role(Role.DATA), arrays, strict=True):
+        slots = program.tensors[number].shape[0]
+        (rows,) = Order(order_key(seed), len(array), slots, step, 1).table
+        found[number] = array[rows]
+    return found
+
+
+def cells_of_run(program: Program) -> list[Cell]:
+    """Adversaries that forge updates, the gradients of a layer, a whole step, the loss."""
+    numbers = {op.name: number for number, op in enumerate(program.ops)}
+    (loss,) = (n for n, op in enumerate(program.ops) if op.out == program.outputs[0].tensor)
+    gradient = next(n for name, n in numbers.items() if name.startswith("grad/Where"))
+    rng = np.random.default_rng(11)
+
+    def some(op: int, share: float) -> np.ndarray:
+        count = gates(program.ops[op])
+        return rng.choice(count, max(1, round(share * count)), replace=False)
+
+    def everywhere(op: int, share: float) -> Steps:
+        return {step: {op: some(op, share)} for step in range(STEPS)}
+
+    moved, velocity = (numbers[f"update constant0/{what}"] for what in ("moved", "velocity"))
+    large = {op: some(op, 0.02) for op in range(len(program.ops)) if op != loss}
+    found = []
+    for delta, bits in ((0.1, 2), (0.3, 4)):
+        placements: dict[str, Steps] = {
+            "part of a weight update": everywhere(moved, 0.04),
+            "part of a velocity": everywhere(velocity, 0.02),
+            "part of the gradients of a layer": everywhere(gradient, 0.05),
+            "one step of many": {2: large},
+            "the loss of one step": {1: {loss: np.array([0])}},
+        }
+        found += [Cell(name, delta, bits, wrong) for name, wrong in placements.items()]
+    return found
 
 
 def outcomes(trials: int) -> list[Outcome]:
@@ -269,7 +353,7 @@ def outcomes(trials: int) -> list[Outcome]:
 
 def outcome(subject: Subject, cell: Cell, trials: int) -> Outcome:
     """Run one adversary."""
-    traces = false_chain(subject.model, subject.batches, cell.wrong, subject.state)
+    traces = false_chain(subject.model, subject.batches, cell.wrong, subject.state, subject.given)
     journal = run_of(subject, traces, 0).journal(cell.claims, subject.items)
     expected = catch_probability(Counts(subject.model.checked, journal), cell)
     low, high = binomial_interval(trials, expected, CONFIDENCE)
