@@ -121,14 +121,24 @@ class StepBuilder(Builder):
 
     def code(self, name: str) -> Affine:
         """A power of two, symmetric; a given number of bits."""
+        name = self._chosen(name)
         low, high = self.range(name)
         bits, reach = self.bits(name), max(-low, high) * (1.0 if name == self._error else MARGIN)
         if name in self._errors and bits == NARROW:
             reach = min(reach, ERROR_REACH * self._sizes[name])
         return power_code(low, reach * 2.0 ** self._coarser.get(name, 0), bits)
 
+    def _chosen(self, name: str) -> str:
+        """The value whose code a value has: that of the choice which alone reads it."""
+        readers = self.graph.consumers(name)
+        while len(readers) == 1 and readers[0].op == "Where" and name in readers[0].inputs[1:]:
+            name = readers[0].output
+            readers = self.graph.consumers(name)
+        return name
+
     def coarsen(self, name: str) -> bool:
         """A gradient that is 0 but for roundings would get units that no sum can tell apart."""
+        name = self._chosen(name)
         self._coarser[name] = self._coarser.get(name, 0) + 1
         return self._coarser[name] <= COARSEST
 

@@ -101,7 +101,30 @@ class TrainingProgram:
 
 def gradient_graph(step: Step, operators: Mapping[str, Operator]) -> Graph:
     """Loss and gradients of a step in the form that is lowered; all of a batch is one item."""
-    return replace(_fused(step.slopes, operators), batched=frozenset(), batch=1, fixed=True)
+    graph = _without_masks(_fused(step.slopes, operators))
+    return replace(graph, batched=frozenset(), batch=1, fixed=True)
+
+
+def _without_masks(graph: Graph) -> Graph:
+    """The graph whose choices by x > 0, of an x that is never negative, read x itself."""
+    producers = {node.output: node for node in graph.nodes}
+
+    def source(name: str) -> str:
+        mask = producers.get(name)
+        if mask is None or mask.op != "Greater":
+            return name
+        x, least = mask.inputs[0], graph.constant(mask.inputs[1])
+        node = producers.get(x)
+        relu = node is not None and "Relu" in (node.op, node.activation and node.activation.op)
+        return x if relu and least is not None and not least.any() else name
+
+    nodes = [
+        replace(node, inputs=(source(node.inputs[0]), *node.inputs[1:]))
+        if node.op == "Where"
+        else node
+        for node in graph.nodes
+    ]
+    return graph.prune(nodes)
 
 
 def served_graph(step: Step, operators: Mapping[str, Operator], batch: int) -> Graph:

@@ -42,6 +42,7 @@ from .plan import Part as Asked
 from .plan import Plan, with_values
 from .prepared import prepare
 
+KEEP_BYTES = 4 << 30
 COMMIT_EVERY = 16
 """Steps executed between two rounds of commitment."""
 REPORT_EVERY = 0.2
@@ -115,6 +116,7 @@ def train(
     *,
     folder: str | Path | None = None,
     data_key: bytes | None = None,
+    keep_bytes: int = KEEP_BYTES,
     progress: Progress = silent,
     report: Report | None = None,
 ) -> Trained:
@@ -128,6 +130,8 @@ def train(
         folder: where the run is kept, so that the same call goes on with it after an interruption.
         data_key: salts the data set, 32 bytes, from whoever holds the data; 32 zero bytes make it
             public; None: a new one.
+        keep_bytes: memory for the traces of steps; those beyond it are executed again when they
+            are opened.
         progress: called as progress(phase, done, total).
         report: called with each step and its loss.
 
@@ -139,8 +143,9 @@ def train(
     """
     if folder is None:
         with tempfile.TemporaryDirectory() as scratch:
-            return _Run(model, data, labels, plan, scratch, data_key, progress, report).result()
-    return _Run(model, data, labels, plan, folder, data_key, progress, report).result()
+            made = _Run(model, data, labels, plan, scratch, data_key, keep_bytes, progress, report)
+            return made.result()
+    return _Run(model, data, labels, plan, folder, data_key, keep_bytes, progress, report).result()
 
 
 def finished(folder: str | Path) -> Trained:
@@ -181,12 +186,14 @@ class _Run:
         plan: Plan,
         folder: str | Path,
         data_key: bytes | None,
+        keep_bytes: int,
         progress: Progress,
         report: Report | None,
     ) -> None:
         if data_key is not None and not is_key(data_key):
             raise UsageError("the data key is no key", expected="8 field elements in 32 bytes")
         self._plan, self._progress, self._report = plan, progress, report
+        self._keep_bytes = keep_bytes
         self._folder = Folder(folder)
         self._folder.begun(_facts(model, data, labels, plan, data_key))
         steps = self._folder.program()
@@ -298,6 +305,7 @@ class _Run:
             seed="derived",
             nonce=plan.nonce_bytes(),
             data=self._data,
+            keep_bytes=self._keep_bytes,
         )
 
 

@@ -231,6 +231,7 @@ def train(
     freeze: Sequence[str] = (),
     folder: str | Path | None = None,
     data_key: bytes | None = None,
+    memory: float = 4.0,
     progress: Progress | None = None,
     report: Report | None = None,
     **settings: Any,
@@ -250,6 +251,7 @@ def train(
         freeze: patterns of names of constants that stay as they are.
         folder: keeps the run, so that the same call goes on with it after an interruption.
         data_key: salts the data set, 32 bytes; 32 zero bytes make it public; None: a new one.
+        memory: gigabytes for the traces of steps; what goes beyond is computed again.
         progress: called as progress(phase, done, total).
         report: called with each step and its loss.
         settings: any other setting of `Plan`: schedule, warmup, mode, delta, receipt_every, start,
@@ -285,6 +287,7 @@ def train(
             with_values(Plan(), values),
             folder=folder,
             data_key=data_key,
+            keep_bytes=int(memory * 2**30),
             progress=progress or silent,
             report=report,
         )

@@ -91,6 +91,9 @@ def add_to(verbs: Any) -> None:
         else:
             verb.add_argument(flag, choices=CHOICES.get(each.name), help=HELP[each.name])
     verb.add_argument("--work", metavar="DIR", help="keeps the run: it can be interrupted")
+    verb.add_argument(
+        "--memory", type=float, default=4.0, metavar="GB", help="for the traces of steps (4)"
+    )
     verb.add_argument("-o", "--output", required=True, help="the receipt to write")
     verb.add_argument("--force", action="store_true", help="overwrite the output")
     verb.add_argument("--json", action="store_true", help="print one JSON object")
@@ -121,6 +124,7 @@ def run(args: argparse.Namespace) -> int:
                 plan,
                 folder=args.work,
                 data_key=key,
+                keep_bytes=_bytes(args.memory),
                 progress=show or silent,
             )
         )
@@ -145,6 +149,13 @@ def _plan(args: argparse.Namespace) -> tuple[Plan, Sources]:
     paths = {name: Path(path) for name, path in files.items() if path is not None}
     labels = {} if args.labels is None else {"labels": args.labels}
     return with_values(plan, values), Sources(**{**vars(sources), **paths, **labels})
+
+
+def _bytes(memory: float) -> int:
+    """Gigabytes of the command line in bytes."""
+    if not 0.0 < memory < 2**20:
+        raise UsageError("--memory is out of range", expected="gigabytes", received=memory)
+    return int(memory * 2**30)
 
 
 def _value(name: str, text: Any) -> Any:
