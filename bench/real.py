@@ -373,8 +373,9 @@ _LOSSES = (
     "of a power of 16 bits lies 42 dB below the largest one, and quiet bands are all zeros, whose "
     "logarithm is the lowest there is. With 8 bits it is no worse. Compute the spectrogram outside "
     "and give it as the input: the embedding model beside it reads it so.",
-    "**nudenet**: boxes of up to 320 pixels beside scores up to 1. The figure is that of the "
-    "scores, of which drawn pictures raise few above 0.05.",
+    "**nudenet**: boxes of up to 320 pixels beside scores up to 1. The figure above is of both, "
+    "which is that of the boxes; `compile` measures them apart, and asks for its 20 dB of the "
+    "scores, too. Drawn pictures raise few of these above 0.05.",
 )
 
 
