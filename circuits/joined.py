@@ -14,7 +14,6 @@ import numpy as np
 from .graph import Array, Graph, Node
 from .operator import Operator, axis_of
 from .ops.slice import kept
-from .quantise import Ints
 
 UNLIKE = 16.0
 """Ratio of ranges from which parts are told apart; those of neighbouring layers differ by less."""
@@ -51,7 +50,7 @@ def joined(
 
     found = {}
     for name in graph.outputs:
-        if graph.is_float(name) and name not in graph.constants and len(graph.shapes[name]) > 1:
+        if graph.is_float(name) and len(graph.shapes[name]) > 1 and not search.is_part(name):
             one = _grouped(search.places(name), search.parts, far)
             if one is not None:
                 found[name] = one
@@ -81,15 +80,20 @@ class _Parts:
         self._producers = {name: node for node in graph.nodes for name in node.outputs}
         self.parts: list[str] = []
 
-    def places(self, name: str) -> Ints:
+    def is_part(self, name: str) -> bool:
+        """Whether a value is computed, given or constant, and not only moved."""
+        node = self._producers.get(name)
+        moves = node is not None and _moves(self._graph, self._operators, node)
+        return node is None or not moves or node.activation is not None
+
+    def places(self, name: str) -> Array:
         """The numbers, in the shape of the value; `parts` has their names."""
-        graph, node = self._graph, self._producers.get(name)
-        shape = graph.shapes[name]
-        moves = node is not None and _moves(graph, self._operators, node)
-        if node is None or not moves or node.activation is not None:
+        graph, shape = self._graph, self._graph.shapes[name]
+        if self.is_part(name):
             if name not in self.parts:
                 self.parts.append(name)
-            return np.full(shape, self.parts.index(name))
+            return np.broadcast_to(np.int32(self.parts.index(name)), shape)
+        node = self._producers[name]
         inner = [
             self.places(source)
             for source in (node.inputs if node.op == "Concat" else node.inputs[:1])
@@ -103,7 +107,7 @@ class _Parts:
         return inner[0].reshape(shape)
 
 
-def _grouped(places: Ints, parts: Sequence[str], reach: Callable[[str], float]) -> Joined | None:
+def _grouped(places: Array, parts: Sequence[str], reach: Callable[[str], float]) -> Joined | None:
     """The channels of each group, the farthest first."""
     if (places == places.flat[0]).all():
         return None
