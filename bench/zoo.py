@@ -1,8 +1,9 @@
 """Networks of the kinds that people train in torch, small but with the graphs of the real ones.
 
 `python -m zktally.bench.zoo FOLDER [NAME ...]` writes each by both of torch's exporters, compiles
-it, and compares it with onnxruntime. It needs torch and onnxscript. Weights are random: figures are
-about the arithmetic, not about what a network has learnt.
+it with 8 bits and with as many as it needs, and compares it with onnxruntime. It needs torch and
+onnxscript. Weights are random: figures are about the arithmetic, not about what a network has
+learnt.
 """
 
 # Where torch is absent mypy knows nothing of it; `forward` is torch's name for what a module does.
@@ -11,10 +12,13 @@ about the arithmetic, not about what a network has learnt.
 
 from __future__ import annotations
 
+import argparse
+import json
 import math
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,16 +30,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (as everyone calls it)
 
 from ..circuits.compile import compile
+from ..circuits.precision import Precision
 from ..errors import ZktallyError
-from .cells import Row
-from .machine import peak_memory
-from .real import compared, reasons, table
+from .cells import Column, Row, formats, machines_text, markdown_table, paragraph, text_table
+from .machine import describe
+from .real import compared, reasons
 from .real_files import best
 from .real_inputs import Array, picture
-from .timing import timed
+from .timing import cpu_seconds
 
 EXPORTERS = {"torchscript": False, "dynamo": True}
 OPSET = 18
+
+CALIBRATED, FRESH = 40, 32
+"""Samples that set ranges, of which a fifth chooses bits, and others that the figures are from."""
 
 
 @dataclass(frozen=True)
@@ -249,7 +257,7 @@ class Swin(nn.Module):
         self.table = nn.Parameter(torch.randn(2, 3, (2 * window - 1) ** 2) * 0.5)
         at = torch.stack(torch.meshgrid(*[torch.arange(window)] * 2, indexing="ij")).flatten(1)
         apart = at[:, :, None] - at[:, None, :] + window - 1
-        self.register_buffer("index", apart[0] * (2 * window - 1) + apart[1])
+        self.register_buffer("nearness", apart[0] * (2 * window - 1) + apart[1])
         self.register_buffer("mask", self._mask())
         self.merge, self.head = nn.Linear(4 * width, 2 * width), nn.Linear(2 * width, 100)
         self.norm = nn.LayerNorm(4 * width)
@@ -275,7 +283,7 @@ class Swin(nn.Module):
         count, shift = self.side // self.window, self.window // 2
         for n, block in enumerate(self.blocks):
             x = torch.roll(x, (-shift, -shift), (1, 2)) if n else x
-            bias = self.table[n][:, self.index.view(-1)].view(1, 3, *self.index.shape)
+            bias = self.table[n][:, self.nearness.view(-1)].view(1, 3, *self.nearness.shape)
             parts = block(self._parted(x), bias, self.mask if n else None)
             parts = parts.view(-1, count, count, self.window, self.window, x.shape[-1])
             x = parts.permute(0, 1, 3, 2, 4, 5).reshape(-1, self.side, self.side, x.shape[-1])
@@ -402,7 +410,7 @@ def export(made: Made, path: Path, dynamo: bool) -> None:
     """Write a network by one of the exporters."""
     draw = np.random.default_rng(1)
     network, example = settled(made, draw), torch.from_numpy(made.inputs(draw))
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), redirect_stdout(sys.stderr):  # the newer one tells its steps
         warnings.simplefilter("ignore")
         torch.onnx.export(
             network,
@@ -416,35 +424,118 @@ def export(made: Made, path: Path, dynamo: bool) -> None:
         )
 
 
-def measure(path: Path, made: Made, samples: int = 16) -> Row:
-    """The row of an exported network: half of the inputs calibrate, the figures are of the rest."""
+def measure(path: Path, made: Made, precision: Precision, samples: int = CALIBRATED) -> Row:
+    """The row of an exported network, compiled with this precision.
+
+    Args:
+        path: the ONNX file.
+        made: the network.
+        precision: bits of values and weights.
+        samples: how many set the ranges; `FRESH` others are compared with onnxruntime.
+    """
     draw = np.random.default_rng(2)
-    calibration, held_back = ([made.inputs(draw) for _ in range(samples)] for _ in range(2))
-    row: Row = {"file": path.name, "nodes": len(onnx.load(path).graph.node), "reasons": []}
+    calibration, fresh = ([made.inputs(draw) for _ in range(n)] for n in (samples, FRESH))
+    row: Row = {"precision": precision, "machine": describe(), "torch": torch.__version__}
+    row |= {"nodes": len(onnx.load(path, load_external_data=False).graph.node)}
+    start = cpu_seconds()
     try:
-        compiled, seconds = timed(lambda: compile(path, np.stack(calibration), evaluate=1))
+        compiled = compile(path, np.stack(calibration), precision=precision, force=True)
     except ZktallyError as error:
-        return row | {"verdict": "refused", "reasons": reasons(error)}
-    row |= {"verdict": "compiled", "compile": seconds, "macs": compiled.report.macs}
-    row |= {"ops": sum(layer.ops for layer in compiled.report.layers), "peak_bytes": peak_memory()}
-    return row | compared(compiled, path, [{"x": x} for x in held_back], best(made.axis))
+        refused = {"verdict": "refused", "reasons": reasons(error), "cpu": cpu_seconds() - start}
+        return row | refused
+    report, wide = compiled.report, compiled.report.precision
+    assert wide is not None
+    row |= {"verdict": "compiled", "cpu": cpu_seconds() - start, "macs": report.macs}
+    row |= {"missed": list(report.missed), "wide": wide.values, "values": wide.of_values}
+    return row | compared(compiled, path, [{"x": x} for x in fresh], best(made.axis))
+
+
+def _both(name: str, exporter: str, path: Path) -> Row:
+    """A network by one exporter: the row of 8 bits within that of as many as it needs."""
+    if not path.exists():
+        export(ZOO[name], path, EXPORTERS[exporter])
+    named = {"network": name, "exporter": exporter}
+    return named | measure(path, ZOO[name], "auto") | {"int8": measure(path, ZOO[name], "int8")}
+
+
+def _decibels(row: Row) -> str:
+    if row["verdict"] != "compiled":
+        return "; ".join(row["reasons"])
+    return f"({row['sqnr'][0]:.0f})" if row["missed"] else f"{row['sqnr'][0]:.0f}"
+
+
+def _share(row: Row) -> str:
+    return f"{row['agreement']:.1%}" if row["verdict"] == "compiled" else ""
+
+
+COLUMNS: tuple[Column, ...] = (
+    *formats(
+        ("network", "{}", "network"), ("exporter", "{}", "exporter"), ("nodes", "{}", "nodes")
+    ),
+    ("M MACs", lambda row: f"{row['macs'] / 1e6:,.1f}" if "macs" in row else ""),
+    ("int8 dB", lambda row: _decibels(row["int8"])),
+    ("agree", lambda row: _share(row["int8"])),
+    ("auto dB", _decibels),
+    ("agree", _share),
+    ("16 bits", lambda row: f"{row['wide']} of {row['values']}" if "wide" in row else ""),
+    ("CPU s", lambda row: f"{row['int8']['cpu']:.1f}, {row['cpu']:.1f}"),
+)
+
+
+def page(rows: Sequence[Row]) -> str:
+    """The page docs/zoo.md."""
+    machine = f"{machines_text(rows)}, torch {rows[0]['torch']}, onnxscript {_onnxscript()}."
+    parts = ["# Networks from torch", paragraph(_PREFACE), paragraph(machine)]
+    return "\n\n".join([*parts, markdown_table(COLUMNS, rows), paragraph(_LEGEND), _FIND]) + "\n"
+
+
+def _onnxscript() -> str:
+    from importlib.metadata import version
+
+    return version("onnxscript")
 
 
 def main(args: Sequence[str]) -> int:
     """Export and measure the zoo, or some of it; the table on stdout."""
-    if not args or {*args[1:]} - {*ZOO}:
-        print(f"usage: python -m zktally.bench.zoo FOLDER [{' '.join(ZOO)}]", file=sys.stderr)
-        return 2
-    folder, rows = Path(args[0]), []
-    folder.mkdir(parents=True, exist_ok=True)
-    for exporter, dynamo in EXPORTERS.items():
-        for name in args[1:] or ZOO:
-            path = folder / f"{name}-{exporter}.onnx"
-            export(ZOO[name], path, dynamo)
-            rows.append(measure(path, ZOO[name]))
-            print(rows[-1], file=sys.stderr)
-    print(table(rows))
+    parser = argparse.ArgumentParser(prog="python -m zktally.bench.zoo", description=__doc__)
+    parser.add_argument("folder", type=Path, help="for the ONNX files; those there are kept")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(ZOO)}")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="write docs/zoo.md there")
+    asked, rows = parser.parse_args(args), []
+    if unknown := {*asked.names} - {*ZOO}:
+        parser.error(f"no such network: {', '.join(sorted(unknown))}")
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    for name in asked.names or ZOO:
+        for exporter in EXPORTERS:
+            rows.append(_both(name, exporter, asked.folder / f"{name}-{exporter}.onnx"))
+            print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+    print(text_table(COLUMNS, rows))
+    if asked.page:
+        asked.page.write_text(page(rows), encoding="utf-8")
     return 0
+
+
+_PREFACE = (
+    "Small networks with the graphs of those that people train in torch (bench/zoo.py), written "
+    "by both of its exporters (`torchscript` is `torch.onnx.export(..., dynamo=False)`), compiled "
+    "with 8 bits (`--precision int8`) and with 16 where that is needed (`auto`, the default), and "
+    "compared with onnxruntime on inputs that were used for nothing else."
+)
+_LEGEND = (
+    "Weights are random; batch normalisations have the statistics of 16 inputs, and gains and "
+    "biases as after training. dB: signal, without its mean, over noise of the output; in brackets "
+    "where what `compile` measures, channel by channel on the samples that it holds back, is below "
+    "20 dB, so that it asks for --force. Agree: equal best classes, of every token or pixel where "
+    "there are many; classes of a random network lie closer together than those of a trained one. "
+    "16 bits: how many values have more than 8. CPU s: of all threads, to compile with int8 and "
+    "with auto."
+)
+_FIND = paragraph(
+    "`python -m zktally.bench.zoo build/zoo --page docs/zoo.md` writes this page where torch and "
+    "onnxscript are installed. The newer exporter needs an onnxscript of its own time: torch 2.6 "
+    "beside onnxscript 0.7.2 ends in `AttributeError: 'tuple' object has no attribute 'dtype'`, "
+    "beside 0.2.7 (and onnx 1.23) in a `SerdeError`. Neither comes as far as zktally."
+)
 
 
 if __name__ == "__main__":
