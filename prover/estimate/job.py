@@ -255,7 +255,7 @@ def _statement_bytes(schedule: Schedule) -> int:
 def _stark(schedule: Schedule, profile: int) -> StarkEstimate:
     judge_covered(schedule.checked)
     segments, costs = schedule.segments, COSTS[profile]
-    parameters = stark.choose(profile, REFERENCE, segments)
+    parameters = stark.choose(profile, REFERENCE, segments, schedule.counts.claim.bits)
     each = [_heights(rows, parameters.hiding_rows) for rows in schedule.rows]
     times = segments / len(each)
     seconds, peak, proof, rows = 0.0, 0.0, 0.0, dict.fromkeys((t.name.lower() for t in Table), 0.0)

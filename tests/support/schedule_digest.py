@@ -18,7 +18,7 @@ from zktally.verifier.program.checked import Checked, load
 from zktally.verifier.receipt import split_receipt
 from zktally.verifier.roots import digest_elements
 from zktally.verifier.sampling import Counts, Plan, make_plan, sample_seed
-from zktally.verifier.steps import claimed_outputs
+from zktally.verifier.steps import claimed_outputs, order_of
 
 ROOM = 1 << 30
 
@@ -48,13 +48,14 @@ def derived(receipt: bytes) -> Derived:
     sections = split_receipt(receipt)
     journal, checked = Journal.decode(sections.journal), load(bytes(sections.program))
     plan = make_plan(Counts(checked, journal), sample_seed(sections.journal))
-    trees = Trees(checked.program, journal.steps)
+    trees = Trees(checked.program, journal.steps, order_of(checked.program, journal))
     start = 32 if journal.mode == FAST else 33
     roots = np.frombuffer(sections.proof[start : start + 32 * len(trees)], "<u4")
     claims = schedule.Claims(
         roots.reshape(-1, 8).astype(np.uint64),
         digest_elements(journal.prf_seed),
         claimed_outputs(checked.program, journal),
+        journal.first,
     )
     items = segments.ItemList(plan, trees)
     count = segments.segment_count(items, blocks.count_blocks(plan, trees, ROOM))

@@ -36,8 +36,9 @@ class Row:
 class Simulation:
     """Runs all tables of a segment; each method asserts what its constraints and lookups would."""
 
-    def __init__(self, derived: Derived, schedule: Schedule, proof: Proof) -> None:
+    def __init__(self, derived: Derived, schedule: Schedule, proof: Proof, seed: list[int]) -> None:
         self.derived, self.schedule, self.proof = derived, schedule, proof
+        self.seed = seed
         self.memory: dict[int, int] = {}
         self.unused: Counter[int] = Counter()
         self.digest: dict[int, tuple[int, ...]] = {}
@@ -162,7 +163,7 @@ class Simulation:
         self.blocks.append(block)
 
     def _seed_row(self, row):
-        seed = self.proof.prf_seed.tolist()
+        seed = self.seed
         assert (row.first, row.last, row.n, row.data) == (1, 1, 8, [0] * 16)
         assert row.filling == [0] * 8 + [1] * 8
         state = [*seed, *[0] * 8, 8, int(Domain.SEED), *[0] * 6]
@@ -235,7 +236,7 @@ class Simulation:
         for number, row in enumerate(self.rows(Table.NOISE)):
             assert row.seed_block == self.seed_block
             self.block_uses[row.seed_block] += 1
-            x = [*self.proof.prf_seed.tolist(), int(Domain.PRF), row.step, row.domain, row.block]
+            x = [*self.seed, int(Domain.PRF), row.step, row.domain, row.block]
             out = keyed(np.array([x + [0] * 4], np.uint64))[0].tolist()
             assert row.first_word == 16 * number
             for i, word in enumerate(out):
@@ -401,7 +402,7 @@ def simulate(derived: Derived, number: int, prover, receipt: bytes) -> Simulatio
     from zktally.verifier.receipt import split_receipt
 
     proof = Proof.parse(split_receipt(receipt).proof[32:], derived.trees, derived.plan)
-    run = Simulation(derived, derived.segment(number), proof)
+    run = Simulation(derived, derived.segment(number), proof, prover.seed.tolist())
     items = derived.items.between(*derived.bounds[number : number + 2])
     keys = opened_keys(derived.trees, items)
     run.expected_leaves = np.searchsorted(proof.tree << LEAF_BITS | proof.leaf, keys).tolist()

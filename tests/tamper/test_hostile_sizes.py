@@ -5,6 +5,7 @@ A liar needs no run: roots may be any numbers, as long as they hash to those of 
 
 from __future__ import annotations
 
+import inspect
 import json
 import subprocess
 import sys
@@ -396,11 +397,17 @@ def _as_many_lookups_as_p():
     return patch.object(stark.Statement, "counts", many)
 
 
+def _target_of_judging(segments: int, bits: int = 0) -> int:
+    """More than any proof reaches, but for whoever chooses parameters."""
+    chosen = inspect.stack()[1].function == "choose"
+    return 101 + (segments - 1).bit_length() if chosen else 110
+
+
 SMALLER = {
     "verify._proven_bits 0": ("verify.too-large", _as_many_lookups_as_p),
     "verify._proven_bits 1": (
         "security.insufficient",
-        lambda: patch.object(hybrid, "_target", lambda segments: 110),
+        lambda: patch.object(hybrid.params, "target", _target_of_judging),
     ),
 }
 

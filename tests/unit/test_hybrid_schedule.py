@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from support import programs, schedule_digest, simulation
@@ -17,7 +18,7 @@ from zktally.verifier.hybrid import segments
 from zktally.verifier.hybrid.accumulator import is_direct
 from zktally.verifier.hybrid.blocks import count_blocks
 from zktally.verifier.hybrid.requantise import judge_covered
-from zktally.verifier.hybrid.schedule import Table
+from zktally.verifier.hybrid.schedule import COLUMNS, Table
 from zktally.verifier.program.checked import check
 from zktally.verifier.program.types import Const, Dot, Program, Role, Tensor, Term
 
@@ -48,6 +49,26 @@ def test_all_tables_come_out_on_true_openings(name, proved):
     prover, receipt = proved(name, steps=3)
     run = simulation.simulate(derived(receipt), 0, prover, receipt)
     assert KINDS.get(name, set()) <= set(+run.kinds)
+
+
+RUNS = {
+    "from the beginning": {"steps": 5, "declared": True},
+    "few samples": {"steps": 9, "delta_ppm": 400_000, "bits": 8},
+}
+
+
+@pytest.mark.parametrize("claims", RUNS.values(), ids=RUNS)
+def test_all_tables_come_out_on_a_training_run(claims, proved):
+    """Records in their order, noise under the positions of the run; then the run that goes on."""
+    prover, receipt = proved("learner", **claims)
+    simulation.simulate(derived(receipt), 0, prover, receipt)
+    claims = {name: claim for name, claim in claims.items() if name != "declared"}
+    later, receipt = proved("learner", follows=prover, **claims)
+    run = simulation.simulate(derived(receipt), 0, later, receipt)
+    assert run.kinds["rounded"] > 0
+    noise = np.asarray(derived(receipt).segment(0).words[Table.NOISE])
+    steps = noise[COLUMNS[Table.NOISE].at["step"]]
+    assert set(steps.ravel().tolist()) <= set(range(later.first, later.first + later.steps))
 
 
 @pytest.mark.parametrize("name", ["conv", "covered", "aligned"])

@@ -12,6 +12,7 @@ import pytest
 
 from support import stark_reference as reference
 from zktally.prover.claims import usual_bits
+from zktally.verifier.chain import bits_together
 from zktally.verifier.confidence import headline
 from zktally.verifier.errors import InsufficientSecurity, UnsupportedReceipt
 from zktally.verifier.hybrid.verify import REFERENCE
@@ -28,7 +29,7 @@ from zktally.verifier.stark import (
     proven,
     verify_stark,
 )
-from zktally.verifier.stark.params import PROFILES, TARGET
+from zktally.verifier.stark.params import PROFILES, TARGET, target
 
 COUNTS = Counts(
     log_rows=16,
@@ -75,6 +76,9 @@ def test_the_best_proximity_parameter(profile, log_rows):
     assert found == pytest.approx(expected, abs=1e-9)
 
 
+BY_LAMBDA = "481a3c4c1c6efb3237b1deb1592815759b9dea051a335d839ab92545441b8f5c"
+
+
 def test_figures_of_the_profiles():
     """One segment at the reference shape: the number of queries depends on nothing else."""
     standard, small = choose(0, REFERENCE), choose(1, REFERENCE)
@@ -115,6 +119,43 @@ def test_the_figures_of_many_statements():
                     bits = proven(Parameters(parameters, queries), counts).proven_bits
                     found.update(floor(10 * bits).to_bytes(2, "little"))
     assert found.hexdigest() == FIGURES
+
+
+def test_a_higher_lambda_asks_for_as_many_more_bits():
+    assert [target(1, bits) for bits in (0, 1, 100, 102)] == [101] * 4
+    assert [target(1, bits) for bits in (103, 106, 110, 111, 256)] == [102, 105, 109, 109, 109]
+    assert target(3, 104) == 105
+    queries = [choose(1, REFERENCE, 3, bits).queries for bits in (102, 106, 110)]
+    assert queries == sorted(set(queries))
+
+
+def test_both_verifiers_choose_the_same_for_every_lambda():
+    """A byte for each; where no number of queries reaches the target, 0. The core has this, too."""
+    found, known = hashlib.sha256(), {}
+    for profile in PROFILES:
+        for segments in (1, 2, 3, 7, 64, 1000, 1024):
+            for bits in (0, 100, *range(102, 121)):
+                least = target(segments, bits)
+                if (profile, least) not in known:
+                    known[profile, least] = _queries(profile, segments, bits)
+                found.update(bytes([known[profile, least]]))
+    assert found.hexdigest() == BY_LAMBDA
+
+
+def _queries(profile: int, segments: int, bits: int) -> int:
+    try:
+        return choose(profile, REFERENCE, segments, bits).queries
+    except InsufficientSecurity:
+        return 0
+
+
+@pytest.mark.parametrize(("receipts", "bits"), [(3, 104), (9, 106), (256, 110)])
+def test_receipts_of_a_run_keep_their_bits_together(receipts: int, bits: int):
+    for segments in (1, 2, 7, 64):
+        single = headline(bits, target(segments, bits), segments)
+        assert bits_together([single] * receipts) >= 100
+    usual = headline(102, target(1, 102), 1)
+    assert bits_together([usual] * receipts) < 100
 
 
 def test_a_term_that_no_number_of_queries_mends():

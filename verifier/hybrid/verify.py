@@ -97,12 +97,13 @@ def check_hybrid(statement: Statement, expectations: Expectations) -> tuple[Fact
     seed = digest_elements(journal.prf_seed)
     claims = Claims(head.roots, seed, outputs, journal.first)
     segments = _Segments(checked, plan, trees, claims, reader.remaining)
-    parameters = stark.choose(head.profile, REFERENCE, len(segments))
-    _judge_bits(journal.bits, len(segments), expectations)  # 10. Bits.
+    parameters = stark.choose(head.profile, REFERENCE, len(segments), journal.bits)
+    target = params.target(len(segments), journal.bits)
+    _judge_bits(journal.bits, target, len(segments), expectations)  # 10. Bits.
     proven_bits = math.inf
     for number, schedule in enumerate(segments):  # 11. Segments.
         present = schedule.present(parameters.hiding_rows)
-        proven_bits = min(proven_bits, _proven_bits(schedule, present, parameters, len(segments)))
+        proven_bits = min(proven_bits, _proven_bits(schedule, present, parameters, target))
         used = stark.verify_stark(
             statement.sections.proof[reader.position :],
             context=_context(digest, head, number, len(segments)),
@@ -213,23 +214,18 @@ class _Segments:
             yield derive(self._checked, self._trees, items, self._claims)
 
 
-def _target(segments: int) -> int:
-    """Proven bits that each of so many segments must reach."""
-    return params.TARGET + (segments - 1).bit_length()
-
-
-def _judge_bits(bits: int, segments: int, expectations: Expectations) -> None:
+def _judge_bits(bits: int, target: int, segments: int, expectations: Expectations) -> None:
     """10. What λ (0: nothing is sampled) and the parameters warrant, whatever a segment's size."""
-    expectations.policy.judge_bits(headline(bits, _target(segments), segments))
+    expectations.policy.judge_bits(headline(bits, target, segments))
 
 
 def _proven_bits(
     schedule: Schedule,
     present: Sequence[stark.PresentTable],
     parameters: stark.Parameters,
-    segments: int,
+    target: int,
 ) -> float:
-    """The proven bits of a segment at its size."""
+    """The proven bits of a segment at its size, at least the target."""
     counts = stark.Statement(tables_file(), present, parameters).counts(schedule.terms)
     lookups = counts.lookups + counts.public_terms
     if lookups >= P:
@@ -240,11 +236,11 @@ def _proven_bits(
             received=lookups,
         )
     proven = stark.proven(parameters, counts).proven_bits
-    if proven < _target(segments):
+    if proven < target:
         raise InsufficientSecurity(
             "the proof of a segment shows too few bits at its size",
             code="security.insufficient",
-            expected=f"at least {_target(segments)}",
+            expected=f"at least {target}",
             received=f"{proven:.1f}",
         )
     return proven

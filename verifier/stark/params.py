@@ -12,6 +12,10 @@ from ..reader import P
 
 TARGET = 101
 """Of the segments of a receipt together: λ = 102 beside it leaves more than 100 bits."""
+USUAL_LAMBDA = 102
+MOST_MORE = 8
+"""Bits that a λ above the usual one adds to the target at most: those of 2^8 receipts of a run."""
+
 MAX_QUERIES = 196
 """With more, the hiding rows of a table of 2^11 rows would not leave the quotient in its chunks."""
 
@@ -102,30 +106,39 @@ def proven(parameters: Parameters, counts: Counts) -> Terms:
     return max(found, key=lambda terms: terms.proven_bits)
 
 
-def choose(profile: int, counts: Counts, segments: int = 1) -> Parameters:
+def target(segments: int, bits: int = 0) -> int:
+    """Proven bits that each of so many segments must reach, for a receipt with this λ.
+
+    A λ above the usual one asks for as many more bits here, so that the errors of several receipts
+    can be added up; 0, where nothing is sampled, asks for none.
+    """
+    return TARGET + (segments - 1).bit_length() + min(max(bits - USUAL_LAMBDA, 0), MOST_MORE)
+
+
+def choose(profile: int, counts: Counts, segments: int = 1, bits: int = 0) -> Parameters:
     """The parameters of a profile with the least queries that reach the target.
 
     Args:
         profile: 0 or 1.
         counts: of the statement.
         segments: proofs that stand for one claim.
+        bits: λ of that claim, 0 where nothing is sampled.
 
     Raises:
         InsufficientSecurity: `security.insufficient`, no number of queries reaches it.
         KeyError: there is no such profile.
     """
-    target = TARGET + (segments - 1).bit_length()
-    bits = 0.0
+    least, reached = target(segments, bits), 0.0
     for queries in range(1, MAX_QUERIES + 1):
         parameters = Parameters(PROFILES[profile], queries)
-        bits = proven(parameters, counts).proven_bits
-        if bits >= target:
+        reached = proven(parameters, counts).proven_bits
+        if reached >= least:
             return parameters
     raise InsufficientSecurity(
         "the proof system reaches too few proven bits at this size",
         code="security.insufficient",
-        expected=f"at least {target} bits",
-        received=f"{bits:.1f} bits",
+        expected=f"at least {least} bits",
+        received=f"{reached:.1f} bits",
     )
 
 
