@@ -340,7 +340,8 @@ fn what_no_statement_can_say_is_no_statement() {
     };
     breach(&plain, &none).unwrap();
     let other = journal.chain_root;
-    let lies: [(&str, &dyn Fn(&mut Journal)); 5] = [
+    type Lie<'a> = (&'a str, &'a dyn Fn(&mut Journal));
+    let lies: [Lie; 5] = [
         ("data set's root", &|j| j.dataset_root = other),
         ("exported root", &|j| j.exported_root = other),
         ("that of step 0", &|j| j.start = 1),
