@@ -149,8 +149,8 @@ def test_the_command_line_trains_goes_on_and_verifies(model, records, tmp_path, 
     assert zktally_command("verify", *receipts, *expected).code == 0
     zktally_command("verify", *receipts[::-1], *expected).refused(1, "verify.follows")
     zktally_command("verify", receipts[0], *expected[:4]).refused(1, "verify.dataset-mismatch")
-    again = ["prove", zkt, "--mode", "fast", "--data", data, "--data-key-file", zkt, "-o", "-"]
-    zktally_command(*again).refused(2, "usage.unreadable")
+    again = ["prove", zkt, "--mode", "fast", "--input", rates, "--data", data, "-o", "-"]
+    zktally_command(*again, "--data-key-file", zkt).refused(2, "usage.unreadable")
 
 
 def test_a_run_that_goes_on_keeps_seed_data_and_place(model, records):
