@@ -40,6 +40,12 @@ def model() -> zktally.CompiledModel:
     return zktally.assemble(program, weights, public=True)
 
 
+@pytest.fixture
+def zktally_command(zktally):
+    """The command line; in this file the name of its fixture is that of the package."""
+    return zktally
+
+
 @pytest.fixture(scope="module")
 def records(model: zktally.CompiledModel) -> dict[str, np.ndarray]:
     program = model.checked.program
@@ -116,6 +122,35 @@ def test_three_receipts_of_more_bits_each_have_enough_together(model, records, t
         run = zktally.verify_chain(parts, model.model_id, LAX, dataset_root=root, backend=backend)
         assert run.steps == 3
         assert run.bits >= 100
+
+
+def test_the_command_line_trains_goes_on_and_verifies(model, records, tmp_path, zktally_command):
+    """What `prove` prints is what `verify` takes."""
+    zkt, data, key = tmp_path / "m.zkt", tmp_path / "data.npz", tmp_path / "key"
+    model.save(zkt)
+    np.savez(data, **records)
+    key.write_text(KEY.hex())
+    receipts = []
+    for part, state in enumerate(([], ["--state", tmp_path / "0.zks"])):
+        rates, receipt = tmp_path / f"{part}.npz", tmp_path / f"{part}.receipt"
+        np.savez(rates, rate=RATES[2 * part : 2 * part + 2])
+        done = zktally_command(
+            "prove", zkt, "--mode", "fast", "--input", rates, "--data", data, "--data-key-file",
+            key, "--nonce", "run", *state, "--final-state", tmp_path / f"{part}.zks",
+            "--exact", "all", "-o", receipt,
+        )  # fmt: skip
+        assert done.code == 0, done.err
+        assert "--dataset-root=" in done.out
+        receipts.append(receipt)
+    expected = [
+        "--model-id", model.model_id.hex(), "--nonce", "run",
+        "--dataset-root", zktally.dataset_root(model, records, KEY).hex(),
+    ]  # fmt: skip
+    assert zktally_command("verify", *receipts, *expected).code == 0
+    zktally_command("verify", *receipts[::-1], *expected).refused(1, "verify.follows")
+    zktally_command("verify", receipts[0], *expected[:4]).refused(1, "verify.dataset-mismatch")
+    again = ["prove", zkt, "--mode", "fast", "--input", rates, "--data", data, "-o", "-"]
+    zktally_command(*again, "--data-key-file", zkt).refused(2, "usage.unreadable")
 
 
 def test_a_run_that_goes_on_keeps_seed_data_and_place(model, records):

@@ -11,7 +11,7 @@ from ..api import Receipt, judge
 from ..verifier.cli import add_verify_arguments, expectations_from
 from ..verifier.confidence import headline
 from ..verifier.errors import InsufficientSecurity, UsageError
-from ..verifier.journal import FAST, Journal
+from ..verifier.journal import FAST, ZERO_DIGEST, Journal
 from ..verifier.labels import LABELS, in_words
 from ..verifier.policy import Policy, sampled_outputs
 from ..verifier.program.checked import load
@@ -77,6 +77,8 @@ def command(receipt: Receipt, path: str) -> str:
     name = journal.model_id.hex()
     needed = demands(Counts(load(bytes(split_receipt(receipt.data).program)), journal))
     arguments = {demand.arguments[0]: demand.arguments[1:] for demand in needed}
+    if journal.dataset_root != ZERO_DIGEST:
+        arguments["--dataset-root"] = (journal.dataset_root.hex(),)
     # What the proofs of a receipt leave of λ depends on their number: the verifier tells.
     arguments.pop("--min-bits", None)
     while (least := _refused(receipt, name, arguments)) is not None:

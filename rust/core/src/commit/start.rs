@@ -50,7 +50,7 @@ pub fn initial_values(start: Start, size: usize, seed: Key) -> Vec<i32> {
     tasks.for_each(|(task, values)| {
         seed.prf_words(START_POSITION, domain, task * CALLS_PER_TASK, values, |word| {
             let uniform = u64::from(word & ((1 << WORD_BITS) - 1));
-            lo + (uniform * span >> WORD_BITS) as i32
+            lo + ((uniform * span) >> WORD_BITS) as i32
         });
     });
     values

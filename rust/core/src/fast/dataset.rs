@@ -7,7 +7,7 @@ use crate::commit::{Prepared, Salting, dataset_root, salted_tree};
 use crate::error::Result;
 use crate::exec::{Array, Element, typed};
 use crate::hash::{Digest, Key, Tree};
-use crate::program::Tensor;
+use crate::program::{Layout, Tensor};
 
 /// The records of all data tensors of a program, and the commitment to them.
 pub struct Dataset {
@@ -15,8 +15,22 @@ pub struct Dataset {
     pub(super) arrays: Vec<Array>,
     pub(super) trees: Vec<Tree>,
     key: Key,
+    forms: Vec<Form>,
     pub roots: Vec<Digest>,
     pub root: Digest,
+}
+
+/// What of a data tensor its tree depends on: width, range, shape and layout.
+type Form = (usize, [i32; 2], Vec<usize>, Option<Layout>);
+
+/// Of all data tensors of a program.
+fn forms(prepared: &Prepared) -> Vec<Form> {
+    let form = |&tensor: &usize| {
+        let tensor = &prepared.checked.program.tensors[tensor];
+        let Tensor { width, lo, hi, .. } = *tensor;
+        (width, [lo, hi], tensor.committed_shape(), tensor.source.layout().cloned())
+    };
+    prepared.committed.data.iter().map(form).collect()
 }
 
 impl Dataset {
@@ -47,7 +61,13 @@ impl Dataset {
             })
             .collect();
         let roots: Vec<Digest> = trees.iter().map(Tree::root).collect();
-        Ok(Self { root: dataset_root(records, &roots), arrays, trees, key, roots })
+        let (root, forms) = (dataset_root(records, &roots), forms(prepared));
+        Ok(Self { root, arrays, trees, key, forms, roots })
+    }
+
+    /// Whether this is what the data tensors of a program are batches of.
+    pub(super) fn fits(&self, prepared: &Prepared) -> bool {
+        self.forms == forms(prepared)
     }
 
     /// What salts the tree of a data tensor, by its place among them.

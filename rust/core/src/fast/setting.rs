@@ -65,7 +65,9 @@ impl Setting {
         let (data, drawn) = (program.data().is_some(), program.draws_start());
         let (has_prf, derived, declared) = (prepared.has_prf(), self.derived(), self.declared());
         let own = matches!(self.seed, SeedSource::Own(Some(_)));
+        let fits = self.data.as_ref().is_none_or(|data| data.fits(prepared));
         let rules = [
+            (fits, "the data set is one of other data tensors"),
             (
                 data == self.data.is_some(),
                 "a data set is needed exactly where the program has data tensors",

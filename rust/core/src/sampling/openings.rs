@@ -101,7 +101,7 @@ impl Prepared {
         let mut data = MarkSet::new(self, limit);
         for step in 0..steps {
             for mark in &template {
-                let role = self.role(&mark);
+                let role = self.role(mark);
                 let Some((place, tensor)) = self.tree_of(mark.tensor(), step) else { continue };
                 let leaf = self.leaf_in(course, mark.tensor(), step, mark.leaf())?;
                 let mark = Mark::new(place, tensor, leaf);

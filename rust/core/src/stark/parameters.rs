@@ -242,5 +242,21 @@ mod tests {
         assert_eq!(crate::hash::hex(&found.finalize()), FIGURES);
     }
 
+    /// As tests/unit/test_stark_params.py: λ moves the queries of both verifiers alike.
+    #[test]
+    fn the_queries_of_every_lambda() {
+        let mut found = Sha256::new();
+        for profile in [0, 1] {
+            for segments in [1, 2, 3, 7, 64, 1000, 1024] {
+                for lambda in [0, 100].into_iter().chain(102..=120) {
+                    let chosen = Parameters::new(profile, segments, lambda);
+                    found.update([chosen.map_or(0, |parameters| parameters.queries as u8)]);
+                }
+            }
+        }
+        assert_eq!(crate::hash::hex(&found.finalize()), QUERIES);
+    }
+
+    const QUERIES: &str = "481a3c4c1c6efb3237b1deb1592815759b9dea051a335d839ab92545441b8f5c";
     const FIGURES: &str = "6b03008671170394780e91013e3a2306077cde08c77ce30ad089306ed04562d3";
 }

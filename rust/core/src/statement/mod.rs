@@ -133,7 +133,7 @@ fn check_training(program: &Program, journal: &Journal) -> Result<()> {
     let positions = u64::from(journal.first) + u64::from(journal.steps);
     let rules = [
         (
-            data == !journal.dataset_root.is_zero(),
+            data != journal.dataset_root.is_zero(),
             "there is a data set's root exactly where the program has data tensors",
         ),
         (
@@ -151,7 +151,7 @@ fn check_training(program: &Program, journal: &Journal) -> Result<()> {
             "order of records and drawn start need a derived seed",
         ),
         (
-            (has_prf || derived) == !journal.prf_seed.is_zero(),
+            (has_prf || derived) != journal.prf_seed.is_zero(),
             "there is a commitment to a seed exactly where there is one",
         ),
     ];

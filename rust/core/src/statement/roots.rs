@@ -21,8 +21,9 @@ pub(crate) struct Roots<'a> {
     pub steps: &'a [&'a [Digest]],
 }
 
-/// 8. The roots hash to the digests of the statement; so does the prf seed where it is shown or derived;
-/// a declared start is recomputed, unless the caller knows the initial state.
+/// 8. The roots hash to the digests of the statement; so does the prf seed where it is shown or derived.
+///
+/// A declared start is recomputed, unless the caller knows the initial state.
 pub(crate) fn check_roots(
     prepared: &Prepared,
     journal: &Journal,

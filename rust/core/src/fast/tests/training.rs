@@ -340,7 +340,8 @@ fn what_no_statement_can_say_is_no_statement() {
     };
     breach(&plain, &none).unwrap();
     let other = journal.chain_root;
-    let lies: [(&str, &dyn Fn(&mut Journal)); 5] = [
+    type Lie<'a> = (&'a str, &'a dyn Fn(&mut Journal));
+    let lies: [Lie; 5] = [
         ("data set's root", &|j| j.dataset_root = other),
         ("exported root", &|j| j.exported_root = other),
         ("that of step 0", &|j| j.start = 1),
@@ -481,6 +482,14 @@ fn settings_that_no_statement_could_be_about_are_refused() {
     assert_eq!(refused(&|s| s.first = 1), "usage");
     assert_eq!(refused(&|s| s.seed = SeedSource::Own(Some(key(5)))), "usage");
     assert_eq!(refused(&|s| s.initial = Initial::Own(vec![])), "usage");
+    // A data set of a program whose tensors are cut into other leaves.
+    let mut other = learner();
+    let Source::Data { layout, .. } = &mut other.tensors[0].source else { panic!("data") };
+    layout.piece = 3;
+    let other = Arc::new(load(&encode(&other)).unwrap());
+    let weights = testing::arrays(&other.program, Role::Weight, &mut Rng(8));
+    let other = Model::new(other, weights, key(9)).unwrap();
+    assert_eq!(refused(&|s| s.data = Some(dataset(&other, 5))), "usage");
     let plain = testing::run(Arc::new(load(&encode(&served())).unwrap()), 0, KEEP).0;
     for (seed, initial) in [
         (SeedSource::Derived { nonce: None }, Initial::Own(vec![])),
