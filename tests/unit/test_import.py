@@ -388,7 +388,8 @@ def test_files_that_are_not_models_are_refused(mlp: CompiledModel) -> None:
     record_at = body.rindex(b'{"record"')
     wrong = {
         "not a compiled": b"PK\x03\x04",
-        "another version": sealed(body[:8] + b"\x02" + body[9:]),
+        "another version": sealed(body[:8] + b"\x03" + body[9:]),
+        "salts for each weight": sealed(body[:8] + b"\x02" + body[9:]),
         "checksum": good[:100] + bytes([good[100] ^ 1]) + good[101:],
         "truncated": good[:-1],
         "left over": sealed(body + b"\0"),
