@@ -353,7 +353,7 @@ class Builder:
         tensor = self._tensor(Role.WEIGHT, full, array.shape, code, code.width, layout)
         self.weights.append(array.astype(DTYPES[code.width], copy=False))
         shape = tuple(array.shape if view is None else view)
-        return Read(tensor, shape, tuple(maps), code.zero)
+        return Read(tensor, shape, tuple(maps) or (at(),), code.zero)
 
     def table(
         self, name: str, function: Callable[[Floats], Floats], pre: Affine, post: Affine
