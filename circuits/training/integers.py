@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ...verifier.inputs import port_name
+from ...verifier.program.ranges import ACC_MAX
 from ...verifier.program.types import (
     AxisMap,
     Const,
@@ -26,7 +27,7 @@ from ...verifier.program.types import (
 )
 from .. import layouts
 from ..bits import NARROW, Bits
-from ..builder import ONE, Builder, Value
+from ..builder import BYTE_MAX, ONE, Builder, Value
 from ..graph import Graph, Node
 from ..maps import at, broadcast, rows
 from ..quantise import Affine
@@ -50,6 +51,8 @@ ERROR_REACH = 16.0
 is cut off of a few matters less than what is rounded off all."""
 FINEST = 24
 """Codes of what is 0 throughout a rehearsal have so many bits behind the point."""
+PART_MAX = 2**22
+"""Parts of a long sum are below that."""
 COARSEST = 60
 """So often a code may be made twice as coarse."""
 NOISE_BITS = 8
@@ -308,6 +311,7 @@ class StepBuilder(Builder):
     ) -> None:
         """As of `Builder`; by the least shift, and with noise where the output is an error."""
         if bias is None:
+            terms, shift = self._shortened(terms, space, shift)
             terms, mult, shift = reduced(terms, mult, shift)
         if out.tensor == HELD:
             self._hold(out, terms, mult, shift, bias)
@@ -325,6 +329,31 @@ class StepBuilder(Builder):
             self._refuse_fine(made, shift)
         if node.name in self._noisy:
             self.noise()
+
+    def _shortened(
+        self, terms: Sequence[Term], space: Sequence[int], shift: int
+    ) -> tuple[Sequence[Term], int]:
+        """A sum that no accumulator holds as one of parts, each rounded to 24 bits by itself."""
+        bytewise = sum(term.size for term in terms) * BYTE_MAX**2
+        if self._reach_of_sum(terms, None) <= ACC_MAX or bytewise <= ACC_MAX:
+            return terms, shift
+        most = [
+            max(ACC_MAX // max(self.reach(t.a) * self.reach(t.b), 1), ACC_MAX // BYTE_MAX**2)
+            for t in terms
+        ]
+        parts = [part for t, n in zip(terms, most, strict=True) for part in pieces(t, n)]
+        reaches = [self._reach_of_sum([part], None) for part in parts]
+        bits = max((reach // PART_MAX).bit_length() for reach in reaches)
+        summed = []
+        for part, reach in zip(parts, reaches, strict=True):
+            peak = (reach >> bits) + 1
+            out = self.temporary("part", tuple(space), Affine(1.0, 0, -peak, peak))
+            super().dot(out, space, [part], shift=bits, suffix="part")
+            if self._node is not None and self._node.name in self._noisy:
+                self.noise()
+            read = self.read(out, rows(len(space)))
+            summed.append(Term((), read, Const(2 ** max(bits - shift, 0))))
+        return summed, max(shift - bits, 0)
 
     def _hold(
         self, out: Value, terms: Sequence[Term], mult: Operand, shift: int, bias: Operand | None
@@ -385,6 +414,31 @@ class StepBuilder(Builder):
         number = self._random(f"{op.name}/noise", held, width, 2**bits - 1)
         read = Read(number, held, rows(len(held)) if op.space else (at(),))
         self._ops[-1] = replace(op, rounding=read)
+
+
+def pieces(term: Term, most: int) -> list[Term]:
+    """Terms of at most so many products whose sum is this one."""
+    if term.size <= most:
+        return [term]
+    axis = max(range(len(term.window)), key=lambda n: term.window[n])
+    first = term.window[axis] // 2
+    sizes = (first, term.window[axis] - first)
+    halves = []
+    for start, size in zip((0, first), sizes, strict=True):
+        window = (*term.window[:axis], size, *term.window[axis + 1 :])
+        halves.append(Term(window, *(_from(side, axis, start) for side in (term.a, term.b))))
+    return [piece for half in halves for piece in pieces(half, most)]
+
+
+def _from(operand: Operand, axis: int, start: int) -> Operand:
+    """An operand whose window begins at this place of an axis."""
+    if isinstance(operand, Const):
+        return operand
+    maps = tuple(
+        replace(each, c=each.c + each.b * start) if each.k_axis == axis else each
+        for each in operand.maps
+    )
+    return replace(operand, maps=maps)
 
 
 def reduced(

@@ -21,6 +21,7 @@ from support.learning import (
     network,
     node,
 )
+from zktally import trained
 from zktally.circuits.errors import CompileError
 from zktally.circuits.ops import OPERATORS
 from zktally.circuits.training.layers import DRAW_BITS
@@ -30,8 +31,6 @@ from zktally.circuits.training.program import Form, served_graph
 from zktally.circuits.training.rehearsal import Rehearsal
 from zktally.circuits.training.step import Recipe, Step, training_step
 from zktally.hybrid.training.plan import Plan, with_values
-from zktally.trained import SGD as Descent
-from zktally.trained import train
 from zktally.verifier.errors import UsageError
 from zktally.verifier.program.types import ConstantStart, Role
 
@@ -387,10 +386,10 @@ def test_a_network_is_trained_proven_and_served(precision: str) -> None:
     of = batches(256, SHAPE, 4)
     (records, labels), (tests, right) = of(0), of(7)
     model = images()
-    found = train(
+    found = trained.train(
         model,
         (records["x"], labels),
-        optimizer=Descent(lr=0.05, momentum=0.9),
+        optimizer=trained.SGD(lr=0.05, momentum=0.9),
         batch=16,
         steps=60,
         rehearsal=40,
