@@ -1,7 +1,8 @@
 """Layers that a training step writes by plainer operators, as they are in training.
 
 BatchNormalization takes the mean and the variance of its batch, and keeps running ones, which the
-model that is served goes by. Dropout drops. InstanceNormalization has no gradient of its own.
+model that is served goes by. Dropout drops. InstanceNormalization has no gradient of its own, and
+PRelu lowers with constant slopes only.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ DRAW_BITS = 15
 DROPPED = 0.5
 """The share that a Dropout drops where it does not say."""
 NORM, DROPOUT, INSTANCE = "BatchNormalization", "Dropout", "InstanceNormalization"
+PRELU = "PRelu"
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ def untied(source: Source) -> Source:
 def has_layers(source: Source) -> bool:
     """Whether there is anything to be written otherwise."""
     ops = {node.op_type for node in source.model.graph.node if is_default(node.domain)}
-    return not ops.isdisjoint((NORM, DROPOUT, INSTANCE))
+    return not ops.isdisjoint((NORM, DROPOUT, INSTANCE, PRELU))
 
 
 def written(
@@ -156,6 +158,9 @@ def written(
                 pair = writer.norm(node, batch_norm)
             elif node.op_type == INSTANCE:
                 made = writer.instance(node)
+                pair = made, made
+            elif node.op_type == PRELU and node.input[1] in parameters:
+                made = writer.prelu(node)
                 pair = made, made
             elif node.op_type == DROPOUT and dropout:
                 pair = writer.dropout(node), [node]
@@ -294,6 +299,13 @@ class _Writer:
         shape = (tape.shape(node.input[0])[1], *[1] * (len(tape.shape(node.input[0])) - 2))
         scaled = tape.mul(node.input[0], tape.reshape(factor, shape))
         return self._done(tape, node, tape.add(scaled, tape.reshape(offset, shape)))
+
+    def prelu(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        """A PRelu whose slopes are trained: max(x, 0) + slope·(x − max(x, 0))."""
+        tape, x = self._tape(node, "own"), node.input[0]
+        above = tape.unary("Relu", x)
+        below = tape.mul(tape.sub(x, above), node.input[1])
+        return self._done(tape, node, tape.add(above, below))
 
     # Dropout
 

@@ -221,11 +221,17 @@ def _layers(
 
 
 def _parameters(source: Source, recipe: Recipe) -> dict[str, Array]:
-    """The constants that are trained: floats of two elements and more that are no masks."""
+    """The constants that are trained: floats of two elements and more that are no masks.
+
+    Nor are scales of a Resize and the like any: sizes follow from them.
+    """
     fixed = set()
     for node in source.model.graph.node:
+        fixed.update(sources.sized_by(node))
         if node.op_type == "BatchNormalization":
             fixed.update(node.input[3:5])
+        elif node.op_type == "OneHot":
+            fixed.update(node.input[2:3])
     freeze = recipe.freeze
     return {
         name: array.astype(np.float32)
