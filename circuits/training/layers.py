@@ -99,22 +99,25 @@ def untied(source: Source) -> Source:
     Exporters write equal constants once, and name the others by Identity nodes: in a new network
     all gains are ones, and all offsets and means zeros.
     """
-    model = onnx.ModelProto()
+    model, arrays = onnx.ModelProto(), dict(source.arrays)
     model.CopyFrom(source.model)
-    same = {
-        node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "Identity"
-    }
-    statistics = {n for node in model.graph.node if node.op_type == NORM for n in node.input[3:5]}
-    arrays = dict(source.arrays)
+    norms = [each for each in model.graph.node if each.op_type == NORM and is_default(each.domain)]
+    read = {name for node in norms for name in node.input[1:5]}
+    kept = []
+    for node in model.graph.node:  # one that another passes on comes first
+        copies = node.op_type == "Identity" and node.output[0] in read and node.input[0] in arrays
+        if copies:
+            arrays[node.output[0]] = arrays[node.input[0]]
+        else:
+            kept.append(onnx.NodeProto.FromString(node.SerializeToString()))
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+    statistics = {name for node in norms for name in node.input[3:5]}
     for node in model.graph.node:
-        if node.op_type != NORM or not is_default(node.domain):
-            continue
-        for index in (1, 2):
-            name = root = node.input[index]
-            while root in same:
-                root = same[root]
-            if root in arrays and (root != name or root in statistics):
-                arrays[f"{name}/own"] = arrays[root]
+        for index in (1, 2) if node.op_type == NORM else ():
+            name = node.input[index]
+            if name in statistics and name in arrays:
+                arrays[f"{name}/own"] = arrays[name]
                 node.input[index] = f"{name}/own"
     for name in sorted(set(arrays) - set(source.arrays)):
         model.graph.initializer.append(numpy_helper.from_array(arrays[name], name))

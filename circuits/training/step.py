@@ -225,7 +225,7 @@ def _parameters(source: Source, recipe: Recipe) -> dict[str, Array]:
 
     Nor are scales of a Resize and the like any: sizes follow from them.
     """
-    fixed = set()
+    fixed: set[str] = set()
     for node in source.model.graph.node:
         fixed.update(sources.sized_by(node))
         if node.op_type == "BatchNormalization":
