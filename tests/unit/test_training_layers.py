@@ -414,3 +414,19 @@ def test_a_network_is_trained_proven_and_served(precision: str) -> None:
     assert (scores.argmax(1) == right).mean() >= 0.95
     power = (expected**2).sum() / ((expected - scores) ** 2).sum()
     assert 10 * np.log10(power) >= (20 if precision == "int8" else 40)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [{"batch_norm": "frozen"}, {"freeze": ("g0", "o1")}, {"freeze": ("g0", "o0")}],
+    ids=str,
+)
+def test_statistics_that_stand_still_are_lowered_and_served(recipe: dict[str, Any]) -> None:
+    """Also means that are 0 throughout, and a normalisation behind weights that are computed."""
+    of = batches(16, SHAPE, 4)
+    model = images(0.0)
+    made = learner(model, SGD(momentum=0.9), of, form=Form(products=16), **recipe)
+    alike_in_a_step(made, of, 0.99)
+    served = learner(model, SGD(), of, form=Form(records=64, products=16), **recipe).program.served
+    assert served is not None
+    assert len(served.exports) == len(set(served.exports))
