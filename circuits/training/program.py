@@ -315,6 +315,7 @@ def _summed(graph: Graph, step: Step) -> set[str]:
     for name in step.gradients.values():
         node = producers.get(name)
         alone = not graph.consumers(name)
-        if node is not None and alone and node.op in (*PRODUCTS[:2], "ReduceSum"):
+        plain = node is not None and node.activation is None  # a clip needs the value itself
+        if node is not None and plain and alone and node.op in (*PRODUCTS[:2], "ReduceSum"):
             found.add(name)
     return found
