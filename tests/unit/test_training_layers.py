@@ -430,3 +430,12 @@ def test_statistics_that_stand_still_are_lowered_and_served(recipe: dict[str, An
     served = learner(model, SGD(), of, form=Form(records=64, products=16), **recipe).program.served
     assert served is not None
     assert len(served.exports) == len(set(served.exports))
+
+
+def test_statistics_that_the_model_computes_are_refused() -> None:
+    constants = norm_of(10)
+    del constants["m"]
+    mean = node("ReduceMean", "z", "m", axes=[0], keepdims=0)
+    with pytest.raises(CompileError, match="statistic 'm'") as caught:
+        stepped(perceptron(mean, NORM, **constants))
+    assert caught.value.code == "compile.bad-model"
