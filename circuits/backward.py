@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import onnx
 from onnx import helper
@@ -14,11 +15,25 @@ from .source import Source
 from .tape import Tape
 
 
+@dataclass(frozen=True)
+class Group:
+    """Nodes that compute `output` and whose gradients are known in a closed form.
+
+    `inside` are the other values that they compute: what reads those is no part of a loss.
+    `gradient` emits the gradients of what the nodes read, by name, from that of the output.
+    """
+
+    output: str
+    inside: frozenset[str]
+    gradient: Callable[[Tape, str], Mapping[str, str]]
+
+
 def backward(
     tape: Tape,
     operators: Mapping[str, Operator],
     seeds: Mapping[str, str],
     wanted: Iterable[str],
+    groups: Sequence[Group] = (),
 ) -> dict[str, str]:
     """Emit the gradients of these values (inputs or constants of floats) behind the graph.
 
@@ -27,6 +42,7 @@ def backward(
         operators: by name, with their rules.
         seeds: names of gradients by the values that they are known for (outputs).
         wanted: what gradients are asked for.
+        groups: nodes that have one rule together.
 
     Returns:
         Names of gradients, by value; a value that no seed follows from has none.
@@ -38,7 +54,16 @@ def backward(
     moving = _moving(tape.graph, wanted)
     found: dict[str, list[str]] = {name: [seed] for name, seed in seeds.items()}
     refused: list[str] = []
+    ends = {group.output: group for group in groups}
+    inside = frozenset().union(*(group.inside for group in groups))
     for node in reversed(tape.graph.nodes):
+        if node.output in ends and node.output in found:
+            group = ends[node.output]
+            for name, gradient in group.gradient(tape, tape.total(found[node.output])).items():
+                if name in moving:
+                    found.setdefault(name, []).append(gradient)
+        if node.output in ends or node.output in inside:
+            continue
         given = [tape.total(found[name]) if name in found else None for name in node.outputs]
         if not any(given) or moving.isdisjoint(node.inputs):
             continue

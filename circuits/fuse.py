@@ -172,6 +172,9 @@ def _with_batch_norm(node: Node, follower: Node, graph: Graph) -> _Merged | None
         return None
     if node.op == "Gemm" and (len(graph.shapes[node.output]) != 2 or not is_linear(node, graph)):
         return None  # its channels are on axis 1, a Gemm's on the last
+    bias_known = node.input(2) is None or graph.constant(node.input(2)) is not None
+    if graph.constant(node.inputs[1]) is None or not bias_known:
+        return None
     scale, offset = scale_and_bias(follower, graph)
     weight = graph.constants[node.inputs[1]].astype(np.float64)
     bias = graph.constant(node.input(2))

@@ -267,12 +267,12 @@ def computed(model: onnx.ModelProto) -> set[str]:
             continue
         if node.op_type in RANDOM or found & names:
             found.update(outputs)
-        if sized & names or found.intersection(_sized_by(node)):
+        if sized & names or found.intersection(sized_by(node)):
             sized.update(outputs)
     return found
 
 
-def _sized_by(node: onnx.NodeProto) -> Collection[str]:
+def sized_by(node: onnx.NodeProto) -> Collection[str]:
     """The values that a node reads on which the sizes of its results may depend."""
     if not is_default(node.domain):
         known = node.domain in (RUNTIME, CLASSICAL) and node.op_type not in SIZED_BY_ALL

@@ -20,7 +20,7 @@ from .graph import Array, Graph, Node
 Shape = tuple[int, ...]
 
 PREFIX = "grad"
-"""Names of what a tape emits begin so."""
+"""Names of what a backward pass emits begin so."""
 
 
 class Tape:
@@ -28,14 +28,17 @@ class Tape:
 
     Args:
         graph: the network that is differentiated, whose values the emitted nodes read.
+        prefix: names of what is emitted begin so.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, prefix: str = PREFIX) -> None:
         self.graph = graph
+        self._prefix = prefix
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, Array] = {}
         self._shapes: dict[str, Shape] = {}
         self._known: dict[tuple[str, Shape, bytes], str] = {}
+        self._scaled: dict[str, tuple[str, float]] = {}
         self._turned: dict[str, tuple[str, tuple[int, ...]]] = {}
         self._count = 0
 
@@ -46,7 +49,7 @@ class Tape:
     def emit(self, op: str, inputs: Sequence[str], shape: Sequence[int], **attributes: Any) -> str:
         """A node of one output of this shape; returns the name of its value."""
         self._count += 1
-        name = f"{PREFIX}/{op}_{self._count}"
+        name = f"{self._prefix}/{op}_{self._count}"
         self.nodes.append(helper.make_node(op, list(inputs), [name], name, **attributes))
         self._shapes[name] = tuple(shape)
         return name
@@ -56,7 +59,7 @@ class Tape:
         array = np.asarray(value, dtype)
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self._known:
-            self._known[key] = f"{PREFIX}/constant_{len(self._known)}"
+            self._known[key] = f"{self._prefix}/constant_{len(self._known)}"
             self.constants[self._known[key]] = array
             self._shapes[self._known[key]] = array.shape
         return self._known[key]
@@ -95,8 +98,19 @@ class Tape:
         return self._binary("Div", a, b)
 
     def scaled(self, a: str, by: float) -> str:
-        """A times a number; itself where that is 1."""
-        return a if by == 1.0 else self.mul(a, self.constant(by))
+        """A times a number; itself where that is 1. What was scaled before is scaled once."""
+        base, before = self._scaled.get(a, (a, 1.0))
+        if by == 1.0:
+            return a
+        if before * by == 1.0:
+            return base
+        made = self.mul(base, self.constant(before * by))
+        self._scaled[made] = base, before * by
+        return made
+
+    def negative(self, a: str) -> str:
+        """−a, as a product: a table of that would be as long as its code."""
+        return self.scaled(a, -1.0)
 
     def plus(self, a: str, number: float) -> str:
         """A plus a number."""

@@ -85,16 +85,21 @@ def gradient(node: Node, tape: Tape, given: Sequence[str | None]) -> Mapping[int
     frame = windows(node, tape.graph, tape.shape(node.inputs[1])[2:])
     found = {
         0: scattered(tape, dy, node.inputs[1], frame, groups),
-        1: _correlated(node, tape, dy, frame, groups),
+        1: correlated(tape, node.inputs[0], dy, tape.shape(node.inputs[1])[:2], frame, groups),
     }
     if node.input(2) is not None:
         found[2] = tape.sum(dy, [0, *range(2, len(tape.shape(dy)))], keep=False)
     return found
 
 
-def _correlated(node: Node, tape: Tape, dy: str, frame: Windows, groups: int) -> str:
-    """The gradient of the weights: channels take the place of the batch, which is summed over."""
-    outputs, inner = tape.shape(node.inputs[1])[:2]
+def correlated(
+    tape: Tape, x: str, dy: str, channels: Sequence[int], frame: Windows, groups: int
+) -> str:
+    """The gradient of weights [*channels, k] of windows over x, by that of the output.
+
+    Channels take the place of the batch, which is summed over.
+    """
+    outputs, inner = channels
     sizes = (frame.dims, frame.out, frame.kernel, frame.strides, frame.dilations)
     axes = list(zip(*sizes, strict=True))
     reach = [(out - 1) * stride + 1 + (kernel - 1) * step for _, out, kernel, stride, step in axes]
@@ -109,7 +114,7 @@ def _correlated(node: Node, tape: Tape, dy: str, frame: Windows, groups: int) ->
     ]
     made = tape.emit(
         "Conv",
-        (_inner_first(tape, node.inputs[0], groups), _swapped(tape, dy)),
+        (_inner_first(tape, x, groups), _swapped(tape, dy)),
         (inner, outputs, *places),
         strides=frame.dilations,
         dilations=frame.strides,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +10,11 @@ import numpy as np
 from ...verifier.program.types import ABSENT, AxisMap
 from ..builder import Builder
 from ..graph import Array, Graph, Node
-from ..maps import along, over
+from ..maps import Windows, along, over
 from ..operator import Operator, computed, constants, first
 from ..quantise import Grid
-from .conv import by_values
+from ..tape import Tape
+from .conv import by_values, correlated
 
 
 def support(node: Node, graph: Graph) -> str | None:
@@ -118,4 +119,51 @@ def by_output(weight: Array, groups: int) -> Array:
     return np.swapaxes(split, 1, 2).reshape(-1, inner, *weight.shape[2:])
 
 
-OPERATOR = Operator(("ConvTranspose",), lower, support, takes_activation=True, spatial=True)
+def gradient(node: Node, tape: Tape, given: Sequence[str | None]) -> Mapping[int, str]:
+    """A convolution of the gradient for x; the weights' is that of this convolution's weights."""
+    dy = given[0]
+    if dy is None:
+        return {}
+    x, weight = node.inputs[:2]
+    groups = int(node.attributes.get("group", 1))
+    found, dims = frame(node, tape.graph, tape.shape(weight)[2:]), tape.shape(dy)[2:]
+    places = tape.shape(x)[2:]
+    axes = zip(
+        places, dims, found.kernel, found.begins, found.strides, found.dilations, strict=True
+    )
+    ends = tuple(
+        max((place - 1) * stride + (size - 1) * step + 1 - begin - dim, 0)
+        for place, dim, size, begin, stride, step in axes
+    )
+    windows = Windows(
+        dims, places, found.kernel, found.strides, found.dilations, found.begins, ends
+    )
+    shape = (*tape.shape(x)[:2], *_count(windows))
+    slope = tape.emit(
+        "Conv", (dy, weight), shape, strides=windows.strides, dilations=windows.dilations,
+        pads=[*windows.begins, *ends], group=groups,
+    )  # fmt: skip
+    result = {
+        0: tape.sliced(slope, {2 + n: (0, size, 1) for n, size in enumerate(places)}),
+        1: correlated(tape, dy, x, tape.shape(weight)[:2], windows, groups),
+    }
+    if node.input(2) is not None:
+        result[2] = tape.sum(dy, [0, *range(2, len(tape.shape(dy)))], keep=False)
+    return result
+
+
+def _count(frame: Windows) -> list[int]:
+    """Windows that have a place: those of x, and one more where the output was padded."""
+    axes = zip(
+        frame.dims, frame.begins, frame.ends, frame.kernel, frame.strides, frame.dilations,
+        strict=True,
+    )  # fmt: skip
+    return [
+        (dim + begin + end - (size - 1) * step - 1) // stride + 1
+        for dim, begin, end, size, stride, step in axes
+    ]
+
+
+OPERATOR = Operator(
+    ("ConvTranspose",), lower, support, takes_activation=True, spatial=True, gradient=gradient
+)

@@ -62,7 +62,7 @@ def gradient(node: Node, tape: Tape, given: Sequence[str | None]) -> Mapping[int
     if dy is None:
         return {}
     by = tape.div(dy, node.inputs[1])
-    below = tape.unary("Neg", tape.mul(by, node.output))
+    below = tape.negative(tape.mul(by, node.output))
     return {0: broadcast_back(node, tape, 0, by), 1: broadcast_back(node, tape, 1, below)}
 
 

@@ -73,19 +73,19 @@ def _of_y(rule: Callable[[Tape, str], str]) -> Callable[[Node, Tape], str]:
 
 def _bell(tape: Tape, x: str) -> str:
     """2/√π·exp(−x²)."""
-    power = tape.unary("Exp", tape.unary("Neg", tape.mul(x, x)))
+    power = tape.unary("Exp", tape.negative(tape.mul(x, x)))
     return tape.scaled(power, 2.0 / math.sqrt(math.pi))
 
 
 SLOPES: Mapping[str, Callable[[Node, Tape], str]] = {
     "Abs": _of_x(lambda tape, x: tape.unary("Sign", x)),
     "Atan": _of_x(lambda tape, x: tape.unary("Reciprocal", tape.plus(tape.mul(x, x), 1.0))),
-    "Cos": _of_x(lambda tape, x: tape.unary("Neg", tape.unary("Sin", x))),
+    "Cos": _of_x(lambda tape, x: tape.negative(tape.unary("Sin", x))),
     "Erf": _of_x(_bell),
     "Exp": _of_y(lambda tape, y: y),
     "Log": _of_x(lambda tape, x: tape.unary("Reciprocal", x)),
     "Neg": lambda node, tape: tape.constant(-1.0),
-    "Reciprocal": _of_y(lambda tape, y: tape.unary("Neg", tape.mul(y, y))),
+    "Reciprocal": _of_y(lambda tape, y: tape.negative(tape.mul(y, y))),
     "Sin": _of_x(lambda tape, x: tape.unary("Cos", x)),
     "Sqrt": _of_y(lambda tape, y: tape.scaled(tape.unary("Reciprocal", y), 0.5)),
 }

@@ -63,10 +63,12 @@ def scaled(node: Node, builder: Builder, name: str, factor: Array) -> None:
 
 
 def gradient(node: Node, tape: Tape, given: Sequence[str | None]) -> Mapping[int, str]:
-    """Each side gets the gradient times the other side."""
+    """Each side gets the gradient times the other side; a square twice that."""
     dy = given[0]
     if dy is None:
         return {}
+    if node.inputs[0] == node.inputs[1]:
+        return {0: tape.mul(tape.scaled(dy, 2.0), node.inputs[0])}
     return {n: broadcast_back(node, tape, n, tape.mul(dy, node.inputs[1 - n])) for n in (0, 1)}
 
 

@@ -21,7 +21,7 @@ def gradient(node: Node, tape: Tape, given: Sequence[str | None]) -> Mapping[int
     dy = given[0]
     if dy is None:
         return {}
-    right = tape.unary("Neg", broadcast_back(node, tape, 1, dy))
+    right = tape.negative(broadcast_back(node, tape, 1, dy))
     return {0: broadcast_back(node, tape, 0, dy), 1: right}
 
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ...verifier.inputs import port_name
+from ...verifier.program.ranges import ACC_MAX
 from ...verifier.program.types import (
     AxisMap,
     Const,
@@ -26,17 +27,21 @@ from ...verifier.program.types import (
 )
 from .. import layouts
 from ..bits import NARROW, Bits
-from ..builder import ONE, Builder, Value
+from ..builder import BYTE_MAX, ONE, Builder, Value
 from ..graph import Graph, Node
 from ..maps import at, broadcast, rows
 from ..quantise import Affine
 from ..tape import PREFIX
+from .layers import DRAW_BITS
 from .ranges import Ranges
 from .widths import factors
 
 MASTER = 2**22
 """Masters are in ±2^22: a quotient of 24 bits leaves so much."""
 MASTER_BITS = 23
+STATISTIC, STATISTIC_MARGIN = 2**21, 4.0
+"""Running statistics are in ±2^21, so that a sum has room for 8 bits behind them; and they reach so
+many times what the rehearsal saw."""
 MARGIN = 2.0
 """Codes reach so many times what the rehearsal saw."""
 LEAST = 2.0**-7
@@ -44,6 +49,10 @@ LEAST = 2.0**-7
 ERROR_REACH = 16.0
 """Codes of errors reach so many times their root of mean squares: they shrink in training, and what
 is cut off of a few matters less than what is rounded off all."""
+FINEST = 24
+"""Codes of what is 0 throughout a rehearsal have so many bits behind the point."""
+PART_MAX = 2**22
+"""Parts of a long sum are below that."""
 COARSEST = 60
 """So often a code may be made twice as coarse."""
 NOISE_BITS = 8
@@ -56,7 +65,7 @@ HELD = -1
 
 def exponent(reach: float, peak: int) -> int:
     """The largest e with reach ≤ peak·2^-e; of nothing, one that nobody will notice."""
-    return math.floor(math.log2(peak / reach)) if reach > 0.0 else 24
+    return math.floor(math.log2(peak / reach)) if reach > 0.0 else FINEST
 
 
 def power_code(low: float, reach: float, bits: int) -> Affine:
@@ -87,6 +96,9 @@ class StepBuilder(Builder):
         widths: bits by value; of a parameter, those of its working copy.
         parameters: names of the inputs that are parameters.
         held: gradients that are summed where they are used.
+        statistics: names of the inputs, or states, that are running statistics: with the range of
+            what they are the average of.
+        draws: names of the inputs that hold random numbers.
         records: of the data set from which data and labels are read; None: they are inputs.
         served: parameters are constants: this is the model that was trained, not a step.
     """
@@ -101,6 +113,8 @@ class StepBuilder(Builder):
         parameters: Collection[str],
         held: Collection[str] = (),
         *,
+        statistics: Mapping[str, str] | None = None,
+        draws: Collection[str] = (),
         records: int | None = None,
         served: bool = False,
     ) -> None:
@@ -108,6 +122,7 @@ class StepBuilder(Builder):
         self.slopes: dict[str, Slope] = {}
         self._parameters = frozenset(parameters)
         self._held = frozenset(held)
+        self._statistics, self._draws = dict(statistics or {}), frozenset(draws)
         self._records, self._served = records, served
         self._noisy = _behind_gradients(graph)
         self._sizes, self._error = ranges.sizes, error
@@ -126,6 +141,7 @@ class StepBuilder(Builder):
         bits, reach = self.bits(name), max(-low, high) * (1.0 if name == self._error else MARGIN)
         if name in self._errors and bits == NARROW:
             reach = min(reach, ERROR_REACH * self._sizes[name])
+        reach = reach or 2.0 ** (bits - 1 - FINEST)  # that of nothing can become coarser, too
         return power_code(low, reach * 2.0 ** self._coarser.get(name, 0), bits)
 
     def _chosen(self, name: str) -> str:
@@ -147,6 +163,14 @@ class StepBuilder(Builder):
         return name not in self._held
 
     def _input(self, name: str) -> None:
+        if name in self._draws:
+            self._draw(name)
+            return
+        if name in self._statistics:
+            code = self.statistic_code(name)
+            self.masters[name] = self.state(name, self.graph.shapes[name], code)
+            self.values[name] = self.masters[name]
+            return
         if name not in self._parameters:
             if self._records is None:
                 super()._input(name)
@@ -159,6 +183,25 @@ class StepBuilder(Builder):
         code = Affine(scale, 0, -MASTER, MASTER)
         self.masters[name] = self.state(name, self.graph.shapes[name], code)
         self.values[name] = self.masters[name]
+
+    def statistic_code(self, name: str) -> Affine:
+        """The code of a running statistic: as wide as its batches' own may become."""
+        spans = [self._ranges[each] for each in (name, self._statistics[name])]
+        reach = STATISTIC_MARGIN * max(max(-low, high) for low, high in spans)
+        return Affine(2.0 ** -exponent(reach, STATISTIC), 0, -STATISTIC, STATISTIC)
+
+    def _draw(self, name: str) -> None:
+        """An input of random numbers: other ones in each step."""
+        shape = self.graph.shapes[name]
+        top = 2**DRAW_BITS - 1
+        number = self._random(name, tuple(shape) or (1,), 2, top)
+        self.values[name] = Value(number, shape, Affine(1.0, 0, 0, top), integer=True)
+
+    def _random(self, name: str, shape: tuple[int, ...], width: int, top: int) -> int:
+        self._domain += 1
+        unique = self._unique(name)
+        self._tensors.append(Tensor(unique, Role.PRF, width, 0, top, shape, None, self._domain))
+        return len(self._tensors) - 1
 
     def _data(self, name: str, records: int) -> None:
         """An input [slots, ...] as the records of a data set that a step reads."""
@@ -197,9 +240,15 @@ class StepBuilder(Builder):
         return self._tensors[value.tensor].name
 
     def copies(self) -> None:
-        """Make the working copies of all parameters that somebody reads as more than a bias."""
+        """Make the working copies of all parameters that somebody reads as more than a bias.
+
+        A variance is far less than the one that it starts with: what epsilon is added to is as
+        fine as the master.
+        """
         for name in sorted(self.masters):
-            if any(_reads(node, name) for node in self.graph.nodes):
+            readers = self.graph.consumers(name)
+            fine = name in self._statistics and all(node.op == "Add" for node in readers)
+            if not fine and any(_reads(node, name) for node in readers):
                 self.values[name] = self._copy(name, self.bits(name))
 
     def _copy(self, name: str, bits: int) -> Value:
@@ -272,6 +321,7 @@ class StepBuilder(Builder):
     ) -> None:
         """As of `Builder`; by the least shift, and with noise where the output is an error."""
         if bias is None:
+            terms, shift = self._shortened(terms, space, shift)
             terms, mult, shift = reduced(terms, mult, shift)
         if out.tensor == HELD:
             self._hold(out, terms, mult, shift, bias)
@@ -290,6 +340,31 @@ class StepBuilder(Builder):
         if node.name in self._noisy:
             self.noise()
 
+    def _shortened(
+        self, terms: Sequence[Term], space: Sequence[int], shift: int
+    ) -> tuple[Sequence[Term], int]:
+        """A sum that no accumulator holds as one of parts, each rounded to 24 bits by itself."""
+        bytewise = sum(term.size for term in terms) * BYTE_MAX**2
+        if self._reach_of_sum(terms, None) <= ACC_MAX or bytewise <= ACC_MAX:
+            return terms, shift
+        most = [
+            max(ACC_MAX // max(self.reach(t.a) * self.reach(t.b), 1), ACC_MAX // BYTE_MAX**2)
+            for t in terms
+        ]
+        parts = [part for t, n in zip(terms, most, strict=True) for part in pieces(t, n)]
+        reaches = [self._reach_of_sum([part], None) for part in parts]
+        bits = max((reach // PART_MAX).bit_length() for reach in reaches)
+        summed = []
+        for part, reach in zip(parts, reaches, strict=True):
+            peak = (reach >> bits) + 1
+            out = self.temporary("part", tuple(space), Affine(1.0, 0, -peak, peak))
+            super().dot(out, space, [part], shift=bits, suffix="part")
+            if self._node is not None and self._node.name in self._noisy:
+                self.noise()
+            read = self.read(out, rows(len(space)))
+            summed.append(Term((), read, Const(2 ** max(bits - shift, 0))))
+        return summed, max(shift - bits, 0)
+
     def _hold(
         self, out: Value, terms: Sequence[Term], mult: Operand, shift: int, bias: Operand | None
     ) -> None:
@@ -304,7 +379,7 @@ class StepBuilder(Builder):
     ) -> Program:
         """The program: rates (and data that is no data set's) in, the loss out."""
         data = [] if self._records is not None else self.graph.inputs
-        names = [name for name in data if name not in self._parameters]
+        names = [name for name in data if name not in self._parameters | self._draws]
         inputs = tuple(self._port("input", name) for name in (*names, *scalars))
         value = self.values[loss]
         if self._tensors[value.tensor].shape != (value.shape or (1,)):
@@ -323,7 +398,8 @@ class StepBuilder(Builder):
 
     def served_program(self) -> Program:
         """The program of the model that was trained."""
-        data = [name for name in self.graph.inputs if name not in self._parameters]
+        own = self._parameters.union(self._statistics)
+        data = [name for name in self.graph.inputs if name not in own]
         outputs = self._outputs()
         self._flag({port.tensor for port in outputs})
         return Program(
@@ -343,15 +419,36 @@ class StepBuilder(Builder):
         bits = min(op.shift.value, NOISE_BITS)
         if op.table is not None or bits == 0:
             return
-        self._domain += 1
-        width = 1 if bits < NOISE_BITS else 2
-        name = self._unique(f"{op.name}/noise")
         held = tuple(op.space) or (1,)
-        self._tensors.append(
-            Tensor(name, Role.PRF, width, 0, 2**bits - 1, held, None, self._domain)
-        )
-        read = Read(len(self._tensors) - 1, held, rows(len(held)) if op.space else (at(),))
+        width = 1 if bits < NOISE_BITS else 2
+        number = self._random(f"{op.name}/noise", held, width, 2**bits - 1)
+        read = Read(number, held, rows(len(held)) if op.space else (at(),))
         self._ops[-1] = replace(op, rounding=read)
+
+
+def pieces(term: Term, most: int) -> list[Term]:
+    """Terms of at most so many products whose sum is this one."""
+    if term.size <= most:
+        return [term]
+    axis = max(range(len(term.window)), key=lambda n: term.window[n])
+    first = term.window[axis] // 2
+    sizes = (first, term.window[axis] - first)
+    halves = []
+    for start, size in zip((0, first), sizes, strict=True):
+        window = (*term.window[:axis], size, *term.window[axis + 1 :])
+        halves.append(Term(window, *(_from(side, axis, start) for side in (term.a, term.b))))
+    return [piece for half in halves for piece in pieces(half, most)]
+
+
+def _from(operand: Operand, axis: int, start: int) -> Operand:
+    """An operand whose window begins at this place of an axis."""
+    if isinstance(operand, Const):
+        return operand
+    maps = tuple(
+        replace(each, c=each.c + each.b * start) if each.k_axis == axis else each
+        for each in operand.maps
+    )
+    return replace(operand, maps=maps)
 
 
 def reduced(

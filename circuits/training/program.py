@@ -195,13 +195,18 @@ def training_program(
         widths(graph, form.products),
         {state.name for state in step.parameters},
         _summed(graph, step),
+        statistics={each.name: each.batch for each in step.statistics},
+        draws=step.draws,
         records=form.records,
     )
     builder.copies()
     lower_nodes(graph, operators, builder)
-    updated = Updates(builder, optimiser, ranges.values, ranges.rates).all(step.gradients)
+    updates = Updates(builder, optimiser, ranges.values, ranges.rates)
+    updated = updates.all(step.gradients, step.statistics)
     scalars = [name for name in (RATE, DECAY) if name in builder.values]
     start = {state.name: state.start for state in step.states}
+    if form.start == SEED:
+        start |= {each.name: np.full_like(each.start, each.fresh) for each in step.statistics}
     program = builder.step_program(step.loss, scalars, updated.links)
     names = [program.tensors[link.state].name for link in program.states]
     if form.start == SEED:
@@ -258,14 +263,14 @@ def _served(
 ) -> Served:
     """The program of the model that is trained, its weights found among the step's tensors."""
     graph = served_graph(step, operators, form.batch)
-    parameters = {state.name for state in step.parameters}
     builder = StepBuilder(
         graph,
         ranges,
         step.error,
         spatial(graph, operators),
         widths(graph, form.products),
-        parameters,
+        {state.name for state in step.parameters},
+        statistics={each.name: each.batch for each in step.statistics},
         served=True,
     )
     builder.copies()
@@ -276,7 +281,7 @@ def _served(
     exports, held = [], {}
     for number in made.of_role(Role.WEIGHT):
         tensor = made.tensors[number]
-        if tensor.name in states and tensor.name in parameters:
+        if tensor.name in states and tensor.name in step.served:
             held[number] = np.zeros(tensor.shape, np.int64)
             exports.append(states[tensor.name])
             continue
@@ -333,7 +338,7 @@ def _summed(graph: Graph, step: Step) -> set[str]:
     for name in step.gradients.values():
         node = producers.get(name)
         alone = not graph.consumers(name)
-        linear = node is not None and node.activation is None
-        if node is not None and alone and linear and node.op in (*PRODUCTS[:2], "ReduceSum"):
+        plain = node is not None and node.activation is None  # a clip needs the value itself
+        if node is not None and plain and alone and node.op in (*PRODUCTS[:2], "ReduceSum"):
             found.add(name)
     return found

@@ -15,10 +15,15 @@ from ..errors import CompileError, named
 from ..graph import Array, Graph
 from ..masks import Scores
 from ..operator import Operator
+from ..session import Session
 from .losses import LABELS
 from .optimisers import Optimiser
 from .rehearsal import Rehearsal
 from .step import Step
+
+SERVED_RUNS = 8
+"""The model that is served runs so often, in the second half: running statistics are no good in the
+first."""
 
 Batches = Callable[[int], tuple[Mapping[str, Array], Array]]
 """Data by input, and labels, of a step."""
@@ -68,10 +73,12 @@ def rehearsed(
     """
     states = {state.name for state in step.states}
     graph = graphs[0]
-    inputs = {*graph.inputs, LABELS}
+    inputs = {*graph.inputs, LABELS} - set(step.draws)
     scores = Scores(graph, operators)
     names = scores.reads.union(*(needed(each) for each in graphs))
-    watched = tuple(sorted(names - states - inputs))
+    given = states | inputs | set(step.draws)
+    served = _Served(step, graphs[1:], operators)
+    watched = tuple(sorted(names - given - served.names))
     run = Rehearsal(step, optimiser, watched)
     found: dict[str, Range] = {}
     squares: dict[str, float] = {}
@@ -91,6 +98,10 @@ def rehearsed(
                     squares[name] = squares.get(name, 0.0) + _mean_square(array) / steps
         for name, span in scores.ranges(step_values).items():
             found[name] = wider(span, found.get(name))
+        if number >= steps // 2 and (steps - 1 - number) % max(steps // SERVED_RUNS // 2, 1) == 0:
+            for name, array in served.values(data, run.states).items():
+                if name not in scores.names:
+                    found[name] = _joined(name, found.get(name), array)
         progress("rehearse in floats", number + 1, steps)
     whole = {
         name: (0.0, found[name][1]) if found[name][0] >= 0.0 else found[name]
@@ -99,6 +110,33 @@ def rehearsed(
     }
     sizes = {name: math.sqrt(square) for name, square in squares.items()}
     return Ranges(found, sizes, _classes(graph, whole), (highest, decay), tuple(losses))
+
+
+class _Served:
+    """The model that is served, where it computes otherwise than a step.
+
+    `names` are the values that a step has not.
+    """
+
+    def __init__(self, step: Step, graphs: Sequence[Graph], operators: Mapping[str, Operator]):
+        self.names: set[str] = set()
+        self._session: Session | None = None
+        self._inputs: set[str] = set()
+        if graphs and (step.statistics or step.draws):
+            source = step.forward.at(step.batch)
+            made = {name for node in source.model.graph.node for name in node.output}
+            trained = {name for node in step.source.model.graph.node for name in node.output}
+            wanted = set().union(*(needed(graph) for graph in graphs)) & made
+            self.names = wanted - trained
+            self._inputs = {value.name for value in source.model.graph.input}
+            self._session = Session(source, wanted)
+
+    def values(self, data: Mapping[str, Array], states: Mapping[str, Array]) -> dict[str, Array]:
+        """All its values."""
+        if self._session is None:
+            return {}
+        feeds = {name: array for name, array in {**data, **states}.items() if name in self._inputs}
+        return self._session.run(feeds)
 
 
 def _mean_square(array: Array) -> float:

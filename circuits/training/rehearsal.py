@@ -8,9 +8,13 @@ import numpy as np
 
 from ..graph import Array
 from ..session import Session
+from .layers import DRAW_BITS
 from .losses import LABELS
 from .optimisers import DECAY, RATE, Optimiser
 from .step import Step
+
+DRAWN = 11
+"""Seed of what a rehearsal draws: any, and always the same."""
 
 
 class Rehearsal:
@@ -41,10 +45,18 @@ class Rehearsal:
         scalars = {RATE: np.float32(now), DECAY: np.float32(decay)}
         feeds = {LABELS: labels, **{name: np.asarray(scalars[name]) for name in scalars}}
         feeds = {name: array for name, array in feeds.items() if name in self.step.given}
-        found = self._session.run({**data, **feeds, **self.states})
+        found = self._session.run({**data, **feeds, **self.draws(), **self.states})
         self.states = {state.name: found[state.following] for state in self.step.states}
         self.count += 1
         return {name: found[name] for name in (self.step.loss, *self._watch)}
+
+    def draws(self) -> dict[str, Array]:
+        """The numbers by which this step drops: others in each, the same in each run."""
+        rng = np.random.default_rng((DRAWN, self.count))
+        top = 2**DRAW_BITS
+        return {
+            name: rng.integers(0, top, shape, np.int32) for name, shape in self.step.draws.items()
+        }
 
     def run(
         self,

@@ -20,7 +20,8 @@ from ..graph import FLOATS, Array, Graph, Network
 from ..operator import Operator
 from ..sizes import Axes, Sizes
 from ..source import ModelLike, Source
-from ..tape import Tape
+from ..tape import Shape, Tape
+from .layers import Layers, Statistic, at_rest, has_layers, untied, written
 from .losses import LABELS, Loss, Scored
 from .optimisers import (
     DECAY,
@@ -34,6 +35,9 @@ from .optimisers import (
 LARGEST = 1e4
 """A constant with larger elements is a mask, not a parameter."""
 
+BATCH, FROZEN = "batch", "frozen"
+"""What a BatchNormalization goes by in training: its batch, or the statistics of the file."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -46,6 +50,10 @@ class Recipe:
         freeze: patterns (`fnmatch`) of names of constants that stay as they are.
         clip_value: each element of a gradient within ± this.
         clip_norm: the norm of all gradients together at most this.
+        batch_norm: `batch`: a BatchNormalization goes by its batch, and what it serves with are
+            running statistics, unless its gains or offsets are frozen; `frozen`: by those of the
+            file.
+        dropout: a Dropout of the model drops, in training.
     """
 
     loss: Loss
@@ -54,6 +62,13 @@ class Recipe:
     freeze: tuple[str, ...] = ()
     clip_value: float | None = None
     clip_norm: float | None = None
+    batch_norm: str = BATCH
+    dropout: bool = True
+
+    def __post_init__(self) -> None:
+        if self.batch_norm not in (BATCH, FROZEN):
+            expected = f"{BATCH} or {FROZEN}"
+            raise UsageError("no such batch_norm", expected=expected, received=self.batch_norm)
 
 
 @dataclass(frozen=True)
@@ -64,12 +79,12 @@ class State:
     following: str
     start: Array = field(repr=False)
     parameter: str
-    """The parameter that it is, or that the optimiser keeps it for."""
+    """The parameter that it is, or that the optimiser keeps it for; empty of a statistic."""
 
 
 @dataclass(frozen=True)
 class Forward:
-    """The model that is trained, its parameters taken out."""
+    """The model that is trained as it is served, its parameters and statistics taken out."""
 
     source: Source
     sizes: Sizes
@@ -108,6 +123,10 @@ class Step:
     batch: int
     shapes: Mapping[str, tuple[int, ...]]
     """Of the inputs and of the labels."""
+    statistics: tuple[Statistic, ...]
+    """States that are running statistics."""
+    draws: Mapping[str, Shape]
+    """Inputs that hold random numbers of `layers.DRAW_BITS`, and their shapes."""
     dtypes: Mapping[str, np.dtype[Any]]
     """Likewise."""
     forward: Forward
@@ -117,6 +136,12 @@ class Step:
     def parameters(self) -> tuple[State, ...]:
         """The states that are parameters of the model."""
         return tuple(state for state in self.states if state.name == state.parameter)
+
+    @property
+    def served(self) -> frozenset[str]:
+        """Names of the states that the model is served with: parameters and statistics."""
+        names = (*(state.name for state in self.parameters), *(s.name for s in self.statistics))
+        return frozenset(names)
 
 
 def training_step(
@@ -136,21 +161,21 @@ def training_step(
         CompileError: as `Network`.
     """
     rules = {name for name, operator in operators.items() if operator.gradient is not None}
-    source = sources.expand(sources.load(model), rules)
+    source = untied(sources.expand(sources.load(model), rules))
     sizes = Sizes(source.model, dict(dims or {}), dict(shapes or {}))
     sized = sizes.at(batch)
-    parameters = _parameters(source, recipe.freeze)
-    opened = _opened(source, sized, parameters)
-    network = Network(opened)
-    network.source = Source(opened, {**network.source.arrays, **_rest(source, parameters)})
-    graph = network.at()
+    parameters = _parameters(source, recipe)
+    layers = _layers(source, sized, parameters, recipe)
+    graph = _graph(layers.training, sized, parameters, layers.draws)
     tape = Tape(graph)
     output = _output(graph, recipe.output)
     tape.declare(LABELS, recipe.loss.targets(tape.shape(output))[1])
     for name in (RATE, DECAY):
         tape.declare(name, ())
     scored = recipe.loss.emit(tape, output)
-    gradients = backward(tape, operators, {scored.value: scored.gradient}, parameters)
+    gradients = backward(
+        tape, operators, {scored.value: scored.gradient}, parameters, layers.groups
+    )
     if not gradients:
         raise UsageError("the loss depends on no parameter", received=sorted(parameters))
     idle = set(parameters) - set(gradients)
@@ -159,17 +184,55 @@ def training_step(
         again = replace(recipe, freeze=fixed)
         return training_step(model, again, operators, batch=batch, dims=dims, shapes=shapes)
     clipped = _clipped(tape, recipe, gradients)
-    states = _moved(tape, recipe, clipped, parameters)
-    forward = Forward(source, sizes, parameters, output)
-    return _assembled(tape, recipe, scored, states, clipped, sized, forward)
+    states = _moved(tape, recipe, clipped, parameters) + _averaged(tape, layers.statistics)
+    forward = Forward(layers.served, sizes, {**parameters, **layers.starts}, output)
+    return _assembled(tape, recipe, scored, states, clipped, sized, forward, layers)
 
 
-def _parameters(source: Source, freeze: Sequence[str]) -> dict[str, Array]:
-    """The constants that are trained: floats of two elements and more that are no masks."""
-    fixed = set()
+def _graph(
+    source: Source,
+    sized: Mapping[str, Sequence[int]],
+    parameters: Mapping[str, Array],
+    draws: Mapping[str, Shape],
+) -> Graph:
+    """The graph of a step's size, its parameters inputs."""
+    opened = _opened(source, sized, parameters)
+    opened.graph.input.extend(
+        helper.make_tensor_value_info(name, TensorProto.INT32, shape)
+        for name, shape in draws.items()
+    )
+    network = Network(opened)
+    network.source = Source(opened, {**network.source.arrays, **_rest(source, parameters)})
+    return network.at()
+
+
+def _layers(
+    source: Source,
+    sized: Mapping[str, Sequence[int]],
+    parameters: Mapping[str, Array],
+    recipe: Recipe,
+) -> Layers:
+    """The model with the layers written out that are others in training."""
+    if not has_layers(source):
+        return Layers(source, source)
+    plain = _graph(at_rest(source), sized, parameters, {})
+    batch_norm = recipe.batch_norm == BATCH
+    return written(source, plain, parameters, batch_norm=batch_norm, dropout=recipe.dropout)
+
+
+def _parameters(source: Source, recipe: Recipe) -> dict[str, Array]:
+    """The constants that are trained: floats of two elements and more that are no masks.
+
+    Nor are scales of a Resize and the like any: sizes follow from them.
+    """
+    fixed: set[str] = set()
     for node in source.model.graph.node:
+        fixed.update(sources.sized_by(node))
         if node.op_type == "BatchNormalization":
             fixed.update(node.input[3:5])
+        elif node.op_type == "OneHot":
+            fixed.update(node.input[2:3])
+    freeze = recipe.freeze
     return {
         name: array.astype(np.float32)
         for name, array in source.arrays.items()
@@ -246,6 +309,18 @@ def _moved(
     return tuple(states)
 
 
+def _averaged(tape: Tape, statistics: Sequence[Statistic]) -> tuple[State, ...]:
+    """Every running statistic, before and after."""
+    states = []
+    for each in statistics:
+        shape = each.start.shape
+        tape.declare(each.name, shape)
+        new = tape.scaled(tape.reshape(each.batch, shape), 1.0 - each.kept)
+        following = tape.add(tape.scaled(each.name, each.kept), new)
+        states.append(State(each.name, following, each.start, ""))
+    return tuple(states)
+
+
 def _assembled(
     tape: Tape,
     recipe: Recipe,
@@ -254,12 +329,14 @@ def _assembled(
     gradients: Mapping[str, str],
     sized: Mapping[str, Sequence[int]],
     forward: Forward,
+    layers: Layers,
 ) -> Step:
     made = behind(tape.graph.source, tape, [scored.loss, *(state.following for state in states)])
     read = {name for node in made.model.graph.node for name in node.input}
     kind, shape = recipe.loss.targets(tape.shape(forward.output))
     given = [helper.make_tensor_value_info(LABELS, kind, shape)]
-    slopes = behind(tape.graph.source, tape, [scored.loss, *gradients.values()])
+    seen = [each.batch for each in layers.statistics]
+    slopes = behind(tape.graph.source, tape, [scored.loss, *gradients.values(), *seen])
     slopes.model.graph.input.extend(given)
     given += [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ())
@@ -285,6 +362,8 @@ def _assembled(
         error=scored.gradient,
         batch=next(iter(sized.values()))[0],
         shapes={**{name: tuple(dims) for name, dims in sized.items()}, LABELS: shape},
+        statistics=layers.statistics,
+        draws={name: shape for name, shape in layers.draws.items() if name in read},
         dtypes={name: helper.tensor_dtype_to_np_dtype(each) for name, each in types.items()},
         forward=forward,
     )

@@ -7,7 +7,7 @@ of them; its last bits are rounded stochastically, and small steps are not lost.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ...verifier.program.ranges import ACC_MAX, Q_MAX
@@ -17,6 +17,7 @@ from ..graph import Node
 from ..maps import at, rows
 from ..quantise import Affine, multiplier
 from .integers import MARGIN, MASTER, Slope, StepBuilder
+from .layers import Statistic
 from .optimisers import DECAY, RATE, SGD, Adam, Optimiser, state_name
 
 VELOCITY = 2**15 - 1
@@ -28,6 +29,8 @@ FINER, SUM_MOST = KEPT_BITS[-1], 2**26
 stays below that."""
 KEPT_NEAR = 0.02
 """A factor may be off by this share of what it is less than 1."""
+AVERAGE_BITS = range(5, 15)
+"""Bits of the share that a running statistic keeps."""
 RATE_PEAK = 2**22
 RATE_MOST, RATE_LEAST = 16000, 256
 """What a learning rate is multiplied by has so many steps at most, and at the highest rate so many
@@ -81,8 +84,12 @@ class Updates:
     def _scalar(self, name: str, most: float) -> Value:
         return self._builder.scalar(name, Affine((most or 1.0) / RATE_PEAK, 0, 0, RATE_PEAK))
 
-    def all(self, gradients: Mapping[str, str]) -> Updated:
-        """Every parameter by its gradient."""
+    def all(self, gradients: Mapping[str, str], statistics: Sequence[Statistic] = ()) -> Updated:
+        """Every parameter by its gradient, and the running statistics."""
+        for each in statistics:
+            node = Node(f"average {each.name}", "average", (each.batch,), (each.name,))
+            with self._builder.layer(node, None):
+                self._average(each)
         for parameter, gradient in gradients.items():
             node = Node(f"update {parameter}", "update", (parameter, gradient), (parameter,))
             with self._builder.layer(node, None):
@@ -92,6 +99,27 @@ class Updates:
                     assert isinstance(self._optimiser, SGD)
                     self._sgd(self._optimiser, parameter, gradient)
         return Updated(tuple(self._links), dict(self._codes))
+
+    def _average(self, statistic: Statistic) -> None:
+        """R' = kept·r + (1 − kept)·batch, by factors whose sum is 1."""
+        builder, name, shape = self._builder, statistic.name, statistic.start.shape
+        batch = builder.values[statistic.batch]
+        code = builder.statistic_code(name)
+        before, after = self._linked(name, shape, code)
+        bits = next((n for n in AVERAGE_BITS if _near(statistic.kept, n)), AVERAGE_BITS[-1])
+        factor = min(round(statistic.kept * 2**bits), 2**bits - 1)
+        finer = round(math.log2(batch.code.scale / code.scale))
+        more = max(-finer, 0)
+        terms = [
+            Term((), builder.read(before, rows(1)), Const(factor << more)),
+            Term(
+                (),
+                builder.read(batch, rows(1), view=shape),
+                Const((2**bits - factor) << (more + finer)),
+            ),
+        ]
+        builder.dot(after, shape, terms, shift=bits + more, suffix="averaged")
+        builder.noise()
 
     # Gradient descent
 
@@ -293,10 +321,11 @@ def finer(slope: Slope) -> Slope:
 
 def kept_bits(kept: float) -> int:
     """The fewest bits of a factor below 1 that are near it."""
-    for bits in KEPT_BITS:
-        if abs(round(kept * 2**bits) * 2.0**-bits - kept) <= KEPT_NEAR * (1.0 - kept):
-            return bits
-    return KEPT_BITS[-1]
+    return next((bits for bits in KEPT_BITS if _near(kept, bits)), KEPT_BITS[-1])
+
+
+def _near(kept: float, bits: int) -> bool:
+    return bool(abs(round(kept * 2**bits) * 2.0**-bits - kept) <= KEPT_NEAR * (1.0 - kept))
 
 
 def _bits(largest: float) -> int:

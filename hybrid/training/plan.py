@@ -19,7 +19,7 @@ from ...circuits.training.losses import (
 from ...circuits.training.optimisers import SGD, Adam, Optimiser
 from ...circuits.training.program import FILE, SEED
 from ...circuits.training.schedule import KINDS, Schedule
-from ...circuits.training.step import Recipe
+from ...circuits.training.step import BATCH, FROZEN, Recipe
 from ...verifier.errors import UsageError
 from ...verifier.quoting import listed, quoted_path
 
@@ -28,6 +28,8 @@ PLAN_MAX = 1 << 20
 
 LOSSES = ("cross-entropy", "mse", "binary-cross-entropy")
 OPTIMISERS = ("sgd", "adam", "adamw")
+BATCH_NORMS = (BATCH, FROZEN)
+DROPOUTS = (FILE, "none")
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,10 @@ class Plan:
         clip_value: each element of a gradient within ± this.
         clip_norm: the norm of all gradients together at most this.
         freeze: patterns of names of constants that stay as they are.
+        batch_norm: `batch`: a BatchNormalization goes by its batch and keeps running statistics
+            for the model that is served (one whose gains or offsets are frozen does not);
+            `frozen`: it goes by those of the file.
+        dropout: `file`: Dropout nodes of the model drop in training; `none`: they do not.
         loss_output: name of another output that the loss is of.
         start: `seed` draws the first weights from the seed; `file` takes those of the model.
         nonce: a verifier's challenge, from which the seed follows, in hex; None: it follows from
@@ -93,6 +99,8 @@ class Plan:
     clip_value: float | None = None
     clip_norm: float | None = None
     freeze: tuple[str, ...] = ()
+    batch_norm: str = BATCH
+    dropout: str = FILE
     loss_output: str | None = None
     start: str = SEED
     nonce: str | None = None
@@ -110,6 +118,8 @@ class Plan:
         _one_of("optimizer", self.optimizer, OPTIMISERS)
         _one_of("schedule", self.schedule, KINDS)
         _one_of("start", self.start, (SEED, FILE))
+        _one_of("batch_norm", self.batch_norm, BATCH_NORMS)
+        _one_of("dropout", self.dropout, DROPOUTS)
         _one_of("precision", self.precision, ("int8", "int16"))
         _one_of("mode", self.mode, ("fast", "hybrid", "strict"))
         for name, least in (("batch", 1), ("steps", 1), ("rehearsal", 2), ("receipt_every", 1)):
@@ -182,6 +192,8 @@ class Plan:
             self.freeze,
             self.clip_value,
             self.clip_norm,
+            self.batch_norm,
+            self.dropout == FILE,
         )
 
     def optimiser(self) -> Optimiser:
@@ -260,6 +272,7 @@ _LISTS = {"freeze": str, "betas": float}
 _TEXTS = {
     "loss", "optimizer", "schedule", "loss_output", "start", "nonce", "precision", "mode",
     "strict_steps",
+    "batch_norm", "dropout",
 }  # fmt: skip
 _WHOLE = {"warmup", "step_every", "batch", "steps", "rehearsal", "receipt_every"}
 _TRUTHS = {"nesterov", "small", "reveal"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -256,7 +257,7 @@ def train(
         report: called with each step and its loss.
         settings: any other setting of `Plan`: schedule, warmup, mode, delta, receipt_every, start,
             precision, clip_value, clip_norm, label_smoothing, rehearsal, small, reveal,
-            loss_output.
+            loss_output, batch_norm, dropout.
 
     Raises:
         UsageError: settings or data that do not fit.
@@ -295,18 +296,23 @@ def train(
 
 
 def _exported_module(model: Any, data: Any) -> ModelLike:
-    """A torch module as an ONNX model; anything else as it is."""
+    """A torch module as an ONNX model, its Dropout modules as in training; or a model as it is."""
     if not hasattr(model, "state_dict"):
         return model  # type: ignore[no-any-return]
     import torch
 
+    module = copy.deepcopy(model).train(False)
+    for each in module.modules():
+        if isinstance(each, torch.nn.modules.dropout._DropoutNd):
+            each.train()
     arrays = data if isinstance(data, Mapping) else {"x": data}
     sample = tuple(torch.from_numpy(array[:2]) for array in arrays.values())
     names, written = list(arrays), io.BytesIO()
     torch.onnx.export(
-        model.train(False),
+        module,
         sample,
         written,
+        training=torch.onnx.TrainingMode.PRESERVE,
         input_names=names,
         dynamic_axes={name: {0: "N"} for name in names},
         do_constant_folding=False,

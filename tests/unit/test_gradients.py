@@ -229,6 +229,23 @@ def test_conv_of_one_and_three_axes_and_depthwise() -> None:
 @pytest.mark.parametrize(
     "attributes",
     [
+        {},
+        {"strides": [2, 1], "pads": [1, 0, 2, 1]},
+        {"strides": [2, 3], "dilations": [2, 1], "output_padding": [1, 2]},
+        {"strides": [3, 3], "output_shape": [11, 7]},
+        {"auto_pad": "SAME_UPPER", "strides": [2, 2]},
+    ],
+)
+@pytest.mark.parametrize("groups", [1, 2])
+def test_conv_transpose(attributes: dict[str, Any], groups: int) -> None:
+    x, w, b = normal(2, 4, 4, 3), normal(4, 6 // groups, 3, 2), normal(6)
+    conv = node("ConvTranspose", "x w b", group=groups, **attributes)
+    check([conv], {"x": x, "w": w, "b": b})
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
         {"kernel_shape": [2, 2], "strides": [2, 2]},
         {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]},
         {"kernel_shape": [3, 2], "strides": [1, 2]},

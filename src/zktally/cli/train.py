@@ -12,7 +12,16 @@ from typing import Any
 import numpy as np
 
 from ..circuits.model import PUBLIC_KEY
-from ..hybrid.training.plan import LOSSES, OPTIMISERS, Plan, Sources, read_plan, with_values
+from ..hybrid.training.plan import (
+    BATCH_NORMS,
+    DROPOUTS,
+    LOSSES,
+    OPTIMISERS,
+    Plan,
+    Sources,
+    read_plan,
+    with_values,
+)
 from ..hybrid.training.run import train
 from ..hybrid.training.table import read_records
 from ..prover import silent
@@ -31,6 +40,8 @@ CHOICES = {
     "start": ("seed", "file"),
     "precision": ("int8", "int16"),
     "mode": ("fast", "hybrid", "strict"),
+    "batch_norm": BATCH_NORMS,
+    "dropout": DROPOUTS,
 }
 HELP = {
     "loss": "of the first output (cross-entropy)",
@@ -50,6 +61,8 @@ HELP = {
     "clip_value": "each element of a gradient within ± this",
     "clip_norm": "the norm of all gradients at most this",
     "freeze": "patterns of names of constants that stay as they are, with commas",
+    "batch_norm": "by the batch, with running statistics, or by those of the file (batch)",
+    "dropout": "as the file's nodes say, or none (file)",
     "loss_output": "the output that the loss is of (the first)",
     "start": "first weights: drawn from the seed, or those of the file (seed)",
     "nonce": "a verifier's challenge in hex, from which the seed follows",

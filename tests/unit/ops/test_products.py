@@ -312,7 +312,7 @@ def test_convolutions_with_computed_weights(
     assert off([node("Conv", " ".join(inputs), "y", **how)], inputs) < LIMIT[False]
 
 
-TRANSPOSED: list[tuple[Sequence[int], Sequence[int], dict[str, Any]]] = [
+COMPUTED_TRANSPOSED: list[tuple[Sequence[int], Sequence[int], dict[str, Any]]] = [
     ((2, 3, 7), (3, 4, 3), {"pads": [1, 1]}),
     ((2, 4, 5, 4), (4, 3, 3, 3), {"strides": [2, 1], "pads": [1, 0, 1, 0]}),
     ((2, 4, 4, 4), (4, 3, 2, 3), {"group": 2, "strides": [2, 2], "dilations": [1, 2]}),
@@ -320,7 +320,7 @@ TRANSPOSED: list[tuple[Sequence[int], Sequence[int], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize(("x", "w", "how"), TRANSPOSED, ids=str)
+@pytest.mark.parametrize(("x", "w", "how"), COMPUTED_TRANSPOSED, ids=str)
 def test_transposed_convolutions_with_computed_weights(
     x: Sequence[int], w: Sequence[int], how: dict[str, Any], bias: bool
 ) -> None:
