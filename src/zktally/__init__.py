@@ -8,6 +8,8 @@ verified.outputs, verified.guarantee
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from .api import (
     Receipt,
     RunState,
@@ -31,9 +33,15 @@ from .verifier.chain import VerifiedRun
 from .verifier.policy import Policy
 from .verifier.verified import Guarantee, Verified
 
+if TYPE_CHECKING:
+    from .training import SGD, Adam, AdamW, TrainingRun, train
+
 __version__ = "0.1.0"
 
 __all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
     "CompiledModel",
     "Guarantee",
     "ModelCheck",
@@ -41,6 +49,7 @@ __all__ = [
     "Receipt",
     "RunState",
     "Tolerances",
+    "TrainingRun",
     "Verified",
     "VerifiedRun",
     "ZktallyError",
@@ -55,7 +64,19 @@ __all__ = [
     "prove",
     "resume",
     "split_columns",
+    "train",
     "verify",
     "verify_chain",
     "wrap",
 ]
+
+_TRAINING = frozenset({"SGD", "Adam", "AdamW", "TrainingRun", "train"})
+
+
+def __getattr__(name: str) -> Any:
+    """What is about training is imported when it is asked for."""
+    if name not in _TRAINING:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import training
+
+    return getattr(training, name)
