@@ -92,6 +92,19 @@ class Trained:
         assert self.steps.served is not None
         return exported_model(self.steps.model, self.state, self.steps.served.model)
 
+    def integers(self, data: Array | Mapping[str, Array], labels: Array) -> dict[str, Array]:
+        """Records as the integers that the steps read, by the names of the data tensors.
+
+        Raises:
+            UsageError: `usage.input`, values that do not fit.
+        """
+        names = [each.name for each in self.steps.data]
+        given = data if isinstance(data, Mapping) else {names[0]: data}
+        found = _integers(self.steps, {**given, LABELS: labels})
+        program = self.program.checked.program
+        tensors = [program.tensors[number].name for number in program.of_role(Role.DATA)]
+        return dict(zip(tensors, found, strict=True))
+
     def parameters(self) -> dict[str, Array]:
         """The trained parameters as floats, by their names in the model file."""
         assert self.steps.served is not None

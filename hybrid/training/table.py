@@ -51,7 +51,7 @@ def read_records(path: str | Path, labels: str | None = None, classes: Sequence[
     if str(path).endswith(".csv"):
         return _table(Path(path), name, classes)
     try:
-        with np.load(path, allow_pickle=False) as held:
+        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as held:
             arrays = {key: held[key] for key in held.files}
     except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise _unreadable(path, str(error)) from error

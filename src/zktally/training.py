@@ -121,6 +121,23 @@ class TrainingRun:
         """In which the run ended; it holds secrets."""
         return self._trained.state
 
+    def records(
+        self, inputs: npt.ArrayLike | Mapping[str, npt.ArrayLike], labels: npt.ArrayLike
+    ) -> dict[str, npt.NDArray[np.integer[Any]]]:
+        """Records as the integers that the steps read: what `zktally dataset-root` takes.
+
+        Args:
+            inputs: [records, ...], by input name where there are several.
+            labels: [records, ...].
+
+        Returns:
+            Arrays [records, ...] by the names of the data tensors.
+
+        Raises:
+            UsageError: `usage.input`, values that do not fit.
+        """
+        return self._trained.integers(inputs, labels)
+
     def parameters(self) -> dict[str, npt.NDArray[np.float64]]:
         """The trained parameters as floats, by their names in the model file."""
         return self._trained.parameters()
