@@ -215,6 +215,21 @@ def test_a_batch_of_another_step(honest: Trained, liar: Liar, by: int) -> None:
     refused(honest, [liar.receipt(run)], "verify.gate")
 
 
+def test_a_giant_step_behind_a_small_rate(honest: Trained, liar: Liar) -> None:
+    """One wrong gate, the integer that the published rate becomes: it is exact."""
+    run, state = liar.begin(), None
+    for step in range(STEPS):
+        own = liar.begin(state, first=step)
+        own.execute(liar.rates(LR if step == 6 else SLOW))
+        values = liar.values(own, 0)
+        run.push(liar.rates(SLOW), list(values.values()))
+        state = liar.states(values)
+    refused(honest, [liar.receipt(run)], "verify.gate", BOUNDED)
+    rates = [op for op in liar.program.ops if op.name.endswith("/rate")]
+    assert rates
+    assert all(op.exact for op in rates)
+
+
 def test_a_loss_altered(honest: Trained, liar: Liar) -> None:
     """One number of one step: the loss is exact."""
 
