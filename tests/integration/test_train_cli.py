@@ -256,6 +256,25 @@ def test_the_holder_of_the_data_computes_their_root(
     assert refused.value.code == "usage.input"
 
 
+@pytest.mark.parametrize("optimizer", [package.SGD(lr=0.05), package.Adam(lr=0.01)], ids=repr)
+def test_a_finished_run_goes_on_with_the_program_of_its_steps(shop: Shop, optimizer: Any) -> None:
+    run = package.train(
+        str(shop.model), (shop.x, shop.y), optimizer=optimizer, batch=16, steps=6, rehearsal=20,
+        mode="fast", data_key=bytes(32), nonce=b"n",
+    )  # fmt: skip
+    assert run.verify(nonce=b"n").steps == 6
+    more = package.prove(
+        run.program, {"learning_rate": np.full((4, 1), 0.005)}, "fast", nonce=b"n",
+        data=run.records(shop.x, shop.y), data_key=bytes(32), state=run.state,
+    )  # fmt: skip
+    for backend in BACKENDS:
+        found = package.verify_chain(
+            [run.receipt, more], run.model_id, dataset_root=run.dataset_root, nonce=b"n",
+            backend=backend,
+        )  # fmt: skip
+        assert (found.first, found.steps) == (0, 10)
+
+
 # Interrupted runs.
 
 DRIVER = """
