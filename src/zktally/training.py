@@ -136,7 +136,7 @@ class TrainingRun:
         Raises:
             UsageError: `usage.input`, values that do not fit.
         """
-        return self._trained.integers(inputs, labels)
+        return self._trained.integers(_arrays(inputs), np.asarray(labels))
 
     def parameters(self) -> dict[str, npt.NDArray[np.float64]]:
         """The trained parameters as floats, by their names in the model file."""
@@ -289,11 +289,7 @@ def train(
         **settings,
     }
     inputs, labels = data
-    held = (
-        {name: np.asarray(array) for name, array in inputs.items()}
-        if isinstance(inputs, Mapping)
-        else np.asarray(inputs)
-    )
+    held = _arrays(inputs)
     return TrainingRun(
         run_training(
             _exported_module(model, held),
@@ -306,6 +302,13 @@ def train(
             report=report,
         )
     )
+
+
+def _arrays(inputs: Any) -> Any:
+    """An array, or arrays by name."""
+    if isinstance(inputs, Mapping):
+        return {name: np.asarray(array) for name, array in inputs.items()}
+    return np.asarray(inputs)
 
 
 def _exported_module(model: Any, data: Any) -> ModelLike:
