@@ -114,7 +114,7 @@ def verify_run(receipts: Sequence[bytes], expectations: Expectations, judge: Jud
             "inputs of several receipts cannot be compared at once",
             expected="inputs of one receipt",
             received=f"{len(receipts)} receipts",
-            hint="verify each of them with its inputs, and the next with --follows",
+            hint="verify each of them by itself with its inputs, then all of them without",
         )
     verdicts: list[Verified] = []
     for receipt in receipts:

@@ -101,6 +101,11 @@ class StepBuilder(Builder):
         draws: names of the inputs that hold random numbers.
         records: of the data set from which data and labels are read; None: they are inputs.
         served: parameters are constants: this is the model that was trained, not a step.
+
+    Attributes:
+        masters: of the parameters, by name.
+        slopes: gradients that are held, by name.
+        decisive: tensors of few elements on which a whole step hangs: their ops are exact.
     """
 
     def __init__(
@@ -120,6 +125,7 @@ class StepBuilder(Builder):
     ) -> None:
         self.masters: dict[str, Value] = {}
         self.slopes: dict[str, Slope] = {}
+        self.decisive: set[int] = set()
         self._parameters = frozenset(parameters)
         self._held = frozenset(held)
         self._statistics, self._draws = dict(statistics or {}), frozenset(draws)
@@ -385,7 +391,7 @@ class StepBuilder(Builder):
         if self._tensors[value.tensor].shape != (value.shape or (1,)):
             value = self._copied(loss, value)
         outputs = (replace(self._port("output", loss), name=LOSS),)
-        self._flag({value.tensor})
+        self._flag({value.tensor, *self.decisive})
         return Program(
             name=port_name(self.graph.name) or "training step",
             tensors=tuple(self._tensors),

@@ -292,6 +292,7 @@ class Updates:
                 out, (1,), [Term((), builder.read(rate, (at(),)), Const(-number))], shift=shift,
                 suffix="rate",
             )  # fmt: skip
+            builder.decisive.add(out.tensor)
             self._factors[key] = builder.read(out, (at(),))
         return self._factors[key]
 

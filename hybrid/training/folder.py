@@ -29,7 +29,7 @@ from ...circuits.graph import Array
 from ...circuits.model import is_key, new_key
 from ...circuits.training.file import decode, encode
 from ...circuits.training.program import TrainingProgram
-from ...prover import RunState
+from ...prover import RunState, Work
 from ...verifier.errors import UsageError
 from ...verifier.quoting import listed, quoted_path
 from ...verifier.receipt import MAX_RECEIPT
@@ -88,6 +88,12 @@ class Part:
         self.folder.mkdir(mode=OWNER_ONLY, exist_ok=True)
         return self.folder / name
 
+    def new_proof(self) -> Work:
+        """The folder of a proof that is not begun; what a run left that died there is removed."""
+        for file in self.proof.glob(".job.*"):
+            file.unlink(missing_ok=True)
+        return Work.create(self.proof)
+
 
 class Folder:
     """The folder of a run.
@@ -129,13 +135,16 @@ class Folder:
         """Which run it is."""
         return dict(json.loads(read_limited(self.path / PLAN, TEXT_MAX)))
 
-    def begun(self, facts: Mapping[str, Any]) -> bool:
-        """Whether the folder holds this very run; writes down which one it is if it is empty.
+    def begin(self, facts: Mapping[str, Any]) -> None:
+        """See that the folder holds this very run, or none yet: then this is the one.
 
         Raises:
             UsageError: `usage.file-exists`, it holds another run, or something else.
         """
         path, text = self.path / PLAN, json.dumps(facts, sort_keys=True, indent=1)
+        if path.exists() and not self._past_its_plan():
+            write_atomically(path, text.encode(), force=True, private=True)
+            return
         if path.exists():
             held = self.facts()
             unlike = sorted(key for key in {*held, *facts} if held.get(key) != facts.get(key))
@@ -146,7 +155,7 @@ class Folder:
                     expected=f"the same {listed(unlike)}",
                     hint="go on with the arguments that it was begun with, or use a new folder",
                 )
-            return True
+            return
         if any(self.path.iterdir()):
             raise UsageError(
                 f"{quoted_path(self.path)} is not empty, and holds no training run",
@@ -154,7 +163,10 @@ class Folder:
                 hint="use a new folder",
             )
         write_atomically(path, text.encode(), private=True)
-        return False
+
+    def _past_its_plan(self) -> bool:
+        """Whether there is more than a plan, which may have come to nothing."""
+        return any(each.name != PLAN for each in self.path.iterdir())
 
     def program(self) -> TrainingProgram | None:
         """The training program, once it is made."""

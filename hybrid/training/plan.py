@@ -30,6 +30,10 @@ LOSSES = ("cross-entropy", "mse", "binary-cross-entropy")
 OPTIMISERS = ("sgd", "adam", "adamw")
 BATCH_NORMS = (BATCH, FROZEN)
 DROPOUTS = (FILE, "none")
+LEAST = {
+    "batch": 1, "steps": 1, "rehearsal": 2, "receipt_every": 1, "warmup": 0, "step_every": 1,
+}  # fmt: skip
+"""Of what is counted, the least."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ class Plan:
         _one_of("dropout", self.dropout, DROPOUTS)
         _one_of("precision", self.precision, ("int8", "int16"))
         _one_of("mode", self.mode, ("fast", "hybrid", "strict"))
-        for name, least in (("batch", 1), ("steps", 1), ("rehearsal", 2), ("receipt_every", 1)):
+        for name, least in LEAST.items():
             value = getattr(self, name)
             if value is not None and value < least:
                 raise UsageError(f"{name} is out of range", expected=f"≥ {least}", received=value)
@@ -137,10 +141,16 @@ class Plan:
                 )
         if not all(0.0 < beta < 1.0 for beta in self.betas):
             raise UsageError("betas are out of range", expected="0 to 1", received=self.betas)
-        if self.weight_decay < 0.0:
+        if not 0.0 < self.step_factor <= 1.0:
+            raise UsageError(
+                "step_factor is out of range", expected="above 0, to 1", received=self.step_factor
+            )
+        if not 0.0 <= self.weight_decay < float("inf"):
             raise UsageError(
                 "weight_decay is out of range", expected="≥ 0", received=self.weight_decay
             )
+        if self.mode == "fast" and self.small:
+            raise UsageError("small is not about fast receipts", received="mode fast")
         self.nonce_bytes()
         self.parts()
 
@@ -248,9 +258,10 @@ def read_plan(path: str | Path) -> tuple[Plan, Sources]:
         ) from error
     folder = Path(path).parent
     named = {name: found.pop(name) for name in FILES if name in found}
-    paths = {
-        name: folder / str(named[name]) for name in FILES if name in named and name != "labels"
-    }
+    for name, value in named.items():
+        if not isinstance(value, str):
+            raise UsageError(f"{name} has a value of another kind", received=repr(value))
+    paths = {name: folder / named[name] for name in FILES if name in named and name != "labels"}
     sources = Sources(labels=named.get("labels"), **paths)
     return with_values(Plan(), found), sources
 

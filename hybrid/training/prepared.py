@@ -65,12 +65,21 @@ def records(step: Step, data: Array | Mapping[str, Array], labels: Array) -> Rec
     held[LABELS] = np.asarray(labels)
     for name, array in held.items():
         shape = step.shapes[name][1:]
+        if name == LABELS and array.ndim and {*array.shape[1:], *shape} <= {1}:
+            # [records] and [records, 1] say the same
+            held[name] = array = array.reshape(len(array), *shape)
         if array.ndim == 0 or array.shape[1:] != shape or array.dtype.kind not in "fiub":
             raise UsageError(
                 f"data {name!r} does not fit the model",
                 code="usage.input",
                 expected=f"numbers of shape {('records', *shape)}",
                 received=f"{array.dtype} of shape {array.shape}",
+            )
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise UsageError(
+                f"data {name!r} contains NaN or infinity",
+                code="usage.input",
+                expected="finite values",
             )
     counts = {name: len(array) for name, array in held.items()}
     if len(set(counts.values())) != 1 or counts[LABELS] < step.batch:

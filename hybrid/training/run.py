@@ -14,12 +14,13 @@ import numpy as np
 import onnx
 
 from ... import _core
+from ...circuits.files import read_limited
 from ...circuits.graph import Array
 from ...circuits.model import PUBLIC_KEY, CompiledModel, is_key
 from ...circuits.source import ModelLike
 from ...circuits.training.losses import LABELS
 from ...circuits.training.optimisers import DECAY, RATE
-from ...circuits.training.program import SEED, TrainingProgram
+from ...circuits.training.program import FILE, SEED, TrainingProgram
 from ...prover import (
     Claims,
     FastRun,
@@ -33,6 +34,7 @@ from ...prover import (
     silent,
     usual_bits,
 )
+from ...prover.errors import ProveError
 from ...verifier.errors import UsageError
 from ...verifier.inputs import DTYPES
 from ...verifier.program.types import PortKind, Role
@@ -45,6 +47,8 @@ from .prepared import prepare
 KEEP_BYTES = 4 << 30
 COMMIT_EVERY = 16
 """Steps executed between two rounds of commitment."""
+MODEL_MAX = 1 << 34
+"""Bytes of a model file."""
 REPORT_EVERY = 0.2
 """Seconds between two reports of progress."""
 
@@ -89,6 +93,19 @@ class Trained:
         """
         assert self.steps.served is not None
         return exported_model(self.steps.model, self.state, self.steps.served.model)
+
+    def integers(self, data: Array | Mapping[str, Array], labels: Array) -> dict[str, Array]:
+        """Records as the integers that the steps read, by the names of the data tensors.
+
+        Raises:
+            UsageError: `usage.input`, values that do not fit.
+        """
+        names = [each.name for each in self.steps.data]
+        given = data if isinstance(data, Mapping) else {names[0]: data}
+        found = _integers(self.steps, {**given, LABELS: labels})
+        program = self.program.checked.program
+        tensors = [program.tensors[number].name for number in program.of_role(Role.DATA)]
+        return dict(zip(tensors, found, strict=True))
 
     def parameters(self) -> dict[str, Array]:
         """The trained parameters as floats, by their names in the model file."""
@@ -136,7 +153,7 @@ def train(
         report: called with each step and its loss.
 
     Raises:
-        UsageError: data or folder that do not fit.
+        UsageError: claims, data or folder that do not fit.
         NotTrainable, CompileError: what of the model cannot be trained.
         ProveError: a fast receipt would show private data, and the plan does not agree to that.
         UnsupportedReceipt: a program that the mode does not cover.
@@ -194,24 +211,26 @@ class _Run:
             raise UsageError("the data key is no key", expected="8 field elements in 32 bytes")
         self._plan, self._progress, self._report = plan, progress, report
         self._keep_bytes = keep_bytes
+        for part in plan.parts():
+            self._claims(part.mode)
+        _judge_shown(plan, data_key)
+        facts = _facts(model, data, labels, plan, data_key)
         self._folder = Folder(folder)
-        self._folder.begun(_facts(model, data, labels, plan, data_key))
+        self._folder.begin(facts)
         steps = self._folder.program()
-        self._records: dict[str, Array]
         if steps is None:
             steps, _, held, losses = prepare(model, data, labels, plan, progress)
+            integers = _integers(steps, held.by_name())
             self._folder.keep(steps, losses)
-            self._records = held.by_name()
         else:
             given = data if isinstance(data, Mapping) else {steps.data[0].name: data}
-            self._records = _by_name(steps, given, labels)
+            integers = _integers(steps, {**given, LABELS: labels})
         self._steps = steps
-        self._data = self._dataset(data_key)
+        self._data = self._dataset(integers, data_key)
 
-    def _dataset(self, data_key: bytes | None) -> _core.Dataset:
+    def _dataset(self, arrays: list[Array], data_key: bytes | None) -> _core.Dataset:
         key = self._folder.data_key() if data_key is None else data_key
         self._progress("commit to the data set", 0, 1)
-        arrays = [data.quantise(self._records[data.name]) for data in self._steps.data]
         committed = _core.Dataset(self._steps.model.core, arrays, key)
         self._progress("commit to the data set", 1, 1)
         return committed
@@ -249,8 +268,7 @@ class _Run:
             if asked.mode == "fast":
                 receipt = job.shown()
             else:
-                work = Work.create(part.proof)
-                receipt = prove_job(job, work, self._steps.model.core, options)
+                receipt = prove_job(job, part.new_proof(), self._steps.model.core, options)
         part.proven(receipt)
         return receipt
 
@@ -326,10 +344,33 @@ def rates_of(steps: TrainingProgram, plan: Plan) -> Callable[[int], list[Array]]
     return of
 
 
-def _by_name(steps: TrainingProgram, data: Mapping[str, Array], labels: Array) -> dict[str, Array]:
-    """The records that a program made before reads: they fitted it then."""
-    held = {**{name: np.asarray(array) for name, array in data.items()}, LABELS: np.asarray(labels)}
-    return {each.name: held[each.name] for each in steps.data}
+def _judge_shown(plan: Plan, data_key: bytes | None) -> None:
+    """Refuse to show unasked what is private: a fast receipt opens what its gates read."""
+    if plan.mode != "fast" or plan.reveal:
+        return
+    private = {
+        "records": data_key != PUBLIC_KEY,
+        "first weights": plan.start == FILE,
+        "frozen constants": bool(plan.freeze),
+    }
+    shown = [what for what, hidden in private.items() if hidden]
+    if shown:
+        raise ProveError(
+            f"a fast receipt shows in the clear what its samples read, and private are "
+            f"{' and '.join(shown)}",
+            code="prove.needs-reveal",
+            hint="make hybrid or strict receipts, which hide them; or pass --reveal (reveal=True) "
+            "to show the sampled ones for good",
+        )
+
+
+def _integers(steps: TrainingProgram, records: Mapping[str, Array]) -> list[Array]:
+    """The records [records, ...] as the integers that the steps read, in tensor order.
+
+    Raises:
+        UsageError: `usage.input`, integers out of range, NaN.
+    """
+    return [data.quantise(records[data.name]) for data in steps.data]
 
 
 def _facts(
@@ -359,7 +400,7 @@ def _model_digest(model: ModelLike) -> str:
     if isinstance(model, onnx.ModelProto):
         data = model.SerializeToString(deterministic=True)
     else:
-        data = model if isinstance(model, bytes) else Path(model).read_bytes()
+        data = model if isinstance(model, bytes) else read_limited(model, MODEL_MAX)
     return hashlib.sha256(data).hexdigest()
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -15,12 +16,24 @@ from ...verifier.quoting import listed, quoted_path
 
 LABELS = "y"
 """The array or column that holds labels, where nobody names another."""
-FILE_MAX = 1 << 34
 
 
-def read_records(
-    path: str | Path, labels: str | None = None
-) -> tuple[Array | Mapping[str, Array], Array]:
+@dataclass(frozen=True)
+class Table:
+    """Records of a file.
+
+    Attributes:
+        inputs: [records, ...], by name where there are several.
+        labels: [records, ...].
+        classes: what label 0, 1, ... was called in the file; none where labels are numbers there.
+    """
+
+    inputs: Array | Mapping[str, Array]
+    labels: Array
+    classes: tuple[str, ...] = ()
+
+
+def read_records(path: str | Path, labels: str | None = None, classes: Sequence[str] = ()) -> Table:
     """Inputs and labels of all records.
 
     Args:
@@ -28,17 +41,19 @@ def read_records(
             of labels, and columns of numbers, which are one input [records, columns].
         labels: name of the array or column of labels (`y`). A column of texts is one of classes, in
             the order of the alphabet.
+        classes: names of classes that labels are taken for, where others were called so before.
 
     Raises:
-        UsageError: `usage.unreadable`; no such array or column; cells that are no numbers.
+        UsageError: `usage.unreadable`; no such array or column; cells that are no numbers; a class
+            that is none of the classes.
     """
     name = labels or LABELS
     if str(path).endswith(".csv"):
-        return _table(Path(path), name)
+        return _table(Path(path), name, classes)
     try:
         with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as held:
             arrays = {key: held[key] for key in held.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise _unreadable(path, str(error)) from error
     found = arrays.pop(name, None)
     if found is None or not arrays:
@@ -48,10 +63,10 @@ def read_records(
             received=listed([*arrays, name] if found is not None else arrays),
             hint="name the labels with --labels",
         )
-    return (next(iter(arrays.values())) if len(arrays) == 1 else arrays), found
+    return Table(next(iter(arrays.values())) if len(arrays) == 1 else arrays, found)
 
 
-def _table(path: Path, labels: str) -> tuple[Array, Array]:
+def _table(path: Path, labels: str, known: Sequence[str]) -> Table:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.reader(file) if row]
@@ -64,16 +79,16 @@ def _table(path: Path, labels: str) -> tuple[Array, Array]:
             received=listed(rows[0]) if rows else "nothing",
             hint="name the labels with --labels",
         )
-    names, body = rows[0], rows[1:]
+    heads, body = rows[0], rows[1:]
     for number, row in enumerate(body, 2):
-        if len(row) != len(names):
+        if len(row) != len(heads):
             raise UsageError(
                 f"line {number} of {quoted_path(path)} has another number of cells",
-                expected=len(names),
+                expected=len(heads),
                 received=len(row),
             )
-    at = names.index(labels)
-    columns = [n for n in range(len(names)) if n != at]
+    at = heads.index(labels)
+    columns = [n for n in range(len(heads)) if n != at]
     try:
         inputs = np.array([[float(row[n]) for n in columns] for row in body], np.float32)
     except ValueError as error:
@@ -81,15 +96,26 @@ def _table(path: Path, labels: str) -> tuple[Array, Array]:
             f"{quoted_path(path)} holds a cell that is no number: {error}",
             hint="write texts as numbers before; only labels may be texts",
         ) from error
-    return inputs, classes([row[at] for row in body])
+    cells = [row[at] for row in body]
+    numbers = None if known else _numbers(cells)
+    if numbers is not None:
+        return Table(inputs, numbers)
+    names = list(known) or sorted(set(cells))
+    if unknown := sorted(set(cells) - set(names)):
+        raise UsageError(
+            f"{quoted_path(path)} holds classes that nothing was trained for: {listed(unknown)}",
+            expected=listed(names),
+        )
+    numbered = {name: number for number, name in enumerate(names)}
+    return Table(inputs, np.array([numbered[cell] for cell in cells], np.int64), tuple(names))
 
 
-def classes(cells: list[str]) -> Array:
-    """Labels from the cells of a column: numbers as they are, texts as classes by the alphabet."""
+def _numbers(cells: list[str]) -> Array | None:
+    """Labels that are numbers, whole ones as integers; None where a cell is another text."""
     try:
         numbers = np.array([float(cell) for cell in cells])
     except ValueError:
-        return np.unique(cells, return_inverse=True)[1].astype(np.int64)
+        return None
     whole = np.isfinite(numbers).all() and (numbers == np.rint(numbers)).all()
     return numbers.astype(np.int64) if whole else numbers.astype(np.float32)
 

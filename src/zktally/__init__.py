@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .circuits.compile import compile
     from .circuits.model import CompiledModel
     from .errors import ZktallyError
-    from .trained import SGD, Adam, AdamW, TrainingRun, train
+    from .training import SGD, Adam, AdamW, TrainingRun, train
     from .verifier.chain import VerifiedRun
     from .verifier.policy import Policy
     from .verifier.verified import Guarantee, Verified
@@ -58,7 +58,7 @@ _HOMES = {
     ".circuits.compile": ("compile",),
     ".circuits.model": ("CompiledModel",),
     ".errors": ("ZktallyError",),
-    ".trained": ("SGD", "Adam", "AdamW", "TrainingRun", "train"),
+    ".training": ("SGD", "Adam", "AdamW", "TrainingRun", "train"),
     ".verifier.chain": ("VerifiedRun",),
     ".verifier.policy": ("Policy",),
     ".verifier.verified": ("Guarantee", "Verified"),

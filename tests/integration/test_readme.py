@@ -8,9 +8,11 @@ import shlex
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from support.cli import Files, Zktally
+from zktally.bench.digits.data import load
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -26,6 +28,8 @@ def test_commands_of_the_readme(zktally: Zktally, files: Files, tmp_path: Path) 
     shutil.copy(files.onnx, tmp_path / "model.onnx")
     shutil.copy(files.calibration, tmp_path / "data.npz")
     shutil.copy(files.images, tmp_path / "x.npz")
+    digits = load()
+    np.savez(tmp_path / "train.npz", image=digits.train_x[:200], y=digits.train_y[:200])
     model_id = ""
     verbs = set()
     for command in commands():
@@ -36,13 +40,11 @@ def test_commands_of_the_readme(zktally: Zktally, files: Files, tmp_path: Path) 
             described = zktally("inspect", "model.zkt", "--json", cwd=tmp_path)
             model_id = json.loads(described.out)["model_id"]
     assert verbs == {
-        "compile", "prove", "resume", "wrap", "verify", "check-model", "inspect"
+        "compile", "prove", "resume", "wrap", "verify", "check-model", "inspect", "train", "export"
     }  # fmt: skip
 
 
 def test_python_of_the_readme(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    import numpy as np
-
     block = re.search(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     assert block is not None
     monkeypatch.chdir(files.folder)
@@ -54,8 +56,8 @@ def test_python_of_the_readme(files: Files, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_every_verb_has_help(zktally: Zktally) -> None:
     for verb in (
-        "compile", "prove", "resume", "wrap", "verify", "inspect", "dataset-root", "check-model",
-        "bench",
+        "compile", "prove", "train", "export", "resume", "wrap", "verify", "inspect",
+        "dataset-root", "check-model", "bench",
     ):  # fmt: skip
         done = zktally(verb, "--help")
         assert done.code == 0

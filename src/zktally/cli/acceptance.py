@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..api import Receipt, judge
+from ..verifier.chain import verify_run
 from ..verifier.cli import add_verify_arguments, expectations_from
 from ..verifier.confidence import headline
 from ..verifier.errors import InsufficientSecurity, UsageError
@@ -73,18 +74,27 @@ def command(receipt: Receipt, path: str) -> str:
     Raises:
         VerificationFailed: the receipt is refused, whatever its claims: it should not exist.
     """
-    journal = receipt.journal
+    return command_of_run([receipt], [path])
+
+
+def command_of_run(receipts: Sequence[Receipt], paths: Sequence[str]) -> str:
+    """The same for the receipts of one run, which claim the same.
+
+    Raises:
+        VerificationFailed: they are refused, whatever their claims: they should not exist.
+    """
+    journal = receipts[0].journal
     name = journal.model_id.hex()
-    needed = demands(Counts(load(bytes(split_receipt(receipt.data).program)), journal))
+    needed = demands(Counts(load(bytes(split_receipt(receipts[0].data).program)), journal))
     arguments = {demand.arguments[0]: demand.arguments[1:] for demand in needed}
     if journal.dataset_root != ZERO_DIGEST:
         arguments["--dataset-root"] = (journal.dataset_root.hex(),)
     # What the proofs of a receipt leave of λ depends on their number: the verifier tells.
     arguments.pop("--min-bits", None)
-    while (least := _refused(receipt, name, arguments)) is not None:
+    while (least := _refused(receipts, name, arguments)) is not None:
         arguments["--min-bits"] = (least,)
-    path = f"./{path}" if path.startswith("-") else path
-    words = ["zktally", "verify", path, "--model-id", name, *_options(arguments)]
+    files = [f"./{path}" if path.startswith("-") else path for path in paths]
+    words = ["zktally", "verify", *files, "--model-id", name, *_options(arguments)]
     return " ".join(map(shell_word, words))
 
 
@@ -107,14 +117,16 @@ def _options(arguments: Mapping[str, tuple[str, ...]]) -> list[str]:
     return ["=".join((option, *values)) for option, values in arguments.items()]
 
 
-def _refused(receipt: Receipt, name: str, arguments: Mapping[str, tuple[str, ...]]) -> str | None:
-    """Judge the receipt as the command does: the bits that it has, if they are too few for it."""
+def _refused(
+    receipts: Sequence[Receipt], name: str, arguments: Mapping[str, tuple[str, ...]]
+) -> str | None:
+    """Judge as the command does: the bits that the receipts have, if they are too few for it."""
     parser = argparse.ArgumentParser()
     add_verify_arguments(parser)
     words = ["-", "--model-id", name, *_options(arguments)]
     expected = expectations_from(parser.parse_args(words))
     try:
-        judge(receipt.data, expected)
+        verify_run([receipt.data for receipt in receipts], expected, judge)
     except InsufficientSecurity as error:
         least = str(error.received)
         if error.code != "policy.bits" or int(least) >= expected.policy.min_bits:

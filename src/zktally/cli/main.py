@@ -16,6 +16,7 @@ from pathlib import Path
 from .. import __version__
 from ..verifier.cli import print_error, printable
 from ..verifier.errors import ZktallyError
+from ..verifier.quoting import quoted_path
 
 INTERNAL, INTERRUPTED = 70, 130
 VERBS = (
@@ -90,6 +91,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _left_behind(args: argparse.Namespace) -> str:
     work = getattr(args, "work", None)
+    if args.verb == "train" and work is not None and (Path(work) / "plan.json").exists():
+        return f"{quoted_path(work)} keeps what is finished, with secrets: the same command goes on"
     if work is None or not (Path(work) / "job").exists():
         return "nothing was written"
     from .acceptance import shell_word

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from dataclasses import fields
 from pathlib import Path
@@ -25,10 +26,10 @@ from ..hybrid.training.plan import (
 from ..hybrid.training.run import train
 from ..hybrid.training.table import read_records
 from ..prover import silent
-from ..trained import TrainingRun
+from ..training import TrainingRun
 from ..verifier.errors import UsageError
-from ..verifier.quoting import quoted_path
-from .acceptance import shell_word
+from ..verifier.quoting import listed, quoted_path
+from .acceptance import command_of_run, shell_word
 from .console import note, progress, size
 from .dataset_root import read_key
 from .files import refuse_output, write_output
@@ -123,7 +124,10 @@ def run(args: argparse.Namespace) -> int:
     for path in outputs:
         reads = (str(sources.model), str(sources.data), args.model)
         refuse_output(path, reads, force=args.force)
-    inputs, labels = read_records(sources.data, sources.labels)
+    held = read_records(sources.data, sources.labels)
+    beside = None
+    if sources.evaluation is not None:
+        beside = read_records(sources.evaluation, sources.labels, held.classes)
     key = PUBLIC_KEY if args.public_data else None
     if args.data_key_file is not None:
         key = read_key(args.data_key_file)
@@ -132,8 +136,8 @@ def run(args: argparse.Namespace) -> int:
         found = TrainingRun(
             train(
                 str(sources.model),
-                inputs,
-                labels,
+                held.inputs,
+                held.labels,
                 plan,
                 folder=args.work,
                 data_key=key,
@@ -144,10 +148,8 @@ def run(args: argparse.Namespace) -> int:
     seconds = time.perf_counter() - start
     for path, receipt in zip(outputs, found.receipts, strict=True):
         write_output(path, receipt.data, force=args.force)
-    accuracy = None
-    if sources.evaluation is not None:
-        accuracy = found.accuracy(*read_records(sources.evaluation, sources.labels))
-    _report(args, found, outputs, seconds, accuracy)
+    accuracy = None if beside is None else found.accuracy(beside.inputs, beside.labels)
+    _report(args, found, outputs, seconds, accuracy, held.classes)
     return 0
 
 
@@ -194,6 +196,12 @@ def _outputs(path: str, plan: Plan) -> list[str]:
     if path == "-":
         raise UsageError("receipts of a training run are written to files", received="-o -")
     count, file = len(plan.parts()), Path(path)
+    if not (file.parent.is_dir() and os.access(file.parent, os.W_OK)):
+        raise UsageError(
+            f"cannot write to {quoted_path(file.parent)}",
+            code="usage.unwritable",
+            hint="name a folder that exists",
+        )
     if count == 1:
         return [path]
     return [
@@ -207,6 +215,7 @@ def _report(
     outputs: list[str],
     seconds: float,
     accuracy: float | None,
+    classes: tuple[str, ...],
 ) -> None:
     losses = found.losses
     if args.json:
@@ -219,6 +228,7 @@ def _report(
             "steps": len(losses),
             "losses": [float(loss) for loss in losses],
             "accuracy": accuracy,
+            "classes": list(classes),
             "bytes": sum(len(receipt.data) for receipt in found.receipts),
             "seconds": seconds,
         }
@@ -233,10 +243,8 @@ def _report(
     names = ", ".join(quoted_path(path) for path in outputs)
     print(f"{names}: {size(total)}")
     print(f"model id {found.model_id.hex()}\ndata set {found.dataset_root.hex()}")
-    words = " ".join(shell_word(path) for path in outputs)
-    print(
-        f"check with: zktally verify {words} --model-id {found.model_id.hex()} "
-        f"--dataset-root {found.dataset_root.hex()}"
-    )
+    if classes:
+        print(f"classes {listed(classes)}")
+    print(f"check it with: {command_of_run(found.receipts, outputs)}")
     if args.work is not None:
         note(f"export with: zktally export {shell_word(args.work)} -o trained.zkt", args.quiet)

@@ -122,6 +122,23 @@ class TrainingRun:
         """In which the run ended; it holds secrets."""
         return self._trained.state
 
+    def records(
+        self, inputs: npt.ArrayLike | Mapping[str, npt.ArrayLike], labels: npt.ArrayLike
+    ) -> dict[str, npt.NDArray[np.integer[Any]]]:
+        """Records as the integers that the steps read: what `zktally dataset-root` takes.
+
+        Args:
+            inputs: [records, ...], by input name where there are several.
+            labels: [records, ...].
+
+        Returns:
+            Arrays [records, ...] by the names of the data tensors.
+
+        Raises:
+            UsageError: `usage.input`, values that do not fit.
+        """
+        return self._trained.integers(_arrays(inputs), np.asarray(labels))
+
     def parameters(self) -> dict[str, npt.NDArray[np.float64]]:
         """The trained parameters as floats, by their names in the model file."""
         return self._trained.parameters()
@@ -275,11 +292,7 @@ def train(
         **settings,
     }
     inputs, labels = data
-    held = (
-        {name: np.asarray(array) for name, array in inputs.items()}
-        if isinstance(inputs, Mapping)
-        else np.asarray(inputs)
-    )
+    held = _arrays(inputs)
     return TrainingRun(
         run_training(
             _exported_module(model, held),
@@ -293,6 +306,13 @@ def train(
             report=report,
         )
     )
+
+
+def _arrays(inputs: Any) -> Any:
+    """An array, or arrays by name."""
+    if isinstance(inputs, Mapping):
+        return {name: np.asarray(array) for name, array in inputs.items()}
+    return np.asarray(inputs)
 
 
 def _exported_module(model: Any, data: Any) -> ModelLike:
