@@ -279,7 +279,7 @@ class _Run:
         more = math.ceil(math.log2(len(plan.parts())))
         return Claims(
             mode,
-            delta=plan.delta if sampled else None,
+            delta=plan.delta if sampled or plan.mode == mode else None,
             bits=usual_bits(mode) + more if sampled else None,
             visibility="public",
             nonce=plan.nonce_bytes(),

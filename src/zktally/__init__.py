@@ -99,6 +99,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "errors":
+        return import_module(".errors", __name__)
     for home, names in _HOMES.items():
         if name in names:
             found = globals()[name] = getattr(import_module(home, __name__), name)

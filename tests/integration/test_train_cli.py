@@ -196,7 +196,7 @@ def test_receipts_of_a_run_are_judged_as_one(
     said = verify(a, b, *declared)
     assert said.code == 0, said.err
     assert said.out.startswith("OK steps 0 to 23 in 2 receipts, model ")
-    assert "100 bits for all receipts together" in said.out
+    assert "101 bits for all receipts together" in said.out
     assert verify(b, "--follows", a, *declared).out == said.out
     verify(b, a).refused(1, "verify.follows")
     verify(b, *declared).refused(1, "policy.start")

@@ -21,7 +21,6 @@ from support.learning import (
     network,
     node,
 )
-from zktally import trained
 from zktally.circuits.errors import CompileError
 from zktally.circuits.ops import OPERATORS
 from zktally.circuits.training.layers import DRAW_BITS
@@ -388,10 +387,10 @@ def test_a_network_is_trained_proven_and_served(precision: str) -> None:
     of = batches(256, SHAPE, 4)
     (records, labels), (tests, right) = of(0), of(7)
     model = images()
-    found = trained.train(
+    found = training.train(
         model,
         (records["x"], labels),
-        optimizer=trained.SGD(lr=0.05, momentum=0.9),
+        optimizer=training.SGD(lr=0.05, momentum=0.9),
         batch=16,
         steps=60,
         rehearsal=40,

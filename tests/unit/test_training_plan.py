@@ -11,7 +11,7 @@ import pytest
 from zktally.circuits.training.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError
 from zktally.circuits.training.optimisers import SGD, Adam
 from zktally.hybrid.training.plan import Plan, read_plan, with_values
-from zktally.hybrid.training.table import classes, read_records
+from zktally.hybrid.training.table import read_records
 from zktally.verifier.errors import UsageError
 
 
@@ -143,16 +143,13 @@ def test_a_plan_in_a_file(tmp_path: Path) -> None:
 def test_arrays_by_name(tmp_path: Path) -> None:
     file = tmp_path / "a.npz"
     np.savez(file, x=np.ones((3, 2)), y=np.arange(3))
-    inputs, labels = read_records(file)
-    assert isinstance(inputs, np.ndarray)
-    assert labels.tolist() == [0, 1, 2]
+    held = read_records(file)
+    assert isinstance(held.inputs, np.ndarray)
+    assert (held.labels.tolist(), held.classes) == ([0, 1, 2], ())
     np.savez(file, a=np.ones((3, 2)), b=np.ones((3, 1)), kind=np.arange(3))
-    inputs, _ = read_records(file, "kind")
-    assert set(inputs) == {"a", "b"}
-    for name, message in (("y", "no array"), ("a", None)):
-        if message:
-            with pytest.raises(UsageError, match=message):
-                read_records(file, name)
+    assert set(read_records(file, "kind").inputs) == {"a", "b"}
+    with pytest.raises(UsageError, match="no array"):
+        read_records(file, "y")
 
 
 def test_a_file_that_is_none(tmp_path: Path) -> None:
@@ -167,11 +164,16 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
 def test_a_table(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_text("a,kind,b\n1,red,2\n3,white,4.5\n\n5,red,-6e1\n")
-    inputs, labels = read_records(file, "kind")
-    assert isinstance(inputs, np.ndarray)
-    assert inputs.dtype == np.float32
-    assert inputs.tolist() == [[1, 2], [3, 4.5], [5, -60]]
-    assert labels.tolist() == [0, 1, 0]
+    held = read_records(file, "kind")
+    assert isinstance(held.inputs, np.ndarray)
+    assert held.inputs.dtype == np.float32
+    assert held.inputs.tolist() == [[1, 2], [3, 4.5], [5, -60]]
+    assert (held.labels.tolist(), held.classes) == ([0, 1, 0], ("red", "white"))
+    file.write_text("a,kind,b\n1,white,2\n")
+    assert read_records(file, "kind", held.classes).labels.tolist() == [1]
+    file.write_text("a,kind,b\n1,rose,2\n")
+    with pytest.raises(UsageError, match="rose"):
+        read_records(file, "kind", held.classes)
 
 
 @pytest.mark.parametrize(
@@ -190,8 +192,16 @@ def test_tables_that_are_refused(tmp_path: Path, text: str, message: str) -> Non
         read_records(file)
 
 
-def test_labels_are_numbers_or_classes() -> None:
-    assert classes(["2", "0", "1"]).dtype == np.int64
-    assert classes(["0.5", "1"]).dtype == np.float32
-    assert classes(["b", "a", "b", "c"]).tolist() == [1, 0, 1, 2]
-    assert classes(["nan", "1"]).dtype == np.float32
+@pytest.mark.parametrize(
+    ("cells", "found"),
+    [(["2", "0", "1"], [2, 0, 1]), (["0.5", "1"], [0.5, 1.0]), (["b", "a", "b"], [1, 0, 1])],
+    ids=str,
+)
+def test_labels_are_numbers_or_classes(
+    tmp_path: Path, cells: list[str], found: list[float]
+) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("a,y\n" + "".join(f"1,{cell}\n" for cell in cells))
+    labels = read_records(file).labels
+    assert labels.tolist() == found
+    assert labels.dtype == (np.float32 if 0.5 in found else np.int64)
