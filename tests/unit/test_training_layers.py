@@ -21,6 +21,7 @@ from support.learning import (
     network,
     node,
 )
+from zktally import training
 from zktally.circuits.errors import CompileError
 from zktally.circuits.ops import OPERATORS
 from zktally.circuits.training.layers import DRAW_BITS
