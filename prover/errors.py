@@ -23,7 +23,7 @@ class ProveError(ZktallyError):
 
     codes: ClassVar[Codes] = {
         "prove.needs-reveal": (
-            "A fast receipt would open rows of weights that are private.",
+            "A fast receipt would open weights, or records of a data set, that are private.",
             "Make a hybrid or strict receipt, which hides them; or publish them with `--reveal`.",
         ),
         "prove.too-large": (

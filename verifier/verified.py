@@ -109,6 +109,10 @@ class Run:
             exported_root=_hex(journal.exported_root),
         )
 
+    def _times(self) -> str:
+        """How often an epoch reads a record: the last ones of an order may fill no batch."""
+        return "at most once" if self.records % self.slots else "once"
+
     def lines(self) -> list[str]:
         """The run in words."""
         last = f" to {self.end - 1:,}" if self.end - self.first > 1 else ""
@@ -122,7 +126,7 @@ class Run:
         if self.records:
             lines += [
                 f"           each step reads {self.slots:,} of {self.records:,} records in the "
-                f"order of the seed, each once an epoch;",
+                f"order of the seed, each {self._times()} an epoch;",
                 f"           {counted(self.epochs, 'epoch')} begun; data set {self.dataset_root}",
             ]
         if self.seed == "derived":

@@ -103,7 +103,6 @@ class Folder:
         self.path = Path(path)
         try:
             self.path.mkdir(mode=OWNER_ONLY, exist_ok=True)
-            self.path.chmod(OWNER_ONLY)
         except OSError as error:
             raise UsageError(
                 f"cannot make {quoted_path(path)}: {error.strerror or error}",
@@ -126,8 +125,17 @@ class Folder:
         return cls(path)
 
     def facts(self) -> dict[str, Any]:
-        """Which run it is."""
-        return dict(json.loads(read_limited(self.path / PLAN, TEXT_MAX)))
+        """Which run it is.
+
+        Raises:
+            UsageError: `usage.unreadable`.
+        """
+        try:
+            return dict(json.loads(read_limited(self.path / PLAN, TEXT_MAX)))
+        except (ValueError, TypeError) as error:
+            raise UsageError(
+                f"{quoted_path(self.path / PLAN)} is damaged: {error}", code="usage.unreadable"
+            ) from error
 
     def begun(self, facts: Mapping[str, Any]) -> bool:
         """Whether the folder holds this very run; writes down which one it is if it is empty.
@@ -153,8 +161,19 @@ class Folder:
                 code="usage.file-exists",
                 hint="use a new folder",
             )
+        self._close()
         write_atomically(path, text.encode(), private=True)
         return False
+
+    def _close(self) -> None:
+        """To all but its owner: only now is it known to be a folder of ours."""
+        try:
+            self.path.chmod(OWNER_ONLY)
+        except OSError as error:
+            raise UsageError(
+                f"cannot write to {quoted_path(self.path)}: {error.strerror or error}",
+                code="usage.unwritable",
+            ) from error
 
     def program(self) -> TrainingProgram | None:
         """The training program, once it is made."""

@@ -6,7 +6,7 @@ import hashlib
 import math
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
@@ -33,8 +33,9 @@ from ...prover import (
     silent,
     usual_bits,
 )
+from ...prover.errors import ProveError
 from ...verifier.errors import UsageError
-from ...verifier.inputs import DTYPES
+from ...verifier.inputs import DTYPES, Saturated
 from ...verifier.program.types import PortKind, Role
 from ...verifier.quoting import quoted_path
 from .folder import Folder, Part
@@ -62,6 +63,8 @@ class Trained:
         program: the training steps, a compiled model.
         state: in which the run ended; it holds secrets.
         dataset_root: by which a verifier names the data set, 32 bytes.
+        clamped: of the data, how much lies outside of the ranges that the rehearsal saw, and is
+            read as their ends; empty where the run is only read from its folder.
     """
 
     receipts: tuple[bytes, ...] = field(repr=False)
@@ -70,6 +73,30 @@ class Trained:
     steps: TrainingProgram = field(repr=False)
     state: RunState = field(repr=False)
     dataset_root: bytes
+    clamped: tuple[Saturated, ...] = ()
+
+    @property
+    def saturated(self) -> tuple[Saturated, ...]:
+        """What came to the ends of its range, or beyond: data, losses, trained parameters."""
+        found = [*self.clamped, self._of_losses(), *self._of_parameters()]
+        return tuple(each for each in found if each.outside)
+
+    @property
+    def classifies(self) -> bool:
+        """Whether its labels are classes, so that there is an accuracy."""
+        return any(data.name == LABELS and data.whole for data in self.steps.data)
+
+    def _of_losses(self) -> Saturated:
+        program = self.program.checked.program
+        port, tensor = program.outputs[0], program.tensors[program.outputs[0].tensor]
+        low, high = ((end - port.zero) * port.scale for end in (tensor.lo, tensor.hi))
+        return Saturated("loss", len(self.losses), int((self.losses >= high).sum()), low, high)
+
+    def _of_parameters(self) -> Iterator[Saturated]:
+        for name, array in self.state.by_name().items():
+            code = self.steps.codes[name]
+            ends = int(((array == code.hi) | (code.lo < 0) & (array == code.lo)).sum())
+            yield Saturated(name, array.size, ends, code.lo * code.scale, code.hi * code.scale)
 
     @property
     def program(self) -> CompiledModel:
@@ -186,6 +213,7 @@ class _Run:
     ) -> None:
         if data_key is not None and not is_key(data_key):
             raise UsageError("the data key is no key", expected="8 field elements in 32 bytes")
+        _judge_secrets(plan)
         self._plan, self._progress, self._report = plan, progress, report
         self._folder = Folder(folder)
         self._folder.begun(_facts(model, data, labels, plan, data_key))
@@ -205,6 +233,9 @@ class _Run:
         key = self._folder.data_key() if data_key is None else data_key
         self._progress("commit to the data set", 0, 1)
         arrays = [data.quantise(self._records[data.name]) for data in self._steps.data]
+        self._clamped = tuple(
+            data.saturation(self._records[data.name]) for data in self._steps.data
+        )
         committed = _core.Dataset(self._steps.model.core, arrays, key)
         self._progress("commit to the data set", 1, 1)
         return committed
@@ -226,6 +257,7 @@ class _Run:
             self._steps,
             state,
             self._data.root,
+            self._clamped,
         )
 
     def _prove(self, part: Part, state: RunState | None, asked: Asked) -> bytes:
@@ -298,6 +330,17 @@ class _Run:
             seed="derived",
             nonce=plan.nonce_bytes(),
             data=self._data,
+        )
+
+
+def _judge_secrets(plan: Plan) -> None:
+    """Refuse to show records and weights unasked, before anything is done."""
+    if not plan.reveal and any(part.mode == "fast" for part in plan.parts()):
+        raise ProveError(
+            "a fast receipt opens records and weights in the clear",
+            code="prove.needs-reveal",
+            hint="make hybrid or strict receipts, which hide them; or pass --reveal (reveal=True) "
+            "to publish the sampled ones for good",
         )
 
 

@@ -11,7 +11,7 @@ import pytest
 from zktally.circuits.training.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError
 from zktally.circuits.training.optimisers import SGD, Adam
 from zktally.hybrid.training.plan import Plan, read_plan, with_values
-from zktally.hybrid.training.table import classes, read_records
+from zktally.hybrid.training.table import classes, labelled, read_records
 from zktally.verifier.errors import UsageError
 
 
@@ -143,11 +143,11 @@ def test_a_plan_in_a_file(tmp_path: Path) -> None:
 def test_arrays_by_name(tmp_path: Path) -> None:
     file = tmp_path / "a.npz"
     np.savez(file, x=np.ones((3, 2)), y=np.arange(3))
-    inputs, labels = read_records(file)
-    assert isinstance(inputs, np.ndarray)
-    assert labels.tolist() == [0, 1, 2]
+    held = read_records(file)
+    assert isinstance(held.inputs, np.ndarray)
+    assert held.labels.tolist() == [0, 1, 2]
     np.savez(file, a=np.ones((3, 2)), b=np.ones((3, 1)), kind=np.arange(3))
-    inputs, _ = read_records(file, "kind")
+    inputs = read_records(file, "kind").inputs
     assert set(inputs) == {"a", "b"}
     for name, message in (("y", "no array"), ("a", None)):
         if message:
@@ -167,11 +167,36 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
 def test_a_table(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_text("a,kind,b\n1,red,2\n3,white,4.5\n\n5,red,-6e1\n")
-    inputs, labels = read_records(file, "kind")
-    assert isinstance(inputs, np.ndarray)
-    assert inputs.dtype == np.float32
-    assert inputs.tolist() == [[1, 2], [3, 4.5], [5, -60]]
-    assert labels.tolist() == [0, 1, 0]
+    held = read_records(file, "kind")
+    assert isinstance(held.inputs, np.ndarray)
+    assert held.inputs.dtype == np.float32
+    assert held.inputs.tolist() == [[1, 2], [3, 4.5], [5, -60]]
+    assert held.labels.tolist() == [0, 1, 0]
+
+
+def test_a_table_means_what_another_one_does(tmp_path: Path) -> None:
+    """Columns go by their names, and classes are those of the table that was trained on."""
+    file, other = tmp_path / "a.csv", tmp_path / "b.csv"
+    file.write_text("a,kind,b\n1,red,2\n3,white,4\n5,blue,6\n")
+    other.write_text("kind,b,a\nwhite,2,1\nred,4,3\n")
+    like = read_records(file, "kind").columns
+    held = read_records(other, "kind", like)
+    assert isinstance(held.inputs, np.ndarray)
+    assert held.inputs.tolist() == [[1, 2], [3, 4]]
+    assert held.labels.tolist() == [2, 1]
+    for text, message in (
+        ("kind,b,c\nred,1,2\n", "other columns"),
+        ("kind,a\nred,1\n", "other columns"),
+        ("kind,a,b\ngreen,1,2\n", "no such classes"),
+        ("kind,a,b\n1,1,2\n", "no such classes"),
+    ):
+        other.write_text(text)
+        with pytest.raises(UsageError, match=message):
+            read_records(other, "kind", like)
+    file.write_text("a,kind,b\n1,7,2\n3,8,4\n")
+    other.write_text("a,kind,b\n1,red,2\n")
+    with pytest.raises(UsageError, match="labels are no numbers"):
+        read_records(other, "kind", read_records(file, "kind").columns)
 
 
 @pytest.mark.parametrize(
@@ -181,6 +206,9 @@ def test_a_table(tmp_path: Path) -> None:
         ("a,y\n", "no rows"),
         ("a,y\n1\n", "line 2"),
         ("a,y\n1,2\none,2\n", "no number"),
+        ("a,y,y\n1,2,3\n", "one twice"),
+        ("y\n1\n", "labels alone"),
+        ("a,y\n1,2.5\n1,NA\n", "some labels are numbers"),
     ],
 )
 def test_tables_that_are_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -191,7 +219,13 @@ def test_tables_that_are_refused(tmp_path: Path, text: str, message: str) -> Non
 
 
 def test_labels_are_numbers_or_classes() -> None:
-    assert classes(["2", "0", "1"]).dtype == np.int64
-    assert classes(["0.5", "1"]).dtype == np.float32
-    assert classes(["b", "a", "b", "c"]).tolist() == [1, 0, 1, 2]
-    assert classes(["nan", "1"]).dtype == np.float32
+    for cells, kind in (
+        (["2", "0", "1"], np.int64),
+        (["0.5", "1"], np.float32),
+        (["nan", "1"], np.float32),
+        (["1e30", "1"], np.float32),
+    ):
+        assert classes(cells) == ()
+        assert labelled(cells).dtype == kind
+    cells = ["b", "a", "b", "c"]
+    assert labelled(cells, classes(cells)).tolist() == [1, 0, 1, 2]

@@ -90,6 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _left_behind(args: argparse.Namespace) -> str:
     work = getattr(args, "work", None)
+    if work is not None and (Path(work) / "plan.json").exists():
+        return "what is finished is kept, with secrets: the same command goes on"
     if work is None or not (Path(work) / "job").exists():
         return "nothing was written"
     from .acceptance import shell_word

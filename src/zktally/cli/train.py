@@ -14,11 +14,12 @@ import numpy as np
 from ..circuits.model import PUBLIC_KEY
 from ..hybrid.training.plan import LOSSES, OPTIMISERS, Plan, Sources, read_plan, with_values
 from ..hybrid.training.run import train
-from ..hybrid.training.table import read_records
+from ..hybrid.training.table import Read, read_records
 from ..prover import silent
 from ..trained import TrainingRun
 from ..verifier.errors import UsageError
-from ..verifier.quoting import quoted_path
+from ..verifier.plain import to_json
+from ..verifier.quoting import quoted, quoted_path
 from .acceptance import shell_word
 from .console import note, progress, size
 from .dataset_root import read_key
@@ -107,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
     for path in outputs:
         reads = (str(sources.model), str(sources.data), args.model)
         refuse_output(path, reads, force=args.force)
-    inputs, labels = read_records(sources.data, sources.labels)
+    records, evaluation = _records(sources, plan)
     key = PUBLIC_KEY if args.public_data else None
     if args.data_key_file is not None:
         key = read_key(args.data_key_file)
@@ -116,8 +117,8 @@ def run(args: argparse.Namespace) -> int:
         found = TrainingRun(
             train(
                 str(sources.model),
-                inputs,
-                labels,
+                records.inputs,
+                records.labels,
                 plan,
                 folder=args.work,
                 data_key=key,
@@ -128,8 +129,8 @@ def run(args: argparse.Namespace) -> int:
     for path, receipt in zip(outputs, found.receipts, strict=True):
         write_output(path, receipt.data, force=args.force)
     accuracy = None
-    if sources.evaluation is not None:
-        accuracy = found.accuracy(*read_records(sources.evaluation, sources.labels))
+    if evaluation is not None:
+        accuracy = found.accuracy(evaluation.inputs, evaluation.labels)
     _report(args, found, outputs, seconds, accuracy)
     return 0
 
@@ -145,6 +146,24 @@ def _plan(args: argparse.Namespace) -> tuple[Plan, Sources]:
     paths = {name: Path(path) for name, path in files.items() if path is not None}
     labels = {} if args.labels is None else {"labels": args.labels}
     return with_values(plan, values), Sources(**{**vars(sources), **paths, **labels})
+
+
+def _records(sources: Sources, plan: Plan) -> tuple[Read, Read | None]:
+    """What is trained on, and what is evaluated: the same columns and classes mean the same."""
+    assert sources.data is not None
+    records = read_records(sources.data, sources.labels)
+    classes = plan.loss == "cross-entropy"
+    if records.columns is not None and records.columns.classes and not classes:
+        raise UsageError(
+            f"labels are texts, and the loss {plan.loss} is of numbers", expected="cross-entropy"
+        )
+    if sources.evaluation is None:
+        return records, None
+    if not classes:
+        raise UsageError(
+            "an evaluation shows the accuracy, which only classes have", expected="cross-entropy"
+        )
+    return records, read_records(sources.evaluation, sources.labels, records.columns)
 
 
 def _value(name: str, text: Any) -> Any:
@@ -195,6 +214,7 @@ def _report(
             "steps": len(losses),
             "losses": [float(loss) for loss in losses],
             "accuracy": accuracy,
+            "saturated": [to_json(each) for each in found.saturated],
             "bytes": sum(len(receipt.data) for receipt in found.receipts),
             "seconds": seconds,
         }
@@ -206,6 +226,11 @@ def _report(
         f"{len(losses):,} steps in {seconds:.1f} s: loss {losses[0]:.4f} → {last:.4f}"
         + ("" if accuracy is None else f", accuracy {100 * accuracy:.2f} %")
     )
+    for each in found.saturated:
+        print(
+            f"{quoted(each.name)}: {each.outside:,} of {each.values:,} values lie at the ends of "
+            f"[{each.low:.6g}, {each.high:.6g}] or beyond, and count as these"
+        )
     names = ", ".join(quoted_path(path) for path in outputs)
     print(f"{names}: {size(total)}")
     print(f"model id {found.model_id.hex()}\ndata set {found.dataset_root.hex()}")

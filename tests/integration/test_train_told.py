@@ -1,0 +1,180 @@
+"""What `train` refuses to show, what it tells of its numbers, and what tables mean."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import stat
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import zktally
+from support.learning import batches, perceptron
+from zktally.circuits.training import file as steps_file
+from zktally.cli.main import _left_behind, main
+from zktally.errors import ProveError, UsageError
+from zktally.hybrid.training.folder import Folder
+
+SHAPE, CLASSES = (12,), 5
+QUICK = {"batch": 16, "rehearsal": 4, "mode": "fast", "reveal": True}
+
+
+@pytest.fixture(scope="module")
+def data() -> tuple[np.ndarray, np.ndarray]:
+    inputs, labels = batches(96, SHAPE, CLASSES)(0)
+    return inputs["x"], labels
+
+
+@pytest.fixture(scope="module")
+def run(data) -> zktally.TrainingRun:
+    return zktally.train(perceptron(), data, steps=8, **QUICK)
+
+
+# Secrets.
+
+
+def test_a_fast_receipt_of_training_is_asked_for(data, tmp_path: Path) -> None:
+    """It shows records and weights: before anything is done, somebody must agree to that."""
+    work = tmp_path / "work"
+    for key in (None, bytes(32)):
+        with pytest.raises(ProveError) as refused:
+            zktally.train(
+                perceptron(), data, steps=2, folder=work, data_key=key, **QUICK | {"reveal": False}
+            )
+        assert refused.value.code == "prove.needs-reveal"
+    assert not work.exists()
+
+
+# Accuracy, and ends of ranges.
+
+
+def test_an_accuracy_is_one_of_classes(run, data) -> None:
+    inputs, labels = data
+    assert 0.2 < run.accuracy(inputs, labels) <= 1.0
+    with pytest.raises(UsageError, match="labels do not fit"):
+        run.accuracy(inputs, labels[:, None])
+    targets = np.eye(CLASSES, dtype=np.float32)[labels]
+    regression = zktally.train(perceptron(), (inputs, targets), loss="mse", steps=2, **QUICK)
+    with pytest.raises(UsageError, match="trained on classes"):
+        regression.accuracy(inputs, labels)
+
+
+def test_what_came_to_the_ends_of_its_range_is_told(data) -> None:
+    inputs, labels = np.tile(data[0], (10, 1)), np.tile(data[1], 10)
+    inputs[[3, 500], 1] = 1e4  # the rehearsal sees 32 of 960 records
+    told = zktally.train(
+        perceptron(), (inputs, labels), steps=40, **QUICK | {"rehearsal": 2},
+        optimizer=zktally.SGD(lr=4.0, momentum=0.9),
+    )  # fmt: skip
+    found = {each.name: each for each in told.saturated}
+    assert (found["x"].outside, found["x"].values) == (2, inputs.size)
+    assert found["x"].high < 1e4
+    highest = found["loss"].high
+    assert found["loss"].outside == (told.losses >= highest).sum() > 0
+    assert {"w0", "w1"} & set(found)
+
+
+def test_a_run_within_its_ranges_tells_nothing(run) -> None:
+    assert run.saturated == ()
+
+
+# Tables.
+
+
+def table(path: Path, columns: list[str], rows: np.ndarray, kinds: list[str]) -> Path:
+    lines = [",".join([*columns, "y"])]
+    lines += [
+        ",".join([*map(repr, row), kind]) for row, kind in zip(rows.tolist(), kinds, strict=True)
+    ]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_an_evaluation_reads_columns_and_classes_as_training_did(data, tmp_path: Path, capsys):
+    """Another order of columns and a class that is missing change no accuracy."""
+    inputs, labels = data
+    names, columns = ["eel", "ant", "dog", "cow", "bee"], [f"c{n}" for n in range(12)]
+    kinds = [names[label] for label in labels]
+    (tmp_path / "m.onnx").write_bytes(perceptron().SerializeToString())
+    trained = table(tmp_path / "a.csv", columns, inputs, kinds)
+    some = labels != 1  # without "ant", every class would get another number
+    order = np.random.default_rng(1).permutation(12)
+    table(tmp_path / "b.csv", columns, inputs[some], [k for k in kinds if k != "ant"])
+    table(
+        tmp_path / "c.csv", [columns[n] for n in order], inputs[some][:, order],
+        [k for k in kinds if k != "ant"],
+    )  # fmt: skip
+    accuracies = []
+    for name in ("b.csv", "c.csv"):
+        command = [
+            "train", str(tmp_path / "m.onnx"), "--data", str(trained), "--steps", "30", "--batch",
+            "16", "--rehearsal", "30", "--mode", "fast", "--reveal", "--evaluation",
+            str(tmp_path / name), "-o", str(tmp_path / f"{name}.receipt"), "--json", "-q",
+        ]  # fmt: skip
+        assert main(command) == 0
+        shown = json.loads(capsys.readouterr().out)
+        assert shown["saturated"] == []
+        accuracies.append(shown["accuracy"])
+    assert accuracies[0] == accuracies[1] > 0.8
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        (["--loss", "mse"], "labels are texts"),
+        (["--loss", "mse", "--labels", "c0", "--evaluation", "a.csv"], "only classes have"),
+    ],
+)
+def test_tables_for_another_loss_are_refused(data, tmp_path: Path, capsys, settings, why) -> None:
+    inputs, labels = data
+    columns = [f"c{n}" for n in range(12)]
+    (tmp_path / "m.onnx").write_bytes(perceptron().SerializeToString())
+    kinds = ["1.5"] * len(labels) if "--labels" in settings else ["a", "b"] * (len(labels) // 2)
+    file = table(tmp_path / "a.csv", columns, inputs, kinds)
+    command = ["train", str(tmp_path / "m.onnx"), "--data", str(file), *settings]
+    assert main([*command, "-o", str(tmp_path / "r")]) == 2
+    assert why in capsys.readouterr().err
+
+
+# Folders.
+
+
+def test_a_folder_of_somebody_else_is_left_as_it_is(data, tmp_path: Path) -> None:
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    folder.chmod(0o755)
+    (folder / "notes").write_text("mine")
+    with pytest.raises(UsageError) as refused:
+        zktally.train(perceptron(), data, steps=2, folder=folder, **QUICK)
+    assert refused.value.code == "usage.file-exists"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+    (folder / "notes").unlink()
+    Folder(folder).begun({})
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_files_of_a_folder_that_are_damaged_are_named(tmp_path: Path) -> None:
+    for text in ("{", "[1]", "7"):
+        (tmp_path / "plan.json").write_text(text)
+        with pytest.raises(UsageError) as refused:
+            Folder.existing(tmp_path).facts()
+        assert refused.value.code == "usage.unreadable"
+    parts = [b"[]", b"{}", b'{"codes": 3}', b"\xff", b"{"]
+    bodies = [b"\1\2", *(b"".join(struct.pack("<Q", len(p)) + p for p in [head] * 4)
+                         for head in parts)]  # fmt: skip
+    for body in bodies:
+        whole = steps_file.MAGIC + body
+        with pytest.raises(UsageError) as refused:
+            steps_file.decode(whole + hashlib.sha256(whole).digest())
+        assert refused.value.code == "usage.unreadable"
+
+
+def test_an_interrupted_run_is_said_to_be_kept(tmp_path: Path) -> None:
+    from argparse import Namespace
+
+    assert _left_behind(Namespace(work=str(tmp_path))) == "nothing was written"
+    (tmp_path / "plan.json").write_text("{}")
+    assert "the same command goes on" in _left_behind(Namespace(work=str(tmp_path)))
