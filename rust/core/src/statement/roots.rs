@@ -20,8 +20,9 @@ pub(crate) struct Roots<'a> {
     pub steps: &'a [&'a [Digest]],
 }
 
-/// 8. The roots hash to the digests of the statement; so does the prf seed where it is shown or derived;
-/// a declared start is recomputed, even where the caller names the initial state: the statement says
+/// 8. The roots hash to the digests of the statement; so does the prf seed where it is shown or derived.
+///
+/// A declared start is recomputed, even where the caller names the initial state: the statement says
 /// that it is the declared one.
 pub(crate) fn check_roots(
     prepared: &Prepared,
