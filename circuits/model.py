@@ -150,12 +150,12 @@ class CompiledModel:
         return body + hashlib.sha256(body).digest()
 
     def save(self, path: str | Path, force: bool = False) -> None:
-        """Write the .zkt file atomically.
+        """Write the .zkt file atomically; for its owner only, if its weights are secret.
 
         Raises:
             UsageError: `usage.file-exists` without `force`, `usage.unwritable`.
         """
-        write_atomically(path, self.to_bytes(), force=force)
+        write_atomically(path, self.to_bytes(), force=force, private=not self.public)
 
     @classmethod
     def load(cls, path: str | Path) -> CompiledModel:

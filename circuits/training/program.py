@@ -267,7 +267,8 @@ def _served(
             exports.append(states[tensor.name])
             continue
         held[number] = next(own)
-        exports.append(_same(tensor, held[number], program, constants))
+        left = {t: array for t, array in constants.items() if t not in exports}
+        exports.append(_same(tensor, held[number], program, left))
     return Served(assemble(made, held, public=True), tuple(exports))
 
 

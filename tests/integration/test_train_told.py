@@ -139,6 +139,28 @@ def test_tables_for_another_loss_are_refused(data, tmp_path: Path, capsys, setti
     assert why in capsys.readouterr().err
 
 
+# What comes out.
+
+
+def test_constants_that_are_equal_are_exported_each(data) -> None:
+    """Two frozen biases of zeros: no tensor is exported twice."""
+    model = perceptron(hidden=5)
+    settings = QUICK | {"freeze": ("b0", "b1")}
+    run = zktally.train(model, data, steps=2, **settings)
+    (seen,) = run.verify(zktally.Policy(outputs_exact=False)).receipts
+    served = run.export()
+    assert seen.exported_model_id(served.program_id) == served.model_id.hex()
+
+
+def test_a_model_with_secrets_is_for_its_owner_only(run, tmp_path: Path) -> None:
+    """The trained one holds the key of the run's states; the steps hold none."""
+    run.save(tmp_path)
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
+    assert modes["trained.zkt"] == modes["final.zks"] == 0o600
+    assert modes["steps.zkt"] & 0o400 == 0o400
+    assert modes["steps.zkt"] == modes["run-000.receipt"]
+
+
 # Folders.
 
 
