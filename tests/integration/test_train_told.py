@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import stat
 import struct
 from pathlib import Path
@@ -119,6 +120,22 @@ def test_an_evaluation_reads_columns_and_classes_as_training_did(data, tmp_path:
         assert shown["saturated"] == []
         accuracies.append(shown["accuracy"])
     assert accuracies[0] == accuracies[1] > 0.8
+
+
+def test_the_command_that_checks_a_run_does(data, tmp_path: Path, capsys) -> None:
+    """A nonce and a δ that is not the usual one are named in it."""
+    inputs, labels = data
+    (tmp_path / "m.onnx").write_bytes(perceptron().SerializeToString())
+    file = table(tmp_path / "a.csv", [f"c{n}" for n in range(12)], inputs, [str(n) for n in labels])
+    command = [
+        "train", str(tmp_path / "m.onnx"), "--data", str(file), "--steps", "2", "--batch", "16",
+        "--rehearsal", "4", "--mode", "fast", "--reveal", "--nonce", "0xab", "--delta", "0.3",
+        "-o", str(tmp_path / "run.receipt"), "-q",
+    ]  # fmt: skip
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    (check,) = [line for line in said.splitlines() if line.startswith("check with: zktally ")]
+    assert main(shlex.split(check.removeprefix("check with: zktally "))) == 0
 
 
 @pytest.mark.parametrize(

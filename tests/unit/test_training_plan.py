@@ -10,8 +10,9 @@ import pytest
 
 from zktally.circuits.training.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError
 from zktally.circuits.training.optimisers import SGD, Adam
-from zktally.hybrid.training.plan import Plan, read_plan, with_values
+from zktally.hybrid.training.plan import STRICT_MOST, Plan, read_plan, with_values
 from zktally.hybrid.training.table import classes, labelled, read_records
+from zktally.verifier.chain import bits_together
 from zktally.verifier.errors import UsageError
 
 
@@ -58,6 +59,18 @@ def test_parts() -> None:
         (0, 2, "strict"), (2, 2, "hybrid"), (4, 2, "hybrid"),
     ]  # fmt: skip
     assert parts(steps=4, strict_steps="2:4") == [(0, 2, "hybrid"), (2, 2, "strict")]
+
+
+def test_strict_receipts_have_their_bits_together() -> None:
+    """Each has 102 bits; what verifiers demand as usual is 100 of all together."""
+    assert bits_together([102] * STRICT_MOST) == 100 > bits_together([102] * (STRICT_MOST + 1))
+    assert len(parts(steps=4, receipt_every=1, mode="strict")) == STRICT_MOST
+    for values in (
+        {"steps": 5, "receipt_every": 1, "mode": "strict"},
+        {"steps": 9, "receipt_every": 1, "strict_steps": "2:7"},
+    ):
+        with pytest.raises(UsageError, match="strict receipts"):
+            Plan(**values)
 
 
 def test_rates() -> None:

@@ -19,6 +19,7 @@ from ..prover import silent
 from ..trained import TrainingRun
 from ..verifier.errors import UsageError
 from ..verifier.plain import to_json
+from ..verifier.policy import Policy
 from ..verifier.quoting import quoted, quoted_path
 from .acceptance import shell_word
 from .console import note, progress, size
@@ -131,7 +132,7 @@ def run(args: argparse.Namespace) -> int:
     accuracy = None
     if evaluation is not None:
         accuracy = found.accuracy(evaluation.inputs, evaluation.labels)
-    _report(args, found, outputs, seconds, accuracy)
+    _report(args, plan, found, outputs, seconds, accuracy)
     return 0
 
 
@@ -196,8 +197,17 @@ def _outputs(path: str, plan: Plan) -> list[str]:
     ]
 
 
+def _demands(plan: Plan) -> str:
+    """What a verifier has to say for receipts that are not as usual."""
+    nonce, usual = plan.nonce_bytes(), Policy().max_delta
+    said = "" if nonce is None else f" --nonce 0x{nonce.hex()}"
+    loose = plan.delta is not None and plan.delta > usual
+    return f"{said} --max-delta {plan.delta}" if loose else said
+
+
 def _report(
     args: argparse.Namespace,
+    plan: Plan,
     found: TrainingRun,
     outputs: list[str],
     seconds: float,
@@ -237,7 +247,7 @@ def _report(
     words = " ".join(shell_word(path) for path in outputs)
     print(
         f"check with: zktally verify {words} --model-id {found.model_id.hex()} "
-        f"--dataset-root {found.dataset_root.hex()}"
+        f"--dataset-root {found.dataset_root.hex()}{_demands(plan)}"
     )
     if args.work is not None:
         note(f"export with: zktally export {shell_word(args.work)} -o trained.zkt", args.quiet)
