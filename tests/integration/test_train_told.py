@@ -16,7 +16,7 @@ import zktally
 from support.learning import batches, perceptron
 from zktally.circuits.training import file as steps_file
 from zktally.cli.main import _left_behind, main
-from zktally.errors import ProveError, UsageError
+from zktally.errors import ProveError, UsageError, VerificationFailed
 from zktally.hybrid.training.folder import Folder
 
 SHAPE, CLASSES = (12,), 5
@@ -167,6 +167,17 @@ def test_constants_that_are_equal_are_exported_each(data) -> None:
     (seen,) = run.verify(zktally.Policy(outputs_exact=False)).receipts
     served = run.export()
     assert seen.exported_model_id(served.program_id) == served.model_id.hex()
+
+
+def test_a_fast_receipt_of_training_is_wrapped(run) -> None:
+    """It names its data set itself; whoever verifies what comes out names it again."""
+    wrapped = zktally.wrap(run.receipt)
+    policy = zktally.Policy(outputs_exact=False, modes=("hybrid",))
+    seen = wrapped.verify(run.model_id, policy, dataset_root=run.dataset_root)
+    assert seen.facts.journal.chain_root == run.receipt.journal.chain_root
+    with pytest.raises(VerificationFailed) as refused:
+        wrapped.verify(run.model_id, policy)
+    assert refused.value.code == "verify.dataset-mismatch"
 
 
 def test_a_model_with_secrets_is_for_its_owner_only(run, tmp_path: Path) -> None:
