@@ -203,13 +203,15 @@ class TrainingRun:
                 expected="cross-entropy",
             )
         (scores, *_) = self.predict(inputs).values()
-        found, wanted = scores.argmax(axis=class_axis(scores.shape)), np.asarray(labels)
-        if found.shape != wanted.shape:
+        axis = class_axis(scores.shape)
+        found, wanted, most = scores.argmax(axis=axis), np.asarray(labels), scores.shape[axis] - 1
+        known = wanted.dtype.kind in "iuf" and np.isin(wanted, np.arange(most + 1)).all()
+        if found.shape != wanted.shape or not known:
             raise UsageError(
                 "the labels do not fit the items",
                 code="usage.input",
-                expected=f"classes of shape {found.shape}",
-                received=f"shape {wanted.shape}",
+                expected=f"classes from 0 to {most} of shape {found.shape}",
+                received=f"{wanted.dtype} of shape {wanted.shape}",
             )
         return float((found == wanted).mean())
 

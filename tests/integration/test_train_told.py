@@ -55,8 +55,10 @@ def test_a_fast_receipt_of_training_is_asked_for(data, tmp_path: Path) -> None:
 def test_an_accuracy_is_one_of_classes(run, data) -> None:
     inputs, labels = data
     assert 0.2 < run.accuracy(inputs, labels) <= 1.0
-    with pytest.raises(UsageError, match="labels do not fit"):
-        run.accuracy(inputs, labels[:, None])
+    for others in (labels[:, None], labels + 1, labels - 1, labels + 0.5, labels.astype(str)):
+        with pytest.raises(UsageError, match="labels do not fit"):
+            run.accuracy(inputs, others)
+    assert run.accuracy(inputs, labels.astype(float)) == run.accuracy(inputs, labels)
     targets = np.eye(CLASSES, dtype=np.float32)[labels]
     regression = zktally.train(perceptron(), (inputs, targets), loss="mse", steps=2, **QUICK)
     with pytest.raises(UsageError, match="trained on classes"):
