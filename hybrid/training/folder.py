@@ -2,7 +2,7 @@
 
     plan.json         what the run was asked to do, and of which model and data
     steps             the training program (circuits/training/file.py)
-    data-key          salts the data set's leaves
+    data-key          salts the data set's leaves; in hex, as `zktally dataset-root` reads it
     rehearsal.json    the losses of the float steps that scales were found by
     part-00000/       of each receipt:
         key           of the part's salts: begun again, it is the same part
@@ -191,8 +191,15 @@ class Folder:
         return tuple(json.loads(read_limited(self.path / "rehearsal.json", TEXT_MAX)))
 
     def data_key(self) -> bytes:
-        """Of the data set's salts: made once, and kept."""
-        return _kept_key(self.path / "data-key")
+        """Of the data set's salts: made once, and kept for whoever computes the root again."""
+        path = self.path / "data-key"
+        if not path.exists():
+            write_atomically(path, new_key().hex().encode() + b"\n", private=True)
+        try:
+            key = bytes.fromhex(read_limited(path, 256).decode("ascii"))
+        except ValueError:
+            key = b""
+        return _judged_key(path, key)
 
     def part(self, number: int) -> Part:
         """What belongs to a receipt, by its number from 0."""
@@ -202,7 +209,10 @@ class Folder:
 def _kept_key(path: Path) -> bytes:
     if not path.exists():
         write_atomically(path, new_key(), private=True)
-    key = read_limited(path, 64)
+    return _judged_key(path, read_limited(path, 64))
+
+
+def _judged_key(path: Path, key: bytes) -> bytes:
     if not is_key(key):
         raise UsageError(f"{quoted_path(path)} is no key", code="usage.unreadable")
     return key

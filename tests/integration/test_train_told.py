@@ -84,6 +84,22 @@ def test_a_run_within_its_ranges_tells_nothing(run) -> None:
     assert run.saturated == ()
 
 
+def test_the_root_of_the_data_can_be_computed_again(data, tmp_path: Path, capsys) -> None:
+    """From the receipt, the coded records, and the key that the folder keeps."""
+    work = tmp_path / "work"
+    run = zktally.train(perceptron(), data, steps=2, folder=work, **QUICK)
+    run.receipt.save(tmp_path / "r")
+    held = {"x": data[0], "labels": data[1]}
+    coded = {each.name: each.quantise(held[each.name]) for each in run._trained.steps.data}
+    np.savez(tmp_path / "records.npz", **coded)
+    command = ["dataset-root", str(tmp_path / "records.npz"), "--receipt", str(tmp_path / "r")]
+    assert main([*command, "--key-file", str(work / "data-key")]) == 0
+    assert capsys.readouterr().out.strip() == run.dataset_root.hex()
+    (work / "data-key").write_text("none")
+    with pytest.raises(UsageError, match="is no key"):
+        Folder(work).data_key()
+
+
 # Tables.
 
 

@@ -140,6 +140,20 @@ def test_a_run_that_goes_on_keeps_seed_data_and_place(model, records):
         zktally.prove(elsewhere, RATES[2:], "fast", state=state, **how)
 
 
+def test_a_state_of_other_tensors_is_none_of_the_models(model, records):
+    """Names and shapes of a state file are what the program has: going on reads them in order."""
+    how = {"data": records, "data_key": KEY, "reveal": True}
+    state = running(model, how | {"nonce": None})[0].final_state()
+    w, momentum = state.arrays
+    for other in (
+        replace(state, names=("momentum", "w")),
+        replace(state, arrays=(w.reshape(-1), momentum)),
+        replace(state, names=("w",), arrays=(w,)),
+    ):
+        with pytest.raises(UsageError, match="other tensors"):
+            zktally.prove(model, RATES[2:], "fast", state=other, **how)
+
+
 def running(model, how, steps=2):
     """A run of some steps, as `prove` makes it."""
     from zktally.hybrid.chain import Training, run_chain

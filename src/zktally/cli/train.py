@@ -249,5 +249,11 @@ def _report(
         f"check with: zktally verify {words} --model-id {found.model_id.hex()} "
         f"--dataset-root {found.dataset_root.hex()}{_demands(plan)}"
     )
+    if args.work is None and args.data_key_file is None and not args.public_data:
+        note(
+            "the key of the data set is not kept: nobody can compute its root from the records "
+            "again; --data-key-file or --work keep one",
+            args.quiet,
+        )
     if args.work is not None:
         note(f"export with: zktally export {shell_word(args.work)} -o trained.zkt", args.quiet)
