@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..circuits.model import CompiledModel
+from ..circuits.model import PUBLIC_KEY, CompiledModel
 from ..prover import (
     Claims,
     Dataset,
@@ -165,12 +165,12 @@ def prove(
 
     Raises:
         UsageError: arguments or inputs that do not fit.
-        ProveError: `prove.needs-reveal`, a fast receipt would open private weights.
+        ProveError: `prove.needs-reveal`, a fast receipt would open private weights or records.
         UnsupportedReceipt: a program that the mode does not cover.
     """
     is_fast = claims.mode == "fast"
     if is_fast:
-        _judge_fast(model, options)
+        _judge_fast(model, options, training)
     work, progress = options.new_folder(), options.progress
     run, count = run_chain(
         model, inputs, training=training, nonce=claims.nonce, items=items, progress=progress
@@ -184,14 +184,23 @@ def prove(
     return job.shown() if is_fast else prove_job(job, work, model.core, options)
 
 
-def _judge_fast(model: CompiledModel, options: ProverOptions) -> None:
+def _judge_fast(model: CompiledModel, options: ProverOptions, training: Training) -> None:
     """Refuse what a fast receipt has nothing of, or what it would give away unasked."""
     if options.small or options.work is not None:
         raise UsageError("small and work are not about fast receipts", received="mode fast")
-    if not (model.public or options.reveal):
+    if options.reveal:
+        return
+    if not model.public:
         raise ProveError(
             "a fast receipt opens weights in the clear, and this model's weights are private",
             code="prove.needs-reveal",
             hint="make a hybrid or strict receipt, which hides them; or pass --reveal "
             "(reveal=True) to publish the sampled rows for good, or compile with --public",
+        )
+    if training.data is not None and training.data_key not in (None, PUBLIC_KEY):
+        raise ProveError(
+            "a fast receipt opens records in the clear, and this data set is private",
+            code="prove.needs-reveal",
+            hint="make a hybrid or strict receipt, which hides them; or pass --reveal "
+            "(reveal=True) to publish the sampled records for good",
         )

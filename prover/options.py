@@ -16,7 +16,7 @@ class ProverOptions:
     Attributes:
         small: not in fast mode: a smaller receipt for more time and memory.
         work: not in fast mode: a new folder to prove in, so that the proof can be resumed.
-        reveal: agree that a fast receipt opens private weights in the clear.
+        reveal: agree that a fast receipt opens private weights and records in the clear.
         progress: called as progress(phase, done, total).
     """
 

@@ -28,7 +28,7 @@ from ..verifier.errors import UsageError
 from ..verifier.inputs import DTYPES, Array, pack_values, unpack_values
 from ..verifier.journal import MAX_POSITION
 from ..verifier.program.types import Program, Role
-from ..verifier.quoting import quoted
+from ..verifier.quoting import listed, quoted
 from .errors import BadStateFile
 
 MAGIC = b"ZKSTATE\x01"
@@ -110,7 +110,7 @@ class RunState:
         """Refuse a state that is not one of this model's.
 
         Raises:
-            UsageError: of another program, or of other weights.
+            UsageError: of another program, of other weights, or of tensors that it has not.
         """
         for what, own, given in (
             ("program", self.program_id, model.program_id),
@@ -122,6 +122,16 @@ class RunState:
                     expected=own.hex(),
                     received=given.hex(),
                 )
+        program = model.checked.program
+        tensors = [program.tensors[number] for number in program.of_role(Role.STATE)]
+        forms = [(tensor.name, tensor.shape) for tensor in tensors]
+        held = [(name, array.shape) for name, array in zip(self.names, self.arrays, strict=True)]
+        if held != forms:
+            raise UsageError(
+                "the state is one of other tensors than the model's",
+                expected=listed(name for name, _ in forms),
+                received=listed(self.names),
+            )
 
     def __repr__(self) -> str:
         return f"RunState(after {self.position} steps of program {self.program_id.hex()[:8]}…)"

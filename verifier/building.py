@@ -37,6 +37,9 @@ _LOG_LEAVES = 13
 _LOG_VALUES = 20
 """Leaves, and about as many values, that are worked on at once."""
 
+_PERIOD = 1 << 16
+"""Leaves of a row that are kept, where rows repeat."""
+
 
 def data_tree_root(
     key: Elements, rank: int, tensor: Tensor, records: NDArray[np.integer]
@@ -121,20 +124,40 @@ def _offsets(layout: Layout, shape: tuple[int, ...], within: Ints) -> Ints:
 
 
 def _constant_root(tensor: Tensor, value: int) -> Elements:
-    """The root of a tensor that holds one value: equal nodes are hashed once."""
+    """The root of a tensor that holds one value: equal nodes are hashed once.
+
+    The nodes of a level repeat, row by row, since the last leaf of a row may be shorter; but for
+    the last one, which may be missing a right child.
+    """
     layout = _layout(tensor)
-    row = row_length(layout, tensor.tree_shape)
-    if row % layout.piece:  # the last leaf of a row is shorter: nodes repeat at no power of two
-        return tree_root(tensor, lambda offsets: np.full(len(offsets), value), _no_salts)
-    packed = np.frombuffer(pack_values(np.full(layout.piece, value), tensor.width), np.uint8)
-    node = leaf_digests(packed[None], np.zeros((1, SALT), np.uint64))
-    last, zero = node, np.zeros_like(node)
-    nodes = leaf_count(layout, tensor.tree_shape)
+    row, nodes = row_length(layout, tensor.tree_shape), leaf_count(layout, tensor.tree_shape)
+    pieces = -(-row // layout.piece)
+    rest = row - (pieces - 1) * layout.piece
+    whole, last = (_leaf_of(tensor, value, length) for length in (layout.piece, rest))
+    period = whole
+    if rest < layout.piece and pieces < nodes:
+        if pieces > _PERIOD:
+            return tree_root(tensor, lambda offsets: np.full(len(offsets), value), _no_salts)
+        period = np.concatenate([np.repeat(whole, pieces - 1, axis=0), last])
     while nodes > 1:
-        last = compress(last, zero) if nodes % 2 else compress(node, last)
-        node = compress(node, node)
-        nodes = -(-nodes // 2)
+        period, last, nodes = _level_above(period, last, nodes)
     return _only(last)
+
+
+def _level_above(period: Elements, last: Elements, nodes: int) -> tuple[Elements, Elements, int]:
+    """Of a level of so many nodes that repeat [n, 8], but for the last [1, 8]: the one above."""
+    count, above = len(period), -(-nodes // 2)
+    distinct = min(count if count % 2 else count // 2, max(above - 1, 1))
+    left = 2 * np.arange(distinct)
+    one = slice((2 * above - 2) % count, (2 * above - 2) % count + 1)
+    end = compress(last, np.zeros_like(last)) if nodes % 2 else compress(period[one], last)
+    return compress(period[left % count], period[(left + 1) % count]), end, above
+
+
+def _leaf_of(tensor: Tensor, value: int, length: int) -> Elements:
+    """The digest [1, 8] of an unsalted leaf that holds one value so often."""
+    packed = np.frombuffer(pack_values(np.full(length, value), tensor.width), np.uint8)
+    return leaf_digests(packed[None], np.zeros((1, SALT), np.uint64))
 
 
 def _no_salts(first: int, end: int) -> Elements:

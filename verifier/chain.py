@@ -15,7 +15,7 @@ from .errors import ChainBroken, UsageError
 from .journal import Journal
 from .policy import Expectations
 from .receipt import as_receipt, split_receipt
-from .verified import Verified, counted, percent
+from .verified import BEGINS, Verified, counted, percent
 
 Judge = Callable[[bytes, Expectations], Verified]
 
@@ -58,6 +58,12 @@ class VerifiedRun:
         """The digest of the state that the run ends in, in hexadecimal."""
         return self.receipts[-1].facts.journal.final_state.hex()
 
+    @property
+    def start(self) -> str | None:
+        """What the first receipt begins with (`verified.Run`); None where there are no states."""
+        run = self.receipts[0].guarantee.run
+        return None if run is None else run.start
+
     def sentence(self) -> str:
         """The verdict in one line."""
         last = self.first + self.steps - 1
@@ -66,7 +72,7 @@ class VerifiedRun:
             bound = "every gate of every step was checked"
         return (
             f"steps {self.first:,} to {last:,} in {counted(len(self.receipts), 'receipt')}, model "
-            f"{self.receipts[0].facts.model_id.hex()[:8]}…, {bound} "
+            f"{self.receipts[0].facts.model_id.hex()[:8]}…, {BEGINS[self.start]}, {bound} "
             f"({counted(self.bits, 'bit')} for all receipts together)"
         )
 
@@ -77,6 +83,7 @@ class VerifiedRun:
             "steps": self.steps,
             "bits": self.bits,
             "delta": self.delta,
+            "start": self.start,
             "final_state": self.final_state,
             "sentence": self.sentence(),
             "receipts": [each.to_json() for each in self.receipts],
@@ -146,7 +153,7 @@ def following(before: Journal, receipt: bytes, expectations: Expectations) -> Ex
     for name in SAME:
         _demand(name.replace("_", " "), getattr(before, name), getattr(journal, name))
     policy = replace(expectations.policy, start="any")
-    return replace(expectations, policy=policy, initial_state=before.final_state)
+    return replace(expectations, policy=policy, initial_state=before.final_state, follows=True)
 
 
 def _demand(what: str, expected: object, received: object) -> None:

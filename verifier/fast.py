@@ -62,7 +62,7 @@ def check_fast(statement: Statement, expectations: Expectations) -> tuple[Facts,
     plan = make_plan(statement.counts, seed)  # 7. Plan and proof section.
     trees = Trees(program, journal.steps, statement.order)
     proof = Proof.parse(_openings_for(seed, statement.sections.proof), trees, plan)
-    hash_roots(statement, trees, proof.roots, expectations, proof.prf_seed)  # 8. Roots.
+    hash_roots(statement, trees, proof.roots, proof.prf_seed)  # 8. Roots.
     compare_inputs(program, journal, trees, proof.roots, expectations)  # 9. Inputs.
     values = _open(proof)  # 10. Openings.
     noise = statement.seed if proof.prf_seed is None else proof.prf_seed

@@ -27,6 +27,7 @@ _EPOCH, _ROUND, _HALF = 8, 1, 4
 """Bytes of what a round hashes behind the key: epoch, number of the round, half of the place."""
 
 _HALF_BITS = 16
+_UNKNOWN = -1
 _SLOTS = 1 << 18
 """Slots that are worked out at once."""
 
@@ -68,14 +69,22 @@ class Order:
     @cached_property
     def table(self) -> NDArray[np.int32]:
         """The record in each slot of each step, [steps, slots]."""
+        self._find(np.arange(len(self._known), dtype=np.int64))
+        return self._known.reshape(self.steps, self.slots)
+
+    @cached_property
+    def _known(self) -> NDArray[np.int32]:
+        """The record in each slot, all steps one after the other; -1 while nobody asked for it."""
+        return np.full(self.steps * self.slots, _UNKNOWN, np.int32)
+
+    def _find(self, at: Ints) -> None:
+        """Work out these slots, as far as they are not known: samples are few of all."""
         epoch_slots = self.records // self.slots * self.slots
-        found = np.empty(self.steps * self.slots, np.int32)
-        for start in range(0, len(found), _SLOTS):
-            end = min(start + _SLOTS, len(found))
-            read = self.first * self.slots + np.arange(start, end, dtype=np.int64)
-            epochs, places = np.divmod(read, epoch_slots)
-            found[start:end] = permuted(self.key, self.records, epochs, places)
-        return found.reshape(self.steps, self.slots)
+        missing = at[self._known[at] == _UNKNOWN]
+        for start in range(0, len(missing), _SLOTS):
+            some, _ = counted(missing[start : start + _SLOTS])
+            epochs, places = np.divmod(self.first * self.slots + some, epoch_slots)
+            self._known[some] = permuted(self.key, self.records, epochs, places)
 
     def placed(self, steps: Ints | int, numbers: Ints, per_record: int) -> Ints:
         """Numbers within the records of a step as numbers within the data set.
@@ -86,7 +95,9 @@ class Order:
             per_record: how many a record has.
         """
         slot, rest = np.divmod(numbers, per_record)
-        found: Ints = self.table[steps, slot].astype(np.int64) * per_record + rest
+        at = steps * self.slots + slot
+        self._find(at.ravel())
+        found: Ints = self._known[at].astype(np.int64) * per_record + rest
         return found
 
 

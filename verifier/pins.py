@@ -12,7 +12,7 @@ from .program.types import ABSENT, PortKind, Program, Role
 from .receipt import split_receipt
 
 MODEL, INPUTS, INPUT_ROOT = "model", "inputs", "input_root"
-STATE, DATASET = "initial_state", "dataset"
+STATE, FOLLOWED, DATASET = "initial_state", "receipt_before", "dataset"
 NOISE, ITEMS, STEPS = "noise_seed", "items", "steps"
 
 
@@ -22,7 +22,8 @@ class Pins:
 
     Attributes:
         pinned: what the caller named and the receipt had to match: "model", and maybe "inputs",
-            "input_root", "initial_state", "dataset", labels.
+            "input_root", "initial_state", "dataset", labels; and "receipt_before", where the
+            initial state is the one in which a receipt ended that was judged before.
         prover_chosen: what the program has, the caller did not pin, and nothing else fixes:
             "inputs", "dataset", "initial_state" (unless it is the declared one), "noise_seed"
             (unless it is derived), and "items" (or "steps", where the program has no items).
@@ -44,11 +45,13 @@ class Pins:
         """The pins of a receipt that was judged and found good against these expectations."""
         sections = split_receipt(bytes(receipt))
         program, journal = decode(sections.program), Journal.decode(sections.journal)
+        state = expectations.initial_state if program.states else None
         given = {
             MODEL: expectations.model_id,
             INPUTS: expectations.inputs if program.inputs else None,
             INPUT_ROOT: expectations.input_root,
-            STATE: expectations.initial_state if program.states else None,
+            STATE: state if not expectations.follows else None,
+            FOLLOWED: state if expectations.follows else None,
             DATASET: expectations.dataset_root if program.data else None,
             **expectations.labels,
         }
@@ -78,7 +81,9 @@ def _left_open(program: Program, journal: Journal, pinned: tuple[str, ...]) -> t
     open_ = {
         INPUTS: bool(program.inputs) and not inputs,
         DATASET: bool(program.data) and DATASET not in pinned,
-        STATE: bool(program.states) and STATE not in pinned and journal.start == ROOT,
+        STATE: bool(program.states)
+        and {STATE, FOLLOWED}.isdisjoint(pinned)
+        and journal.start == ROOT,
         NOISE: bool(program.of_role(Role.PRF)) and journal.seed == OWN,
         ITEMS if itemised else STEPS: not counted,
     }

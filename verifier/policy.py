@@ -373,6 +373,8 @@ class Expectations(Labels):
             unless `any_dataset`.
         any_dataset: whether the prover may choose the data set.
         inputs: arrays by port name, or one array, that the committed inputs must be; None: any.
+        follows: whether the initial state is not the caller's own word, but the one in which a
+            receipt ended that was judged before.
 
     A label is what the receipt must name; None: it must name none.
 
@@ -396,6 +398,7 @@ class Expectations(Labels):
         False, "accept whichever data set the prover chose", action="store_true"
     )
     inputs: Inputs | None = None
+    follows: bool = False
 
     def __post_init__(self) -> None:
         for name in ("model_id", *DIGESTS):
@@ -431,8 +434,9 @@ class Expectations(Labels):
         return cls(as_digest(model_id, "model_id"), policy or Policy(), **given)
 
     def to_json(self) -> dict[str, Any]:
-        """All but the inputs as one JSON-ready object."""
-        plain = {name: to_json(value) for name, value in vars(self).items() if name != "inputs"}
+        """What a receipt is held against, but for the inputs, as one JSON-ready object."""
+        others = ("inputs", "follows")
+        plain = {name: to_json(value) for name, value in vars(self).items() if name not in others}
         return plain | {"policy": self.policy.to_json()}
 
     def judge(self, counts: Counts) -> None:

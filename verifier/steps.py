@@ -219,7 +219,6 @@ def hash_roots(
     statement: Statement,
     trees: Trees,
     roots: Elements,
-    expectations: Expectations,
     prf_seed: Elements | None = None,
 ) -> None:
     """8. The roots of all trees hash to the digests of the statement, and so does the seed.
@@ -228,7 +227,6 @@ def hash_roots(
         statement: what is claimed.
         trees: of the receipt.
         roots: of all trees, [trees, 8].
-        expectations: whether the caller knows the state that the chain starts from.
         prf_seed: of the prover's own, where the proof shows it.
     """
     journal, checked = statement.journal, statement.checked
@@ -252,7 +250,7 @@ def hash_roots(
     after = state_digests(linked)
     before = np.concatenate([state_digests(states[None]), after[:-1]])
     _same("verify.initial-state", digest_bytes(before[0]), journal.initial_state)
-    if journal.start == DECLARED and expectations.initial_state is None:
+    if journal.start == DECLARED:  # even of a state that the caller named: the claim is shown
         _judge_start(statement, states)
     _same("verify.input-root", input_root(inputs, journal.first), journal.input_root)
     _same("verify.final-state", digest_bytes(after[-1]), journal.final_state)

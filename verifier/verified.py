@@ -17,7 +17,18 @@ from .facts import CERTIFIED, CONSISTENT, SAMPLED, Facts, OpFacts
 from .inputs import Saturated, port_labels
 from .journal import FAST, ZERO_DIGEST, model_id
 from .labels import in_words
-from .pins import DATASET, INPUT_ROOT, INPUTS, ITEMS, MODEL, NOISE, STATE, STEPS, Pins
+from .pins import (
+    DATASET,
+    FOLLOWED,
+    INPUT_ROOT,
+    INPUTS,
+    ITEMS,
+    MODEL,
+    NOISE,
+    STATE,
+    STEPS,
+    Pins,
+)
 from .plain import to_json
 from .policy import as_digest
 from .quoting import listed, quoted
@@ -32,6 +43,7 @@ PINNED = {
     INPUTS: "the inputs",
     INPUT_ROOT: "the root of the inputs",
     STATE: "the initial state",
+    FOLLOWED: "the state in which the receipt before ended",
     DATASET: "the data set",
 }
 CHOSEN = {
@@ -43,6 +55,15 @@ CHOSEN = {
     STEPS: "the number of steps",
 }
 """What can be pinned, and what there is to choose, in words."""
+
+BEGINS = {
+    None: "the program keeps no state",
+    "declared": "begins as its program declares, worked out again",
+    "pinned": "begins with the state that you named",
+    "followed": "begins where the receipt before ended",
+    "root": "begins with a state of the prover's choice",
+}
+"""What a run begins with, in words."""
 
 _LN2 = Fraction(6931471805599453095, 10**19)
 """The natural logarithm of 2, rounded up."""
@@ -69,8 +90,9 @@ class Run:
     Attributes:
         first: the step of the run that the receipt begins with.
         end: the step after its last one.
-        start: what its first state is: "declared" by the program, "pinned" by the caller, "root"
-            of the prover's choice; None of a program without states.
+        start: what its first state is: "declared" by the program, "pinned" by the caller,
+            "followed" where a receipt judged before has ended in it, "root" of the prover's choice;
+            None of a program without states.
         seed: "own" of the prover, "derived"; None where nothing is drawn.
         has_nonce: whether a derived seed depends on a nonce that the caller named.
         records: of the data set, 0 without one.
@@ -99,7 +121,7 @@ class Run:
         return cls(
             first=journal.first,
             end=journal.first + journal.steps,
-            start="pinned" if STATE in pins.pinned else facts.start,
+            start=cls._start(facts, pins),
             seed=facts.seed,
             has_nonce=journal.nonce is not None,
             records=facts.records,
@@ -109,20 +131,25 @@ class Run:
             exported_root=_hex(journal.exported_root),
         )
 
+    @staticmethod
+    def _start(facts: Facts, pins: Pins) -> str | None:
+        if FOLLOWED in pins.pinned:
+            return "followed"
+        return "pinned" if STATE in pins.pinned else facts.start
+
+    def _times(self) -> str:
+        """How often an epoch reads a record: the last ones of an order may fill no batch."""
+        return "at most once" if self.records % self.slots else "once"
+
     def lines(self) -> list[str]:
         """The run in words."""
         last = f" to {self.end - 1:,}" if self.end - self.first > 1 else ""
-        begins = {
-            None: "the program keeps no state",
-            "declared": "begins as its program declares, worked out again",
-            "pinned": "begins with the state that you named",
-            "root": "begins with a state of the prover's choice",
-        }[self.start]
-        lines = [f"run        step{'s' if last else ''} {self.first:,}{last}; {begins}"]
+        begins = f"{self.first:,}{last}; {BEGINS[self.start]}"
+        lines = [f"run        step{'s' if last else ''} {begins}"]
         if self.records:
             lines += [
                 f"           each step reads {self.slots:,} of {self.records:,} records in the "
-                f"order of the seed, each once an epoch;",
+                f"order of the seed, each {self._times()} an epoch;",
                 f"           {counted(self.epochs, 'epoch')} begun; data set {self.dataset_root}",
             ]
         if self.seed == "derived":

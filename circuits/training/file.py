@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import struct
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,6 +24,11 @@ from ..quantise import Affine
 from .program import Data, Served, TrainingProgram
 
 MAGIC = b"ZKTSTEPS\x01"
+_UNREADABLE = (
+    ValueError, LookupError, TypeError, AttributeError, EOFError, struct.error, zipfile.BadZipFile,
+    ZktallyError,
+)  # fmt: skip
+"""What the parts of a file that says something else can raise."""
 DIGEST = 32
 
 
@@ -67,7 +73,7 @@ def decode(data: bytes) -> TrainingProgram:
     try:
         head, model, served, start = _sections(body[len(MAGIC) :])
         return _program(json.loads(head), from_bytes(model), from_bytes(served), _arrays(start))
-    except (ValueError, KeyError, TypeError, ZktallyError) as error:
+    except _UNREADABLE as error:
         raise _damaged(f"it is damaged: {error}") from error
 
 

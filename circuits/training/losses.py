@@ -48,14 +48,14 @@ class CrossEntropy:
 
     def targets(self, shape: Shape) -> tuple[int, Shape]:
         """A class for each row."""
-        axis = _class_axis(shape)
+        axis = class_axis(shape)
         return TensorProto.INT64, (*shape[:axis], *shape[axis + 1 :])
 
     def emit(self, tape: Tape, output: str) -> Scored:
         """The gradient is the probabilities less the targets, by the number of rows."""
         scores = _behind(tape.graph, output, ("Softmax", "LogSoftmax"))
         shape = tape.shape(scores)
-        axis = _class_axis(shape)
+        axis = class_axis(shape)
         classes, rows = shape[axis], math.prod(shape) // shape[axis]
         values = tape.constant([self.smoothing / classes, 1 - self.smoothing * (1 - 1 / classes)])
         hot = tape.emit("OneHot", (LABELS, tape.whole(classes), values), shape, axis=axis)
@@ -114,5 +114,6 @@ def _behind(graph: Graph, output: str, ops: tuple[str, ...]) -> str:
     return last.inputs[0] if last is not None and last.op in ops else output
 
 
-def _class_axis(shape: Shape) -> int:
+def class_axis(shape: Shape) -> int:
+    """The axis of the classes of scores: the last one, of images the one behind the batch."""
     return 1 if len(shape) > 3 else len(shape) - 1

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ...verifier.errors import UsageError
-from ...verifier.inputs import DTYPES
+from ...verifier.inputs import DTYPES, Saturated
 from ...verifier.program.types import ConstantStart, DrawnStart, Program, Role, Tensor
 from ..assemble import assemble
 from ..bits import NARROW
@@ -60,6 +60,15 @@ class Data:
             held = self.code.quantise(given)
         shape = (len(given), *self.tensor.shape[1:])
         return held.reshape(shape).astype(DTYPES[self.tensor.width])
+
+    def saturation(self, array: Array) -> Saturated:
+        """How much of an array `quantise` clamps; nothing of integers."""
+        code, outside = self.code, 0
+        if not self.whole:
+            number = np.rint(np.asarray(array, np.float64) / code.scale) + code.zero
+            outside = int(np.count_nonzero((number < code.lo) | (number > code.hi)))
+        low, high = ((end - code.zero) * code.scale for end in (code.lo, code.hi))
+        return Saturated(self.name, int(np.size(array)), outside, low, high)
 
 
 @dataclass(frozen=True)
@@ -286,7 +295,8 @@ def _served(
             exports.append(states[tensor.name])
             continue
         held[number] = next(own)
-        exports.append(_same(tensor, held[number], program, constants))
+        left = {t: array for t, array in constants.items() if t not in exports}
+        exports.append(_same(tensor, held[number], program, left))
     return Served(assemble(made, held, public=True), tuple(exports))
 
 

@@ -2,7 +2,7 @@
 
     plan.json         what the run was asked to do, and of which model and data
     steps             the training program (circuits/training/file.py)
-    data-key          salts the data set's leaves
+    data-key          salts the data set's leaves; in hex, as `zktally dataset-root` reads it
     rehearsal.json    the losses of the float steps that scales were found by
     part-00000/       of each receipt:
         key           of the part's salts: begun again, it is the same part
@@ -109,7 +109,6 @@ class Folder:
         self.path = Path(path)
         try:
             self.path.mkdir(mode=OWNER_ONLY, exist_ok=True)
-            self.path.chmod(OWNER_ONLY)
         except OSError as error:
             raise UsageError(
                 f"cannot make {quoted_path(path)}: {error.strerror or error}",
@@ -132,8 +131,17 @@ class Folder:
         return cls(path)
 
     def facts(self) -> dict[str, Any]:
-        """Which run it is."""
-        return dict(json.loads(read_limited(self.path / PLAN, TEXT_MAX)))
+        """Which run it is.
+
+        Raises:
+            UsageError: `usage.unreadable`.
+        """
+        try:
+            return dict(json.loads(read_limited(self.path / PLAN, TEXT_MAX)))
+        except (ValueError, TypeError) as error:
+            raise UsageError(
+                f"{quoted_path(self.path / PLAN)} is damaged: {error}", code="usage.unreadable"
+            ) from error
 
     def begin(self, facts: Mapping[str, Any]) -> None:
         """See that the folder holds this very run, or none yet: then this is the one.
@@ -162,11 +170,22 @@ class Folder:
                 code="usage.file-exists",
                 hint="use a new folder",
             )
+        self._close()
         write_atomically(path, text.encode(), private=True)
 
     def _past_its_plan(self) -> bool:
         """Whether there is more than a plan, which may have come to nothing."""
         return any(each.name != PLAN for each in self.path.iterdir())
+
+    def _close(self) -> None:
+        """To all but its owner: only now is it known to be a folder of ours."""
+        try:
+            self.path.chmod(OWNER_ONLY)
+        except OSError as error:
+            raise UsageError(
+                f"cannot write to {quoted_path(self.path)}: {error.strerror or error}",
+                code="usage.unwritable",
+            ) from error
 
     def program(self) -> TrainingProgram | None:
         """The training program, once it is made."""
@@ -184,8 +203,15 @@ class Folder:
         return tuple(json.loads(read_limited(self.path / "rehearsal.json", TEXT_MAX)))
 
     def data_key(self) -> bytes:
-        """Of the data set's salts: made once, and kept."""
-        return _kept_key(self.path / "data-key")
+        """Of the data set's salts: made once, and kept for whoever computes the root again."""
+        path = self.path / "data-key"
+        if not path.exists():
+            write_atomically(path, new_key().hex().encode() + b"\n", private=True)
+        try:
+            key = bytes.fromhex(read_limited(path, 256).decode("ascii"))
+        except ValueError:
+            key = b""
+        return _judged_key(path, key)
 
     def part(self, number: int) -> Part:
         """What belongs to a receipt, by its number from 0."""
@@ -195,7 +221,10 @@ class Folder:
 def _kept_key(path: Path) -> bytes:
     if not path.exists():
         write_atomically(path, new_key(), private=True)
-    key = read_limited(path, 64)
+    return _judged_key(path, read_limited(path, 64))
+
+
+def _judged_key(path: Path, key: bytes) -> bytes:
     if not is_key(key):
         raise UsageError(f"{quoted_path(path)} is no key", code="usage.unreadable")
     return key

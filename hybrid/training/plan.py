@@ -26,6 +26,9 @@ from ...verifier.quoting import listed, quoted_path
 PLAN_MAX = 1 << 20
 """Bytes of a TOML file."""
 
+STRICT_MOST = 4
+"""Strict receipts of a run: each has 102 bits, whatever is claimed, and their errors are added."""
+
 LOSSES = ("cross-entropy", "mse", "binary-cross-entropy")
 OPTIMISERS = ("sgd", "adam", "adamw")
 BATCH_NORMS = (BATCH, FROZEN)
@@ -152,7 +155,14 @@ class Plan:
         if self.mode == "fast" and self.small:
             raise UsageError("small is not about fast receipts", received="mode fast")
         self.nonce_bytes()
-        self.parts()
+        strict = sum(part.mode == "strict" for part in self.parts())
+        if strict > STRICT_MOST:
+            raise UsageError(
+                "so many strict receipts have fewer than 100 bits together",
+                expected=f"at most {STRICT_MOST}",
+                received=strict,
+                hint="make longer ones (receipt_every), or hybrid ones, which claim more each",
+            )
 
     def nonce_bytes(self) -> bytes | None:
         """The nonce.

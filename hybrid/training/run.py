@@ -6,7 +6,7 @@ import hashlib
 import math
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
@@ -36,7 +36,7 @@ from ...prover import (
 )
 from ...prover.errors import ProveError
 from ...verifier.errors import UsageError
-from ...verifier.inputs import DTYPES
+from ...verifier.inputs import DTYPES, Saturated
 from ...verifier.program.types import PortKind, Role
 from ...verifier.quoting import quoted_path
 from .folder import Folder, Part
@@ -67,6 +67,8 @@ class Trained:
         program: the training steps, a compiled model.
         state: in which the run ended; it holds secrets.
         dataset_root: by which a verifier names the data set, 32 bytes.
+        clamped: of the data, how much lies outside of the ranges that the rehearsal saw, and is
+            read as their ends; empty where the run is only read from its folder.
     """
 
     receipts: tuple[bytes, ...] = field(repr=False)
@@ -75,6 +77,30 @@ class Trained:
     steps: TrainingProgram = field(repr=False)
     state: RunState = field(repr=False)
     dataset_root: bytes
+    clamped: tuple[Saturated, ...] = ()
+
+    @property
+    def saturated(self) -> tuple[Saturated, ...]:
+        """What came to the ends of its range, or beyond: data, losses, trained parameters."""
+        found = [*self.clamped, self._of_losses(), *self._of_parameters()]
+        return tuple(each for each in found if each.outside)
+
+    @property
+    def classifies(self) -> bool:
+        """Whether its labels are classes, so that there is an accuracy."""
+        return any(data.name == LABELS and data.whole for data in self.steps.data)
+
+    def _of_losses(self) -> Saturated:
+        program = self.program.checked.program
+        port, tensor = program.outputs[0], program.tensors[program.outputs[0].tensor]
+        low, high = ((end - port.zero) * port.scale for end in (tensor.lo, tensor.hi))
+        return Saturated("loss", len(self.losses), int((self.losses >= high).sum()), low, high)
+
+    def _of_parameters(self) -> Iterator[Saturated]:
+        for name, array in self.state.by_name().items():
+            code = self.steps.codes[name]
+            ends = int(((array == code.hi) | (code.lo < 0) & (array == code.lo)).sum())
+            yield Saturated(name, array.size, ends, code.lo * code.scale, code.hi * code.scale)
 
     @property
     def program(self) -> CompiledModel:
@@ -220,12 +246,15 @@ class _Run:
         steps = self._folder.program()
         if steps is None:
             steps, _, held, losses = prepare(model, data, labels, plan, progress)
-            integers = _integers(steps, held.by_name())
+            records: Mapping[str, Array] = held.by_name()
+            integers = _integers(steps, records)
             self._folder.keep(steps, losses)
         else:
             given = data if isinstance(data, Mapping) else {steps.data[0].name: data}
-            integers = _integers(steps, {**given, LABELS: labels})
+            records = {**given, LABELS: labels}
+            integers = _integers(steps, records)
         self._steps = steps
+        self._clamped = tuple(data.saturation(records[data.name]) for data in steps.data)
         self._data = self._dataset(integers, data_key)
 
     def _dataset(self, arrays: list[Array], data_key: bytes | None) -> _core.Dataset:
@@ -252,6 +281,7 @@ class _Run:
             self._steps,
             state,
             self._data.root,
+            self._clamped,
         )
 
     def _prove(self, part: Part, state: RunState | None, asked: Asked) -> bytes:

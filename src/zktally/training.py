@@ -18,12 +18,14 @@ from .circuits import native
 from .circuits.evaluate import integer_run
 from .circuits.model import CompiledModel
 from .circuits.source import ModelLike
+from .circuits.training.losses import class_axis
 from .hybrid.training.plan import Plan, with_values
 from .hybrid.training.run import Report, Trained
 from .hybrid.training.run import train as run_training
 from .prover import Progress, RunState, silent
 from .verifier.chain import VerifiedRun
 from .verifier.errors import UsageError
+from .verifier.inputs import Saturated
 from .verifier.policy import Policy
 
 
@@ -99,8 +101,19 @@ class TrainingRun:
 
     @property
     def losses(self) -> npt.NDArray[np.float64]:
-        """The loss of each step, [steps]: as the receipts state them."""
+        """The loss of each step, [steps]: as the receipts state them.
+
+        One that was larger than their range stands as its end; see `saturated`.
+        """
         return self._trained.losses
+
+    @property
+    def saturated(self) -> tuple[Saturated, ...]:
+        """What came to the ends of its range, or beyond, and counts as them.
+
+        Data (by name), losses (`loss`), parameters and states of the optimiser at the end.
+        """
+        return self._trained.saturated
 
     @property
     def program(self) -> CompiledModel:
@@ -191,9 +204,34 @@ class TrainingRun:
     def accuracy(
         self, inputs: npt.ArrayLike | Mapping[str, npt.ArrayLike], labels: npt.ArrayLike
     ) -> float:
-        """The share of items whose largest output is that of the right class."""
+        """The share of items whose largest output is that of the right class.
+
+        Args:
+            inputs: as of `predict`.
+            labels: classes as in training, one for each item (of images, for each pixel).
+
+        Raises:
+            UsageError: `usage.input`: the run was trained on something else than classes, or the
+                labels are not of the shape of the items.
+        """
+        if not self._trained.classifies:
+            raise UsageError(
+                "only what is trained on classes has an accuracy",
+                code="usage.input",
+                expected="cross-entropy",
+            )
         (scores, *_) = self.predict(inputs).values()
-        return float((scores.argmax(axis=-1) == np.asarray(labels)).mean())
+        axis = class_axis(scores.shape)
+        found, wanted, most = scores.argmax(axis=axis), np.asarray(labels), scores.shape[axis] - 1
+        known = wanted.dtype.kind in "iuf" and np.isin(wanted, np.arange(most + 1)).all()
+        if found.shape != wanted.shape or not known:
+            raise UsageError(
+                "the labels do not fit the items",
+                code="usage.input",
+                expected=f"classes from 0 to {most} of shape {found.shape}",
+                received=f"{wanted.dtype} of shape {wanted.shape}",
+            )
+        return float((found == wanted).mean())
 
     def plot(self, path: str | Path | None = None, *, window: int = 20) -> Any:
         """The losses over the steps, and their running mean; a matplotlib figure (extra `plots`).

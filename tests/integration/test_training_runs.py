@@ -64,7 +64,7 @@ def judged(receipt, model, records, backend, **expected):
 
 @pytest.mark.parametrize("mode", ["fast", "hybrid", "strict"])
 def test_a_run_of_several_epochs_is_proven_in_every_mode(model, records, mode):
-    receipt = zktally.prove(model, RATES, mode, data=records, data_key=KEY, nonce=b"n")
+    receipt = zktally.prove(model, RATES, mode, data=records, data_key=KEY, reveal=True, nonce=b"n")
     for backend in BACKENDS:
         seen = judged(receipt, model, records, backend, nonce=b"n")
         journal = seen.facts.journal
@@ -79,7 +79,7 @@ def test_a_run_of_several_epochs_is_proven_in_every_mode(model, records, mode):
 @pytest.mark.parametrize("mode", ["fast", "hybrid"])
 def test_receipts_of_one_run_link(model, records, mode, tmp_path):
     """Two and three steps give what five at once give; the second begins with the first's state."""
-    how = {"data": records, "data_key": KEY, "nonce": b"run"}
+    how = {"data": records, "data_key": KEY, "reveal": True, "nonce": b"run"}
     whole = zktally.prove(model, RATES, "fast", **how, final_state=tmp_path / "whole.zks")
     file = tmp_path / "run.zks"
     first = zktally.prove(model, RATES[:2], mode, **how, final_state=file)
@@ -111,7 +111,7 @@ def test_receipts_of_one_run_link(model, records, mode, tmp_path):
 
 def test_three_receipts_of_more_bits_each_have_enough_together(model, records, tmp_path):
     """Errors are added up: λ asks for more of sampling and STARK alike."""
-    how = {"data": records, "data_key": KEY}
+    how = {"data": records, "data_key": KEY, "reveal": True}
     root, parts, state = zktally.dataset_root(model, records, KEY), [], None
     for part in range(3):
         file = tmp_path / f"{part}.zks"
@@ -154,7 +154,7 @@ def test_the_command_line_trains_goes_on_and_verifies(model, records, tmp_path, 
 
 
 def test_a_run_that_goes_on_keeps_seed_data_and_place(model, records):
-    how = {"data": records, "data_key": KEY, "nonce": b"run"}
+    how = {"data": records, "data_key": KEY, "reveal": True, "nonce": b"run"}
     run, _ = running(model, how)
     state = run.final_state()
     other = {**records, "label": records["label"][::-1].copy()}
@@ -172,7 +172,21 @@ def test_a_run_that_goes_on_keeps_seed_data_and_place(model, records):
     program, weights = training.learner()
     elsewhere = zktally.assemble(program, weights)
     with pytest.raises(UsageError, match="another weights"):
-        zktally.prove(elsewhere, RATES[2:], "fast", state=state, reveal=True, **how)
+        zktally.prove(elsewhere, RATES[2:], "fast", state=state, **how)
+
+
+def test_a_state_of_other_tensors_is_none_of_the_models(model, records):
+    """Names and shapes of a state file are what the program has: going on reads them in order."""
+    how = {"data": records, "data_key": KEY, "reveal": True}
+    state = running(model, how | {"nonce": None})[0].final_state()
+    w, momentum = state.arrays
+    for other in (
+        replace(state, names=("momentum", "w")),
+        replace(state, arrays=(w.reshape(-1), momentum)),
+        replace(state, names=("w",), arrays=(w,)),
+    ):
+        with pytest.raises(UsageError, match="other tensors"):
+            zktally.prove(model, RATES[2:], "fast", state=other, **how)
 
 
 def running(model, how, steps=2):
@@ -186,9 +200,18 @@ def running(model, how, steps=2):
 def test_a_derived_seed_answers_the_nonce_of_its_receipt(model, records):
     from zktally.prover import Claims
 
-    run, count = running(model, {"data": records, "data_key": KEY, "nonce": b"run"})
+    run, count = running(model, {"data": records, "data_key": KEY, "reveal": True, "nonce": b"run"})
     with pytest.raises(UsageError, match="derived from another nonce"):
         run.job(Claims("fast", nonce=b"other"), count)
+
+
+def test_a_fast_receipt_of_a_private_data_set_is_asked_for(model, records):
+    """The model is public; what the receipt would open are records."""
+    with pytest.raises(ProveError) as refused:
+        zktally.prove(model, RATES, "fast", data=records, data_key=KEY)
+    assert refused.value.code == "prove.needs-reveal"
+    for public in (None, bytes(32)):
+        zktally.prove(model, RATES, "fast", data=records, data_key=public)
 
 
 def test_data_that_is_not_the_programs_is_refused(model, records):
@@ -211,7 +234,7 @@ def test_data_that_is_not_the_programs_is_refused(model, records):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_start_of_ones_own_is_no_declared_one(model, records, backend):
-    how = {"data": records, "data_key": KEY}
+    how = {"data": records, "data_key": KEY, "reveal": True}
     own = zktally.prove(model, RATES, "fast", start="root", **how)
     declared = zktally.prove(model, RATES, "fast", **how)
     assert (own.journal.start, declared.journal.start) == (0, 1)
@@ -241,7 +264,9 @@ def served_program(trained: Program) -> Program:
 
 def test_what_a_run_has_learnt_is_served_under_its_exported_root(model, records, tmp_path):
     zks, zkt = tmp_path / "run.zks", tmp_path / "served.zkt"
-    receipt = zktally.prove(model, RATES, "fast", data=records, data_key=KEY, final_state=zks)
+    receipt = zktally.prove(
+        model, RATES, "fast", data=records, data_key=KEY, reveal=True, final_state=zks
+    )
     program = served_program(model.checked.program)
     empty = {t: np.zeros(program.tensors[t].shape, np.int64) for t in range(2)}
     blank = zktally.assemble(program, empty)
@@ -289,7 +314,7 @@ def test_a_model_file_with_salts_of_its_own_is_read_strictly(model):
 
 
 def test_the_state_of_a_run_is_read_as_it_was_written(model, records, tmp_path):
-    run, _ = running(model, {"data": records, "data_key": KEY, "nonce": b"run"})
+    run, _ = running(model, {"data": records, "data_key": KEY, "reveal": True, "nonce": b"run"})
     state = run.final_state()
     assert state.position == 2
     assert "2 steps" in repr(state)

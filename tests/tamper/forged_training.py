@@ -169,6 +169,15 @@ def _():
     return starting(lambda state: state | {W: poke(state[W], 99, 17)}).receipt()
 
 
+@tampering("start: a weight chosen, of a state that the caller names", "verify.start", "trained")
+def _():
+    """Whoever names a state does not say with that that it is the declared one."""
+    forged = starting(lambda state: state | {W: poke(state[W], 99, 17)})
+    policy = replace(LAX, start="declared")
+    named = forged.journal.initial_state
+    return forged.receipt(), victim("trained", policy=policy, initial_state=named)
+
+
 @tampering("start: a constant momentum chosen", "verify.start", "trained")
 def _():
     return starting(lambda state: state | {MOMENTUM: poke(state[MOMENTUM], -1, 31)}).receipt()

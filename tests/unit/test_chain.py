@@ -67,7 +67,31 @@ def test_parts_begin_where_they_say() -> None:
     assert (found.first, found.steps) == (2, 4)
     assert "from step 2" in found.receipts[0].sentence()
     assert "initial_state" in found.receipts[0].guarantee.pins.prover_chosen
-    assert "initial_state" in found.receipts[1].guarantee.pins.pinned
+    second = found.receipts[1].guarantee
+    assert {"initial_state", "receipt_before"} & set(second.pins.pinned) == {"receipt_before"}
+    assert "initial_state" not in second.pins.prover_chosen
+
+
+@pytest.mark.parametrize(
+    ("first", "named", "start", "words"),
+    [
+        (0, False, "declared", "begins as its program declares, worked out again"),
+        (1, False, "root", "begins with a state of the prover's choice"),
+        (1, True, "pinned", "begins with the state that you named"),
+    ],
+)
+def test_a_run_says_what_it_begins_with(first: int, named: bool, start: str, words: str) -> None:
+    """The state of a later receipt is no word of the caller's: whose the first one is counts."""
+    parts = receipts()[first:]
+    state = run()[first].journal.initial_state if named else None
+    found = verify_run(parts, replace(expected(), initial_state=state), judge)
+    assert (found.start, found.to_json()["start"]) == (start, start)
+    assert words in found.sentence()
+    last = found.receipts[-1].guarantee
+    assert last.run is not None
+    assert last.run.start == "followed"
+    assert "begins where the receipt before ended" in last.text()
+    assert "by you: the model, the state in which the receipt before ended, the data" in last.text()
 
 
 def test_one_receipt_is_a_run_of_one() -> None:
@@ -176,6 +200,6 @@ def test_a_run_shows_what_it_is() -> None:
     assert f"1 epoch begun; data set {begin.dataset_root}" in text
     assert "its seed follows from the program, the data set and your nonce" in text
     assert f"exports weights of root {begin.exported_root}" in text
-    assert "run        step 5; begins with the state that you named" in last.guarantee.text()
+    assert "run        step 5; begins where the receipt before ended" in last.guarantee.text()
     assert "3 epochs begun" in last.guarantee.text()
     assert last.to_json()["guarantee"]["run"]["epochs"] == 3

@@ -394,7 +394,8 @@ def test_a_run_in_words():
     root = "01" * 32
     assert run_lines(training()) == [
         "steps 0 to 999; begins as its program declares, worked out again",
-        "each step reads 64 of 60,000 records in the order of the seed, each once an epoch;",
+        "each step reads 64 of 60,000 records in the order of the seed, each at most once an "
+        "epoch;",
         f"2 epochs begun; data set {root}",
         "its seed follows from the program and the data set",
         "no nonce of yours is in it: whoever made these could try many seeds",

@@ -98,6 +98,24 @@ def test_numbers_of_slots_become_numbers_of_records() -> None:
     assert order.placed(steps, numbers, 5).tolist() == expected
 
 
+def test_only_slots_that_are_asked_for_are_worked_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A receipt about 2^24 slots may open few of them."""
+    worked_out = []
+
+    def watched(key, records, epochs, places):
+        worked_out.extend(places.tolist())
+        return permuted(key, records, epochs, places)
+
+    monkeypatch.setattr("zktally.verifier.order.permuted", watched)
+    order = Order(KEY, 2**26, 2**24, 5, 1)
+    numbers = np.array([3, 2**24 - 1, 3, 77])
+    found = order.placed(0, numbers, 1)
+    expected = [plain(KEY, 2**26, 1, 2**24 + place) for place in numbers.tolist()]
+    assert found.tolist() == expected
+    assert order.placed(0, numbers, 1).tolist() == expected
+    assert sorted(worked_out) == [2**24 + place for place in (3, 77, 2**24 - 1)]
+
+
 def test_places_are_spread_evenly() -> None:
     """Over keys and epochs every record comes to every place about equally often: chi-square.
 

@@ -18,6 +18,7 @@ from zktally.verifier.dataset import PUBLIC_KEY, key_elements, root_of
 from zktally.verifier.errors import UsageError
 from zktally.verifier.inputs import DTYPES
 from zktally.verifier.keys import (
+    SALT,
     START_POSITION,
     derived_seed,
     drawn_start,
@@ -161,6 +162,41 @@ def test_a_constant_start_is_cheap_at_any_size() -> None:
     for _ in range(26):
         digest = building.compress(digest[None], digest[None])[0]
     np.testing.assert_array_equal(start_root(large, ConstantStart(5), SEED), digest)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 7, 13, 64, 100])
+@pytest.mark.parametrize(
+    ("row", "piece"), [(1, 1), (6, 6), (6, 4), (9, 2), (8, 2), (7, 3), (30, 4), (31, 10)]
+)
+def test_constant_starts_of_all_forms_are_those_of_whole_trees(
+    rows: int, row: int, piece: int
+) -> None:
+    for width, value in ((1, -3), (2, 77), (3, 0)):
+        shape = (rows, row)
+        state = tensor("s", Role.STATE, shape, width, cut=layout(shape, piece=piece))
+        whole = building.tree_root(
+            state,
+            lambda offsets, value=value: np.full(len(offsets), value),
+            lambda first, end: np.zeros((end - first, SALT), np.uint64),
+        )
+        np.testing.assert_array_equal(start_root(state, ConstantStart(value), SEED), whole)
+
+
+@pytest.mark.parametrize(("shape", "piece"), [((2**24, 5), 4), ((1, 2**24 + 1), 4)])
+def test_rows_whose_last_leaf_is_shorter_are_cheap_too(
+    shape: tuple[int, int], piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed = []
+
+    def watched(left, right):
+        hashed.append(len(left))
+        return compress(left, right)
+
+    compress = building.compress
+    monkeypatch.setattr(building, "compress", watched)
+    large = tensor("s", Role.STATE, shape, 1, cut=layout(shape, piece=piece))
+    start_root(large, ConstantStart(5), SEED)
+    assert sum(hashed) < 200
 
 
 @pytest.mark.usefixtures("_portions")

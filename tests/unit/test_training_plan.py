@@ -10,8 +10,9 @@ import pytest
 
 from zktally.circuits.training.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError
 from zktally.circuits.training.optimisers import SGD, Adam
-from zktally.hybrid.training.plan import Plan, read_plan, with_values
-from zktally.hybrid.training.table import read_records
+from zktally.hybrid.training.plan import STRICT_MOST, Plan, read_plan, with_values
+from zktally.hybrid.training.table import classes, labelled, read_records
+from zktally.verifier.chain import bits_together
 from zktally.verifier.errors import UsageError
 
 
@@ -58,6 +59,18 @@ def test_parts() -> None:
         (0, 2, "strict"), (2, 2, "hybrid"), (4, 2, "hybrid"),
     ]  # fmt: skip
     assert parts(steps=4, strict_steps="2:4") == [(0, 2, "hybrid"), (2, 2, "strict")]
+
+
+def test_strict_receipts_have_their_bits_together() -> None:
+    """Each has 102 bits; what verifiers demand as usual is 100 of all together."""
+    assert bits_together([102] * STRICT_MOST) == 100 > bits_together([102] * (STRICT_MOST + 1))
+    assert len(parts(steps=4, receipt_every=1, mode="strict")) == STRICT_MOST
+    for values in (
+        {"steps": 5, "receipt_every": 1, "mode": "strict"},
+        {"steps": 9, "receipt_every": 1, "strict_steps": "2:7"},
+    ):
+        with pytest.raises(UsageError, match="strict receipts"):
+            Plan(**values)
 
 
 def test_rates() -> None:
@@ -145,11 +158,14 @@ def test_arrays_by_name(tmp_path: Path) -> None:
     np.savez(file, x=np.ones((3, 2)), y=np.arange(3))
     held = read_records(file)
     assert isinstance(held.inputs, np.ndarray)
-    assert (held.labels.tolist(), held.classes) == ([0, 1, 2], ())
+    assert held.labels.tolist() == [0, 1, 2]
     np.savez(file, a=np.ones((3, 2)), b=np.ones((3, 1)), kind=np.arange(3))
-    assert set(read_records(file, "kind").inputs) == {"a", "b"}
-    with pytest.raises(UsageError, match="no array"):
-        read_records(file, "y")
+    inputs = read_records(file, "kind").inputs
+    assert set(inputs) == {"a", "b"}
+    for name, message in (("y", "no array"), ("a", None)):
+        if message:
+            with pytest.raises(UsageError, match=message):
+                read_records(file, name)
 
 
 def test_a_file_that_is_none(tmp_path: Path) -> None:
@@ -168,12 +184,32 @@ def test_a_table(tmp_path: Path) -> None:
     assert isinstance(held.inputs, np.ndarray)
     assert held.inputs.dtype == np.float32
     assert held.inputs.tolist() == [[1, 2], [3, 4.5], [5, -60]]
-    assert (held.labels.tolist(), held.classes) == ([0, 1, 0], ("red", "white"))
-    file.write_text("a,kind,b\n1,white,2\n")
-    assert read_records(file, "kind", held.classes).labels.tolist() == [1]
-    file.write_text("a,kind,b\n1,rose,2\n")
-    with pytest.raises(UsageError, match="rose"):
-        read_records(file, "kind", held.classes)
+    assert held.labels.tolist() == [0, 1, 0]
+
+
+def test_a_table_means_what_another_one_does(tmp_path: Path) -> None:
+    """Columns go by their names, and classes are those of the table that was trained on."""
+    file, other = tmp_path / "a.csv", tmp_path / "b.csv"
+    file.write_text("a,kind,b\n1,red,2\n3,white,4\n5,blue,6\n")
+    other.write_text("kind,b,a\nwhite,2,1\nred,4,3\n")
+    like = read_records(file, "kind").columns
+    held = read_records(other, "kind", like)
+    assert isinstance(held.inputs, np.ndarray)
+    assert held.inputs.tolist() == [[1, 2], [3, 4]]
+    assert held.labels.tolist() == [2, 1]
+    for text, message in (
+        ("kind,b,c\nred,1,2\n", "other columns"),
+        ("kind,a\nred,1\n", "other columns"),
+        ("kind,a,b\ngreen,1,2\n", "no such classes"),
+        ("kind,a,b\n1,1,2\n", "no such classes"),
+    ):
+        other.write_text(text)
+        with pytest.raises(UsageError, match=message):
+            read_records(other, "kind", like)
+    file.write_text("a,kind,b\n1,7,2\n3,8,4\n")
+    other.write_text("a,kind,b\n1,red,2\n")
+    with pytest.raises(UsageError, match="labels are no numbers"):
+        read_records(other, "kind", read_records(file, "kind").columns)
 
 
 @pytest.mark.parametrize(
@@ -183,6 +219,9 @@ def test_a_table(tmp_path: Path) -> None:
         ("a,y\n", "no rows"),
         ("a,y\n1\n", "line 2"),
         ("a,y\n1,2\none,2\n", "no number"),
+        ("a,y,y\n1,2,3\n", "one twice"),
+        ("y\n1\n", "labels alone"),
+        ("a,y\n1,2.5\n1,NA\n", "some labels are numbers"),
     ],
 )
 def test_tables_that_are_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -192,16 +231,14 @@ def test_tables_that_are_refused(tmp_path: Path, text: str, message: str) -> Non
         read_records(file)
 
 
-@pytest.mark.parametrize(
-    ("cells", "found"),
-    [(["2", "0", "1"], [2, 0, 1]), (["0.5", "1"], [0.5, 1.0]), (["b", "a", "b"], [1, 0, 1])],
-    ids=str,
-)
-def test_labels_are_numbers_or_classes(
-    tmp_path: Path, cells: list[str], found: list[float]
-) -> None:
-    file = tmp_path / "a.csv"
-    file.write_text("a,y\n" + "".join(f"1,{cell}\n" for cell in cells))
-    labels = read_records(file).labels
-    assert labels.tolist() == found
-    assert labels.dtype == (np.float32 if 0.5 in found else np.int64)
+def test_labels_are_numbers_or_classes() -> None:
+    for cells, kind in (
+        (["2", "0", "1"], np.int64),
+        (["0.5", "1"], np.float32),
+        (["nan", "1"], np.float32),
+        (["1e30", "1"], np.float32),
+    ):
+        assert classes(cells) == ()
+        assert labelled(cells).dtype == kind
+    cells = ["b", "a", "b", "c"]
+    assert labelled(cells, classes(cells)).tolist() == [1, 0, 1, 2]

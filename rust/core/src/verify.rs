@@ -21,7 +21,7 @@ pub fn verify(
 ) -> Result<Verified> {
     let accepted = Accepted::judge(receipt, expect)?;
     match accepted.journal.mode {
-        FAST => verify_openings(accepted, expect, inputs),
+        FAST => verify_openings(accepted, inputs),
         _ => verify_hybrid(accepted, expect, inputs),
     }
 }

@@ -67,7 +67,9 @@ def add_to(verbs: Any) -> None:
     )
     verb.add_argument("--exact", default="", metavar="NAMES", help="ops checked in full, or all")
     verb.add_argument(
-        "--reveal", action="store_true", help="fast: publish the sampled rows of private weights"
+        "--reveal",
+        action="store_true",
+        help="fast: publish the sampled rows of private weights, the sampled private records",
     )
     verb.add_argument(
         "--inputs",

@@ -24,11 +24,12 @@ from ..hybrid.training.plan import (
     with_values,
 )
 from ..hybrid.training.run import train
-from ..hybrid.training.table import read_records
+from ..hybrid.training.table import Read, read_records
 from ..prover import silent
 from ..training import TrainingRun
 from ..verifier.errors import UsageError
-from ..verifier.quoting import listed, quoted_path
+from ..verifier.plain import to_json
+from ..verifier.quoting import listed, quoted, quoted_path
 from .acceptance import command_of_run, shell_word
 from .console import note, progress, size
 from .dataset_root import read_key
@@ -124,10 +125,7 @@ def run(args: argparse.Namespace) -> int:
     for path in outputs:
         reads = (str(sources.model), str(sources.data), args.model)
         refuse_output(path, reads, force=args.force)
-    held = read_records(sources.data, sources.labels)
-    beside = None
-    if sources.evaluation is not None:
-        beside = read_records(sources.evaluation, sources.labels, held.classes)
+    records, evaluation = _records(sources, plan)
     key = PUBLIC_KEY if args.public_data else None
     if args.data_key_file is not None:
         key = read_key(args.data_key_file)
@@ -136,8 +134,8 @@ def run(args: argparse.Namespace) -> int:
         found = TrainingRun(
             train(
                 str(sources.model),
-                held.inputs,
-                held.labels,
+                records.inputs,
+                records.labels,
                 plan,
                 folder=args.work,
                 data_key=key,
@@ -148,8 +146,11 @@ def run(args: argparse.Namespace) -> int:
     seconds = time.perf_counter() - start
     for path, receipt in zip(outputs, found.receipts, strict=True):
         write_output(path, receipt.data, force=args.force)
-    accuracy = None if beside is None else found.accuracy(beside.inputs, beside.labels)
-    _report(args, found, outputs, seconds, accuracy, held.classes)
+    accuracy = None
+    if evaluation is not None:
+        accuracy = found.accuracy(evaluation.inputs, evaluation.labels)
+    classes = () if records.columns is None else records.columns.classes
+    _report(args, found, outputs, seconds, accuracy, classes)
     return 0
 
 
@@ -171,6 +172,24 @@ def _bytes(memory: float) -> int:
     if not 0.0 < memory < 2**20:
         raise UsageError("--memory is out of range", expected="gigabytes", received=memory)
     return int(memory * 2**30)
+
+
+def _records(sources: Sources, plan: Plan) -> tuple[Read, Read | None]:
+    """What is trained on, and what is evaluated: the same columns and classes mean the same."""
+    assert sources.data is not None
+    records = read_records(sources.data, sources.labels)
+    classes = plan.loss == "cross-entropy"
+    if records.columns is not None and records.columns.classes and not classes:
+        raise UsageError(
+            f"labels are texts, and the loss {plan.loss} is of numbers", expected="cross-entropy"
+        )
+    if sources.evaluation is None:
+        return records, None
+    if not classes:
+        raise UsageError(
+            "an evaluation shows the accuracy, which only classes have", expected="cross-entropy"
+        )
+    return records, read_records(sources.evaluation, sources.labels, records.columns)
 
 
 def _value(name: str, text: Any) -> Any:
@@ -229,6 +248,7 @@ def _report(
             "losses": [float(loss) for loss in losses],
             "accuracy": accuracy,
             "classes": list(classes),
+            "saturated": [to_json(each) for each in found.saturated],
             "bytes": sum(len(receipt.data) for receipt in found.receipts),
             "seconds": seconds,
         }
@@ -240,11 +260,22 @@ def _report(
         f"{len(losses):,} steps in {seconds:.1f} s: loss {losses[0]:.4f} → {last:.4f}"
         + ("" if accuracy is None else f", accuracy {100 * accuracy:.2f} %")
     )
+    for each in found.saturated:
+        print(
+            f"{quoted(each.name)}: {each.outside:,} of {each.values:,} values lie at the ends of "
+            f"[{each.low:.6g}, {each.high:.6g}] or beyond, and count as these"
+        )
     names = ", ".join(quoted_path(path) for path in outputs)
     print(f"{names}: {size(total)}")
     print(f"model id {found.model_id.hex()}\ndata set {found.dataset_root.hex()}")
     if classes:
         print(f"classes {listed(classes)}")
     print(f"check it with: {command_of_run(found.receipts, outputs)}")
+    if args.work is None and args.data_key_file is None and not args.public_data:
+        note(
+            "the key of the data set is not kept: nobody can compute its root from the records "
+            "again; --data-key-file or --work keep one",
+            args.quiet,
+        )
     if args.work is not None:
         note(f"export with: zktally export {shell_word(args.work)} -o trained.zkt", args.quiet)

@@ -13,7 +13,7 @@ use crate::receipt::{Journal, Receipt};
 use crate::sampling::openings::expect_room;
 use crate::sampling::{Draw, Plan, SEED_BYTES, course, seed};
 use crate::statement::inputs::{CallerInputs, check_inputs};
-use crate::statement::{Accepted, Expectations, Roots, Verified, check_roots, port_values};
+use crate::statement::{Accepted, Roots, Verified, check_roots, port_values};
 
 /// Gates that one task checks.
 const GATES_PER_TASK: usize = 512;
@@ -21,7 +21,6 @@ const GATES_PER_TASK: usize = 512;
 /// Sections 7 to 12 of a fast receipt.
 pub(crate) fn verify_openings(
     accepted: Accepted,
-    expect: &Expectations,
     inputs: Option<&CallerInputs>,
 ) -> Result<Verified> {
     let Accepted { sections, journal, prepared, .. } = &accepted;
@@ -42,7 +41,7 @@ pub(crate) fn verify_openings(
         initial: &proof.initial,
         steps: &of_steps,
     };
-    check_roots(prepared, journal, &roots, proof.prf_seed, expect)?;
+    check_roots(prepared, journal, &roots, proof.prf_seed)?;
     // 9. Inputs.
     check_inputs(prepared, journal, &of_steps, inputs)?;
     // 10. Openings.

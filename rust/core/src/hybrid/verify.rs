@@ -49,7 +49,7 @@ pub(crate) fn verify_hybrid(
         initial: &head.initial,
         steps: &of_steps,
     };
-    check_roots(prepared, journal, &roots, None, expect)?;
+    check_roots(prepared, journal, &roots, None)?;
     // 9. Inputs; outputs in their ranges.
     check_inputs(prepared, journal, &of_steps, inputs)?;
     check_outputs(&accepted)?;
