@@ -126,8 +126,8 @@ class RunState:
         program = model.checked.program
         tensors = [program.tensors[number] for number in program.of_role(Role.STATE)]
         forms = [(tensor.name, tensor.shape) for tensor in tensors]
-        own = [(name, array.shape) for name, array in zip(self.names, self.arrays, strict=True)]
-        if own != forms:
+        held = [(name, array.shape) for name, array in zip(self.names, self.arrays, strict=True)]
+        if held != forms:
             raise UsageError(
                 "the state is one of other tensors than the model's",
                 expected=listed(name for name, _ in forms),
