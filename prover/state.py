@@ -23,10 +23,9 @@ from typing import Literal, NoReturn
 import numpy as np
 
 from ..circuits.files import read_limited, write_atomically
-from ..circuits.graph import Array
 from ..circuits.model import CompiledModel, Salt, is_key
 from ..verifier.errors import UsageError
-from ..verifier.inputs import DTYPES, pack_values, unpack_values
+from ..verifier.inputs import DTYPES, Array, pack_values, unpack_values
 from ..verifier.journal import MAX_POSITION
 from ..verifier.program.types import Program, Role
 from ..verifier.quoting import listed, quoted
