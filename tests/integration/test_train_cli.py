@@ -395,7 +395,7 @@ def bad(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "cells.csv").write_text("a,b,c,d,y\n1,2,3,4,0\n1,2,three,4,1\n")
     (folder / "ragged.csv").write_text("a,b,c,d,y\n1,2,3,4,0\n1,2,3,1\n")
     (folder / "empty.csv").write_text("")
-    (folder / "other.csv").write_text("a,b,c,d,kind\n1,2,3,4,dogwood\n")
+    (folder / "other.csv").write_text("leaf 0,leaf 1,leaf 2,leaf 3,kind\n1,2,3,4,dogwood\n")
     (folder / "junk.npz").write_bytes(b"PK\x03\x04junk")
     (folder / "junk.onnx").write_bytes(b"junk")
     (folder / "short.key").write_text("00\n")
@@ -563,7 +563,7 @@ def test_files_and_folders_that_are_refused(
     refusal(capsys, shop.model, *data, "-o", out, *beside).refused(2, "[usage.unreadable]")
     table = ("--data", shop.table, "--labels", "kind", "--evaluation", bad / "other.csv")
     unknown = refusal(capsys, shop.model, "--steps", 3, *SMALL, *table, "-o", out)
-    unknown.refused(2, 'classes that nothing was trained for: "dogwood" [usage]')
+    unknown.refused(2, "no such classes [usage]")
     out.write_bytes(b"mine")
     refusal(capsys, shop.model, *data, "-o", out).refused(2, "[usage.file-exists]")
     refusal(capsys, shop.model, *data, "-o", shop.arrays, "--force").refused(

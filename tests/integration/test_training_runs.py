@@ -137,7 +137,7 @@ def test_the_command_line_trains_goes_on_and_verifies(model, records, tmp_path, 
         done = zktally_command(
             "prove", zkt, "--mode", "fast", "--input", rates, "--data", data, "--data-key-file",
             key, "--nonce", "run", *state, "--final-state", tmp_path / f"{part}.zks",
-            "--exact", "all", "-o", receipt,
+            "--exact", "all", "--reveal", "-o", receipt,
         )  # fmt: skip
         assert done.code == 0, done.err
         assert "--dataset-root=" in done.out
@@ -149,7 +149,19 @@ def test_the_command_line_trains_goes_on_and_verifies(model, records, tmp_path, 
     assert zktally_command("verify", *receipts, *expected).code == 0
     zktally_command("verify", *receipts[::-1], *expected).refused(1, "verify.follows")
     zktally_command("verify", receipts[0], *expected[:4]).refused(1, "verify.dataset-mismatch")
-    again = ["prove", zkt, "--mode", "fast", "--input", rates, "--data", data, "-o", "-"]
+    again = [
+        "prove",
+        zkt,
+        "--mode",
+        "fast",
+        "--input",
+        rates,
+        "--data",
+        data,
+        "--reveal",
+        "-o",
+        "-",
+    ]
     zktally_command(*again, "--data-key-file", zkt).refused(2, "usage.unreadable")
 
 

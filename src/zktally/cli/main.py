@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _left_behind(args: argparse.Namespace) -> str:
     work = getattr(args, "work", None)
-    if args.verb == "train" and work is not None and (Path(work) / "plan.json").exists():
+    if work is not None and (Path(work) / "plan.json").exists():
         return f"{quoted_path(work)} keeps what is finished, with secrets: the same command goes on"
     if work is None or not (Path(work) / "job").exists():
         return "nothing was written"
