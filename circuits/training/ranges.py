@@ -145,12 +145,16 @@ def _mean_square(array: Array) -> float:
 
 
 def _classes(graph: Graph, whole: dict[str, Range]) -> dict[str, Range]:
-    """Labels may name every class, seen or not."""
+    """Labels may name every class, and indices every row of a table, seen or not."""
     for node in graph.consumers(LABELS):
         if node.op == "OneHot":
             depth = graph.constant(node.inputs[1])
             assert depth is not None
             whole[LABELS] = (0.0, float(depth.item()) - 1.0)
+    for node in graph.nodes:
+        if node.op == "Gather" and node.inputs[1] in whole and node.inputs[1] != LABELS:
+            rows = graph.shapes[node.inputs[0]][int(node.attributes.get("axis", 0))]
+            whole[node.inputs[1]] = (0.0, float(rows) - 1.0)
     return whole
 
 

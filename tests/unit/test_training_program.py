@@ -289,6 +289,18 @@ def test_a_training_program_is_kept_in_a_file() -> None:
         decode(bytes(damaged))
 
 
+def test_indices_may_name_every_row_of_a_table() -> None:
+    """Also one that the rehearsal never saw."""
+
+    def few(step: int) -> Batch:
+        data, labels = tokens(step)
+        return {"x": np.minimum(data["x"], 4)}, labels
+
+    made = learner(sequences(), SGD(), few, form=Form(records=100, start="seed"))
+    (x, _) = made.program.data
+    assert (x.tensor.lo, x.tensor.hi) == (0, 10)
+
+
 def test_data_is_coded_and_what_does_not_fit_is_refused() -> None:
     x, labels = of_data().program.data
     held = x.quantise(np.full((3, 12), 0.5, np.float32))
