@@ -140,11 +140,13 @@ def test_operators_come_before_sizes_and_all_at_once() -> None:
 
 
 def test_operators_and_their_attributes_are_in_one_list_where_sizes_are_known() -> None:
-    made = model([node("Det", "x", "a"), node("Conv", "x x", "y")], [("x", FLOAT, [1, 1, 3, 3])])
+    pool = node("MaxPool", "x", "y i", kernel_shape=[2, 2])
+    made = model([node("Det", "x", "a"), pool], [("x", FLOAT, [1, 1, 3, 3])])
     made.graph.output.append(helper.make_tensor_value_info("a", FLOAT, None))
+    made.graph.output.append(helper.make_tensor_value_info("i", onnx.TensorProto.INT64, None))
     with pytest.raises(UnsupportedOp, match="Det") as caught:
         compile(made, floats(1, 1, 3, 3))
-    assert "input 1 is computed" in caught.value.message
+    assert "Indices" in caught.value.message
 
 
 def test_what_follows_from_sizes_alone_is_no_operator() -> None:
