@@ -63,7 +63,7 @@ COLUMNS: list[Column] = [
     *formats(("task", "{}", "task"), ("optimizer", "{}", "optimiser"), ("steps", "{}", "steps")),
     *formats(("seeds", "{}", "seeds"), ("metric", "{}", "measured")),
     *formats(("float", "{:.3f}", "float"), ("integer", "{:.3f}", "integer")),
-    *formats(("difference", "{:+.3f}", "difference"), ("spread", "{:.3f}", "spread of floats")),
+    *formats(("difference", "{:+.3f}", "difference"), ("spread", "{:.3f}", "spread")),
     *formats(("float_ms", "{:.1f}", "float ms"), ("integer_ms", "{:.1f}", "integer ms")),
 ]
 
