@@ -185,7 +185,7 @@ def _data(
 ) -> tuple[_core.Dataset, Array]:
     """The data set, and the records that each step reads."""
     core = program.model.core
-    arrays = [data.quantise(records[data.name]) for data in program.data]
+    arrays = program.coded(records)
     dataset = _core.Dataset(core, arrays, PUBLIC_KEY)
     seed = derived_seed(program.model.program_id, dataset.root, None)
     order = Order(order_key(seed), len(arrays[0]), plan.batch, 0, plan.steps)

@@ -279,7 +279,7 @@ def trained() -> Subject:
     plan = Plan(batch=16, steps=STEPS, rehearsal=10, start="file")
     steps, _, held, _ = prepare(perceptron((12, 24, 5), 1), inputs, labels, plan, silent)
     records, model, rates = held.by_name(), steps.model, rates_of(steps, plan)
-    arrays = [data.quantise(records[data.name]) for data in steps.data]
+    arrays = steps.coded(records)
     dataset = _core.Dataset(model.core, arrays, PUBLIC_KEY)
     seed = derived_seed(model.program_id, dataset.root, None)
     return Subject(

@@ -99,7 +99,7 @@ def measure(cell: Row) -> Row:
         "macs": model.checked.weights.step_macs,
     }
     records = held.by_name()
-    arrays = [data.quantise(records[data.name]) for data in program.data]
+    arrays = program.coded(records)
     dataset = _core.Dataset(model.core, arrays, PUBLIC_KEY)
     rates = rates_of(program, plan)
 

@@ -222,17 +222,16 @@ class StepBuilder(Builder):
 
     def state(self, name: str, shape: Sequence[int], code: Affine) -> Value:
         """A new state tensor; a weight of the same form where the model is served."""
-        held = tuple(shape) or (1,)
-        role = Role.WEIGHT if self._served else Role.STATE
-        number = self._tensor(role, name, held, code, code.width, state_layout(held, code.width))
-        return Value(number, tuple(shape), code)
+        return self._state(Role.WEIGHT if self._served else Role.STATE, name, shape, code)
 
     def following(self, name: str, shape: Sequence[int], code: Affine) -> Value:
         """A new value tensor that the next step reads as a state of this code and shape."""
+        return self._state(Role.VALUE, name, shape, code)
+
+    def _state(self, role: Role, name: str, shape: Sequence[int], code: Affine) -> Value:
+        """What both ends of a state link are: tensors of one form."""
         held = tuple(shape) or (1,)
-        number = self._tensor(
-            Role.VALUE, name, held, code, code.width, state_layout(held, code.width)
-        )
+        number = self._tensor(role, name, held, code, code.width, state_layout(held, code.width))
         return Value(number, tuple(shape), code)
 
     def scalar(self, name: str, code: Affine) -> Value:
@@ -284,7 +283,10 @@ class StepBuilder(Builder):
         """The gradient named so, as a sum: one that is held, or that of one value."""
         if name in self.slopes:
             return self.slopes[name]
-        value = self.values[name]
+        return self.slope_of(self.values[name])
+
+    def slope_of(self, value: Value) -> Slope:
+        """A value as the sum of itself alone."""
         read = self.read(value, rows(len(value.shape)))
         return Slope(value.code.scale, (Term((), read, ONE),), self.reach(read))
 

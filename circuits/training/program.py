@@ -103,6 +103,14 @@ class TrainingProgram:
     data: tuple[Data, ...] = ()
     served: Served | None = None
 
+    def coded(self, records: Mapping[str, Array]) -> list[Array]:
+        """The records [records, ...] as the integers that the steps read, in tensor order.
+
+        Raises:
+            UsageError: `usage.input`, integers out of range, NaN.
+        """
+        return [data.quantise(records[data.name]) for data in self.data]
+
     def reals(self, states: Mapping[str, Array]) -> dict[str, Array]:
         """What integers of states stand for."""
         return {name: self.codes[name].dequantise(array) for name, array in states.items()}

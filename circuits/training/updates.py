@@ -130,14 +130,16 @@ class Updates:
         if not sgd.momentum:
             self._move(parameter, [(self._held(parameter, gradient, slope), 1.0)])
             return
+        pulls: list[tuple[Value, float]] = []
         if sgd.nesterov or slope.reach > ACC_MAX // 2:
-            slope = _of_value(self._builder, self._held(parameter, gradient, slope))
-        velocity = self._velocity(sgd.momentum, parameter, "velocity", slope)
-        if not sgd.nesterov:
-            self._move(parameter, [velocity])
-            return
-        held = Value(_tensor_of(slope), velocity[0].shape, Affine(slope.unit, 0, -1, 1))
-        self._move(parameter, [(held, 1.0), (velocity[0], sgd.momentum * velocity[1])])
+            held = self._held(parameter, gradient, slope)
+            slope = self._builder.slope_of(held)
+            pulls = [(held, 1.0)]
+        velocity, by = self._velocity(sgd.momentum, parameter, "velocity", slope)
+        if sgd.nesterov:
+            self._move(parameter, [*pulls, (velocity, sgd.momentum * by)])
+        else:
+            self._move(parameter, [(velocity, by)])
 
     def _velocity(
         self, kept: float, parameter: str, kind: str, slope: Slope
@@ -198,7 +200,7 @@ class Updates:
     def _adam(self, adam: Adam, parameter: str, gradient: str) -> None:
         builder, shape = self._builder, self._builder.graph.shapes[parameter]
         held = self._held(parameter, gradient, builder.slope(gradient))
-        slope = _of_value(builder, held)
+        slope = builder.slope_of(held)
         mean, more = self._velocity(adam.beta1, parameter, "mean", slope)
         square = self._square(adam.beta2, parameter, gradient, held)
         each, space = rows(len(shape)), shape or (1,)
@@ -342,11 +344,6 @@ def _decays(optimiser: Optimiser) -> bool:
 
 def _reach(span: Range) -> float:
     return max(-span[0], span[1])
-
-
-def _of_value(builder: StepBuilder, value: Value) -> Slope:
-    read = builder.read(value, rows(len(value.shape)))
-    return Slope(value.code.scale, (Term((), read, ONE),), builder.reach(read))
 
 
 def _tensor_of(slope: Slope) -> int:

@@ -35,6 +35,7 @@ from ...prover import (
     usual_bits,
 )
 from ...prover.errors import ProveError
+from ...prover.run import KEEP_BYTES
 from ...verifier.errors import UsageError
 from ...verifier.inputs import DTYPES, Saturated
 from ...verifier.program.types import PortKind, Role
@@ -44,7 +45,6 @@ from .plan import Part as Asked
 from .plan import Plan, with_values
 from .prepared import prepare
 
-KEEP_BYTES = 4 << 30
 COMMIT_EVERY = 16
 """Steps executed between two rounds of commitment."""
 MODEL_MAX = 1 << 34
@@ -128,7 +128,7 @@ class Trained:
         """
         names = [each.name for each in self.steps.data]
         given = data if isinstance(data, Mapping) else {names[0]: data}
-        found = _integers(self.steps, {**given, LABELS: labels})
+        found = self.steps.coded({**given, LABELS: labels})
         program = self.program.checked.program
         tensors = [program.tensors[number].name for number in program.of_role(Role.DATA)]
         return dict(zip(tensors, found, strict=True))
@@ -247,12 +247,12 @@ class _Run:
         if steps is None:
             steps, _, held, losses = prepare(model, data, labels, plan, progress)
             records: Mapping[str, Array] = held.by_name()
-            integers = _integers(steps, records)
+            integers = steps.coded(records)
             self._folder.keep(steps, losses)
         else:
             given = data if isinstance(data, Mapping) else {steps.data[0].name: data}
             records = {**given, LABELS: labels}
-            integers = _integers(steps, records)
+            integers = steps.coded(records)
         self._steps = steps
         self._clamped = tuple(data.saturation(records[data.name]) for data in steps.data)
         self._data = self._dataset(integers, data_key)
@@ -392,15 +392,6 @@ def _judge_shown(plan: Plan, data_key: bytes | None) -> None:
             hint="make hybrid or strict receipts, which hide them; or pass --reveal (reveal=True) "
             "to show the sampled ones for good",
         )
-
-
-def _integers(steps: TrainingProgram, records: Mapping[str, Array]) -> list[Array]:
-    """The records [records, ...] as the integers that the steps read, in tensor order.
-
-    Raises:
-        UsageError: `usage.input`, integers out of range, NaN.
-    """
-    return [data.quantise(records[data.name]) for data in steps.data]
 
 
 def _facts(

@@ -35,7 +35,7 @@ def test_the_core_computes_what_the_reference_does(kind: str) -> None:
     )  # fmt: skip
     steps, _, held, _ = prepare(model, inputs, labels, plan, silent)
     records, program = held.by_name(), steps.model.checked.program
-    arrays = [data.quantise(records[data.name]) for data in steps.data]
+    arrays = steps.coded(records)
     dataset = _core.Dataset(steps.model.core, arrays, PUBLIC_KEY)
     run = FastRun(steps.model.core, steps.model.checked, steps.start, data=dataset)
     seed, rates = derived_seed(steps.model.program_id, dataset.root, None), rates_of(steps, plan)
