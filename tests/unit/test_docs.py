@@ -1,7 +1,9 @@
-"""Pages that can be reviewed and compared: no line is longer than 120 characters."""
+"""Pages that can be reviewed and compared: short lines; of the specification, short paragraphs."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,3 +24,51 @@ def test_no_line_is_too_long(page: Path) -> None:
     lines = page.read_text(encoding="utf-8").splitlines()
     long = {number: len(line) for number, line in enumerate(lines, 1) if len(line) > LONGEST}
     assert not long, f"{page.name}: line numbers and lengths {long}; wrap them, or split the table"
+
+
+SPECIFICATION = ("protocol", "hybrid", "stark", "receipt-format", "soundness")
+USUAL_WORDS, MOST_WORDS = 60, 90
+"""Of nine paragraphs in ten, and of every paragraph and every cell of a table."""
+
+ITEM = re.compile(r"\s*(?:[*-]|\d+\.)\s")
+
+
+def blocks(text: str) -> Iterator[str]:
+    """What stands between blank lines, item by item of a list: no headings, code, tables, pictures."""
+    text = re.sub(r"^```.*?^```$|!\[[^]]*\]\([^)]*\)", "", text, flags=re.DOTALL | re.MULTILINE)
+    block: list[str] = []
+    for line in [*text.splitlines(), ""]:
+        apart = not line.strip() or line.startswith(("#", "|"))
+        if block and (apart or ITEM.match(line)):
+            yield " ".join(block)
+            block = []
+        if not apart:
+            block.append(line)
+
+
+def cells(text: str) -> Iterator[str]:
+    """The cells of all tables."""
+    for line in text.splitlines():
+        if line.startswith("|"):
+            yield from line.replace("\\|", " ").split("|")
+
+
+def words(parts: Iterator[str]) -> list[int]:
+    """How many words each part has, ascending."""
+    return sorted(len(part.split()) for part in parts)
+
+
+@pytest.mark.parametrize("page", SPECIFICATION)
+def test_a_paragraph_is_one_idea(page: str) -> None:
+    text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    found = words(blocks(text))
+    usual = found[-(-9 * len(found) // 10) - 1]
+    assert usual <= USUAL_WORDS, f"nine paragraphs in ten of {page}.md have up to {usual} words"
+    longest = max(found + words(cells(text)))
+    assert longest <= MOST_WORDS, f"a paragraph of {page}.md has {longest} words"
+
+
+def test_words_are_counted_by_paragraph_item_and_cell() -> None:
+    text = "# A title\none two\nthree\n\n* four\n* five six\n\n| a b c | d |\n\n```\nno\n```\n"
+    assert words(blocks(text)) == [1, 2, 3]
+    assert max(words(cells(text))) == 3
