@@ -43,7 +43,7 @@ def blocks(text: str) -> Iterator[str]:
             yield " ".join(block)
             block = []
         if not apart:
-            block.append(line)
+            block.append(ITEM.sub("", line))
 
 
 def cells(text: str) -> Iterator[str]:
