@@ -34,7 +34,7 @@ ITEM = re.compile(r"\s*(?:[*-]|\d+\.)\s")
 
 
 def blocks(text: str) -> Iterator[str]:
-    """What stands between blank lines, item by item of a list: no headings, code, tables, pictures."""
+    """What stands between blank lines, item by item of a list; no code, no tables."""
     text = re.sub(r"^```.*?^```$|!\[[^]]*\]\([^)]*\)", "", text, flags=re.DOTALL | re.MULTILINE)
     block: list[str] = []
     for line in [*text.splitlines(), ""]:
