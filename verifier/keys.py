@@ -35,7 +35,7 @@ class Class(IntEnum):
 
 
 def class_key(run_key: Elements, number: Class) -> Elements:
-    """The key of a class, `F(ρ ‖ KEY, class, 0, …)[0..8]`."""
+    """The key of a class, `F(run_key ‖ KEY, class, 0, …)[0..8]`."""
     return _keyed(run_key, Domain.KEY, int(number))[0, :DIGEST]
 
 

@@ -17,7 +17,7 @@ Ints = NDArray[np.int64]
 
 
 def row_length(layout: Layout, shape: tuple[int, ...]) -> int:
-    """`R`: the number of elements of a row, the merged trailing axes of the permuted shape."""
+    """`row`: the number of elements of a row, the merged trailing axes of the permuted shape."""
     return math.prod(shape[axis] for axis in layout.order[-layout.trailing :])
 
 
