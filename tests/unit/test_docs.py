@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,25 @@ def test_words_are_counted_by_paragraph_item_and_cell() -> None:
     text = "# A title\none two\nthree\n\n* four\n* five six\n\n| a b c | d |\n\n```\nno\n```\n"
     assert words(blocks(text)) == [1, 2, 3]
     assert max(words(cells(text))) == 3
+
+
+@pytest.mark.parametrize("page", [*SPECIFICATION, "example", "reading"])
+def test_the_rows_of_a_table_have_equal_cells(page: str) -> None:
+    """And a blank line stands before a table and before a list: or some readers see neither."""
+    text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    lines = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE).splitlines()
+    for number, (above, line) in enumerate(pairwise(["", *lines])):
+        if line.startswith("|"):
+            if above.startswith("|"):
+                assert line.count("|") == above.count("|"), line
+            else:
+                assert not above or above.startswith("#"), line
+                assert set(lines[number + 1]) <= set("|-"), line
+        elif ITEM.match(line) and not ITEM.match(above):
+            assert not above or above.startswith(("#", " ")) or in_a_list(lines[:number]), line
+
+
+def in_a_list(lines: list[str]) -> bool:
+    """Whether the paragraph that these lines end with is an item of a list."""
+    paragraph = "\n".join(lines).split("\n\n")[-1].splitlines()
+    return bool(ITEM.match(paragraph[0]))
