@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fields import Field, journal_fields, program_fields, proof_fields
+from segment import Segment
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/example.md"
@@ -29,6 +30,7 @@ def render() -> str:
     """The page."""
     receipt = (VECTORS / "dense.receipt").read_bytes()
     program, journal, proof = _sections(receipt)
+    segment = Segment.of((VECTORS / "hybrid-dense.receipt").read_bytes())
     tables = {
         "receipt_bytes": f"{len(receipt):,}",
         "hybrid_bytes": f"{(VECTORS / 'hybrid-dense.receipt').stat().st_size:,}",
@@ -36,6 +38,9 @@ def render() -> str:
         "program": _table(program_fields(program)),
         "proof": _table(proof_fields(proof)),
         "sizes": _sizes(program, journal, proof),
+        "segment": segment.text(),
+        "rows": segment.rows(),
+        "present": segment.present(),
     }
     text = TEMPLATE.read_text(encoding="utf-8")
     for name, table in tables.items():
