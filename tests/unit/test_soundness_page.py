@@ -14,7 +14,7 @@ from zktally.verifier.confidence import HASH_BITS, headline
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "soundness.md").read_text(encoding="utf-8")
-SUM = TEXT.split("**A worked sum.**")[1].split("## What is shown")[0]
+SUM = TEXT.split("**A worked sum.**")[1].split("\n## ")[0]
 NAMES = {"out_of_domain": "out of domain", "logup": "LogUp", "hashes": "hashes of the proof"}
 
 
