@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from ..verifier.errors import Codes, ZktallyError
+from ..verifier.errors import Codes, UsageError, ZktallyError
 
 
 class BadStateFile(ZktallyError):
@@ -41,5 +41,21 @@ class ProveError(ZktallyError):
         "prove.retry": (
             "A challenge fell on a value that has no inverse: by chance, below 2^-120.",
             "Prove again.",
+        ),
+        "prove.workers-lost": (
+            "Workers ended, or sent wrong proofs, over one segment three times in a row.",
+            "See what they said; if they were killed, there is too little memory for so many at "
+            "once: fewer `--processes`. A folder (`--work`) keeps the segments that are done.",
+        ),
+    }
+
+
+class ClusterError(UsageError):
+    """Workers were asked for that are not to be had."""
+
+    codes: ClassVar[Codes] = {
+        "usage.no-cluster": (
+            "Ray is not installed, or there is no cluster at the address, or it has no cores.",
+            "`pip install 'zktally[scale]'` and `ray start --head`; or use `--processes`.",
         ),
     }

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .progress import Progress, silent
 from .work import Work
+from .workers.options import ALONE, Workers
 
 
 @dataclass(frozen=True)
@@ -18,12 +19,14 @@ class ProverOptions:
         work: not in fast mode: a new folder to prove in, so that the proof can be resumed.
         reveal: agree that a fast receipt opens private weights and records in the clear.
         progress: called as progress(phase, done, total).
+        workers: not in fast mode: who proves the segments.
     """
 
     small: bool = False
     work: str | Path | None = None
     reveal: bool = False
     progress: Progress = silent
+    workers: Workers = ALONE
 
     @property
     def profile(self) -> int:

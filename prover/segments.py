@@ -6,6 +6,8 @@ shared by several processes; the masks of every segment are fresh whoever proves
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import replace
 
 from .. import _core
@@ -15,8 +17,11 @@ from ..verifier.receipt import split_receipt
 from .options import DEFAULTS, ProverOptions
 from .receipt import encode_receipt
 from .work import Job, Work
+from .workers import Fleet, prove_segments
 
 PHASE = "prove segments"
+POLL_SECONDS = 0.5
+"""Between two looks at segments that other processes are proving."""
 
 
 def wrapping_job(receipt: bytes, profile: int) -> Job:
@@ -48,7 +53,7 @@ def prove_job(
         work: an empty folder to prove in, so that others can help and `prove_in` can go on with it;
             None to do it all here and now, in memory.
         model: the committed model of the job's program, where there is one: saves reading it again.
-        options: their progress is called after each segment.
+        options: their progress is called after each segment; their workers prove, if there are any.
 
     Returns:
         The bytes of the receipt.
@@ -57,12 +62,19 @@ def prove_job(
         work.start(job)
         return prove_in(work, model, options)
     prover, progress = _prover(job, model), options.progress
-    proofs: list[bytes] = []
-    for segment in range(prover.segments):
-        progress(PHASE, segment, prover.segments)
-        proofs.append(prover.prove_segment(segment)[0])
-    progress(PHASE, prover.segments, prover.segments)
-    return _receipt(job, prover, proofs)
+    proofs: dict[int, bytes] = {}
+
+    def done(_segment: int | None = None) -> None:
+        progress(PHASE, len(proofs), prover.segments)
+
+    done()
+    if (fleet := options.workers.fleet(job)) is not None:
+        prove_segments(prover, range(prover.segments), fleet, proofs.__setitem__, done)
+    else:
+        for segment in range(prover.segments):
+            proofs[segment] = prover.prove_segment(segment)[0]
+            done()
+    return _receipt(job, prover, [proofs[segment] for segment in range(prover.segments)])
 
 
 def prove_in(
@@ -82,15 +94,37 @@ def prove_in(
         return finished
     job = work.job()
     prover, progress = _prover(job, model), options.progress
-    progress(PHASE, work.done(prover.segments), prover.segments)
-    for wait in (False, True):
-        for segment in range(prover.segments):
-            with work.claim(segment, wait=wait) as mine:
-                if mine:
-                    work.write(segment, prover.prove_segment(segment)[0])
-                    progress(PHASE, work.done(prover.segments), prover.segments)
+
+    def done(_segment: int | None = None) -> None:
+        progress(PHASE, work.done(prover.segments), prover.segments)
+
+    done()
+    if (fleet := options.workers.fleet(job)) is not None:
+        _prove_by(fleet, prover, work, done)
+    else:
+        for wait in (False, True):
+            for segment in range(prover.segments):
+                with work.claim(segment, wait=wait) as mine:
+                    if mine:
+                        work.write(segment, prover.prove_segment(segment)[0])
+                        done()
     progress(PHASE, prover.segments, prover.segments)
     return work.finish(lambda proofs: _receipt(job, prover, proofs), prover.segments)
+
+
+def _prove_by(
+    fleet: Fleet, prover: _core.HybridProver, work: Work, done: Callable[[int], None]
+) -> None:
+    """Prove what a folder lacks by workers; segments that others hold are looked at again."""
+    left = work.left(prover.segments)
+    while left:
+        prove_segments(
+            prover, left, fleet, work.write, done, lambda segment: work.claim(segment, wait=False)
+        )
+        held = work.left(prover.segments)
+        if held == left:
+            time.sleep(POLL_SECONDS)
+        left = held
 
 
 def _prover(job: Job, model: _core.Model | None) -> _core.HybridProver:

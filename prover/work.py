@@ -147,6 +147,10 @@ class Work:
             return segments
         return sum(self._segment(number).exists() for number in range(segments))
 
+    def left(self, segments: int) -> list[int]:
+        """The numbers of so many segments that are not finished."""
+        return [number for number in range(segments) if not self._finished(number)]
+
     @contextmanager
     def claim(self, segment: int, *, wait: bool) -> Iterator[bool]:
         """Whether this process is the one to prove a segment, for as long as the context lasts.

@@ -27,6 +27,7 @@ from .prover import (
     silent,
     wrapping_job,
 )
+from .prover.workers import Workers
 from .verifier.chain import VerifiedRun, following, verify_run
 from .verifier.dataset import PUBLIC_KEY, root_of
 from .verifier.errors import UsageError
@@ -159,6 +160,8 @@ def prove(
     data_key: bytes | None = None,
     final_state: str | Path | None = None,
     items: int | None = None,
+    processes: int | None = None,
+    ray: str | None = None,
     progress: Progress | None = None,
 ) -> Receipt:
     """Run the program on the inputs and make a receipt.
@@ -202,6 +205,9 @@ def prove(
         final_state: a new file (.zks) for the state that the chain ends in, to go on or to export;
             it holds the key of the states' salts.
         items: number of steps, for a program without inputs.
+        processes: not in fast mode: prove segments in so many processes of this machine at once.
+        ray: not in fast mode: prove segments on this Ray cluster: "auto", "local" or an address.
+            docs/workers.md says what a worker sees.
         progress: called as progress(phase, done, total).
 
     Raises:
@@ -222,7 +228,7 @@ def prove(
         audience=audience,
         nonce=nonce,
     )
-    options = ProverOptions(small, work, reveal, progress or silent)
+    options = ProverOptions(small, work, reveal, progress or silent, Workers(processes, ray))
     if isinstance(state, str | Path):
         state = RunState.load(state)
     training = Training(state, start, first, seed, data, data_key, final_state)
@@ -235,6 +241,8 @@ def wrap(
     *,
     small: bool = False,
     work: str | Path | None = None,
+    processes: int | None = None,
+    ray: str | None = None,
     progress: Progress | None = None,
 ) -> Receipt:
     """Make a hybrid receipt out of a fast one: its openings are proven instead of shown.
@@ -247,6 +255,8 @@ def wrap(
         model: the model that it must be about, or None for whichever it names.
         small: a smaller receipt for more time and memory.
         work: a new folder to prove in; see `prove`.
+        processes: see `prove`, as of `ray`.
+        ray: see `prove`.
         progress: called as progress(phase, done, total).
 
     Raises:
@@ -255,7 +265,10 @@ def wrap(
         MalformedReceipt, UnsupportedReceipt, MalformedProgram, InvalidProgram: it cannot be judged.
     """
     data = receipt.data if isinstance(receipt, Receipt) else receipt
-    return Receipt(wrap_fast(data, model, ProverOptions(small, work, progress=progress or silent)))
+    options = ProverOptions(
+        small, work, progress=progress or silent, workers=Workers(processes, ray)
+    )
+    return Receipt(wrap_fast(data, model, options))
 
 
 def wrap_fast(receipt: bytes, model: CompiledModel | None, options: ProverOptions) -> bytes:
@@ -266,17 +279,26 @@ def wrap_fast(receipt: bytes, model: CompiledModel | None, options: ProverOption
     return prove_job(job, options.new_folder(), core, options)
 
 
-def resume(work: str | Path, *, progress: Progress | None = None) -> Receipt:
+def resume(
+    work: str | Path,
+    *,
+    processes: int | None = None,
+    ray: str | None = None,
+    progress: Progress | None = None,
+) -> Receipt:
     """Go on with the hybrid proof that `prove` or `wrap` began in a folder, or help with it.
 
     Args:
         work: the folder. Once the receipt is made it holds nothing else.
+        processes: see `prove`, as of `ray`.
+        ray: see `prove`.
         progress: called as progress(phase, done, total).
 
     Raises:
         UsageError: there is no proof in the folder, or it cannot be read or written.
     """
-    return Receipt(prove_in(Work(work), options=ProverOptions(progress=progress or silent)))
+    options = ProverOptions(progress=progress or silent, workers=Workers(processes, ray))
+    return Receipt(prove_in(Work(work), options=options))
 
 
 def _judge_as_claimed(receipt: bytes, model: CompiledModel | None) -> None:

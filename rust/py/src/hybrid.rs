@@ -30,9 +30,7 @@ impl HybridProver {
         profile: u8,
         threads: usize,
     ) -> PyResult<Self> {
-        if profile > 1 {
-            return Err(usage(format!("there is no profile {profile}, only 0 and 1")));
-        }
+        check_profile(profile)?;
         let prepared = prepared(py, program)?;
         let pool = Pool::new(threads)?;
         let prover = pool
@@ -68,6 +66,65 @@ impl HybridProver {
             self.pool.run(py, || self.prover.prove_segment(segment)).map_err(raise)?;
         Ok((PyBytes::new(py, &proof), timings_dict(py, timings)?))
     }
+
+    fn share<'py>(&self, py: Python<'py>, segment: usize) -> PyResult<Bound<'py, PyBytes>> {
+        let share = self.pool.run(py, || self.prover.share(segment)).map_err(raise)?;
+        Ok(PyBytes::new(py, &share))
+    }
+
+    fn check(&self, py: Python<'_>, segment: usize, proof: &[u8]) -> PyResult<()> {
+        let check = || self.prover.outline().check(segment, &self.prover.head(), proof);
+        self.pool.run(py, check).map_err(raise)
+    }
+}
+
+/// Proves segments of a hybrid receipt from their shares.
+#[pyclass(frozen, module = "zktally._core")]
+pub struct SegmentProver {
+    outline: hybrid::Outline,
+    pool: Pool,
+}
+
+#[pymethods]
+impl SegmentProver {
+    #[new]
+    #[pyo3(signature = (program, journal, profile = 0, threads = 0))]
+    fn new(
+        py: Python<'_>,
+        program: &Bound<'_, PyAny>,
+        journal: Vec<u8>,
+        profile: u8,
+        threads: usize,
+    ) -> PyResult<Self> {
+        check_profile(profile)?;
+        let (prepared, pool) = (prepared(py, program)?, Pool::new(threads)?);
+        let outline =
+            pool.run(py, || hybrid::Outline::new(prepared, journal, profile)).map_err(raise)?;
+        Ok(Self { outline, pool })
+    }
+
+    #[getter]
+    fn segments(&self) -> usize {
+        self.outline.segments()
+    }
+
+    fn prove<'py>(
+        &self,
+        py: Python<'py>,
+        segment: usize,
+        share: &[u8],
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let prove = || self.outline.prove_share(segment, share);
+        let (proof, _) = self.pool.run(py, prove).map_err(raise)?;
+        Ok(PyBytes::new(py, &proof))
+    }
+}
+
+fn check_profile(profile: u8) -> PyResult<()> {
+    if profile > 1 {
+        return Err(usage(format!("there is no profile {profile}, only 0 and 1")));
+    }
+    Ok(())
 }
 
 /// The number of segments of a hybrid receipt with this program and journal.

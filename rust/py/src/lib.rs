@@ -60,7 +60,7 @@ mod _core {
     }
 
     #[pymodule_export]
-    use super::hybrid::{HybridProver, hybrid_segments};
+    use super::hybrid::{HybridProver, SegmentProver, hybrid_segments};
     #[pymodule_export]
     use super::proving::{Dataset, Executor, Model, Program, Run};
     #[pymodule_export]

@@ -19,6 +19,7 @@ __all__ = [
     "Model",
     "Program",
     "Run",
+    "SegmentProver",
     "build_info",
     "hybrid_segments",
     "testing",
@@ -308,6 +309,55 @@ class HybridProver:
         Raises:
             ZktallyError: `usage` for a segment that is not there; `prove.witness` where the
                 openings do not pass the checks; `prove.randomness`, `prove.retry`.
+        """
+
+    def share(self, segment: int) -> bytes:
+        """What a `SegmentProver` proves a segment from: secret, as the openings are.
+
+        It holds the leaves that the segment opens and no others; of noise the seed, where the
+        segment reads any.
+
+        Raises:
+            ZktallyError: `usage` for a segment that is not there.
+        """
+
+    def check(self, segment: int, proof: bytes) -> None:
+        """Check the proof of a segment that another made, as the verifier of a receipt would.
+
+        Raises:
+            ZktallyError: `usage` for a segment that is not there; `receipt.*`, `verify.stark`.
+        """
+
+@final
+class SegmentProver:
+    """Proves segments of a hybrid receipt from their shares, without the openings of others.
+
+    Args:
+        program: a model, a program, or its bytes.
+        journal: the statement, of mode 1 or 2.
+        profile: 0 standard, 1 small (docs/stark.md section 8).
+        threads: 0 for all cores.
+
+    Raises:
+        ZktallyError: the codes of a journal that does not decode or fit; `verify.too-large`;
+            `hybrid.unsupported`; `usage`.
+    """
+
+    def __new__(
+        cls, program: Model | Program | bytes, journal: bytes, profile: int = 0, threads: int = 0
+    ) -> SegmentProver: ...
+    @property
+    def segments(self) -> int:
+        """How many segments the receipt has."""
+
+    def prove(self, segment: int, share: bytes) -> bytes:
+        """The proof of a segment, verified, under fresh masks at every call.
+
+        Raises:
+            ZktallyError: `usage` for a segment that is not there; `verify.journal-mismatch` for the
+                share of another statement; `receipt.*` for one that does not decode;
+                `prove.witness` where it does not pass the checks; `prove.randomness`;
+                `prove.retry`.
         """
 
 def hybrid_segments(program: bytes, journal: bytes) -> int:

@@ -12,6 +12,7 @@ from ..api import Receipt
 from ..circuits.model import CompiledModel
 from ..prover import Claims, Progress, ProverOptions, silent
 from ..prover.estimate import JobEstimate, estimate_job
+from ..prover.workers import Workers
 from ..verifier.errors import UnsupportedReceipt, UsageError
 from ..verifier.journal import MODES
 from ..verifier.quoting import quoted_path
@@ -31,6 +32,31 @@ def add_prover_arguments(verb: Any) -> None:
         help="not fast: a new folder to prove in; `zktally resume DIR` goes on there if this is "
         "interrupted, and helps if it is not",
     )
+    add_worker_arguments(verb, "not fast: ")
+
+
+def add_worker_arguments(verb: Any, when: str = "") -> None:
+    """Add who proves the segments; `workers_from` reads it."""
+    verb.add_argument(
+        "--processes",
+        type=int,
+        metavar="N",
+        help=f"{when}prove in so many processes at once (this one alone, on all cores)",
+    )
+    verb.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        help=f"{when}prove on a Ray cluster: auto, local, or its address (extra: scale)",
+    )
+
+
+def workers_from(args: argparse.Namespace) -> Workers:
+    """Who proves the segments.
+
+    Raises:
+        UsageError: a number that is none.
+    """
+    return Workers(args.processes, args.ray)
 
 
 def names(text: str) -> Any:
@@ -41,7 +67,7 @@ def names(text: str) -> Any:
 def options_from(args: argparse.Namespace, show: Progress | None) -> ProverOptions:
     """How the command line wants the receipt made."""
     reveal = getattr(args, "reveal", False)  # which only `prove` has
-    return ProverOptions(args.small, args.work, reveal, show or silent)
+    return ProverOptions(args.small, args.work, reveal, show or silent, workers_from(args))
 
 
 def add_output_arguments(verb: Any) -> None:

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from ..api import resume
-from .proving import add_output_arguments, check_output, make
+from .proving import add_output_arguments, add_worker_arguments, check_output, make
 
 
 def add_to(verbs: Any) -> None:
@@ -18,6 +18,7 @@ def add_to(verbs: Any) -> None:
         "`wrap --work`, and write the receipt. Several processes may do so at once.",
     )
     verb.add_argument("work", metavar="DIR", help="the folder")
+    add_worker_arguments(verb)
     add_output_arguments(verb)
     verb.set_defaults(run=run)
 
@@ -25,4 +26,7 @@ def add_to(verbs: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Resume and write; print what was made."""
     check_output(args)
-    return make(args, lambda show: resume(args.work, progress=show).data)
+    return make(
+        args,
+        lambda show: resume(args.work, processes=args.processes, ray=args.ray, progress=show).data,
+    )

@@ -9,7 +9,7 @@ use super::tree::Tree;
 /// Calls `visit(level, sibling)` for each sibling that the opened leaves need, in order.
 ///
 /// `opened` is strictly ascending, not empty and below `leaves`.
-fn each_sibling(leaves: usize, opened: &[usize], mut visit: impl FnMut(usize, usize)) {
+pub(crate) fn each_sibling(leaves: usize, opened: &[usize], mut visit: impl FnMut(usize, usize)) {
     let mut known = opened.to_vec();
     let (mut width, mut level) = (leaves, 0);
     while width > 1 {

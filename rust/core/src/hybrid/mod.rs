@@ -2,16 +2,19 @@
 
 pub mod head;
 pub mod leaves;
+mod outline;
 pub mod permutation;
 mod prove;
 pub mod schedule;
 pub mod segments;
+mod shares;
 pub mod support;
 pub mod tables;
 pub mod trace;
 mod verify;
 
-pub use prove::{Prover, Timings, segment_count};
+pub use outline::{Outline, Timings, segment_count};
+pub use prove::Prover;
 pub use schedule::Schedule;
 pub use segments::{Item, Segments};
 pub(crate) use verify::verify_hybrid;

@@ -23,7 +23,7 @@ const TIDY_FROM: usize = 1 << 18;
 pub struct Mark(u64);
 
 impl Mark {
-    fn new(place: Place, tensor: usize, leaf: usize) -> Self {
+    pub(crate) fn new(place: Place, tensor: usize, leaf: usize) -> Self {
         Self(place.number() << 38 | (tensor as u64) << 26 | leaf as u64)
     }
 

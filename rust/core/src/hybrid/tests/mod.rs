@@ -4,6 +4,7 @@ mod attacks;
 mod fixture;
 mod programs;
 mod proofs;
+mod shares;
 
 use self::fixture::Case;
 use self::programs::{convolution, dense, lookups, padded, picks, wide};

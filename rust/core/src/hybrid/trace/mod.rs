@@ -15,7 +15,7 @@ use rayon::prelude::*;
 
 use self::dots::Sums;
 use self::memory::Memory;
-pub use self::opened::Opened;
+pub use self::opened::{Opened, OpenedNodes};
 use super::schedule::Schedule;
 use super::tables::columns::Row;
 use super::tables::{SLOTS, TABLES, bits, index, wide};

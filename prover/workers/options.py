@@ -1,0 +1,68 @@
+"""Who proves the segments of a receipt."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ...verifier.errors import UsageError
+
+if TYPE_CHECKING:
+    from ..work import Job
+    from .fleet import Fleet
+
+MOST = 1024
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Who proves the segments: this process, several of this machine, or a Ray cluster.
+
+    Attributes:
+        processes: how many prove at once; 1 without `ray` is this process alone, None with `ray` is
+            as many as the cluster has room for.
+        ray: the address of a Ray cluster: "auto" finds a running one, "local" starts one here.
+        threads: of each; 0 divides the cores of this machine among its processes, and is 2 of a
+            cluster's.
+
+    Raises:
+        UsageError: a number that is none of these.
+    """
+
+    processes: int | None = None
+    ray: str | None = None
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        if self.processes is not None and not 1 <= self.processes <= MOST:
+            raise UsageError(
+                "the number of processes is out of range",
+                expected=f"1 to {MOST}",
+                received=str(self.processes),
+            )
+        if self.ray is not None and not self.ray.strip():
+            raise UsageError(
+                "the address of the Ray cluster is empty", expected="auto, or HOST:PORT"
+            )
+
+    def fleet(self, job: Job) -> Fleet | None:
+        """Workers that prove segments of a job; None where this process does it alone.
+
+        Raises:
+            UsageError: Ray is not installed, or there is no cluster.
+        """
+        if self.ray is not None:
+            from .cluster import Cluster
+
+            return Cluster(job, self.ray, self.processes, self.threads or 2)
+        if self.processes is None or self.processes == 1:
+            return None
+        from .process import Processes
+
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        threads = self.threads or max(1, (cores or 1) // self.processes)
+        return Processes(job, self.processes, threads)
+
+
+ALONE = Workers()

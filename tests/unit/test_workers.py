@@ -1,0 +1,263 @@
+"""Segments dealt out to workers: who gets what, what is done about lost ones and liars."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from zktally.errors import ProveError, UsageError, ZktallyError
+from zktally.prover.workers import WorkerLost, Workers, prove_segments
+from zktally.prover.workers.fleet import TRIES
+from zktally.prover.workers.frames import FAILED, read_frame, write_frame
+
+
+class Prover:
+    """Shares and proofs in words."""
+
+    def share(self, segment):
+        return b"share %d" % segment
+
+    def check(self, segment, proof):
+        if proof != b"proof of share %d" % segment:
+            raise ProveError("no", code="prove.witness")
+
+
+class Scripted:
+    """A fleet whose workers do what a list says, one entry a segment, then prove honestly."""
+
+    def __init__(self, size=1, script=()):
+        self.size, self.script = size, list(script)
+        self.started, self.closed = 0, 0
+        self.seen, self.lock = [], threading.Lock()
+
+    def start(self):
+        self.started += 1
+        return ScriptedWorker(self)
+
+
+class ScriptedWorker:
+    def __init__(self, fleet):
+        self.fleet, self.open = fleet, True
+
+    def prove(self, segment, share):
+        with self.fleet.lock:
+            self.fleet.seen.append(segment)
+            act = self.fleet.script.pop(0) if self.fleet.script else "prove"
+        if act == "lost":
+            raise WorkerLost("it fell over")
+        if act == "lie":
+            return b"proof of share 99"
+        if act == "refuse":
+            raise ProveError("the openings are wrong", code="prove.witness")
+        return b"proof of " + share
+
+    def close(self):
+        self.fleet.closed += self.open
+        self.open = False
+
+
+def run(fleet, segments=range(5), **others):
+    proofs, told = {}, []
+    prove_segments(Prover(), segments, fleet, proofs.__setitem__, told.append, **others)
+    return proofs, told
+
+
+@pytest.mark.parametrize("size", [1, 2, 8])
+def test_every_segment_is_proven_once(size):
+    fleet = Scripted(size)
+    proofs, told = run(fleet)
+    assert proofs == {number: b"proof of share %d" % number for number in range(5)}
+    assert sorted(told) == sorted(fleet.seen) == list(range(5))
+    assert fleet.started == fleet.closed <= min(size, 5)
+
+
+@pytest.mark.parametrize("script", [["lost"], ["prove", "lie"], ["lost", "lie", "prove", "lost"]])
+def test_lost_workers_and_liars_are_replaced(script):
+    fleet = Scripted(script=script)
+    proofs, _ = run(fleet)
+    assert len(proofs) == 5
+    failures = len(script) - script.count("prove")
+    assert len(fleet.seen) == 5 + failures
+    assert fleet.started == fleet.closed == 1 + failures
+
+
+@pytest.mark.parametrize(("act", "words"), [("lost", "it fell over"), ("lie", "a wrong proof")])
+def test_too_many_losses_over_one_segment_end_the_run(act, words):
+    fleet = Scripted(script=[act] * TRIES)
+    with pytest.raises(ProveError, match=words) as found:
+        run(fleet)
+    assert found.value.code == "prove.workers-lost"
+    assert fleet.started == fleet.closed == TRIES
+
+
+def test_what_cannot_be_proven_is_not_tried_again():
+    fleet = Scripted(script=["refuse"])
+    with pytest.raises(ProveError, match="openings are wrong"):
+        run(fleet, segments=[3])
+    assert fleet.seen == [3]
+    assert fleet.started == fleet.closed == 1
+
+
+def test_segments_of_others_are_left_alone():
+    @contextmanager
+    def claim(segment):
+        yield segment != 2
+
+    fleet = Scripted(2)
+    proofs, told = run(fleet, claim=claim)
+    assert sorted(proofs) == sorted(fleet.seen) == [0, 1, 3, 4]
+    assert sorted(told) == [0, 1, 2, 3, 4]
+
+
+def test_what_cannot_be_kept_ends_the_run():
+    def keep(_segment, _proof):
+        raise UsageError("the disk is full", code="usage.unwritable")
+
+    fleet = Scripted(2)
+    with pytest.raises(UsageError, match="disk"):
+        prove_segments(Prover(), range(5), fleet, keep, lambda _: None)
+    assert fleet.started == fleet.closed
+
+
+def test_an_interrupt_ends_all_workers():
+    class Slow(Scripted):
+        def start(self):
+            self.started += 1
+            return SlowWorker(self)
+
+    class SlowWorker(ScriptedWorker):
+        def __init__(self, fleet):
+            super().__init__(fleet)
+            self.over = threading.Event()
+
+        def prove(self, segment, share):
+            if segment:
+                self.over.wait()
+                raise WorkerLost("closed")
+            return b"proof of " + share
+
+        def close(self):
+            super().close()
+            self.over.set()
+
+    def done(_segment):
+        raise KeyboardInterrupt
+
+    fleet = Slow(3)
+    with pytest.raises(KeyboardInterrupt):
+        prove_segments(Prover(), range(5), fleet, lambda *_: None, done)
+    assert fleet.started == fleet.closed
+
+
+@pytest.mark.parametrize("options", [{"processes": 0}, {"processes": 5000}, {"ray": " "}])
+def test_numbers_that_are_none(options):
+    with pytest.raises(UsageError):
+        Workers(**options)
+
+
+def test_frames():
+    stream = io.BytesIO()
+    write_frame(stream, FAILED, b"abc")
+    for cut in (0, 5, 11):
+        with pytest.raises(EOFError):
+            read_frame(io.BytesIO(stream.getvalue()[:cut]), 10)
+    with pytest.raises(ValueError, match="3 bytes"):
+        read_frame(io.BytesIO(stream.getvalue()), 2)
+    assert read_frame(io.BytesIO(stream.getvalue()), 3) == (FAILED, b"abc")
+
+
+@pytest.fixture(scope="module")
+def job():
+    """A strict job of two segments."""
+    return two_segments()
+
+
+def two_segments():
+    from support.wide_jobs import strict_job
+
+    return strict_job()
+
+
+@pytest.fixture(scope="module")
+def prover(job):
+    from zktally import _core
+
+    found = _core.HybridProver(job.program, job.journal, job.openings, job.profile)
+    assert found.segments == 2
+    return found
+
+
+def test_processes_prove_segments(job, prover):
+    proofs = {}
+    fleet = Workers(processes=2).fleet(job)
+    prove_segments(prover, range(2), fleet, proofs.__setitem__, lambda _: None)
+    for segment in range(2):
+        prover.check(segment, proofs[segment])
+        with pytest.raises(ZktallyError):
+            prover.check(1 - segment, proofs[segment])
+
+
+def test_a_killed_process_is_replaced(job, prover):
+    class Killed(type(Workers(processes=2).fleet(job))):
+        first = True
+
+        def start(self):
+            worker = super().start()
+            if type(self).first:
+                type(self).first = False
+                threading.Timer(0.3, lambda: os.kill(worker._process.pid, signal.SIGKILL)).start()
+            return worker
+
+    fleet = Killed(job, 1, 1)
+    proofs = {}
+    prove_segments(prover, [1], fleet, proofs.__setitem__, lambda _: None)
+    prover.check(1, proofs[1])
+    assert not Killed.first
+
+
+def test_a_share_that_cannot_be_proven_says_so(job):
+    fleet = Workers(processes=2).fleet(job)
+    worker = fleet.start()
+    try:
+        with pytest.raises(ZktallyError) as found:
+            worker.prove(0, b"no share")
+        assert found.value.code == "verify.journal-mismatch"
+    finally:
+        worker.close()
+    with pytest.raises(WorkerLost, match="killed by signal 9"):
+        worker.prove(0, b"")
+
+
+def test_a_worker_ends_with_its_master():
+    master = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import subprocess, sys, time\n"
+            "from zktally.prover.workers.process import SERVE\n"
+            "print(subprocess.Popen(SERVE, stdin=subprocess.PIPE, stdout=subprocess.PIPE,"
+            " start_new_session=True).pid, flush=True)\n"
+            "time.sleep(60)",
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    worker = int(master.stdout.readline())
+    master.kill()
+    master.communicate()
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            os.kill(worker, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    raise AssertionError("the worker outlived its master")
