@@ -162,7 +162,14 @@ def test_a_private_model_is_proven_without_revealing_it(
 ) -> None:
     receipt = tmp_path / "run.receipt"
     done = zktally(
-        "prove", project.model, "--input", project.inputs, "--inputs", "checkable", "-o", receipt
+        "prove",
+        project.model,
+        "--input",
+        project.inputs,
+        "--input-visibility",
+        "checkable",
+        "-o",
+        receipt,
     )
     assert done.code == 0, done.err
     for word in ("2 steps", "every gate checked", "segment", "memory"):

@@ -30,6 +30,16 @@ from .proving import (
 )
 from .training import add_training_arguments, training_from
 
+VISIBILITIES = ("private", "checkable", "public")
+
+
+class _OldName(argparse.Action):
+    """`--inputs`, a letter from `--input`: goes with the version after this one."""
+
+    def __call__(self, parser: Any, args: Any, value: Any, option: str | None = None) -> None:
+        warn(f"--inputs is now --input-visibility: --input-visibility {value}")
+        setattr(args, self.dest, value)
+
 
 def add_to(verbs: Any) -> None:
     """Add the verb to the command line."""
@@ -72,11 +82,18 @@ def add_to(verbs: Any) -> None:
         help="fast: publish the sampled rows of private weights, the sampled private records",
     )
     verb.add_argument(
-        "--inputs",
-        choices=("private", "checkable", "public"),
+        "--input-visibility",
+        choices=VISIBILITIES,
         dest="visibility",
         help="root only (usual in hybrid); root that holders of the input can recompute (usual in "
         "fast); or the values themselves",
+    )
+    verb.add_argument(
+        "--inputs",
+        choices=VISIBILITIES,
+        dest="visibility",
+        action=_OldName,
+        help=argparse.SUPPRESS,
     )
     add_training_arguments(verb)
     for name, rule in LABELS.items():
