@@ -21,6 +21,7 @@ from ..verifier.errors import ProgramMismatch, UsageError
 from ..verifier.program.types import Role
 from ..verifier.quoting import listed, quoted
 from . import native
+from .arguments import shown
 from .calibrate import METHODS, Feeds, Range, calibrate, covered, feeds, samples
 from .compile import Built, Data, build, needed, open_network, prepare, settled
 from .decisions import misturned, unknown_turns
@@ -346,6 +347,10 @@ def check_model(
             that does not fit, or tests nothing; floats that become NaN or infinite on it.
         BadModelFile: the recorded method is unknown, or a condition that it turns.
     """
+    if not isinstance(compiled, CompiledModel):
+        raise UsageError(
+            "this is no compiled model", expected="zktally.load(path)", received=shown(compiled)
+        )
     if labels is not None and evaluation is None:
         raise UsageError("labels are about evaluation data", hint="give both")
     tolerances = tolerances or Tolerances()

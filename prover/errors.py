@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from ..verifier.errors import Codes, ZktallyError
@@ -43,3 +44,5 @@ class ProveError(ZktallyError):
             "Prove again.",
         ),
     }
+    exit_codes: ClassVar[Mapping[str, int]] = {"prove.needs-reveal": 2, "prove.too-large": 2}
+    """What another call mends."""

@@ -6,17 +6,21 @@ shared by several processes; the masks of every segment are fresh whoever proves
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 from .. import _core
 from ..verifier.errors import UsageError
 from ..verifier.journal import FAST, HYBRID, MODES, Journal
+from ..verifier.program.checked import load
 from ..verifier.receipt import split_receipt
+from ..verifier.sampling import Counts
+from .estimate import estimate_stark
 from .options import DEFAULTS, ProverOptions
+from .progress import SEGMENTS as PHASE
+from .progress import Paced, Progress
 from .receipt import encode_receipt
 from .work import Job, Work
-
-PHASE = "prove segments"
 
 
 def wrapping_job(receipt: bytes, profile: int) -> Job:
@@ -57,6 +61,7 @@ def prove_job(
         work.start(job)
         return prove_in(work, model, options)
     prover, progress = _prover(job, model), options.progress
+    _tell_pace(progress, job)
     proofs: list[bytes] = []
     for segment in range(prover.segments):
         progress(PHASE, segment, prover.segments)
@@ -82,6 +87,7 @@ def prove_in(
         return finished
     job = work.job()
     prover, progress = _prover(job, model), options.progress
+    _tell_pace(progress, job)
     progress(PHASE, work.done(prover.segments), prover.segments)
     for wait in (False, True):
         for segment in range(prover.segments):
@@ -91,6 +97,19 @@ def prove_in(
                     progress(PHASE, work.done(prover.segments), prover.segments)
     progress(PHASE, prover.segments, prover.segments)
     return work.finish(lambda proofs: _receipt(job, prover, proofs), prover.segments)
+
+
+def claims_of(job: Job) -> Counts:
+    """What the statement of a job claims about its program."""
+    return Counts(load(job.program), Journal.decode(job.journal))
+
+
+def _tell_pace(progress: Progress, job: Job) -> None:
+    """Tell whoever shows something between two segments how long one takes, about."""
+    if isinstance(progress, Paced):
+        whole = estimate_stark(claims_of(job), job.profile)
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
+        progress.expect(whole.seconds / max(1, whole.segments) * 2 / max(1, cores))
 
 
 def _prover(job: Job, model: _core.Model | None) -> _core.HybridProver:

@@ -638,7 +638,7 @@ def test_nothing_private_is_shown_unasked(
     with monkeypatch.context() as patched:
         patched.setattr(run, "prepare", lambda *_: pytest.fail("it begins"))
         done = refusal(capsys, *args, "--work", tmp_path / "work")
-    done.refused(3, "[prove.needs-reveal]")
+    done.refused(2, "[prove.needs-reveal]")
     assert f"and private are {private}" in done.err
     assert not (tmp_path / "work").exists()
     assert not (tmp_path / "r").exists()

@@ -11,6 +11,7 @@ from ..circuits.model import CompiledModel
 from ..hybrid.chain import prove
 from ..prover import Claims
 from ..prover.estimate import estimate_job
+from ..prover.run import KEEP_BYTES
 from ..verifier.cli import labels_from, read_arrays
 from ..verifier.inputs import quantise, saturation
 from ..verifier.journal import MAX_PPM, MODES
@@ -18,12 +19,12 @@ from ..verifier.labels import LABELS
 from ..verifier.sampling import Counts
 from ..verifier.verified import saturation_words
 from .acceptance import demands, shell_word
+from .agreement import Cost, agree, bounded
 from .console import note, warn
 from .proving import (
     add_output_arguments,
     add_prover_arguments,
     check_output,
-    job_text,
     make,
     names,
     options_from,
@@ -160,12 +161,12 @@ _delta_op.__name__ = "bound"  # what argparse calls it where it refuses a text
 
 
 def announce(args: argparse.Namespace, counts: Counts) -> None:
-    """What the job will take, before it is begun."""
-    job = estimate_job(counts, int(args.small))
+    """Say what the job will take, before it is begun, and ask where that is much."""
+    job = bounded(estimate_job(counts, int(args.small)), KEEP_BYTES)
     steps = "1 step" if job.run.steps == 1 else f"{job.run.steps:,} steps"
     checks = "every gate checked" if all(counts.enumerated) else f"{job.run.samples:,} samples"
     note(f"{steps}, {job.run.macs:,} MACs, {checks}{_single_ops(counts)}", args.quiet)
-    note(job_text(job), args.quiet)
+    agree(args, Cost.of(job))
 
 
 def _single_ops(counts: Counts) -> str:
