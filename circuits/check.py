@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..verifier.errors import ProgramMismatch, UsageError
+from ..verifier.notebook import rows_of, table
 from ..verifier.program.types import Role
 from ..verifier.quoting import listed, quoted
 from . import native
@@ -291,6 +292,9 @@ class ModelCheck:
 
     def __repr__(self) -> str:
         return f"<ModelCheck: {self.text()}>"
+
+    def _repr_html_(self) -> str:
+        return table("Model check", rows_of(self.text()))
 
     def _ranges(self) -> str:
         return (

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .circuits.arguments import mapping, shown, whole
+from .circuits.arguments import shown, whole
 from .circuits.files import write_atomically
 from .circuits.model import CompiledModel
 from .display import showing
@@ -31,9 +31,9 @@ from .prover import (
 )
 from .verifier.chain import VerifiedRun, following, verify_run
 from .verifier.dataset import PUBLIC_KEY, root_of
-from .verifier.errors import UsageError
-from .verifier.journal import MAX_POSITION, Journal
-from .verifier.labels import as_bytes
+from .verifier.errors import UsageError, ZktallyError
+from .verifier.journal import MODES, Journal
+from .verifier.notebook import table
 from .verifier.pins import Pins
 from .verifier.policy import Expectations, Policy
 from .verifier.program.checked import load as load_program
@@ -139,7 +139,28 @@ class Receipt:
         )
 
     def __repr__(self) -> str:
-        return f"Receipt({len(self.data):,} bytes, unverified)"
+        claims = "; ".join(f"{label} {words}" for label, words in self._claimed()[:3])
+        return f"Receipt({len(self.data):,} bytes, unverified; {claims})"
+
+    def _repr_html_(self) -> str:
+        size = f"{len(self.data):,} bytes"
+        return table("Receipt, unverified: its own claims", [("size", size), *self._claimed()])
+
+    def _claimed(self) -> list[tuple[str, str]]:
+        """What it says of itself, for people; bytes that are no receipt say nothing."""
+        try:
+            journal = self.journal
+        except ZktallyError as error:
+            return [("not readable", error.message)]
+        claims = [
+            ("claims", MODES[journal.mode]),
+            ("steps", f"{journal.steps:,}"),
+            ("items", f"{journal.items:,}"),
+            ("model", journal.model_id.hex()),
+        ]
+        if journal.delta_ppm:
+            claims.append(("δ", f"{journal.delta_ppm / 1e4:g} %, {journal.bits} bits"))
+        return claims
 
 
 def prove(
@@ -232,13 +253,6 @@ def prove(
         audience=audience,
         nonce=nonce,  # type: ignore[arg-type]  # which becomes bytes there
     )
-    if data is not None:
-        mapping(data, "data", "records by the names of the data tensors")
-    if data_key is not None:
-        as_bytes("data_key", data_key)
-    whole(first, "first", 0, MAX_POSITION)
-    if seed not in (None, "own", "derived"):
-        raise UsageError("unknown seed", expected="own or derived", received=shown(seed))
     if items is not None:
         whole(items, "items", 1)
     if isinstance(state, str | Path):

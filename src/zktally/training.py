@@ -29,7 +29,9 @@ from .verifier.chain import VerifiedRun
 from .verifier.errors import UsageError
 from .verifier.inputs import Saturated
 from .verifier.labels import as_bytes, parse
+from .verifier.notebook import table
 from .verifier.policy import Policy
+from .verifier.quoting import quoted
 
 
 @dataclass(frozen=True)
@@ -276,6 +278,21 @@ class TrainingRun:
 
     def __repr__(self) -> str:
         return f"<TrainingRun {repr(self._trained)[len('<Trained: ') : -1]}>"
+
+    def _repr_html_(self) -> str:
+        losses, receipts = self.losses, self._trained.receipts
+        rows = [
+            ("steps", f"{len(losses):,}"),
+            ("loss", f"{losses[0]:.4f} → {float(np.mean(losses[-20:])):.4f}"),
+            ("receipts", f"{len(receipts)}, {sum(map(len, receipts)):,} bytes"),
+            ("model id", self.model_id.hex()),
+            ("data set", self.dataset_root.hex()),
+        ]
+        rows += [
+            (f"saturated {quoted(each.name)}", f"{each.outside:,} of {each.values:,} values")
+            for each in self.saturated
+        ]
+        return table("Training run", rows)
 
 
 def train(

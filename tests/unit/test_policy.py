@@ -206,7 +206,8 @@ def test_a_single_mode_may_be_a_text():
     assert Policy(modes="hybrid") == Policy(modes=("hybrid",))
 
 
-def test_digests_may_have_a_head_and_blanks(model_id="ab" * 32):
+def test_digests_may_have_a_head_and_blanks():
+    model_id = "ab" * 32
     for text in (f"0x{model_id}", f"0X{model_id.upper()}", f" {model_id}\n"):
         assert Expectations.of(text).model_id == bytes.fromhex(model_id)
     for text, received in ((model_id[:-2], "62 of them"), (model_id[1:], "63 of them")):

@@ -33,6 +33,8 @@ VERBS = (
     "dataset-root",
     "check-model",
     "bench",
+    "doctor",
+    "completion",
 )
 """Each is a module, whose name has `_` for `-`."""
 

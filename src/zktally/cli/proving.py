@@ -66,9 +66,9 @@ def check_output(args: argparse.Namespace) -> None:
         UsageError: see `refuse_outputs`; or two things would go to stdout.
     """
     reads = [getattr(args, name, None) for name in READ]
-    refuse_outputs([args.output], reads, force=args.force, work=args.work)
     final = getattr(args, "final_state", None)
-    refuse_outputs([final], [*reads, args.output], force=False, work=args.work)
+    refuse_outputs([final], reads, force=False, work=args.work)
+    refuse_outputs([args.output, final], reads, force=args.force, work=args.work)
     refuse_json_beside(args)
 
 
