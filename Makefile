@@ -7,10 +7,13 @@ SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.
 CARGO   := cargo
 PACKAGES := bench circuits hybrid prover verifier
 
+# Built here, for here. Without RUSTFLAGS a build runs on other machines, too: .cargo/config.toml, ADR 38.
+export RUSTFLAGS ?= -Ctarget-cpu=native
+
 # The tests start Python hundreds of times; without bytecode each start compiles all that it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint types rust python readme nightly numpys tables bench figures real-models docs vectors verifier lock clean
+.PHONY: demo test lint types rust python readme nightly numpys tables bench figures real-models docs vectors verifier wheel lock clean
 
 demo: $(READY)
 	$(BIN)/python -m zktally.bench.digits.demo
@@ -105,6 +108,12 @@ vectors: $(READY)
 # The pages that are drawn from the code.
 docs: $(READY)
 	$(foreach page,$(wildcard docs/make_*.py),$(BIN)/python $(page);)
+
+# A wheel for the systems of this kind, tried in an environment without Rust: docs/install.md.
+wheel: $(READY)
+	env -u RUSTFLAGS CARGO_TARGET_DIR=$(CURDIR)/build/target-wheel \
+	    $(BIN)/python -m pip wheel --quiet --no-build-isolation --no-deps --wheel-dir dist .
+	.ci/try-wheel dist/zktally-$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)-*.whl $(BIN)/uv
 
 verifier:
 	$(PYTHON) -m pip wheel --no-deps --wheel-dir dist ./verifier

@@ -18,9 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..verifier.errors import ProgramMismatch, UsageError
+from ..verifier.notebook import rows_of, table
 from ..verifier.program.types import Role
 from ..verifier.quoting import listed, quoted
 from . import native
+from .arguments import shown
 from .calibrate import METHODS, Feeds, Range, calibrate, covered, feeds, samples
 from .compile import Built, Data, build, needed, open_network, prepare, settled
 from .decisions import misturned, unknown_turns
@@ -291,6 +293,9 @@ class ModelCheck:
     def __repr__(self) -> str:
         return f"<ModelCheck: {self.text()}>"
 
+    def _repr_html_(self) -> str:
+        return table("Model check", rows_of(self.text()))
+
     def _ranges(self) -> str:
         return (
             f"on your {counted(self.range_samples or 0)} these ranges are at most "
@@ -346,6 +351,10 @@ def check_model(
             that does not fit, or tests nothing; floats that become NaN or infinite on it.
         BadModelFile: the recorded method is unknown, or a condition that it turns.
     """
+    if not isinstance(compiled, CompiledModel):
+        raise UsageError(
+            "this is no compiled model", expected="zktally.load(path)", received=shown(compiled)
+        )
     if labels is not None and evaluation is None:
         raise UsageError("labels are about evaluation data", hint="give both")
     tolerances = tolerances or Tolerances()

@@ -10,6 +10,7 @@ import onnx
 from onnx import helper
 
 from ..verifier.errors import UsageError
+from .arguments import names_of
 from .errors import named
 from .graph import FLOATS, Array
 from .source import ModelLike, inputs, read_model
@@ -30,7 +31,11 @@ def split_columns(model: ModelLike, names: Iterable[str] | None = None) -> onnx.
     """
     proto = read_model(model)
     known = {value.name: value for value in inputs(proto)}
-    asked = list(names) if names is not None else [n for n, v in known.items() if _columns(v) > 1]
+    asked = (
+        list(names_of(names, "names"))
+        if names is not None
+        else [n for n, v in known.items() if _columns(v) > 1]
+    )
     for name in asked:
         if name not in known or not _columns(known[name]):
             raise UsageError(

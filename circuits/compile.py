@@ -20,6 +20,7 @@ from ..verifier.program.validate import validate
 from ..verifier.program.weights import gate_weights
 from ..verifier.quoting import LONGEST
 from . import native, qdq
+from .arguments import mapping, names_of, real, whole
 from .bits import INT8, Bits
 from .builder import Layer, Range, Value
 from .calibrate import Feeds, calibrate, feeds, missing
@@ -131,6 +132,18 @@ def compile(
             RangeOverflow names the op whose bound does not fit, MixesItems the nodes that mix the
             items of a batch; Inaccurate: the integers do not do what the floats do.
     """
+    whole(batch, "batch", 1)
+    real(percentile, "percentile")
+    sizes = "sizes by name, as {'N': 8}"
+    for word, given, of in (
+        ("dims", dims, sizes),
+        ("shapes", shapes, "shapes by input, as {'x': (1, 8)}"),
+        ("fixed", fixed, "values by input, as {'x': 0.5}"),
+    ):
+        if given is not None:
+            mapping(given, word, of)
+    for word, bound in (("min_sqnr", min_sqnr), ("min_agreement", min_agreement)):
+        real(bound, word)
     asked = Asked(precision, target_sqnr, max_drop, min_sqnr, min_agreement, force)
     key = checked_key(weights_key, public)
     network = open_network(model, dims, shapes, fixed)
@@ -572,6 +585,7 @@ def exact_nodes(graph: Graph, names: Iterable[str] | Literal["all"]) -> tuple[st
     """
     if names == "all":
         return tuple(sorted(node.name for node in graph.nodes))
+    names = names_of(names, "exact")
     known = {node.name: node.name for node in graph.nodes}
     known |= {n.activation.name: n.name for n in graph.nodes if n.activation is not None}
     unknown = sorted(set(names) - set(known))

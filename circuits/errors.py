@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from ..verifier.errors import Codes, VerificationFailed, ZktallyError
@@ -38,6 +39,12 @@ class CompileError(ZktallyError):
             "Pass some 100 typical inputs as calibration data.",
         ),
     }
+    exit_codes: ClassVar[Mapping[str, int]] = {
+        "compile.calibration": 2,
+        "compile.dynamic-shape": 2,
+        "compile.inaccurate": 1,
+    }
+    """What an argument mends is for the caller to mend; an inaccurate model was judged."""
 
 
 class MixesItems(CompileError):

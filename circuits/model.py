@@ -24,6 +24,7 @@ import numpy as np
 from ..verifier.errors import UsageError, ZktallyError
 from ..verifier.inputs import DTYPES, pack_values, unpack_values
 from ..verifier.journal import model_id
+from ..verifier.notebook import rows_of, table
 from ..verifier.program import checked as programs
 from ..verifier.program.checked import Checked
 from ..verifier.program.types import Role, Tensor
@@ -172,6 +173,12 @@ class CompiledModel:
         claimed = "report, in the words of whoever compiled it:"
         head = f"CompiledModel {named(self.record.name)}, {kind} weights"
         return f"<{head}\n{claimed}\n{self.report.text()}>"
+
+    def _repr_html_(self) -> str:
+        kind = "public" if self.public else "secret"
+        title = f"Compiled model {named(self.record.name)}: report of whoever compiled it"
+        rows = [("model id", self.model_id.hex()), ("weights", kind)]
+        return table(title, [*rows, *rows_of(self.report.text())])
 
 
 def is_model_file(path: str | Path) -> bool:

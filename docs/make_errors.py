@@ -21,7 +21,7 @@ ROOMS = {
     "Compiling, and checking a compiled model": zktally.circuits.errors,
     "Proving": zktally.prover.errors,
 }
-HEAD = """# Errors
+HEAD = r"""# Errors
 
 Every error that zktally raises on purpose is a `ZktallyError` with a code, a message, what was
 expected, what was received, and sometimes a hint. Codes are stable: scripts may rely on them. Both
@@ -35,10 +35,11 @@ be caught from `zktally.errors`.
 |---|---|
 | 0 | done, or verified |
 | 1 | judged and refused |
-| 2 | the call is wrong |
-| 3 | could not be judged, or made |
+| 2 | what the caller can mend: an argument, data, a path, room on a disk |
+| 3 | could not be judged, or made: a file is malformed, damaged, or has what is not supported |
 | 70 | an internal error: a bug, please report it |
 | 130 | interrupted |
+| 141 | nobody read the output to its end (`\| head`) |
 
 This page is written by `make docs` from the classes themselves.
 """
@@ -63,7 +64,10 @@ def _section(cls: type[ZktallyError]) -> str:
     summary = (inspect.getdoc(cls) or "").split("\n\n")[0]
     rows = [f"### {cls.__name__}: exit code {cls.exit_code}", *_wrapped(summary), ""]
     for code, (meaning, remedy) in cls.codes.items():
-        rows += [*_wrapped(f"- **`{code}`** {meaning}", "  "), *_wrapped(f"  *Do:* {remedy}", "  ")]
+        own = cls.exit_codes.get(code, cls.exit_code)
+        other = "" if own == cls.exit_code else f" (exit code {own})"
+        rows += _wrapped(f"- **`{code}`**{other} {meaning}", "  ")
+        rows += _wrapped(f"  *Do:* {remedy}", "  ")
     return "\n".join([*rows, ""])
 
 

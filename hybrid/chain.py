@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from ..circuits.arguments import mapping, shown, whole
 from ..circuits.model import PUBLIC_KEY, CompiledModel
 from ..prover import (
     Claims,
@@ -27,6 +28,8 @@ from ..prover import (
 from ..prover.errors import ProveError
 from ..verifier.errors import UsageError
 from ..verifier.inputs import quantise
+from ..verifier.journal import MAX_POSITION
+from ..verifier.labels import as_bytes
 from ..verifier.program.checked import Checked
 
 Inputs = np.ndarray | Mapping[str, np.ndarray]
@@ -61,6 +64,9 @@ class Training:
         data: all records of the data set by tensor name, or the data set committed.
         data_key: of its salts, 32 bytes; None for a public data set.
         final_state: a new file (.zks) for the state that the chain ends in.
+
+    Raises:
+        UsageError: a value that is none of those.
     """
 
     state: Mapping[str, np.ndarray] | RunState | None = None
@@ -70,6 +76,15 @@ class Training:
     data: Records | Dataset | None = None
     data_key: bytes | None = None
     final_state: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        whole(self.first, "first", 0, MAX_POSITION)
+        if self.seed not in (None, "own", "derived"):
+            raise UsageError("unknown seed", expected="own or derived", received=shown(self.seed))
+        if self.data is not None and not isinstance(self.data, Dataset):
+            mapping(self.data, "data", "records by the names of the data tensors")
+        if self.data_key is not None:
+            as_bytes("data_key", self.data_key)
 
     def initial(self, checked: Checked) -> list[np.ndarray] | RunState | None:
         """The first state as a run takes it.

@@ -5,7 +5,7 @@ from .data import Dataset, Records, commit_data, initial_state
 from .options import ProverOptions
 from .progress import Progress, silent
 from .run import FastRun
-from .segments import prove_in, prove_job, wrapping_job
+from .segments import claims_of, prove_in, prove_job, wrapping_job
 from .setting import SeedSource
 from .state import RunState, exported_model
 from .work import Job, Work
@@ -23,6 +23,7 @@ __all__ = [
     "RunState",
     "SeedSource",
     "Work",
+    "claims_of",
     "commit_data",
     "exported_model",
     "initial_state",

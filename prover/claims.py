@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from ..circuits.arguments import names_of, shown, whole
 from ..verifier.errors import UnsupportedReceipt, UsageError
 from ..verifier.journal import MAX_BITS, MAX_PPM, MODES, OWN, ROOT, ZERO_DIGEST, Journal
 from ..verifier.labels import Labels
@@ -74,17 +75,21 @@ class Claims(Labels):
     visibility: InputVisibility | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.mode, str):
+            raise UsageError(
+                "mode is no name", expected=" or ".join(USUAL_BITS), received=shown(self.mode)
+            )
         usual_bits(self.mode)
+        if self.exact != "all":
+            object.__setattr__(self, "exact", names_of(self.exact, "exact"))
         if self.mode == "strict":
             self._judge_unsampled()
         for name in ("delta", "delta_step", "delta_op"):
             value = getattr(self, name)
             if value not in (None, "usual") and not 1 <= parts_per_million(value, name) <= MAX_PPM:
                 raise UsageError(f"{name} is out of range", expected="1e-6 to 0.5", received=value)
-        if self.bits is not None and not 1 <= self.bits <= MAX_BITS:
-            raise UsageError(
-                "bits is out of range", expected=f"1 to {MAX_BITS}", received=self.bits
-            )
+        if self.bits is not None:
+            object.__setattr__(self, "bits", whole(self.bits, "bits", 1, MAX_BITS))
         if self.visibility not in (None, "private", "checkable", "public"):
             raise UsageError(
                 "unknown visibility of inputs",

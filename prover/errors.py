@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from ..verifier.errors import Codes, UsageError, ZktallyError
@@ -59,3 +60,5 @@ class ClusterError(UsageError):
             "`pip install 'zktally[scale]'` and `ray start --head`; or use `--processes`.",
         ),
     }
+    exit_codes: ClassVar[Mapping[str, int]] = {"prove.needs-reveal": 2, "prove.too-large": 2}
+    """What another call mends."""

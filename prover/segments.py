@@ -13,13 +13,18 @@ from dataclasses import replace
 from .. import _core
 from ..verifier.errors import UsageError
 from ..verifier.journal import FAST, HYBRID, MODES, Journal
+from ..verifier.program.checked import load
 from ..verifier.receipt import split_receipt
+from ..verifier.sampling import Counts
+from .estimate import estimate_stark
 from .options import DEFAULTS, ProverOptions
+from .progress import SEGMENTS as PHASE
+from .progress import Paced
 from .receipt import encode_receipt
 from .work import Job, Work
 from .workers import Fleet, prove_segments
+from .workers.options import cores
 
-PHASE = "prove segments"
 POLL_SECONDS = 0.5
 """Between two looks at segments that other processes are proving."""
 
@@ -62,6 +67,7 @@ def prove_job(
         work.start(job)
         return prove_in(work, model, options)
     prover, progress = _prover(job, model), options.progress
+    _tell_pace(options, job)
     proofs: dict[int, bytes] = {}
 
     def done(_segment: int | None = None) -> None:
@@ -94,6 +100,7 @@ def prove_in(
         return finished
     job = work.job()
     prover, progress = _prover(job, model), options.progress
+    _tell_pace(options, job)
 
     def done(_segment: int | None = None) -> None:
         progress(PHASE, work.done(prover.segments), prover.segments)
@@ -125,6 +132,20 @@ def _prove_by(
         if held == left:
             time.sleep(POLL_SECONDS)
         left = held
+
+
+def claims_of(job: Job) -> Counts:
+    """What the statement of a job claims about its program."""
+    return Counts(load(job.program), Journal.decode(job.journal))
+
+
+def _tell_pace(options: ProverOptions, job: Job) -> None:
+    """Tell whoever shows something between two segments how long one takes, about."""
+    if isinstance(options.progress, Paced):
+        whole = estimate_stark(claims_of(job), job.profile)
+        at_once = options.workers.processes or 1
+        seconds = whole.seconds / max(1, whole.segments) * 2 / max(1, cores())
+        options.progress.expect(seconds * (1 if options.workers.ray else at_once))
 
 
 def _prover(job: Job, model: _core.Model | None) -> _core.HybridProver:

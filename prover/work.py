@@ -2,7 +2,7 @@
 
     job               the program, the statement, the openings (secret) and the profile
     segment-00000     the proof of a segment, once it is finished
-    segment-00000.lock   held (flock) by the process that is proving it; the system frees it when
+    segment-00000.lock   held by the process that is proving it; the system frees it when
                       the process ends, however it ends
     receipt           the receipt, once it is finished; everything else is then removed
 
@@ -11,8 +11,6 @@ Folder and files are for their owner only. Every file appears whole or not at al
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,7 +20,9 @@ from ..circuits.files import read_limited, write_atomically
 from ..verifier.errors import UsageError, ZktallyError
 from ..verifier.journal import FAST, MODES, Journal
 from ..verifier.quoting import quoted_path
+from ..verifier.receipt import MAGIC as RECEIPT
 from ..verifier.receipt import MAX_RECEIPT, split_receipt
+from .locks import acquire, opened
 from .receipt import encode_receipt
 
 MAGIC = b"ZKTWORK\x01"
@@ -135,11 +135,21 @@ class Work:
         return Job.from_bytes(read_limited(self._job, MAX_RECEIPT + len(MAGIC) + 1))
 
     def receipt(self) -> bytes | None:
-        """The receipt, once it is finished; then nothing else is left in the folder."""
+        """The receipt, once it is finished; then nothing else is left in the folder.
+
+        Raises:
+            UsageError: `usage.unreadable`, the file of that name is another: nothing is removed.
+        """
         if not self._receipt.exists():
             return None
+        receipt = read_limited(self._receipt, MAX_RECEIPT)
+        if not receipt.startswith(RECEIPT):
+            raise UsageError(
+                f"{quoted_path(self._receipt)} is no receipt: this is no folder of a proof",
+                code="usage.unreadable",
+            )
         self._clean()
-        return read_limited(self._receipt, MAX_RECEIPT)
+        return receipt
 
     def done(self, segments: int) -> int:
         """How many of so many segments are finished."""
@@ -161,13 +171,9 @@ class Work:
         if self._finished(segment):
             yield False
             return
-        with _opened(self._lock(segment)) as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError:
-                yield False
-                return
-            yield not self._finished(segment)
+        with opened(self._lock(segment)) as lock:
+            mine = acquire(lock, wait=wait)
+            yield mine and not self._finished(segment)
 
     def write(self, segment: int, proof: bytes) -> None:
         """Keep the proof of a segment."""
@@ -208,18 +214,3 @@ class Work:
 
     def _lock(self, segment: int) -> Path:
         return self.folder / f"segment-{segment:05}.lock"
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[int]:
-    """The file, made if need be, as a descriptor."""
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise UsageError(
-            f"cannot write {quoted_path(path)}: {error.strerror or error}", code="usage.unwritable"
-        ) from error
-    try:
-        yield handle
-    finally:
-        os.close(handle)

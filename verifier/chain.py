@@ -13,6 +13,7 @@ from typing import Any
 
 from .errors import ChainBroken, UsageError
 from .journal import Journal
+from .notebook import table
 from .policy import Expectations
 from .receipt import as_receipt, split_receipt
 from .verified import BEGINS, Verified, counted, percent
@@ -75,6 +76,15 @@ class VerifiedRun:
             f"{self.receipts[0].facts.model_id.hex()[:8]}…, {BEGINS[self.start]}, {bound} "
             f"({counted(self.bits, 'bit')} for all receipts together)"
         )
+
+    def __repr__(self) -> str:
+        return f"VerifiedRun({self.sentence()})"
+
+    def _repr_html_(self) -> str:
+        rows = [("run", self.sentence()), ("final state", self.final_state)]
+        for number, each in enumerate(self.receipts):
+            rows.append((f"receipt {number}", each.sentence()))
+        return table("Verified run", rows)
 
     def to_json(self) -> dict[str, Any]:
         """Everything as one JSON-ready object."""

@@ -1,7 +1,7 @@
 """The command `zktally-verify`, and the parts of it that `zktally verify` shares.
 
 Results go to stdout, errors to stderr. Exit codes: 0 verified, 1 judged and refused, 2 usage,
-3 could not be judged, 70 internal error, 130 interrupted.
+3 could not be judged, 70 internal error, 130 interrupted, 141 nobody read the output.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .receipt import DEFAULT_MAX_SIZE, read_receipt
 from .verified import Verified
 
 FORMAT, FORMAT_OF_RUN = "zktally.verify/1", "zktally.verify-run/1"
-INTERNAL, INTERRUPTED = 70, 130
+INTERNAL, INTERRUPTED, UNREAD = 70, 130, 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return INTERNAL
+        return UNREAD
     except Exception as error:
         print(printable(f"internal error: {type(error).__name__}: {error}"), file=sys.stderr)
         return INTERNAL

@@ -17,7 +17,9 @@ class ZktallyError(Exception):
     """Base of all errors that zktally raises on purpose."""
 
     codes: ClassVar[Codes] = {}
-    exit_code: ClassVar[int] = 3
+    exit_code: int = 3
+    exit_codes: ClassVar[Mapping[str, int]] = {}
+    """Of codes that end a command otherwise than the others of their class."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -39,6 +41,7 @@ class ZktallyError(Exception):
         self.code = code if code is not None else next(iter(self.codes))
         if self.code not in self.codes:
             raise AssertionError(f"{type(self).__name__} has no code {self.code!r}")
+        self.exit_code = self.exit_codes.get(self.code, self.exit_code)
         self.message = message
         self.expected = expected
         self.received = received
@@ -108,6 +111,16 @@ class UsageError(ZktallyError):
         "usage.unwritable": (
             "A file cannot be written: the folder is missing or read-only, or the disk is full.",
             "Choose another folder, or make room. Nothing half-written was left behind.",
+        ),
+        "usage.busy": (
+            "Another process works in the same folder; the message has its number.",
+            "Wait until it is done, or end it; or use another folder.",
+        ),
+        "usage.long": (
+            "The work would take more than ten minutes, or more memory than is free, and nobody "
+            "was there to be asked.",
+            "Pass `--yes` if that is meant; or claim a larger δ, take fewer steps, or use a larger "
+            "machine.",
         ),
     }
     exit_code = 2

@@ -60,7 +60,8 @@ class Labels:
 
     Args:
         audience: who the receipt is for, 1 to 256 bytes of UTF-8, or None.
-        nonce: the challenge of its verifier that it answers, 1 to 64 bytes, or None.
+        nonce: the challenge of its verifier that it answers, 1 to 64 bytes, or None; a text stands
+            for its UTF-8, or after 0x for hexadecimal digits.
     """
 
     audience: str | None = None
@@ -90,7 +91,7 @@ def in_words(label: str | bytes | None) -> str:
 
 
 def parse(name: str, text: str) -> str | bytes:
-    """A label from the command line; where bytes are wanted, UTF-8 or hexadecimal after 0x.
+    """A label from a text; where bytes are wanted, its UTF-8, or hexadecimal digits after 0x.
 
     Raises:
         UsageError: the text is not UTF-8, or the digits are not hexadecimal.
@@ -154,6 +155,8 @@ def _read(r: Reader, name: str, rule: Rule) -> str | bytes:
 def _judged(name: str, value: object) -> str | bytes:
     """The label, of its type and within its length."""
     rule = LABELS[name]
+    if isinstance(value, str):
+        value = parse(name, value)
     label = _text(name, value) if rule.is_text else as_bytes(name, value)
     length = len(label.encode() if isinstance(label, str) else label)
     if not 1 <= length <= rule.most:

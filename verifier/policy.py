@@ -184,7 +184,8 @@ class Policy:
             raise UsageError(
                 "min_bits is out of range", expected=f"1 to {MAX_BITS}", received=self.min_bits
             )
-        object.__setattr__(self, "modes", _names(self.modes, "modes"))
+        modes = (self.modes,) if isinstance(self.modes, str) else self.modes
+        object.__setattr__(self, "modes", _names(modes, "modes"))
         if not self.modes or not set(self.modes) <= set(MODES):
             raise UsageError(
                 "modes are unknown", expected=f"some of {', '.join(MODES)}", received=self.modes
@@ -488,20 +489,31 @@ class Expectations(Labels):
 
 
 def as_digest(value: str | bytes, name: str) -> bytes:
-    """32 bytes, from bytes or hexadecimal text.
+    """32 bytes, from bytes or hexadecimal text; 0x before it, and blanks around it, are no harm.
 
     Raises:
-        UsageError: the text is not hexadecimal, or it is neither.
+        UsageError: the text is not hexadecimal, or of another length; or it is neither.
     """
     if isinstance(value, str):
+        digits = value.strip()
+        digits = digits[2:] if digits[:2].lower() == "0x" else digits
         try:
-            return bytes.fromhex(value)
+            found = bytes.fromhex(digits)
         except ValueError as error:
+            odd = set(digits.lower()) <= set("0123456789abcdef")
             raise UsageError(
-                f"{name} is not hexadecimal",
+                f"{name} has a wrong length" if odd else f"{name} is not hexadecimal",
                 expected="64 hexadecimal digits",
-                received=quoted(value),
+                received=f"{len(digits)} of them" if odd else quoted(value),
             ) from error
+        if len(found) != _DIGEST:
+            raise UsageError(
+                f"{name} has a wrong length",
+                expected="64 hexadecimal digits",
+                received=f"{len(digits)} of them",
+                hint="is it cut short?" if len(found) < _DIGEST else None,
+            )
+        return found
     return as_bytes(name, value)
 
 

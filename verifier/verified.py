@@ -17,6 +17,7 @@ from .facts import CERTIFIED, CONSISTENT, SAMPLED, Facts, OpFacts
 from .inputs import Saturated, port_labels
 from .journal import FAST, ZERO_DIGEST, model_id
 from .labels import in_words
+from .notebook import rows_of, table
 from .pins import (
     DATASET,
     FOLLOWED,
@@ -258,6 +259,12 @@ class Guarantee:
                 *self._hidden(),
             ]
         )
+
+    def __repr__(self) -> str:
+        return f"Guarantee({self.sentence()})"
+
+    def _repr_html_(self) -> str:
+        return table("What is guaranteed", rows_of(self.text()))
 
     def to_json(self) -> dict[str, Any]:
         """The guarantee as one JSON-ready object."""
@@ -524,6 +531,26 @@ class Verified:
     def __repr__(self) -> str:
         arrays = ", ".join(f"{quoted(name)} {list(a.shape)}" for name, a in self.outputs.items())
         return f"Verified({self.sentence()}; {arrays or 'no outputs'}; {self.backend})"
+
+    def _repr_html_(self) -> str:
+        return table(f"Verified ({self.backend})", self.rows())
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The verdict as short labels with words."""
+        promised, hides = self.guarantee, self.guarantee.hides
+        bound = EVERYTHING if promised.complete else f"wrong compute ≤ {percent(promised.delta)}"
+        rows = [
+            ("model", self.model_id),
+            ("mode", self.mode),
+            ("steps", f"{self.steps:,}"),
+            *([("items", f"{self.items:,}")] if self.itemised else []),
+            ("bound", f"{bound} ({counted(promised.bits, 'bit')})"),
+            ("hidden", "all but what the verdict lists" if hides else "nothing"),
+        ]
+        for name, array in self.outputs.items():
+            form = f"{array.dtype} {list(array.shape)}, {promised.outputs[name]}"
+            rows.append((f"output {quoted(name)}", form))
+        return rows
 
 
 def op_bound(op: OpFacts, facts: Facts) -> float:

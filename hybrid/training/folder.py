@@ -1,5 +1,6 @@
 """The folder of a training run: interrupted, it goes on where it was, bit for bit.
 
+    lock              held by the process that works on the run, whose number stands in it
     plan.json         what the run was asked to do, and of which model and data
     steps             the training program (circuits/training/file.py)
     data-key          salts the data set's leaves; in hex, as `zktally dataset-root` reads it
@@ -18,7 +19,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +29,15 @@ import numpy as np
 from ...circuits.files import read_limited, write_atomically
 from ...circuits.graph import Array
 from ...circuits.model import is_key, new_key
-from ...circuits.training.file import decode, encode
+from ...circuits.training.file import MAGIC, decode, encode
 from ...circuits.training.program import TrainingProgram
 from ...prover import RunState, Work
+from ...prover.locks import held_alone
 from ...verifier.errors import UsageError
 from ...verifier.quoting import listed, quoted_path
 from ...verifier.receipt import MAX_RECEIPT
 
-PLAN = "plan.json"
+PLAN, LOCK, STEPS = "plan.json", "lock", "steps"
 OWNER_ONLY = 0o700
 FILE_MAX = 1 << 33
 TEXT_MAX = 1 << 26
@@ -143,11 +146,30 @@ class Folder:
                 f"{quoted_path(self.path / PLAN)} is damaged: {error}", code="usage.unreadable"
             ) from error
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Work on the run, and keep other processes from it meanwhile.
+
+        Raises:
+            UsageError: `usage.busy`, one is at it; `usage.file-exists`, it is no folder of a run.
+        """
+        if not (self.path / PLAN).exists() and any(self._others()):
+            raise UsageError(
+                f"{quoted_path(self.path)} is not empty, and holds no training run",
+                code="usage.file-exists",
+                hint="use a new folder",
+            )
+        with held_alone(self.path / LOCK, f"trains in {quoted_path(self.path)}"):
+            yield
+
     def begin(self, facts: Mapping[str, Any]) -> None:
         """See that the folder holds this very run, or none yet: then this is the one.
 
+        A run that was prepared without a nonce takes the first one that comes, before a step is
+        taken.
+
         Raises:
-            UsageError: `usage.file-exists`, it holds another run, or something else.
+            UsageError: `usage.file-exists`, it holds another run.
         """
         path, text = self.path / PLAN, json.dumps(facts, sort_keys=True, indent=1)
         if path.exists() and not self._past_its_plan():
@@ -156,6 +178,9 @@ class Folder:
         if path.exists():
             held = self.facts()
             unlike = sorted(key for key in {*held, *facts} if held.get(key) != facts.get(key))
+            if unlike == ["nonce"] and held["nonce"] is None and not self._has_steps():
+                write_atomically(path, text.encode(), force=True, private=True)
+                return
             if unlike:
                 raise UsageError(
                     f"{quoted_path(self.path)} holds another run",
@@ -164,18 +189,20 @@ class Folder:
                     hint="go on with the arguments that it was begun with, or use a new folder",
                 )
             return
-        if any(self.path.iterdir()):
-            raise UsageError(
-                f"{quoted_path(self.path)} is not empty, and holds no training run",
-                code="usage.file-exists",
-                hint="use a new folder",
-            )
         self._close()
         write_atomically(path, text.encode(), private=True)
 
     def _past_its_plan(self) -> bool:
         """Whether there is more than a plan, which may have come to nothing."""
-        return any(each.name != PLAN for each in self.path.iterdir())
+        return any(each != PLAN for each in self._others())
+
+    def _others(self) -> Iterator[str]:
+        """What lies in the folder beside the lock."""
+        return (each.name for each in self.path.iterdir() if each.name != LOCK)
+
+    def _has_steps(self) -> bool:
+        """Whether the keys of a part are drawn: from then on its nonce is settled."""
+        return any(self.path.glob("part-*/key"))
 
     def _close(self) -> None:
         """To all but its owner: only now is it known to be a folder of ours."""
@@ -189,14 +216,14 @@ class Folder:
 
     def program(self) -> TrainingProgram | None:
         """The training program, once it is made."""
-        path = self.path / "steps"
+        path = self.path / STEPS
         return decode(read_limited(path, FILE_MAX)) if path.exists() else None
 
     def keep(self, program: TrainingProgram, rehearsal: tuple[float, ...]) -> None:
         """Keep the training program, and the losses of its rehearsal."""
         text = json.dumps(list(rehearsal)).encode()
         write_atomically(self.path / "rehearsal.json", text, force=True, private=True)
-        write_atomically(self.path / "steps", encode(program), private=True)
+        write_atomically(self.path / STEPS, encode(program), private=True)
 
     def rehearsal(self) -> tuple[float, ...]:
         """The losses of the rehearsal."""
@@ -216,6 +243,28 @@ class Folder:
     def part(self, number: int) -> Part:
         """What belongs to a receipt, by its number from 0."""
         return Part(self.path / f"part-{number:05d}")
+
+
+def is_training_program(path: str | Path) -> bool:
+    """Whether a path leads to the program of a training run, or to a folder that holds one."""
+    try:
+        with _steps_file(path).open("rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
+
+
+def training_program(path: str | Path) -> TrainingProgram:
+    """The program of a training run, from its file or the run's folder.
+
+    Raises:
+        UsageError: `usage.unreadable`.
+    """
+    return decode(read_limited(_steps_file(path), FILE_MAX))
+
+
+def _steps_file(path: str | Path) -> Path:
+    return Path(path) / STEPS if Path(path).is_dir() else Path(path)
 
 
 def _kept_key(path: Path) -> bytes:

@@ -7,6 +7,7 @@ import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
@@ -39,7 +40,8 @@ from ...prover.run import KEEP_BYTES
 from ...verifier.errors import UsageError
 from ...verifier.inputs import DTYPES, Saturated
 from ...verifier.program.types import PortKind, Role
-from ...verifier.quoting import quoted_path
+from ...verifier.quoting import listed, quoted_path
+from ...verifier.sampling import Counts
 from .folder import Folder, Part
 from .plan import Part as Asked
 from .plan import Plan, with_values
@@ -54,6 +56,8 @@ REPORT_EVERY = 0.2
 
 Report = Callable[[int, float], None]
 """Called with the number of a step and its loss."""
+Agree = Callable[[list[Counts]], None]
+"""Called with what is claimed of each receipt, before the work."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,12 +130,7 @@ class Trained:
         Raises:
             UsageError: `usage.input`, values that do not fit.
         """
-        names = [each.name for each in self.steps.data]
-        given = data if isinstance(data, Mapping) else {names[0]: data}
-        found = self.steps.coded({**given, LABELS: labels})
-        program = self.program.checked.program
-        tensors = [program.tensors[number].name for number in program.of_role(Role.DATA)]
-        return dict(zip(tensors, found, strict=True))
+        return coded_records(self.steps, data, labels)
 
     def parameters(self) -> dict[str, Array]:
         """The trained parameters as floats, by their names in the model file."""
@@ -151,6 +150,80 @@ class Trained:
         )
 
 
+def coded_records(
+    steps: TrainingProgram, data: Array | Mapping[str, Array], labels: Array
+) -> dict[str, Array]:
+    """Records as the integers that the steps read, by the names of the data tensors.
+
+    Args:
+        steps: the program of the run.
+        data: records [records, ...] of its input, or a dict of them by input name.
+        labels: [records, ...].
+
+    Raises:
+        UsageError: `usage.input`, names, shapes or values that do not fit.
+    """
+    names = [each.name for each in steps.data]
+    given = {**(data if isinstance(data, Mapping) else {names[0]: data}), LABELS: labels}
+    if set(given) != set(names):
+        raise UsageError(
+            "the records' names are not those of the run",
+            code="usage.input",
+            expected=listed(names),
+            received=listed(given),
+        )
+    for each in steps.data:
+        array, shape = np.asarray(given[each.name]), each.tensor.shape[1:]
+        fits = array.ndim and array.dtype.kind in "fiub"
+        if not fits or math.prod(array.shape[1:]) != math.prod(shape):
+            raise UsageError(
+                f"data {each.name!r} does not fit the run",
+                code="usage.input",
+                expected=f"numbers of shape {('records', *shape)}",
+                received=f"{array.dtype} of shape {array.shape}",
+            )
+    program = steps.model.checked.program
+    tensors = [program.tensors[number].name for number in program.of_role(Role.DATA)]
+    return dict(zip(tensors, steps.coded(given), strict=True))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a run will be, before it is begun: an auditor can draw a nonce once it is said.
+
+    Attributes:
+        model_id: what a verifier of the receipts pins, 32 bytes.
+        program_id: of the steps, 32 bytes.
+        dataset_root: by which a verifier names the data set, 32 bytes.
+    """
+
+    model_id: bytes
+    program_id: bytes
+    dataset_root: bytes
+
+
+def prepare_run(
+    model: ModelLike,
+    data: Array | Mapping[str, Array],
+    labels: Array,
+    plan: Plan,
+    *,
+    folder: str | Path,
+    data_key: bytes | None = None,
+    progress: Progress = silent,
+) -> Prepared:
+    """Rehearse, and commit to program and data, but take no step; `train` goes on in the folder.
+
+    The nonce may be named there for the first time.
+
+    Raises:
+        UsageError, CompileError, ProveError: as of `train`.
+    """
+    with Folder(folder).alone():
+        made = _Run(model, data, labels, plan, folder, data_key, KEEP_BYTES, progress, None)
+        return made.identities()
+
+
 def train(
     model: ModelLike,
     data: Array | Mapping[str, Array],
@@ -162,6 +235,7 @@ def train(
     keep_bytes: int = KEEP_BYTES,
     progress: Progress = silent,
     report: Report | None = None,
+    agree: Agree | None = None,
 ) -> Trained:
     """Train a model in integers, and make receipts of it.
 
@@ -177,6 +251,8 @@ def train(
             are opened.
         progress: called as progress(phase, done, total).
         report: called with each step and its loss.
+        agree: called once what is to be proven is known, with the claims of each receipt that is
+            missing, before the first step; what it raises ends the call.
 
     Raises:
         UsageError: claims, data or folder that do not fit.
@@ -184,11 +260,13 @@ def train(
         ProveError: a fast receipt would show private data, and the plan does not agree to that.
         UnsupportedReceipt: a program that the mode does not cover.
     """
-    if folder is None:
-        with tempfile.TemporaryDirectory() as scratch:
-            made = _Run(model, data, labels, plan, scratch, data_key, keep_bytes, progress, report)
-            return made.result()
-    return _Run(model, data, labels, plan, folder, data_key, keep_bytes, progress, report).result()
+    with ExitStack() as stack:
+        where = stack.enter_context(tempfile.TemporaryDirectory()) if folder is None else folder
+        stack.enter_context(Folder(where).alone())
+        made = _Run(model, data, labels, plan, where, data_key, keep_bytes, progress, report)
+        if agree is not None:
+            agree(made.missing())
+        return made.result()
 
 
 def finished(folder: str | Path) -> Trained:
@@ -256,6 +334,20 @@ class _Run:
         self._steps = steps
         self._clamped = tuple(data.saturation(records[data.name]) for data in steps.data)
         self._data = self._dataset(integers, data_key)
+
+    def identities(self) -> Prepared:
+        """What the run will be."""
+        model = self._steps.model
+        return Prepared(model.model_id, model.program_id, self._data.root)
+
+    def missing(self) -> list[Counts]:
+        """The claims of each receipt that is not made yet."""
+        checked, parts = self._steps.model.checked, enumerate(self._plan.parts())
+        return [
+            self._claims(asked.mode).counts(checked, asked.count)
+            for number, asked in parts
+            if self._folder.part(number).receipt() is None
+        ]
 
     def _dataset(self, arrays: list[Array], data_key: bytes | None) -> _core.Dataset:
         key = self._folder.data_key() if data_key is None else data_key

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 MOST = 1024
 
 
+def cores() -> int:
+    """Cores of this machine that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 @dataclass(frozen=True)
 class Workers:
     """Who proves the segments: this process, several of this machine, or a Ray cluster.
@@ -60,8 +67,7 @@ class Workers:
             return None
         from .process import Processes
 
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        threads = self.threads or max(1, (cores or 1) // self.processes)
+        threads = self.threads or max(1, cores() // self.processes)
         return Processes(job, self.processes, threads)
 
 

@@ -13,6 +13,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .processor import check as _check_processor
+
 if TYPE_CHECKING:
     from .api import (
         Receipt,
@@ -37,7 +39,9 @@ if TYPE_CHECKING:
     from .verifier.policy import Policy
     from .verifier.verified import Guarantee, Verified
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
+
+_check_processor()
 
 _HOMES = {
     ".api": (

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from .circuits.arguments import shown, whole
 from .circuits.files import write_atomically
 from .circuits.model import CompiledModel
+from .display import showing
 from .hybrid.chain import Start, Training
 from .hybrid.chain import prove as prove_chain
 from .prover import (
     Claims,
     InputVisibility,
+    Job,
     Progress,
     ProverOptions,
     RunState,
@@ -24,18 +27,18 @@ from .prover import (
     exported_model,
     prove_in,
     prove_job,
-    silent,
     wrapping_job,
 )
 from .prover.workers import Workers
 from .verifier.chain import VerifiedRun, following, verify_run
 from .verifier.dataset import PUBLIC_KEY, root_of
-from .verifier.errors import UsageError
-from .verifier.journal import Journal
+from .verifier.errors import UsageError, ZktallyError
+from .verifier.journal import MODES, Journal
+from .verifier.notebook import table
 from .verifier.pins import Pins
 from .verifier.policy import Expectations, Policy
 from .verifier.program.checked import load as load_program
-from .verifier.receipt import read_receipt, split_receipt
+from .verifier.receipt import as_receipt, read_receipt, split_receipt
 from .verifier.verified import Verified
 
 __all__ = [
@@ -53,6 +56,7 @@ __all__ = [
 ]
 
 Backend = Literal["rust", "python"]
+MAX_THREADS = 1 << 16
 Inputs = np.ndarray | Mapping[str, np.ndarray]
 
 
@@ -71,6 +75,9 @@ class Receipt:
     """A receipt as it is written to disk. Nothing in it is to be believed before `verify`."""
 
     data: bytes
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "data", as_receipt(self.data))
 
     @classmethod
     def load(cls, path: str | Path) -> Receipt:
@@ -110,7 +117,7 @@ class Receipt:
         dataset_root: str | bytes | None = None,
         any_dataset: bool = False,
         audience: str | None = None,
-        nonce: bytes | None = None,
+        nonce: bytes | str | None = None,
         follows: Verified | None = None,
         backend: Backend = "rust",
         threads: int = 0,
@@ -133,11 +140,32 @@ class Receipt:
         )
 
     def __repr__(self) -> str:
-        return f"Receipt({len(self.data):,} bytes, unverified)"
+        claims = "; ".join(f"{label} {words}" for label, words in self._claimed()[:3])
+        return f"Receipt({len(self.data):,} bytes, unverified; {claims})"
+
+    def _repr_html_(self) -> str:
+        size = f"{len(self.data):,} bytes"
+        return table("Receipt, unverified: its own claims", [("size", size), *self._claimed()])
+
+    def _claimed(self) -> list[tuple[str, str]]:
+        """What it says of itself, for people; bytes that are no receipt say nothing."""
+        try:
+            journal = self.journal
+        except ZktallyError as error:
+            return [("not readable", error.message)]
+        claims = [
+            ("claims", MODES[journal.mode]),
+            ("steps", f"{journal.steps:,}"),
+            ("items", f"{journal.items:,}"),
+            ("model", journal.model_id.hex()),
+        ]
+        if journal.delta_ppm:
+            claims.append(("δ", f"{journal.delta_ppm / 1e4:g} %, {journal.bits} bits"))
+        return claims
 
 
 def prove(
-    program: CompiledModel,
+    program: CompiledModel | str | Path,
     inputs: Inputs,
     mode: str = "hybrid",
     *,
@@ -151,7 +179,7 @@ def prove(
     reveal: bool = False,
     visibility: InputVisibility | None = None,
     audience: str | None = None,
-    nonce: bytes | None = None,
+    nonce: bytes | str | None = None,
     state: Mapping[str, np.ndarray] | RunState | str | Path | None = None,
     start: Start | None = None,
     first: int = 0,
@@ -162,12 +190,12 @@ def prove(
     items: int | None = None,
     processes: int | None = None,
     ray: str | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> Receipt:
     """Run the program on the inputs and make a receipt.
 
     Args:
-        program: a compiled model.
+        program: a compiled model, or its .zkt file.
         inputs: float32/float64 (or integer) arrays by input name, or one array; items along the
             batch axis, or steps apart. N batches make a chain of N steps; the last one is padded.
         mode: "hybrid" proves the sampled checks in zero knowledge; "fast" shows them, which is far
@@ -180,7 +208,7 @@ def prove(
             2, 5, 10, 20 and 50 % that at most doubles the checks, if there is one.
         bits: λ: a prover beyond the bound passes with probability 2^-bits per attempt. Without
             one, 102 in a hybrid receipt and 128 in a fast one.
-        exact: names of ops to check in full, or "all".
+        exact: names of ops to check in full, or one of them, or "all".
         small: not in fast mode: a smaller receipt for more time and memory.
         work: not in fast mode: a new folder to prove in, so that `resume` can go on if this is
             interrupted, and other processes can help. It holds secrets until the receipt is made.
@@ -189,7 +217,8 @@ def prove(
         visibility: of the inputs: "private" (usual in hybrid), "checkable" (usual in fast: holders
             of the inputs can recompute their root, and anyone can test a guess) or "public".
         audience: bind the receipt to a verifier.
-        nonce: bind the receipt to a verifier's challenge; a derived seed follows from it, too.
+        nonce: bind the receipt to a verifier's challenge, bytes or text (0x and hexadecimal); a
+            derived seed follows from it, too.
         state: initial state by tensor name, for programs with state, zero where not given. Or the
             state in which another run ended, or its .zks file: then this one goes on with it, and
             the receipts link.
@@ -208,7 +237,8 @@ def prove(
         processes: not in fast mode: prove segments in so many processes of this machine at once.
         ray: not in fast mode: prove segments on this Ray cluster: "auto", "local" or an address.
             docs/workers.md says what a worker sees.
-        progress: called as progress(phase, done, total).
+        progress: called as progress(phase, done, total); True for bars or lines on stderr, False
+            for nothing; None for bars in a notebook or on a terminal.
 
     Raises:
         UsageError: arguments or inputs that do not fit.
@@ -217,6 +247,7 @@ def prove(
         UnsupportedReceipt: a mode that this release does not make, or a program that hybrid
             receipts do not cover.
     """
+    program = _model(program)
     claims = Claims(
         mode,
         delta=delta,
@@ -226,13 +257,18 @@ def prove(
         exact=exact,
         visibility=visibility,
         audience=audience,
-        nonce=nonce,
+        nonce=nonce,  # type: ignore[arg-type]  # which becomes bytes there
     )
-    options = ProverOptions(small, work, reveal, progress or silent, Workers(processes, ray))
+    if items is not None:
+        whole(items, "items", 1)
     if isinstance(state, str | Path):
         state = RunState.load(state)
     training = Training(state, start, first, seed, data, data_key, final_state)
-    return Receipt(prove_chain(program, inputs, claims, options, training=training, items=items))
+    workers = Workers(processes, ray)
+    with showing(progress) as show:
+        options = ProverOptions(small, work, reveal, show, workers)
+        made = prove_chain(program, inputs, claims, options, training=training, items=items)
+    return Receipt(made)
 
 
 def wrap(
@@ -243,7 +279,7 @@ def wrap(
     work: str | Path | None = None,
     processes: int | None = None,
     ray: str | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> Receipt:
     """Make a hybrid receipt out of a fast one: its openings are proven instead of shown.
 
@@ -255,26 +291,64 @@ def wrap(
         model: the model that it must be about, or None for whichever it names.
         small: a smaller receipt for more time and memory.
         work: a new folder to prove in; see `prove`.
-        processes: see `prove`, as of `ray`.
+        processes: see `prove`, as of `ray` and `progress`.
         ray: see `prove`.
-        progress: called as progress(phase, done, total).
+        progress: see `prove`.
 
     Raises:
         UsageError: it is not a fast receipt, or the folder cannot be used.
         VerificationFailed: the fast receipt is refused.
         MalformedReceipt, UnsupportedReceipt, MalformedProgram, InvalidProgram: it cannot be judged.
     """
-    data = receipt.data if isinstance(receipt, Receipt) else receipt
-    options = ProverOptions(
-        small, work, progress=progress or silent, workers=Workers(processes, ray)
+    data = _receipt(receipt)
+    model = None if model is None else _model(model)
+    workers = Workers(processes, ray)
+    with showing(progress) as show:
+        options = ProverOptions(small, work, progress=show, workers=workers)
+        return Receipt(wrap_fast(data, model, options))
+
+
+def _model(given: CompiledModel | str | Path) -> CompiledModel:
+    """A compiled model, or the one in a file."""
+    if isinstance(given, CompiledModel):
+        return given
+    if isinstance(given, str | Path):
+        return load(given)
+    raise UsageError(
+        "this is no compiled model",
+        expected="what zktally.compile returns, or a .zkt file",
+        received=shown(given),
     )
-    return Receipt(wrap_fast(data, model, options))
 
 
-def wrap_fast(receipt: bytes, model: CompiledModel | None, options: ProverOptions) -> bytes:
-    """The hybrid receipt around a fast one; see `wrap`."""
+def _receipt(given: Receipt | bytes) -> bytes:
+    """The bytes of a receipt; a path is none, since verdicts are about what was read."""
+    if isinstance(given, Receipt):
+        given = given.data
+    if isinstance(given, str | Path):
+        raise UsageError(
+            "a receipt is no path",
+            expected="a Receipt or its bytes",
+            received=shown(given),
+            hint="read it with zktally.Receipt.load(path)",
+        )
+    return as_receipt(given)
+
+
+def wrap_fast(
+    receipt: bytes,
+    model: CompiledModel | None,
+    options: ProverOptions,
+    agree: Callable[[Job], None] | None = None,
+) -> bytes:
+    """The hybrid receipt around a fast one; see `wrap`.
+
+    `agree` is called once the fast one is judged; what it raises ends the call.
+    """
     job = wrapping_job(receipt, options.profile)
     _judge_as_claimed(receipt, model)
+    if agree is not None:
+        agree(job)
     core = None if model is None else model.core
     return prove_job(job, options.new_folder(), core, options)
 
@@ -284,21 +358,22 @@ def resume(
     *,
     processes: int | None = None,
     ray: str | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> Receipt:
     """Go on with the hybrid proof that `prove` or `wrap` began in a folder, or help with it.
 
     Args:
         work: the folder. Once the receipt is made it holds nothing else.
-        processes: see `prove`, as of `ray`.
+        processes: see `prove`, as of `ray` and `progress`.
         ray: see `prove`.
-        progress: called as progress(phase, done, total).
+        progress: see `prove`.
 
     Raises:
         UsageError: there is no proof in the folder, or it cannot be read or written.
     """
-    options = ProverOptions(progress=progress or silent, workers=Workers(processes, ray))
-    return Receipt(prove_in(Work(work), options=options))
+    workers = Workers(processes, ray)
+    with showing(progress) as show:
+        return Receipt(prove_in(Work(work), options=ProverOptions(progress=show, workers=workers)))
 
 
 def _judge_as_claimed(receipt: bytes, model: CompiledModel | None) -> None:
@@ -327,7 +402,7 @@ def judge(
 
 
 def verify(
-    receipt: bytes,
+    receipt: Receipt | bytes,
     model_id: str | bytes,
     policy: Policy | None = None,
     *,
@@ -337,7 +412,7 @@ def verify(
     dataset_root: str | bytes | None = None,
     any_dataset: bool = False,
     audience: str | None = None,
-    nonce: bytes | None = None,
+    nonce: bytes | str | None = None,
     follows: Verified | None = None,
     backend: Backend = "rust",
     threads: int = 0,
@@ -345,7 +420,7 @@ def verify(
     """Judge a receipt. Every expectation comes from the caller, never from the receipt.
 
     Args:
-        receipt: its bytes.
+        receipt: a receipt, or its bytes.
         model_id: the model that the caller means, 32 bytes or hex.
         policy: what is demanded; safe defaults (any mode, δ ≤ 5 %, 100 bits, outputs exact).
         inputs: the inputs that the caller means, to compare with the committed ones.
@@ -369,6 +444,8 @@ def verify(
         MalformedReceipt, UnsupportedReceipt, MalformedProgram, InvalidProgram: cannot be judged.
         UsageError: expectations that make no sense.
     """
+    receipt = _receipt(receipt)
+    _judge_arguments(policy, threads)
     expectations = Expectations.of(
         model_id,
         policy,
@@ -381,8 +458,22 @@ def verify(
         nonce=nonce,
     )
     if follows is not None:
+        if not isinstance(follows, Verified):
+            raise UsageError(
+                "follows is no verdict", expected="what verify returned", received=shown(follows)
+            )
         expectations = following(follows.facts.journal, receipt, expectations)
     return judge(receipt, expectations, backend, threads)
+
+
+def _judge_arguments(policy: object, threads: object) -> None:
+    if policy is not None and not isinstance(policy, Policy):
+        raise UsageError(
+            "policy is no policy",
+            expected="zktally.Policy(max_delta=0.05)",
+            received=shown(policy),
+        )
+    whole(threads, "threads", 0, MAX_THREADS)
 
 
 def dataset_root(
@@ -399,6 +490,8 @@ def dataset_root(
     Raises:
         UsageError: `usage.input`, arrays that are not those of the program; or no such key.
     """
+    if not isinstance(program, Receipt):
+        program = _model(program)
     if isinstance(program, Receipt):
         read = load_program(bytes(split_receipt(program.data).program)).program
     else:
@@ -432,6 +525,9 @@ def verify_chain(
         VerificationFailed, MalformedReceipt, UnsupportedReceipt, MalformedProgram, InvalidProgram,
             UsageError: as in `verify`.
     """
+    _judge_arguments(policy, threads)
     expectations = Expectations.of(model_id, policy, **expected)
-    plain = [each.data if isinstance(each, Receipt) else each for each in receipts]
+    if isinstance(receipts, Receipt | bytes):
+        receipts = [receipts]
+    plain = [_receipt(each) for each in receipts]
     return verify_run(plain, expectations, lambda one, of: judge(one, of, backend, threads))

@@ -15,18 +15,23 @@ import numpy.typing as npt
 
 from .api import Backend, Receipt, verify_chain
 from .circuits import native
+from .circuits.arguments import names_of, real, shown
 from .circuits.evaluate import integer_run
 from .circuits.model import CompiledModel
 from .circuits.source import ModelLike
 from .circuits.training.losses import class_axis
+from .display import showing
 from .hybrid.training.plan import Plan, with_values
 from .hybrid.training.run import Report, Trained
 from .hybrid.training.run import train as run_training
-from .prover import Progress, RunState, silent
+from .prover import Progress, RunState
 from .verifier.chain import VerifiedRun
 from .verifier.errors import UsageError
 from .verifier.inputs import Saturated
+from .verifier.labels import as_bytes, parse
+from .verifier.notebook import table
 from .verifier.policy import Policy
+from .verifier.quoting import quoted
 
 
 @dataclass(frozen=True)
@@ -160,7 +165,7 @@ class TrainingRun:
         self,
         policy: Policy | None = None,
         *,
-        nonce: bytes | None = None,
+        nonce: bytes | str | None = None,
         backend: Backend = "rust",
     ) -> VerifiedRun:
         """Judge the run's own receipts, as `verify_chain` does for those who got them.
@@ -274,21 +279,36 @@ class TrainingRun:
     def __repr__(self) -> str:
         return f"<TrainingRun {repr(self._trained)[len('<Trained: ') : -1]}>"
 
+    def _repr_html_(self) -> str:
+        losses, receipts = self.losses, self._trained.receipts
+        rows = [
+            ("steps", f"{len(losses):,}"),
+            ("loss", f"{losses[0]:.4f} → {float(np.mean(losses[-20:])):.4f}"),
+            ("receipts", f"{len(receipts)}, {sum(map(len, receipts)):,} bytes"),
+            ("model id", self.model_id.hex()),
+            ("data set", self.dataset_root.hex()),
+        ]
+        rows += [
+            (f"saturated {quoted(each.name)}", f"{each.outside:,} of {each.values:,} values")
+            for each in self.saturated
+        ]
+        return table("Training run", rows)
+
 
 def train(
     model: ModelLike | Any,
     data: tuple[Any, npt.ArrayLike],
     *,
     loss: str = "cross-entropy",
-    optimizer: SGD | Adam | AdamW | None = None,
+    optimizer: SGD | Adam | AdamW | str | None = None,
     batch: int = 64,
     steps: int = 600,
-    nonce: bytes | None = None,
-    freeze: Sequence[str] = (),
+    nonce: bytes | str | None = None,
+    freeze: Sequence[str] | str = (),
     folder: str | Path | None = None,
     data_key: bytes | None = None,
     memory: float = 4.0,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
     report: Report | None = None,
     **settings: Any,
 ) -> TrainingRun:
@@ -299,7 +319,8 @@ def train(
         data: inputs and labels: an array [records, ...] or a dict of them by input name, and an
             array [records, ...] of classes, or of numbers where the loss is of such.
         loss: `cross-entropy`, `mse` or `binary-cross-entropy`, of the first output.
-        optimizer: `SGD`, `Adam` or `AdamW`; by default SGD with a rate of 0.1 and momentum 0.9.
+        optimizer: `SGD`, `Adam` or `AdamW`, or one of them by name; by default SGD with a rate of
+            0.1 and momentum 0.9.
         batch: records of a step.
         steps: of the run.
         nonce: a verifier's challenge, from which seed, order and first weights follow; without,
@@ -308,7 +329,7 @@ def train(
         folder: keeps the run, so that the same call goes on with it after an interruption.
         data_key: salts the data set, 32 bytes; 32 zero bytes make it public; None: a new one.
         memory: gigabytes for the traces of steps; what goes beyond is computed again.
-        progress: called as progress(phase, done, total).
+        progress: called as progress(phase, done, total); True, False or None as of `prove`.
         report: called with each step and its loss.
         settings: any other setting of `Plan`: schedule, warmup, mode, delta, receipt_every, start,
             precision, clip_value, clip_norm, label_smoothing, rehearsal, small, reveal,
@@ -319,20 +340,29 @@ def train(
         NotTrainable, CompileError: what of the model cannot be trained.
         ProveError: a fast receipt would show private data.
     """
-    chosen = SGD(momentum=0.9) if optimizer is None else optimizer
+    chosen = _optimizer(optimizer)
+    challenge = parse("nonce", nonce) if isinstance(nonce, str) else nonce
+    if not isinstance(challenge, bytes | None):
+        challenge = as_bytes("nonce", challenge)
     values = {
-        "loss": loss.replace("_", "-"),
+        "loss": loss.replace("_", "-") if isinstance(loss, str) else loss,
         **chosen.values(),
         "batch": batch,
         "steps": steps,
-        "nonce": None if nonce is None else nonce.hex(),
-        "freeze": tuple(freeze),
+        "nonce": None if challenge is None else challenge.hex(),
+        "freeze": names_of(freeze, "freeze"),
         **settings,
     }
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise UsageError(
+            "data is no pair", expected="(inputs, labels)", received=type(data).__name__
+        )
+    if not 0.0 < real(memory, "memory") < 2**20:
+        raise UsageError("memory is out of range", expected="gigabytes", received=memory)
     inputs, labels = data
     held = _arrays(inputs)
-    return TrainingRun(
-        run_training(
+    with showing(progress) as show:
+        trained = run_training(
             _exported_module(model, held),
             held,
             np.asarray(labels),
@@ -340,10 +370,27 @@ def train(
             folder=folder,
             data_key=data_key,
             keep_bytes=int(memory * 2**30),
-            progress=progress or silent,
+            progress=show,
             report=report,
         )
-    )
+    return TrainingRun(trained)
+
+
+_OPTIMIZERS: Mapping[str, SGD | Adam | AdamW] = {
+    "sgd": SGD(momentum=0.9),
+    "adam": Adam(),
+    "adamw": AdamW(),
+}
+
+
+def _optimizer(given: SGD | Adam | AdamW | str | None) -> SGD | Adam | AdamW:
+    """The optimiser that is meant."""
+    found = _OPTIMIZERS.get(given.lower()) if isinstance(given, str) else given
+    if given is None:
+        return _OPTIMIZERS["sgd"]
+    if not isinstance(found, SGD | Adam | AdamW):
+        raise UsageError("no such optimizer", expected="SGD, Adam or AdamW", received=shown(given))
+    return found
 
 
 def _arrays(inputs: Any) -> Any:

@@ -148,7 +148,7 @@ def test_private_weights_need_reveal(zktally: Zktally, files: Files) -> None:
     assert done.code == 0, done.err
     receipt = files.folder / "private.receipt"
     prove = ("prove", model, "--mode", "fast", "--input", files.images, "-o", receipt)
-    zktally(*prove).refused(3, "prove.needs-reveal")
+    zktally(*prove).refused(2, "prove.needs-reveal")
     assert not receipt.exists()
     assert zktally(*prove, "--reveal").code == 0
     model_id = json.loads(zktally("inspect", model, "--json").out)["model_id"]
@@ -160,8 +160,8 @@ def test_private_weights_need_reveal(zktally: Zktally, files: Files) -> None:
 def test_visibility_of_inputs(zktally: Zktally, files: Files, visibility: str) -> None:
     receipt = files.folder / f"inputs-{visibility}.receipt"
     done = zktally(
-        "prove", files.model, "--mode", "fast", "--input", files.images, "--inputs", visibility,
-        "-o", receipt,
+        "prove", files.model, "--mode", "fast", "--input", files.images,
+        "--input-visibility", visibility, "-o", receipt,
     )  # fmt: skip
     assert done.code == 0, done.err
     verify = ("verify", receipt, "--model-id", files.model_id, "--input", files.images)
@@ -171,6 +171,16 @@ def test_visibility_of_inputs(zktally: Zktally, files: Files, visibility: str) -
             done.refused(1, "verify.input-mismatch")
         else:
             assert done.code == 0, done.err
+
+
+def test_old_name_of_the_visibility(zktally: Zktally, files: Files) -> None:
+    receipt = files.folder / "old-name.receipt"
+    prove = ("prove", files.model, "--mode", "fast", "--input", files.images, "-o", receipt)
+    done = zktally(*prove, "--inputs", "private")
+    assert done.code == 0, done.err
+    assert "warning: --inputs is now --input-visibility" in done.err
+    verify = ("verify", receipt, "--model-id", files.model_id, "--input", files.images)
+    zktally(*verify).refused(1, "verify.input-mismatch")
 
 
 def test_outputs_exact_is_the_default(zktally: Zktally, files: Files) -> None:

@@ -221,7 +221,8 @@ def test_the_exported_model_is_the_one_that_the_receipt_names(
         assert f"exported   model {exported}\n" in said.out
     np.savez(tmp_path / "x.npz", x=shop.x[:1])
     answer = zktally(
-        "prove", model, "--mode", "strict", "--input", tmp_path / "x.npz", "--inputs", "checkable",
+        "prove", model, "--mode", "strict", "--input", tmp_path / "x.npz",
+        "--input-visibility", "checkable",
         "-o", tmp_path / "answer.receipt", "-q",
     )  # fmt: skip
     assert answer.code == 0, answer.err
@@ -637,7 +638,7 @@ def test_nothing_private_is_shown_unasked(
     with monkeypatch.context() as patched:
         patched.setattr(run, "prepare", lambda *_: pytest.fail("it begins"))
         done = refusal(capsys, *args, "--work", tmp_path / "work")
-    done.refused(3, "[prove.needs-reveal]")
+    done.refused(2, "[prove.needs-reveal]")
     assert f"and private are {private}" in done.err
     assert not (tmp_path / "work").exists()
     assert not (tmp_path / "r").exists()

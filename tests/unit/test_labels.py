@@ -33,7 +33,7 @@ def test_every_label_has_a_rule_and_a_field() -> None:
         {"audience": b"me"},
         {"nonce": b""},
         {"nonce": bytes(65)},
-        {"nonce": "text"},
+        {"nonce": "0xz"},
     ],
     ids=str,
 )

@@ -41,7 +41,7 @@ def test_parts_per_million_are_exact_or_refused():
         {"max_delta_step": 1j},
         {"modes": ()},
         {"modes": ("quick",)},
-        {"modes": "fast"},
+        {"modes": "fas"},
         {"modes": None},
         {"outputs_exact": None},
         {"outputs_exact": 0},
@@ -109,7 +109,7 @@ def test_the_default_policy_is_safe():
         {"audience": "ä" * 129},
         {"nonce": b""},
         {"nonce": bytes(65)},
-        {"nonce": "text"},
+        {"nonce": "0xz"},
         {"audience": "\udc80"},
         {"audience": b"me"},
         {"model_id": 32},
@@ -200,3 +200,17 @@ def test_packing_is_offset_binary(width):
     expected = b"".join(int(v + half).to_bytes(width, "little") for v in values)
     assert packed == expected
     assert (unpack_values(np.frombuffer(packed, np.uint8), width) == values).all()
+
+
+def test_a_single_mode_may_be_a_text():
+    assert Policy(modes="hybrid") == Policy(modes=("hybrid",))
+
+
+def test_digests_may_have_a_head_and_blanks():
+    model_id = "ab" * 32
+    for text in (f"0x{model_id}", f"0X{model_id.upper()}", f" {model_id}\n"):
+        assert Expectations.of(text).model_id == bytes.fromhex(model_id)
+    for text, received in ((model_id[:-2], "62 of them"), (model_id[1:], "63 of them")):
+        with pytest.raises(UsageError, match="model_id has a wrong length") as caught:
+            Expectations.of(text)
+        assert caught.value.received == received

@@ -8,18 +8,21 @@ mod arrays;
 mod errors;
 mod hybrid;
 mod journal;
+mod needs;
 mod pool;
 mod proving;
 mod testing;
 mod verifying;
 
-/// Version, vector lanes and threads of this build.
+/// Version, vector lanes and threads of this build, and what it needs of a processor.
 #[pyfunction]
 fn build_info(py: Python<'_>) -> PyResult<Bound<'_, pyo3::types::PyDict>> {
     let info = pyo3::types::PyDict::new(py);
     info.set_item("version", env!("CARGO_PKG_VERSION"))?;
     info.set_item("target", format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS))?;
     info.set_item("lanes", zktally_core::hash::poseidon::LANES)?;
+    let needs = needs::ZKTALLY_NEEDS.iter().take_while(|byte| **byte > 0).map(|byte| *byte as char);
+    info.set_item("needs", needs.collect::<String>().split_whitespace().collect::<Vec<_>>())?;
     info.set_item("threads", std::thread::available_parallelism().map_or(1, usize::from))?;
     Ok(info)
 }

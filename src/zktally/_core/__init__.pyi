@@ -31,11 +31,15 @@ _Integers = NDArray[Any]
 
 @type_check_only
 class BuildInfo(TypedDict):
-    """Version and target of the build, lanes that hash at once, threads of the machine."""
+    """Version and target of the build, lanes that hash at once, threads of the machine.
+
+    `needs` are the features of a processor that the build may use, as Rust names them.
+    """
 
     version: str
     target: str
     lanes: int
+    needs: list[str]
     threads: int
 
 @type_check_only

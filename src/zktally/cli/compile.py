@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from typing import Any
 
 from ..circuits.calibrate import METHODS
 from ..circuits.compile import compile as compile_model
+from ..circuits.model import new_key
 from ..circuits.precision import MIN_AGREEMENT, MIN_SQNR, PRECISIONS
 from ..circuits.report import Report
 from ..verifier.cli import read_arrays
 from ..verifier.errors import UsageError
 from ..verifier.quoting import quoted_path
 from .console import libraries_silenced, note
-from .files import read_evaluation, refuse_output
+from .files import (
+    is_stdout,
+    read_evaluation,
+    refuse_json_beside,
+    refuse_output,
+    write_output,
+)
+from .keys import keep_key, read_weights_key
 from .proving import names, strict_text
 
 
@@ -53,6 +62,13 @@ def add_to(verbs: Any) -> None:
     )
     verb.add_argument(
         "--public", action="store_true", help="public weights: anyone recomputes the model id"
+    )
+    key = verb.add_mutually_exclusive_group()
+    key.add_argument(
+        "--key-file", metavar="FILE", help="the key of private weights: gives the same id again"
+    )
+    key.add_argument(
+        "--new-key", metavar="FILE", help="draw a secret key for the weights, and keep it here"
     )
     verb.add_argument(
         "--method",
@@ -120,8 +136,10 @@ def run(args: argparse.Namespace) -> int:
     """Compile and save; print the report."""
     if args.batch < 1:
         raise UsageError("batch is out of range", expected="1 or more", received=args.batch)
-    given = (args.model, args.calibrate, args.evaluate)
+    given = (args.model, args.calibrate, args.evaluate, args.key_file)
     refuse_output(args.output, given, force=args.force)
+    refuse_json_beside(args)
+    key = _weights_key(args)
     data = None if args.calibrate is None else read_arrays(args.calibrate)
     evaluation, labels = (None, None) if not args.evaluate else read_evaluation(args.evaluate)
     with libraries_silenced(args.quiet):
@@ -133,6 +151,7 @@ def run(args: argparse.Namespace) -> int:
             shapes=dict(map(_shape, args.shape)),
             fixed=dict(map(_value, args.set)),
             public=args.public,
+            weights_key=key,
             method=args.method,
             percentile=args.percentile,
             exact=names(args.exact),
@@ -145,17 +164,40 @@ def run(args: argparse.Namespace) -> int:
             min_agreement=args.min_agreement,
             force=args.force,
         )
-    model.save(args.output, force=args.force)
+    if args.new_key is not None and key is not None:
+        keep_key(args.new_key, key)
+    write_output(args.output, model.to_bytes(), force=args.force, private=not model.public)
     if args.json:
         print(json.dumps(summary(model), sort_keys=True))
     else:
-        print(model.report.text())
-        print(f"model id   {model.model_id.hex()} ({'public' if model.public else 'private'})")
-        print(f"program id {model.checked.id.hex()}")
+        out = sys.stderr if is_stdout(args.output) else sys.stdout
+        print(model.report.text(), file=out)
+        whose = "public" if model.public else "private"
+        print(f"model id   {model.model_id.hex()} ({whose})", file=out)
+        print(f"program id {model.checked.id.hex()}", file=out)
         _remark(model.report, args.quiet)
+        if not model.public and key is None:
+            note(NEW_EACH_TIME, args.quiet)
         note(strict_text(model), args.quiet)
         note(f"wrote {quoted_path(args.output)}", args.quiet)
     return 0
+
+
+NEW_EACH_TIME = (
+    "the weights are private, under a key that was drawn for this file alone: another compile "
+    "gives another model id. To get the same id again, keep a key with --new-key FILE, and pass it "
+    "with --key-file FILE"
+)
+
+
+def _weights_key(args: argparse.Namespace) -> bytes | None:
+    """The key of the weights that the command line names, or a new one that it keeps."""
+    if args.public and (args.key_file or args.new_key):
+        raise UsageError("a public model has no key", received="--public beside a key file")
+    if args.new_key is not None:
+        refuse_output(args.new_key, (args.output,), force=False)
+        return new_key()
+    return None if args.key_file is None else read_weights_key(args.key_file)
 
 
 def _remark(report: Report, quiet: bool) -> None:

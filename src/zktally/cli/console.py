@@ -6,65 +6,34 @@ import os
 import re
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..prover import Progress
+from ..display import Display, bars, lines, on_terminal
 from ..verifier.cli import printable
 
 
-class PlainProgress:
-    """One line a phase and at most one every two seconds, for logs and pipes."""
-
-    def __init__(self) -> None:
-        self._phase = ""
-        self._last = 0.0
-
-    def __call__(self, phase: str, done: int, total: int) -> None:
-        """Print a line if there is news."""
-        now, name = time.monotonic(), _name(phase)
-        if name != self._phase or done == total or now - self._last > 2:
-            print(f"{phase}: {done}/{total}", file=sys.stderr)
-            self._phase, self._last = name, now
-
-
-def _name(phase: str) -> str:
-    """What a phase is called; behind a comma it may say how it goes."""
-    return phase.partition(",")[0]
+@contextmanager
+def progress(quiet: bool) -> Iterator[Display | None]:
+    """A progress callback that suits stderr: none, plain lines, or bars on a terminal."""
+    if quiet:
+        yield None
+        return
+    with bars() if on_terminal() else lines() as shown:
+        yield shown
 
 
 @contextmanager
-def progress(quiet: bool) -> Iterator[Progress | None]:
-    """A progress callback that suits stderr: none, plain lines, or a bar on a terminal."""
-    if quiet:
-        yield None
-    elif not sys.stderr.isatty():
-        yield PlainProgress()
-    else:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
-        from rich.progress import Progress as Bars
-
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        times = TimeElapsedColumn(), TimeRemainingColumn()
-        with Bars(*columns, *times, console=Console(stderr=True)) as bars:
-            tasks: dict[str, object] = {}
-
-            def show(phase: str, done: int, total: int) -> None:
-                name = _name(phase)
-                if name not in tasks:
-                    tasks[name] = bars.add_task(phase, total=total)
-                bars.update(tasks[name], completed=done, description=phase)  # type: ignore[arg-type]
-
-            yield show
+def paused(show: Display | None) -> Iterator[None]:
+    """No bars in the way of what is said meanwhile."""
+    if show is not None:
+        show.pause()
+    try:
+        yield
+    finally:
+        if show is not None:
+            show.resume()
 
 
 def note(text: str, quiet: bool = False) -> None:

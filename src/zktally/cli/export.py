@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
 from ..hybrid.training.run import finished
 from ..verifier.quoting import quoted_path
-from .files import refuse_output
+from .files import is_stdout, refuse_output, write_output
 
 
 def add_to(verbs: Any) -> None:
@@ -26,8 +27,9 @@ def add_to(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the model; print its id."""
-    refuse_output(args.output, (), force=args.force)
+    refuse_output(args.output, (), force=args.force, work=args.work)
     model = finished(args.work).export()
-    model.save(args.output, force=args.force)
-    print(f"{quoted_path(args.output)}: model id {model.model_id.hex()}")
+    write_output(args.output, model.to_bytes(), force=args.force, private=True)
+    out = sys.stderr if is_stdout(args.output) else sys.stdout
+    print(f"{quoted_path(args.output)}: model id {model.model_id.hex()}", file=out)
     return 0

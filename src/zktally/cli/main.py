@@ -1,7 +1,7 @@
 """Parse the command line, run one verb, turn errors into exit codes.
 
-Exit codes: 0 done or verified, 1 judged and refused, 2 usage, 3 could not judge, 70 internal,
-130 interrupted.
+Exit codes: 0 done or verified, 1 judged and refused, 2 for what the caller can mend, 3 could not
+judge, 70 internal, 130 interrupted, 141 nobody read the output.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from pathlib import Path
 
 from .. import __version__
 from ..verifier.cli import print_error, printable
-from ..verifier.errors import ZktallyError
+from ..verifier.errors import UsageError, ZktallyError
 from ..verifier.quoting import quoted_path
 
-INTERNAL, INTERRUPTED = 70, 130
+INTERNAL, INTERRUPTED, UNREAD = 70, 130, 141
+JUDGES = ("verify", "inspect", "check-model")
+"""Verbs that could not judge where they come to the end of the memory."""
 VERBS = (
     "compile",
     "prove",
@@ -31,6 +33,8 @@ VERBS = (
     "dataset-root",
     "check-model",
     "bench",
+    "doctor",
+    "completion",
 )
 """Each is a module, whose name has `_` for `-`."""
 
@@ -65,19 +69,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except ZktallyError as error:
-        format = getattr(args, "format", f"zktally.{args.verb}/1")
-        print_error(error, as_json=getattr(args, "json", False), format=format)
-        return error.exit_code
+        return _refused(args, error)
     except KeyboardInterrupt:
         print(f"interrupted; {_left_behind(args)}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # A verdict that nobody could read is not a success.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return INTERNAL
+        _drop_stdout()
+        return UNREAD  # as of a program that the signal ended: a verdict unread is no success
+    except OSError as error:
+        _drop_stdout()
+        return _refused(args, _of_system(error))
     except MemoryError:
-        print("error: out of memory; use a smaller batch or fewer steps", file=sys.stderr)
-        return INTERNAL
+        short = UsageError("out of memory", hint="use a smaller batch or fewer steps")
+        return max(_refused(args, short), 3 if args.verb in JUDGES else 0)
     except BaseException as error:  # a person never sees a traceback, nor a panic of the core
         if isinstance(error, SystemExit | GeneratorExit):
             raise
@@ -87,6 +91,33 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return INTERNAL
+
+
+def _refused(args: argparse.Namespace, error: ZktallyError) -> int:
+    """Say what is wrong; the exit code."""
+    format = getattr(args, "format", f"zktally.{args.verb}/1")
+    try:
+        print_error(error, as_json=getattr(args, "json", False), format=format)
+        sys.stdout.flush()
+    except OSError:  # the exit code is all that is left
+        _drop_stdout()
+    return error.exit_code
+
+
+def _of_system(error: OSError) -> UsageError:
+    """What the system refused: a full disk, a stream that cannot be written, too many files."""
+    name = "" if error.filename is None else f" {quoted_path(error.filename)}"
+    return UsageError(
+        f"cannot write or read{name or ' (stdout, if no file is named)'}: "
+        f"{error.strerror or error}",
+        code="usage.unwritable",
+        hint="make room, or choose another place",
+    )
+
+
+def _drop_stdout() -> None:
+    """Let what is still to be written to stdout go nowhere, so that Python ends in peace."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _left_behind(args: argparse.Namespace) -> str:

@@ -11,6 +11,7 @@ from ..circuits.model import CompiledModel
 from ..hybrid.chain import prove
 from ..prover import Claims
 from ..prover.estimate import estimate_job
+from ..prover.run import KEEP_BYTES
 from ..verifier.cli import labels_from, read_arrays
 from ..verifier.inputs import quantise, saturation
 from ..verifier.journal import MAX_PPM, MODES
@@ -18,17 +19,27 @@ from ..verifier.labels import LABELS
 from ..verifier.sampling import Counts
 from ..verifier.verified import saturation_words
 from .acceptance import demands, shell_word
+from .agreement import Cost, agree, bounded
 from .console import note, warn
 from .proving import (
     add_output_arguments,
     add_prover_arguments,
     check_output,
-    job_text,
     make,
     names,
     options_from,
 )
 from .training import add_training_arguments, training_from
+
+VISIBILITIES = ("private", "checkable", "public")
+
+
+class _OldName(argparse.Action):
+    """`--inputs`, a letter from `--input`: goes with the version after this one."""
+
+    def __call__(self, parser: Any, args: Any, value: Any, option: str | None = None) -> None:
+        warn(f"--inputs is now --input-visibility: --input-visibility {value}")
+        setattr(args, self.dest, value)
 
 
 def add_to(verbs: Any) -> None:
@@ -72,11 +83,18 @@ def add_to(verbs: Any) -> None:
         help="fast: publish the sampled rows of private weights, the sampled private records",
     )
     verb.add_argument(
-        "--inputs",
-        choices=("private", "checkable", "public"),
+        "--input-visibility",
+        choices=VISIBILITIES,
         dest="visibility",
         help="root only (usual in hybrid); root that holders of the input can recompute (usual in "
         "fast); or the values themselves",
+    )
+    verb.add_argument(
+        "--inputs",
+        choices=VISIBILITIES,
+        dest="visibility",
+        action=_OldName,
+        help=argparse.SUPPRESS,
     )
     add_training_arguments(verb)
     for name, rule in LABELS.items():
@@ -143,12 +161,12 @@ _delta_op.__name__ = "bound"  # what argparse calls it where it refuses a text
 
 
 def announce(args: argparse.Namespace, counts: Counts) -> None:
-    """What the job will take, before it is begun."""
-    job = estimate_job(counts, int(args.small))
+    """Say what the job will take, before it is begun, and ask where that is much."""
+    job = bounded(estimate_job(counts, int(args.small)), KEEP_BYTES)
     steps = "1 step" if job.run.steps == 1 else f"{job.run.steps:,} steps"
     checks = "every gate checked" if all(counts.enumerated) else f"{job.run.samples:,} samples"
     note(f"{steps}, {job.run.macs:,} MACs, {checks}{_single_ops(counts)}", args.quiet)
-    note(job_text(job), args.quiet)
+    agree(args, Cost.of(job))
 
 
 def _single_ops(counts: Counts) -> str:

@@ -10,15 +10,17 @@ from typing import Any
 
 from ..api import Receipt
 from ..circuits.model import CompiledModel
+from ..display import Display
 from ..prover import Claims, Progress, ProverOptions, silent
-from ..prover.estimate import JobEstimate, estimate_job
+from ..prover.estimate import estimate_job
 from ..prover.workers import Workers
-from ..verifier.errors import UnsupportedReceipt, UsageError
+from ..verifier.errors import UnsupportedReceipt
 from ..verifier.journal import MODES
 from ..verifier.quoting import quoted_path
 from .acceptance import command, shell_word
+from .agreement import Cost, add_yes
 from .console import note, progress, size
-from .files import refuse_output, write_output
+from .files import is_stdout, refuse_json_beside, refuse_outputs, write_output
 
 
 def add_prover_arguments(verb: Any) -> None:
@@ -74,36 +76,26 @@ def add_output_arguments(verb: Any) -> None:
     """Add where the receipt goes and what is said about it."""
     verb.add_argument("-o", "--output", required=True, help="the receipt to write (- is stdout)")
     verb.add_argument("--force", action="store_true", help="overwrite the output")
+    add_yes(verb)
     verb.add_argument("--json", action="store_true", help="print one JSON object")
     verb.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
 
 
-READ = ("model", "input", "state", "receipt")
+READ = ("model", "input", "state", "receipt", "data", "data_key_file")
 """Arguments, of any verb that writes a receipt, that name a file to read."""
 
 
 def check_output(args: argparse.Namespace) -> None:
-    """Refuse an output that exists, or is read, before any work is done.
+    """Refuse outputs that cannot be written, or are read, before any work is done.
 
     Raises:
-        UsageError: it is, or two things would go to stdout.
+        UsageError: see `refuse_outputs`; or two things would go to stdout.
     """
-    reads = (getattr(args, name, None) for name in READ)
-    refuse_output(args.output, reads, force=args.force)
-    if args.json and args.output == "-":
-        raise UsageError("--json and a receipt cannot both go to stdout")
-
-
-def job_text(job: JobEstimate) -> str:
-    """The estimate of a job in words."""
-    segments = ""
-    if job.stark is not None:
-        count = job.stark.segments
-        segments = "1 segment to prove: " if count == 1 else f"{count:,} segments to prove: "
-    return (
-        f"{segments}about {duration(job.seconds)} on two cores, {size(job.memory_bytes)} of memory "
-        f"and {size(job.proof_bytes)} of receipt, within a factor of 2"
-    )
+    reads = [getattr(args, name, None) for name in READ]
+    final = getattr(args, "final_state", None)
+    refuse_outputs([final], reads, force=False, work=args.work)
+    refuse_outputs([args.output, final], reads, force=args.force, work=args.work)
+    refuse_json_beside(args)
 
 
 def strict_text(model: CompiledModel) -> str:
@@ -113,17 +105,10 @@ def strict_text(model: CompiledModel) -> str:
         job = estimate_job(Claims("strict").counts(checked, checked.program.batch))
     except UnsupportedReceipt as error:
         return f"no strict receipt: {error.message}"
-    return f"every gate of one step, strict: {job_text(job)}"
+    return f"every gate of one step, strict: {Cost.of(job).text()}"
 
 
-def duration(seconds: float) -> str:
-    """Seconds for people."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def make(args: argparse.Namespace, work: Callable[[Progress | None], bytes]) -> int:
+def make(args: argparse.Namespace, work: Callable[[Display | None], bytes]) -> int:
     """Make a receipt under a progress bar, write it, say what it is and how to check it."""
     start = time.perf_counter()
     with progress(args.quiet) as show:
@@ -147,7 +132,7 @@ def _report(args: argparse.Namespace, receipt: Receipt, seconds: float) -> None:
             "seconds": seconds,
         }
         print(json.dumps(fields, sort_keys=True))
-    elif args.output != "-":
+    elif not is_stdout(args.output):
         steps = "1 step" if journal.steps == 1 else f"{journal.steps:,} steps"
         made = f"{MODES[journal.mode]}, {steps}, {size(len(receipt.data))}, {seconds:.2f} s"
         print(f"{quoted_path(args.output)}: {made}")

@@ -6,6 +6,9 @@ import argparse
 from typing import Any
 
 from ..api import resume
+from ..prover import Work, claims_of
+from ..prover.estimate import estimate_job
+from .agreement import Cost, agree
 from .proving import add_output_arguments, add_worker_arguments, check_output, make
 
 
@@ -26,7 +29,15 @@ def add_to(verbs: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Resume and write; print what was made."""
     check_output(args)
+    work = Work(args.work)
+    if work.receipt() is None:
+        job = work.job()
+        whole = estimate_job(claims_of(job), job.profile)
+        segments = 0 if whole.stark is None else whole.stark.segments
+        agree(args, Cost.of(whole, done=work.done(segments)))
     return make(
         args,
-        lambda show: resume(args.work, processes=args.processes, ray=args.ray, progress=show).data,
+        lambda show: (
+            resume(args.work, processes=args.processes, ray=args.ray, progress=show or False).data
+        ),
     )

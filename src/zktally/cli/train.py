@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
 from dataclasses import fields
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..circuits.model import PUBLIC_KEY
+from ..display import Display
 from ..hybrid.training.plan import (
     BATCH_NORMS,
     DROPOUTS,
@@ -23,17 +23,20 @@ from ..hybrid.training.plan import (
     read_plan,
     with_values,
 )
-from ..hybrid.training.run import train
+from ..hybrid.training.run import prepare_run, train
 from ..hybrid.training.table import Read, read_records
 from ..prover import silent
+from ..prover.estimate import estimate_job
 from ..training import TrainingRun
 from ..verifier.errors import UsageError
 from ..verifier.plain import to_json
 from ..verifier.quoting import listed, quoted, quoted_path
+from ..verifier.sampling import Counts
 from .acceptance import command_of_run, shell_word
-from .console import note, progress, size
-from .dataset_root import read_key
-from .files import refuse_output, write_output
+from .agreement import add_yes, agree, bounded, together
+from .console import note, paused, progress, size
+from .files import is_stdout, refuse_outputs, write_output
+from .keys import read_key
 
 CHOICES = {
     "loss": LOSSES,
@@ -109,7 +112,14 @@ def add_to(verbs: Any) -> None:
     verb.add_argument(
         "--memory", type=float, default=4.0, metavar="GB", help="for the traces of steps (4)"
     )
-    verb.add_argument("-o", "--output", required=True, help="the receipt to write")
+    verb.add_argument(
+        "--prepare",
+        action="store_true",
+        help="with --work: rehearse, print model id and data root, and take no step: an auditor "
+        "draws a nonce then, and the same command with --nonce and -o goes on",
+    )
+    verb.add_argument("-o", "--output", help="the receipt to write")
+    add_yes(verb)
     verb.add_argument("--force", action="store_true", help="overwrite the output")
     verb.add_argument("--json", action="store_true", help="print one JSON object")
     verb.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
@@ -121,14 +131,14 @@ def run(args: argparse.Namespace) -> int:
     plan, sources = _plan(args)
     if sources.model is None or sources.data is None:
         raise UsageError("a run needs a model and data", expected="MODEL.onnx --data FILE")
+    if args.prepare:
+        return _prepare(args, plan, sources)
     outputs = _outputs(args.output, plan)
-    for path in outputs:
-        reads = (str(sources.model), str(sources.data), args.model)
-        refuse_output(path, reads, force=args.force)
+    files = (sources.model, sources.data, sources.evaluation, args.model, args.data_key_file)
+    reads = [None if path is None else str(path) for path in files]
+    refuse_outputs(outputs, reads, force=args.force, work=args.work)
     records, evaluation = _records(sources, plan)
-    key = PUBLIC_KEY if args.public_data else None
-    if args.data_key_file is not None:
-        key = read_key(args.data_key_file)
+    key = _data_key(args)
     start = time.perf_counter()
     with progress(args.quiet) as show:
         found = TrainingRun(
@@ -141,6 +151,7 @@ def run(args: argparse.Namespace) -> int:
                 data_key=key,
                 keep_bytes=_bytes(args.memory),
                 progress=show or silent,
+                agree=lambda claims: _agree(args, plan, claims, show),
             )
         )
     seconds = time.perf_counter() - start
@@ -152,6 +163,53 @@ def run(args: argparse.Namespace) -> int:
     classes = () if records.columns is None else records.columns.classes
     _report(args, found, outputs, seconds, accuracy, classes)
     return 0
+
+
+def _prepare(args: argparse.Namespace, plan: Plan, sources: Sources) -> int:
+    """Print what the run will be, before its nonce is named."""
+    given = {"--nonce": plan.nonce, "-o": args.output}
+    if args.work is None or any(value is not None for value in given.values()):
+        raise UsageError(
+            "--prepare keeps a run in a folder, and ends before the first step",
+            expected="--work DIR, and neither --nonce nor -o",
+            hint="the same command without --prepare, with --nonce and -o, takes the steps",
+        )
+    records, _ = _records(sources, plan)
+    with progress(args.quiet) as show:
+        found = prepare_run(
+            str(sources.model),
+            records.inputs,
+            records.labels,
+            plan,
+            folder=args.work,
+            data_key=_data_key(args),
+            progress=show or silent,
+        )
+    ids = {name: digest.hex() for name, digest in vars(found).items()}
+    if args.json:
+        print(json.dumps({"format": "zktally.train-prepare/1", **ids}, sort_keys=True))
+    else:
+        print(f"model id {ids['model_id']}\ndata set {ids['dataset_root']}")
+        note("go on with the same command, --nonce and -o in place of --prepare", args.quiet)
+    return 0
+
+
+def _data_key(args: argparse.Namespace) -> bytes | None:
+    """The key of the data set's salts that the command line names."""
+    if args.data_key_file is not None:
+        return read_key(args.data_key_file)
+    return PUBLIC_KEY if args.public_data else None
+
+
+def _agree(
+    args: argparse.Namespace, plan: Plan, claims: list[Counts], show: Display | None
+) -> None:
+    """Say what the run will take, and ask where that is much."""
+    most = _bytes(args.memory)
+    jobs = [bounded(estimate_job(counts, int(plan.small)), most) for counts in claims]
+    if jobs:
+        with paused(show):
+            agree(args, together(jobs))
 
 
 def _plan(args: argparse.Namespace) -> tuple[Plan, Sources]:
@@ -210,17 +268,13 @@ def _value(name: str, text: Any) -> Any:
         raise UsageError(f"--{name.replace('_', '-')} is no number", received=text) from error
 
 
-def _outputs(path: str, plan: Plan) -> list[str]:
+def _outputs(path: str | None, plan: Plan) -> list[str]:
     """The files of the receipts: numbered, where there are several."""
-    if path == "-":
-        raise UsageError("receipts of a training run are written to files", received="-o -")
+    if path is None:
+        raise UsageError("a run needs a receipt to write", expected="-o FILE")
+    if is_stdout(path):
+        raise UsageError("receipts of a training run are written to files", received=f"-o {path}")
     count, file = len(plan.parts()), Path(path)
-    if not (file.parent.is_dir() and os.access(file.parent, os.W_OK)):
-        raise UsageError(
-            f"cannot write to {quoted_path(file.parent)}",
-            code="usage.unwritable",
-            hint="name a folder that exists",
-        )
     if count == 1:
         return [path]
     return [

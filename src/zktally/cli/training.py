@@ -8,7 +8,7 @@ from typing import Any
 from ..hybrid.chain import Training
 from ..prover import RunState
 from ..verifier.cli import read_arrays
-from .dataset_root import read_key
+from .keys import read_key
 
 
 def add_training_arguments(verb: Any) -> None:

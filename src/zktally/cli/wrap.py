@@ -6,9 +6,13 @@ import argparse
 from typing import Any
 
 from ..api import wrap_fast
+from ..display import Display
+from ..prover import Job, claims_of
+from ..prover.estimate import estimate_job
 from ..verifier.cli import read_argument
 from ..verifier.receipt import DEFAULT_MAX_SIZE
-from .console import note
+from .agreement import Cost, agree
+from .console import note, paused
 from .proving import add_output_arguments, add_prover_arguments, check_output, make, options_from
 
 
@@ -42,4 +46,15 @@ def run(args: argparse.Namespace) -> int:
         "only from those who never saw it",
         args.quiet,
     )
-    return make(args, lambda show: wrap_fast(receipt, None, options_from(args, show)))
+    return make(
+        args,
+        lambda show: wrap_fast(
+            receipt, None, options_from(args, show), lambda job: _agree(args, job, show)
+        ),
+    )
+
+
+def _agree(args: argparse.Namespace, job: Job, show: Display | None) -> None:
+    """Say what the proof will take, once the receipt is judged, and ask where that is much."""
+    with paused(show):
+        agree(args, Cost.of(estimate_job(claims_of(job), job.profile), done=0))
