@@ -26,6 +26,7 @@ from onnx import (
 )
 
 from ..verifier.errors import UsageError
+from ..verifier.kinds import ONNX, what_is, what_is_at
 from .classical import DOMAIN as CLASSICAL
 from .classical import Labels, without_strings
 from .errors import CompileError, named
@@ -175,7 +176,7 @@ def load(model: ModelLike) -> Source:
     try:
         proto = read_model(model)
         if not proto.graph.output:
-            raise bad_model("the model has no outputs")
+            raise _no_model("the model has no outputs", model)
         if proto.graph.sparse_initializer:
             raise bad_model("the model has sparse initialisers", "write them as dense ones")
         opset(proto)
@@ -187,8 +188,18 @@ def load(model: ModelLike) -> Source:
     except OSError as error:
         raise UsageError(f"cannot read {model!s}: {error}", code="usage.unreadable") from error
     except _BAD as error:
-        raise bad_model(f"not a valid ONNX model: {first_line(error)}") from error
+        raise _no_model(f"not a valid ONNX model: {first_line(error)}", model) from error
     return source
+
+
+def _no_model(message: str, given: ModelLike) -> CompileError:
+    """The error for what is no model; of a file of another kind, with what it is."""
+    if isinstance(given, onnx.ModelProto):
+        return bad_model(message)
+    kind = what_is(given) if isinstance(given, bytes) else what_is_at(given)
+    if kind == ONNX:
+        return bad_model(message)
+    return CompileError(message, code="compile.bad-model", expected=ONNX, received=kind)
 
 
 def bad_model(message: str, hint: str | None = None) -> CompileError:

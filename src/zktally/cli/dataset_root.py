@@ -13,6 +13,7 @@ from ..circuits.model import CompiledModel, new_key
 from ..verifier.cli import read_arrays
 from ..verifier.dataset import PUBLIC_KEY, key_elements, root_of
 from ..verifier.errors import UsageError
+from ..verifier.kinds import what_is_at
 from ..verifier.program.checked import load
 from ..verifier.program.types import Program
 from ..verifier.quoting import quoted_path
@@ -84,6 +85,6 @@ def read_key(path: str | None) -> bytes:
             f"{quoted_path(path)} holds no key of a data set",
             code="usage.unreadable",
             expected="64 hexadecimal digits, as --new-key writes them",
-            received="something else",
+            received=what_is_at(path),
         ) from error
     return key

@@ -27,6 +27,7 @@ VERBS = (
     "resume",
     "wrap",
     "verify",
+    "report",
     "inspect",
     "dataset-root",
     "check-model",
