@@ -78,13 +78,13 @@ def read_limited(path: str | Path, limit: int) -> bytes:
     return data
 
 
-def unreadable(path: str | Path, error: OSError) -> UsageError:
+def unreadable(path: str | os.PathLike[str], error: OSError) -> UsageError:
     """The error for a file that cannot be read; a folder is called one on every system."""
     why = "it is a folder" if Path(path).is_dir() else error.strerror or error
     return UsageError(f"cannot read {quoted_path(path)}: {why}", code="usage.unreadable")
 
 
-def read_arrays(path: str | Path) -> Array | dict[str, Array]:
+def read_arrays(path: str | os.PathLike[str]) -> Array | dict[str, Array]:
     """The arrays of an .npz file by name, or the one array of an .npy file.
 
     Raises:

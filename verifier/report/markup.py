@@ -27,7 +27,7 @@ def element(name: str, /, *children: Child | Iterable[Child], **attributes: str 
         **attributes: by name, `_` for `-`, a `_` at the end for words of Python; None leaves out.
     """
     stated = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{html.escape(value)}"'
+        f' {key.rstrip("_").replace("_", "-")}="{_plain(value)}"'
         for key, value in attributes.items()
         if value is not None
     )
@@ -47,8 +47,14 @@ def _rendered(child: Child | Iterable[Child]) -> str:
     if isinstance(child, Html):
         return str(child)
     if isinstance(child, str):
-        return html.escape(child)
+        return _plain(child)
     return "".join(map(_rendered, child))
+
+
+def _plain(text: str) -> str:
+    """A text as HTML; what cannot be seen, or turns the order of letters, as its escape."""
+    shown = (c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+    return html.escape("".join(shown))
 
 
 def table(

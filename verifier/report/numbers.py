@@ -31,7 +31,7 @@ def chance(probability: float) -> str:
     shown = probability * 100
     if shown <= 0:
         return "0 %"
-    digits = max(0, 1 - math.floor(math.log10(shown)))
+    digits = 2 if shown > 99 else max(0, 1 - math.floor(math.log10(shown)))
     floor = math.floor(shown * 10**digits) / 10**digits
     return f"{floor:.{digits}f} %"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -62,6 +63,7 @@ def report(evidence: Evidence, run: VerifiedRun) -> str:
         sections.hidden(case),
         sections.glossary(case),
         _repeat(evidence, [each.sentence() for each in run.receipts]),
+        sections.layers(case),
     ]
     return _page("Verification report", evidence, parts)
 
@@ -142,7 +144,7 @@ def _repeat(evidence: Evidence, said: list[str]) -> Html:
     )
 
 
-def _page(title: str, evidence: Evidence, parts: list[Html | None]) -> str:
+def _page(title: str, evidence: Evidence, parts: Sequence[Html | None]) -> str:
     head = element(
         "head",
         element("meta", charset="utf-8"),

@@ -205,14 +205,22 @@ def _sampled(case: Case) -> Iterator[Html]:
         ["Wrong part", f"That is, of {spoken(case.work)}", "Seen with a probability of"],
         _shares(case),
     )
-    yield element("h3", "Layer by layer")
-    yield table(
-        "The calculations of the program, in their order; where there are several receipts, the "
-        "least that any of them shows",
-        ["Calculation", "Values", "Checked", "One wrong value is seen", "Wrong unseen, at most"],
-        _layers(case),
-    )
     yield _bounds_of_steps(case)
+
+
+def layers(case: Case) -> Html | None:
+    """What is shown of each calculation of the program."""
+    if case.complete:
+        return None
+    least = " Of several receipts, the least that any of them shows." if case.several else ""
+    caption = (
+        "The calculations of the program in their order, with the names that its maker gave them: "
+        "how many values each gives in all steps, how many of these were checked, with which "
+        "probability a single wrong one would be seen, and which part of them can be wrong unseen "
+        f"but for {odds(case.run.bits)}.{least}"
+    )
+    heads = ["Calculation", "Values", "Checked", "One wrong is seen", "Wrong unseen, at most"]
+    return _section("Appendix: calculation by calculation", table(caption, heads, _layers(case)))
 
 
 def _shares(case: Case) -> Iterator[list[Child]]:
@@ -260,7 +268,7 @@ def _bounds_of_steps(case: Case) -> Html:
         if op is None
         else f"of the values of any single calculation at most {percent(op)}"
     )
-    return element("p", f"{said}; {more}.")
+    return element("p", f"{said}; {more}. An appendix lists them all.")
 
 
 def outputs(case: Case) -> Html | None:

@@ -59,6 +59,10 @@ def _pictures(values: Values, images: Array) -> Iterator[Html]:
 
 def _curve(values: Values) -> Iterator[Html]:
     numbers = values.values.reshape(-1)
+    first, last = int(values.rows[0]), int(values.rows[-1])
+    if (numbers == numbers[0]).all():
+        yield element("p", f"{_number(numbers[0])} in every step from {first:,} to {last:,}.")
+        return
     drawn = curve(values.name, values.rows, numbers)
     if drawn is not None:
         yield element("figure", drawn, element("figcaption", f"{quoted(values.name)} by step"))
