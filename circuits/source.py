@@ -27,6 +27,7 @@ from onnx import (
 
 from ..verifier.errors import UsageError
 from ..verifier.kinds import ONNX, what_is, what_is_at
+from ..verifier.quoting import quoted_path
 from .classical import DOMAIN as CLASSICAL
 from .classical import Labels, without_strings
 from .errors import CompileError, named
@@ -186,7 +187,8 @@ def load(model: ModelLike) -> Source:
         declared = frozenset(value.name for value in inputs(proto))
         source = Source(_plain(proto), arrays, declared, labels)
     except OSError as error:
-        raise UsageError(f"cannot read {model!s}: {error}", code="usage.unreadable") from error
+        what = f"cannot read {quoted_path(model)}: {error}"
+        raise UsageError(what, code="usage.unreadable") from error
     except _BAD as error:
         raise _no_model(f"not a valid ONNX model: {first_line(error)}", model) from error
     return source
@@ -418,6 +420,8 @@ def _has_body(op: str, version: int) -> bool:
 def read_model(model: ModelLike) -> onnx.ModelProto:
     """A copy that is ours to change, with its external data."""
     if isinstance(model, str | Path):
+        if Path(model).is_dir():
+            raise IsADirectoryError("it is a folder")
         if not Path(model).is_file():
             raise FileNotFoundError("no such file")
         return onnx.load(str(model))
