@@ -25,8 +25,8 @@ from ..native import verify as verify_natively
 from ..verifier import plain
 from ..verifier.errors import ZktallyError
 from ..verifier.facts import Facts
+from ..verifier.judge import verify as verify_plainly
 from ..verifier.policy import Expectations
-from ..verifier.verify import verify as verify_plainly
 from .cells import formats, text_table
 from .drawn import draw_program, two_segments
 from .mutants import NotProvableError, Subject, Trial, draw_mutant, draw_subject, honest

@@ -24,6 +24,7 @@ import numpy as np
 from ..verifier.errors import UsageError, ZktallyError
 from ..verifier.inputs import DTYPES, pack_values, unpack_values
 from ..verifier.journal import model_id
+from ..verifier.kinds import MODEL, what_is
 from ..verifier.notebook import rows_of, table
 from ..verifier.program import checked as programs
 from ..verifier.program.checked import Checked
@@ -197,7 +198,7 @@ def from_bytes(data: bytes) -> CompiledModel:
         BadModelFile: the bytes are not what it writes.
     """
     if not data.startswith(MAGIC[:-1]):
-        _bad("it is not a compiled zktally model", "the bytes ZKTMODEL first")
+        _bad("it is not a compiled zktally model", MODEL, what_is(data))
     magic = data[: len(MAGIC)]
     if magic not in (MAGIC, SALTED):
         _bad("it is of another version", "1 or 2", magic[-1:].hex())

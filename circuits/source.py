@@ -26,6 +26,8 @@ from onnx import (
 )
 
 from ..verifier.errors import UsageError
+from ..verifier.kinds import ONNX, what_is, what_is_at
+from ..verifier.quoting import quoted_path
 from .classical import DOMAIN as CLASSICAL
 from .classical import Labels, without_strings
 from .errors import CompileError, named
@@ -175,7 +177,7 @@ def load(model: ModelLike) -> Source:
     try:
         proto = read_model(model)
         if not proto.graph.output:
-            raise bad_model("the model has no outputs")
+            raise _no_model("the model has no outputs", model)
         if proto.graph.sparse_initializer:
             raise bad_model("the model has sparse initialisers", "write them as dense ones")
         opset(proto)
@@ -185,10 +187,21 @@ def load(model: ModelLike) -> Source:
         declared = frozenset(value.name for value in inputs(proto))
         source = Source(_plain(proto), arrays, declared, labels)
     except OSError as error:
-        raise UsageError(f"cannot read {model!s}: {error}", code="usage.unreadable") from error
+        what = f"cannot read {quoted_path(model)}: {error}"
+        raise UsageError(what, code="usage.unreadable") from error
     except _BAD as error:
-        raise bad_model(f"not a valid ONNX model: {first_line(error)}") from error
+        raise _no_model(f"not a valid ONNX model: {first_line(error)}", model) from error
     return source
+
+
+def _no_model(message: str, given: ModelLike) -> CompileError:
+    """The error for what is no model; of a file of another kind, with what it is."""
+    if isinstance(given, onnx.ModelProto):
+        return bad_model(message)
+    kind = what_is(given) if isinstance(given, bytes) else what_is_at(given)
+    if kind == ONNX:
+        return bad_model(message)
+    return CompileError(message, code="compile.bad-model", expected=ONNX, received=kind)
 
 
 def bad_model(message: str, hint: str | None = None) -> CompileError:
@@ -407,6 +420,8 @@ def _has_body(op: str, version: int) -> bool:
 def read_model(model: ModelLike) -> onnx.ModelProto:
     """A copy that is ours to change, with its external data."""
     if isinstance(model, str | Path):
+        if Path(model).is_dir():
+            raise IsADirectoryError("it is a folder")
         if not Path(model).is_file():
             raise FileNotFoundError("no such file")
         return onnx.load(str(model))

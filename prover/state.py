@@ -27,6 +27,7 @@ from ..circuits.model import CompiledModel, Salt, is_key
 from ..verifier.errors import UsageError
 from ..verifier.inputs import DTYPES, Array, pack_values, unpack_values
 from ..verifier.journal import MAX_POSITION
+from ..verifier.kinds import STATE, what_is
 from ..verifier.program.types import Program, Role
 from ..verifier.quoting import listed, quoted
 from .errors import BadStateFile
@@ -144,7 +145,7 @@ def from_bytes(data: bytes) -> RunState:
         BadStateFile: the bytes are not what it writes.
     """
     if data[: len(MAGIC)] != MAGIC:
-        _bad("it is not the state of a run, or of another version")
+        _bad("it is not the state of a run, or of another version", STATE, what_is(data))
     body, digest = data[:-HASH], data[-HASH:]
     if hashlib.sha256(body).digest() != digest:
         _bad("it is truncated or damaged: its checksum is wrong")
@@ -260,5 +261,5 @@ def _judge_forms(trained: Program, served: Program) -> None:
             )
 
 
-def _bad(why: str) -> NoReturn:
-    raise BadStateFile(f"bad state file: {why}")
+def _bad(why: str, expected: str | None = None, received: str | None = None) -> NoReturn:
+    raise BadStateFile(f"bad state file: {why}", expected=expected, received=received)

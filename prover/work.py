@@ -19,6 +19,7 @@ from pathlib import Path
 from ..circuits.files import read_limited, write_atomically
 from ..verifier.errors import UsageError, ZktallyError
 from ..verifier.journal import FAST, MODES, Journal
+from ..verifier.kinds import what_is_at
 from ..verifier.quoting import quoted_path
 from ..verifier.receipt import MAGIC as RECEIPT
 from ..verifier.receipt import MAX_RECEIPT, split_receipt
@@ -130,6 +131,8 @@ class Work:
             raise UsageError(
                 f"there is no unfinished proof in {quoted_path(self.folder)}",
                 code="usage.unreadable",
+                expected="the folder of a proof that was begun",
+                received=what_is_at(self.folder),
                 hint="zktally prove or wrap with --work starts one",
             )
         return Job.from_bytes(read_limited(self._job, MAX_RECEIPT + len(MAGIC) + 1))

@@ -55,9 +55,10 @@ class VerifiedRun:
         return max(each.guarantee.delta for each in self.receipts)
 
     @property
-    def final_state(self) -> str:
-        """The digest of the state that the run ends in, in hexadecimal."""
-        return self.receipts[-1].facts.journal.final_state.hex()
+    def final_state(self) -> str | None:
+        """The digest of the state that the run ends in, in hexadecimal; None without states."""
+        journal = self.receipts[-1].facts.journal
+        return None if "final_state" in journal.absent else journal.final_state.hex()
 
     @property
     def start(self) -> str | None:
@@ -86,8 +87,8 @@ class VerifiedRun:
             rows.append((f"receipt {number}", each.sentence()))
         return table("Verified run", rows)
 
-    def to_json(self) -> dict[str, Any]:
-        """Everything as one JSON-ready object."""
+    def to_json(self, most: int | None = None) -> dict[str, Any]:
+        """Everything as one JSON-ready object; `most`: see `Verified.to_json`."""
         return {
             "first": self.first,
             "steps": self.steps,
@@ -96,7 +97,7 @@ class VerifiedRun:
             "start": self.start,
             "final_state": self.final_state,
             "sentence": self.sentence(),
-            "receipts": [each.to_json() for each in self.receipts],
+            "receipts": [each.to_json(most) for each in self.receipts],
         }
 
 

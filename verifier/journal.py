@@ -32,6 +32,9 @@ MAX_BITS = 256
 
 ZERO_DIGEST = bytes(32)
 
+OPTIONAL = ("dataset_root", "initial_state", "final_state", "exported_root", "prf_seed")
+"""Digests that are zero where a program has no data set, no states, no exports, no seed."""
+
 
 def model_id(program_id: bytes, weights_root: bytes) -> bytes:
     """The identity of a model: a hash of its program id and weights root, 32 bytes each."""
@@ -90,6 +93,11 @@ class Journal(Labels):
     def model_id(self) -> bytes:
         """The identity of the model that it is about."""
         return model_id(self.program_id, self.weights_root)
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """Names of the digests that are zero: of what the program does not have."""
+        return tuple(name for name in OPTIONAL if getattr(self, name) == ZERO_DIGEST)
 
     def encode(self) -> bytes:
         """The canonical bytes; `decode` judges whether the fields obey their rules."""

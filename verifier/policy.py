@@ -471,7 +471,7 @@ class Expectations(Labels):
                 f"the receipt has another {name.replace('_', ' ')}",
                 code=DIGESTS[name],
                 expected=wanted.hex(),
-                received=claimed.hex(),
+                received="none" if claimed == ZERO_DIGEST else claimed.hex(),
             )
 
     def _judge_data_set(self, journal: Journal) -> None:

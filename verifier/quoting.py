@@ -7,6 +7,7 @@ is always one piece of printable ASCII, so that nothing in it ends the quotes or
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 
 LONGEST = 128
@@ -32,6 +33,14 @@ def quoted_path(path: object) -> str:
 def listed(names: Iterable[object], none: str = "none") -> str:
     """Names one after the other, each quoted; `none` where there are none."""
     return ", ".join(map(quoted, names)) or none
+
+
+def shell_word(text: str) -> str:
+    """The text as one word of a shell's command line, whatever is in it."""
+    if text.isprintable():
+        return shlex.quote(text)
+    escaped = "".join(f"\\x{byte:02x}" for byte in text.encode("utf-8", "surrogateescape"))
+    return f"$'{escaped}'"
 
 
 def _escaped(character: str) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import MalformedReceipt, UnsupportedReceipt, UsageError
-from .quoting import quoted_path
+from .files import unreadable
+from .kinds import what_is
 from .reader import RECEIPT_CODES, Reader
 
 MAGIC = b"ZKTALLY"
@@ -48,12 +49,13 @@ def split_receipt(data: bytes) -> Sections:
         UnsupportedReceipt: a receipt of another version.
     """
     _limit("receipt", len(data), MAX_RECEIPT)
-    if not MAGIC.startswith(data[: len(MAGIC)]):
+    if not data.startswith(MAGIC):
+        cut_off = MAGIC.startswith(data)
         raise MalformedReceipt(
-            "these bytes are not a receipt",
-            code="receipt.bad-magic",
-            expected=MAGIC,
-            received=bytes(data[: len(MAGIC)]),
+            "this is no receipt",
+            code="receipt.truncated" if cut_off else "receipt.bad-magic",
+            expected="a receipt, which begins with ZKTALLY",
+            received=f"{len(data)} bytes of one" if cut_off and data else what_is(data),
         )
     r = Reader(data, RECEIPT_CODES)
     r.take(len(MAGIC))
@@ -87,9 +89,7 @@ def read_receipt(path: str, max_size: int = DEFAULT_MAX_SIZE) -> bytes:
             with Path(path).open("rb") as file:
                 data = file.read(max_size + 1)
     except OSError as error:
-        raise UsageError(
-            f"cannot read {quoted_path(path)}: {error.strerror}", code="usage.unreadable"
-        ) from error
+        raise unreadable(path, error) from error
     _limit("file", len(data), max_size)
     return data
 

@@ -295,12 +295,7 @@ def compare_inputs(
         _compare_published(program, journal, committed)
     if expectations.inputs is None:
         return
-    if journal.input_key is None:
-        raise JournalMismatch(
-            "the receipt keeps its input key private, so inputs cannot be compared",
-            code="verify.input-mismatch",
-            hint="compare the root that the prover told you: --input-root",
-        )
+    refuse_private_inputs(journal)
     count = None if program.inputs else journal.items
     batches, items = quantise(program, expectations.inputs, count)
     batched = any(port.batch != ABSENT for port in program.inputs)
@@ -315,10 +310,24 @@ def compare_inputs(
         array = np.stack([batch[place] for batch in batches])
         wrong = np.flatnonzero(committed.differ(number, array))
         if len(wrong):
-            name = program.tensors[number].name
-            raise _other_input(
-                f"your input {quoted(name)} is not the committed one in step {wrong[0]}"
-            )
+            raise committed.mismatch(number, array, int(wrong[0]))
+
+
+def refuse_private_inputs(journal: Journal) -> None:
+    """9. The caller's inputs are compared by a key that the statement must publish.
+
+    Raises:
+        JournalMismatch: `verify.input-mismatch`, it does not.
+    """
+    if journal.input_key is None:
+        raise JournalMismatch(
+            "the receipt keeps its inputs private, so yours cannot be compared with them",
+            code="verify.input-mismatch",
+            expected="a receipt with inputs that are checkable or public",
+            received="private inputs",
+            hint="ask the prover for --input-visibility checkable; or compare the root of the "
+            "inputs, if you know it: --input-root",
+        )
 
 
 def _compare_published(program: Program, journal: Journal, roots: _InputRoots) -> None:
@@ -334,15 +343,13 @@ def _compare_published(program: Program, journal: Journal, roots: _InputRoots) -
     if not failures:
         return
     step, place, is_outside = min(failures)
-    name = program.inputs[place].name
+    port = program.inputs[place]
     if is_outside:
         raise InvalidProof(
-            f"the published input {quoted(name)} is out of its range in step {step}",
+            f"the published input {quoted(port.name)} is out of its range in step {step}",
             code="verify.range",
         )
-    raise _other_input(
-        f"the published input {quoted(name)} is not the committed one in step {step}"
-    )
+    raise roots.mismatch(port.tensor, published[port.tensor], step)
 
 
 class _InputRoots:
@@ -355,15 +362,27 @@ class _InputRoots:
 
     def differ(self, tensor: int, arrays: NDArray[np.signedinteger[Any]]) -> NDArray[np.bool_]:
         """Per step, whether these values [steps, *shape] are not the committed ones."""
-        of = self._program.tensors[tensor]
-        found = input_tree_roots(self._key, tensor, of, arrays, self._first)
         trees = [self._trees.number(tensor, step) for step in range(self._trees.steps)]
+        found = self._of(tensor, arrays)
         different: NDArray[np.bool_] = (found != self._roots[trees]).any(axis=1)
         return different
 
+    def mismatch(
+        self, tensor: int, arrays: NDArray[np.signedinteger[Any]], step: int
+    ) -> JournalMismatch:
+        """The error for values that differ in a step."""
+        name = self._program.tensors[tensor].name
+        return JournalMismatch(
+            f"input {quoted(name)} of step {step} is not the committed one",
+            code="verify.input-mismatch",
+            expected=digest_bytes(self._roots[self._trees.number(tensor, step)]).hex(),
+            received=digest_bytes(self._of(tensor, arrays)[step]).hex(),
+        )
 
-def _other_input(message: str) -> JournalMismatch:
-    return JournalMismatch(message, code="verify.input-mismatch")
+    def _of(self, tensor: int, arrays: NDArray[np.signedinteger[Any]]) -> Elements:
+        """The roots [steps, 8] of these values."""
+        of = self._program.tensors[tensor]
+        return input_tree_roots(self._key, tensor, of, arrays, self._first)
 
 
 def claimed_outputs(program: Program, journal: Journal) -> dict[int, Ints]:

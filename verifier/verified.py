@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -514,19 +515,27 @@ class Verified:
         said = self.guarantee.sentence()
         return f"{', '.join(counts)}, model {self.model_id[:8]}…, {self.mode}, {said}"
 
-    def to_json(self) -> dict[str, Any]:
-        """Everything as one JSON-ready object; values of outputs that are not finite are null."""
+    def to_json(self, most: int | None = None) -> dict[str, Any]:
+        """Everything as one JSON-ready object; values of outputs that are not finite are null.
+
+        Args:
+            most: of an output with more values than these only the digest is shown, SHA-256 of its
+                values as little-endian numbers, row by row.
+        """
         outputs = [
             {
                 "name": name,
                 "status": self.guarantee.outputs[name],
                 "dtype": str(array.dtype),
                 "shape": list(array.shape),
-                "values": _finite_or_null(array),
+                "sha256": _digest(array),
+                "values": None if most is not None and array.size > most else _finite(array),
             }
             for name, array in self.outputs.items()
         ]
-        return {**self._shown, "outputs": outputs, "guarantee": self.guarantee.to_json()}
+        pins = {name: getattr(self.guarantee.pins, name) for name in ("pinned", "prover_chosen")}
+        shown = {"outputs": outputs, "pins": to_json(pins)}
+        return {**self._shown, **shown, "guarantee": self.guarantee.to_json()}
 
     def __repr__(self) -> str:
         arrays = ", ".join(f"{quoted(name)} {list(a.shape)}" for name, a in self.outputs.items())
@@ -602,7 +611,12 @@ def _hex(digest: bytes) -> str | None:
     return None if digest == ZERO_DIGEST else digest.hex()
 
 
-def _finite_or_null(array: Array) -> list[Any]:
+def _digest(array: Array) -> str:
+    plain = array.astype(array.dtype.newbyteorder("<"), order="C")
+    return hashlib.sha256(plain.tobytes()).hexdigest()
+
+
+def _finite(array: Array) -> list[Any]:
     values = array.astype(object)
     values[~np.isfinite(array)] = None
     listed: list[Any] = values.tolist()

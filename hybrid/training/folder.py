@@ -34,6 +34,7 @@ from ...circuits.training.program import TrainingProgram
 from ...prover import RunState, Work
 from ...prover.locks import held_alone
 from ...verifier.errors import UsageError
+from ...verifier.kinds import what_is_at
 from ...verifier.quoting import listed, quoted_path
 from ...verifier.receipt import MAX_RECEIPT
 
@@ -129,6 +130,8 @@ class Folder:
             raise UsageError(
                 f"{quoted_path(path)} holds no training run",
                 code="usage.unreadable",
+                expected="the folder of a run",
+                received=what_is_at(path),
                 hint="zktally train --work DIR keeps one",
             )
         return cls(path)

@@ -16,6 +16,7 @@ import numpy as np
 
 from ...circuits.graph import Array
 from ...verifier.errors import UsageError
+from ...verifier.kinds import what_is_at
 from ...verifier.quoting import listed, quoted, quoted_path
 
 LABELS = "y"
@@ -180,4 +181,9 @@ def _number(cell: str) -> float | None:
 
 
 def _unreadable(path: str | Path, why: str) -> UsageError:
-    return UsageError(f"cannot read {quoted_path(path)}: {why}", code="usage.unreadable")
+    return UsageError(
+        f"cannot read {quoted_path(path)}: {why}",
+        code="usage.unreadable",
+        expected="records: arrays by name (.npz), or a table (.csv)",
+        received=what_is_at(path),
+    )

@@ -389,7 +389,7 @@ def judge(
 ) -> Verified:
     """Judge a receipt against what is expected; see `verify`."""
     if backend == "python":
-        from .verifier.verify import verify as verify_plainly
+        from .verifier.judge import verify as verify_plainly
 
         found = verify_plainly(receipt, expectations)
     elif backend == "rust":

@@ -11,12 +11,16 @@ import numpy as np
 from ._core import verify as judge
 from .verifier.errors import ZktallyError
 from .verifier.facts import Facts
-from .verifier.inputs import caller_arrays
-from .verifier.journal import Journal
+from .verifier.inputs import caller_arrays, quantise
+from .verifier.journal import MODES, Journal
 from .verifier.plain import from_json
 from .verifier.policy import Expectations
 from .verifier.program.codec import decode, program_id
 from .verifier.receipt import as_receipt, split_receipt
+from .verifier.steps import judge_statement, refuse_private_inputs
+
+_STATED = ("policy.", "program.", "receipt.", "usage.")
+"""Codes of what can be refused before the proof is looked at."""
 
 
 def verify(
@@ -25,8 +29,34 @@ def verify(
     """Judge a receipt with the Rust verifier: facts, outputs and errors as from the Python one."""
     receipt, demands = as_receipt(receipt), json.dumps(expectations.to_json())
     given = _arranged(receipt, expectations)
-    facts, outputs = judge(receipt, demands, _inputs(given), threads)
+    try:
+        facts, outputs = judge(receipt, demands, _inputs(given), threads)
+    except ZktallyError as error:
+        raise in_common_words(error, receipt, expectations) from None
     return from_json(Facts, json.loads(facts)), outputs
+
+
+def in_common_words(
+    refused: ZktallyError, receipt: bytes, expectations: Expectations
+) -> ZktallyError:
+    """A refusal of the core in the words and units of the Python verifier, where it has them.
+
+    The judgement stays the core's: what Python says of the statement and of the caller's inputs is
+    only taken where its code is the same.
+    """
+    if not refused.code.startswith(_STATED) and not refused.code.endswith("-mismatch"):
+        return refused  # a proof that is wrong: what is wrong with it each says in its own way
+    try:
+        statement = judge_statement(receipt, expectations, tuple(range(len(MODES))))
+        if expectations.inputs is not None:
+            refuse_private_inputs(statement.journal)
+            program, items = statement.checked.program, statement.journal.items
+            quantise(program, expectations.inputs, None if program.inputs else items)
+        if refused.code == "policy.bits":
+            expectations.policy.judge_bits(int(str(refused.received)))
+    except ZktallyError as said:
+        return said if said.code == refused.code else refused
+    return refused
 
 
 def _arranged(receipt: bytes, expectations: Expectations) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 
 from support.cli import Files, Outcome, Zktally
 from zktally.bench.digits.data import MODEL_PATH, load
+
+VERIFIER = Path(__file__).parents[2] / "verifier"
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +26,19 @@ def zktally() -> Zktally:
         return Outcome(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode())
 
     return call
+
+
+@pytest.fixture(scope="session")
+def standalone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The verifier's own distribution, installed into a folder with nothing else in it."""
+    folder = tmp_path_factory.mktemp("standalone")
+    ignored = shutil.ignore_patterns("__pycache__", "build", "*.egg-info")
+    source = shutil.copytree(VERIFIER, folder / "verifier", ignore=ignored)
+    target = folder / "site"
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    command += ["--no-build-isolation", "--target", str(target), str(source)]
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    return target
 
 
 @pytest.fixture(scope="session")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import zktally
 from support.cli import Files
+from zktally import verifier
 
-VERIFIER = Path(__file__).parents[2] / "verifier"
 SCRIPT = """
 import sys
 from zktally_verifier.cli import main
@@ -22,31 +23,54 @@ print("foreign modules:", sorted(foreign))
 sys.exit(code)
 """
 
+ALONE = """
+import builtins, socket, sys
 
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The distribution, installed into a folder of its own."""
-    folder = tmp_path_factory.mktemp("standalone")
-    ignored = shutil.ignore_patterns("__pycache__", "build", "*.egg-info")
-    source = shutil.copytree(VERIFIER, folder / "verifier", ignore=ignored)
-    target = folder / "site"
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-    command += ["--no-build-isolation", "--target", str(target), str(source)]
-    subprocess.run(command, check=True, capture_output=True, timeout=300)
-    return target
+def refuse(*args, **kwargs):
+    raise AssertionError("the verifier used the network")
+
+socket.socket = socket.create_connection = socket.getaddrinfo = refuse
+sys.path += [{site!r}, {numpy!r}]
+before = set(sys.modules)
+import zktally_verifier
+light = {{"numpy", "zktally_verifier.steps"}} & (set(sys.modules) - before)
+assert not light, light
+from zktally_verifier import Policy, VerificationFailed, inspect, verify
+claimed = inspect({receipt!r})
+assert claimed["verified"] is False and claimed["model_id"] == {model!r}
+verified = verify({receipt!r}, {model!r}, policy=Policy(max_delta=0.05), inputs={inputs!r})
+assert verified.outputs["logits"].shape == (20, 10)
+with open({receipt!r}, "rb") as file:
+    assert verify(file.read(), bytes.fromhex({model!r})).outputs.keys() == verified.outputs.keys()
+try:
+    verify({receipt!r}, "00" * 32)
+except VerificationFailed as refused:
+    assert refused.code == "verify.model-mismatch"
+else:
+    raise AssertionError("accepted")
+loaded = {{name.split(".")[0] for name in sys.modules}}
+print(sorted(loaded - set(sys.stdlib_module_names) - {{"__main__"}}))
+"""
 
 
-def test_it_verifies_and_imports_nothing_else(installed: Path, files: Files) -> None:
+def alone(
+    standalone: Path, *args: str, script: str = SCRIPT, options: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *options, "-c", script, *args],
+        env={"PYTHONPATH": str(standalone), "PATH": ""},
+        cwd=standalone,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        encoding="utf-8",
+    )
+
+
+def test_it_verifies_and_imports_nothing_else(standalone: Path, files: Files) -> None:
     def verify(model_id: str) -> subprocess.CompletedProcess[str]:
-        arguments = [str(files.receipt), "--model-id", model_id, "--input", str(files.images)]
-        return subprocess.run(
-            [sys.executable, "-c", SCRIPT, *arguments],
-            env={"PYTHONPATH": str(installed)},
-            cwd=installed,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        given = ("--input", str(files.images))
+        return alone(standalone, str(files.receipt), "--model-id", model_id, *given)
 
     good = verify(files.model_id)
     assert good.returncode == 0, good.stderr
@@ -57,13 +81,66 @@ def test_it_verifies_and_imports_nothing_else(installed: Path, files: Files) -> 
     assert "verify.model-mismatch" in bad.stderr
 
 
-def test_the_command_is_installed(installed: Path) -> None:
+def test_numpy_is_all_it_finds(standalone: Path, files: Files, tmp_path: Path) -> None:
+    """Of site-packages it finds numpy alone, no program, no socket; an import is cheap."""
+    import numpy as np
+
+    (tmp_path / "numpy").symlink_to(Path(np.__file__).parent)
+    libraries = Path(np.__file__).parents[1] / "numpy.libs"
+    if libraries.exists():
+        (tmp_path / "numpy.libs").symlink_to(libraries)
+    script = ALONE.format(
+        site=str(standalone),
+        numpy=str(tmp_path),
+        receipt=str(files.receipt),
+        model=files.model_id,
+        inputs=str(files.images),
+    )
+    done = alone(standalone, script=script, options=("-I", "-S"))  # no folder of packages
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "['numpy', 'zktally_verifier']"
+
+
+def test_the_command_is_installed(standalone: Path, files: Files) -> None:
+    def call(*args: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, str(standalone / "bin" / "zktally-verify"), *args],
+            env={"PYTHONPATH": str(standalone)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    shown = call("--help")
+    assert shown.returncode == 0, shown.stderr
+    assert "--model-id" in shown.stdout
+    version = call("--version")
+    assert version.returncode == 0
+    assert version.stdout == f"zktally-verify {zktally.__version__}\n"
+    claimed = call(str(files.receipt), "--inspect")
+    assert claimed.returncode == 0, claimed.stderr
+    assert claimed.stdout.startswith("UNVERIFIED")
+    unnamed = call(str(files.receipt))
+    assert unnamed.returncode == 2
+    assert "--model-id is missing [usage]" in unnamed.stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_a_terminal_of_any_encoding(standalone: Path, files: Files, encoding: str) -> None:
+    """Windows has pipes of cp1252, which has no δ and no ≤."""
+    args = (str(files.receipt), "--model-id", files.model_id)
     done = subprocess.run(
-        [sys.executable, str(installed / "bin" / "zktally-verify"), "--help"],
-        env={"PYTHONPATH": str(installed)},
+        [sys.executable, "-m", "zktally_verifier.cli", *args],
+        env={**os.environ, "PYTHONPATH": str(standalone), "PYTHONIOENCODING": encoding},
         capture_output=True,
-        text=True,
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    assert "--model-id" in done.stdout
+    sign = "≤" if encoding == "utf-8" else "\\u2264"
+    assert f"multiply-accumulates {sign} 5 %" in done.stdout.decode(encoding)
+
+
+def test_it_is_typed_and_of_one_version(standalone: Path) -> None:
+    assert verifier.__version__ == zktally.__version__
+    name = f"zktally_verifier-{zktally.__version__}.dist-info"
+    assert (standalone / name).is_dir()

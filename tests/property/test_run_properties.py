@@ -15,10 +15,10 @@ from zktally import _core
 from zktally.circuits import reference
 from zktally.native import verify as verify_natively
 from zktally.prover import FastRun
+from zktally.verifier.judge import verify as verify_plainly
 from zktally.verifier.keys import prf_values
 from zktally.verifier.program.types import Role
 from zktally.verifier.roots import digest_bytes, digest_elements
-from zktally.verifier.verify import verify as verify_plainly
 
 PUBLIC_KEY = bytes(32)
 

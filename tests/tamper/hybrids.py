@@ -24,6 +24,7 @@ from zktally.verifier import stark
 from zktally.verifier.errors import ZktallyError
 from zktally.verifier.hybrid.verify import tables_file
 from zktally.verifier.journal import HYBRID, Journal
+from zktally.verifier.judge import verify as verify_plainly
 from zktally.verifier.openings import Trees
 from zktally.verifier.policy import Expectations, Policy
 from zktally.verifier.program.checked import load
@@ -32,7 +33,6 @@ from zktally.verifier.reader import RECEIPT_CODES, Reader
 from zktally.verifier.receipt import split_receipt
 from zktally.verifier.stark import fri, proof, verify
 from zktally.verifier.stark.statement import Statement
-from zktally.verifier.verify import verify as verify_plainly
 
 STANDARD, SMALL = 0, 1
 KNOWN = 32

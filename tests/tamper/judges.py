@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from zktally.native import verify as verify_natively
 from zktally.verifier.errors import ZktallyError
+from zktally.verifier.judge import verify as verify_plainly
 from zktally.verifier.policy import Expectations
-from zktally.verifier.verify import verify as verify_plainly
 
 ACCEPTED = "accepted"
 

@@ -25,11 +25,11 @@ import pytest
 import zktally as api
 from zktally.cli import inspect
 from zktally.prover import Work, prove_in, prove_job, wrapping_job
+from zktally.verifier.judge import verify as verify_plainly
 from zktally.verifier.pins import Pins
 from zktally.verifier.policy import Expectations
 from zktally.verifier.reader import P
 from zktally.verifier.verified import Verified
-from zktally.verifier.verify import verify as verify_plainly
 
 ROOT = Path(__file__).parents[2]
 PUBLIC = ("nonce",)

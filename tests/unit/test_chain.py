@@ -18,10 +18,10 @@ from zktally.verifier.chain import (
     verify_run,
 )
 from zktally.verifier.errors import ChainBroken, InsufficientSecurity, UsageError, ZktallyError
+from zktally.verifier.judge import verify
 from zktally.verifier.pins import Pins
 from zktally.verifier.policy import Expectations
 from zktally.verifier.verified import Verified
-from zktally.verifier.verify import verify
 
 NONCE = b"a nonce"
 OTHER = bytes(28) + b"\1\2\3\4"

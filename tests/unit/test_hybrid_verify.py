@@ -19,12 +19,12 @@ from zktally.verifier.hybrid import segments
 from zktally.verifier.hybrid.schedule import COLUMNS, Table
 from zktally.verifier.hybrid.verify import tables_file, verify_hybrid
 from zktally.verifier.journal import HYBRID
+from zktally.verifier.judge import verify
 from zktally.verifier.pins import Pins
 from zktally.verifier.policy import Policy
 from zktally.verifier.program.checked import load
 from zktally.verifier.receipt import split_receipt
 from zktally.verifier.verified import Verified
-from zktally.verifier.verify import verify
 
 SIZE = 70_000
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from support.receipts import Prover
-from zktally.cli.inspect import describe_receipt
 from zktally.prover.receipt import encode_receipt
+from zktally.verifier.describe import describe_receipt
 from zktally.verifier.journal import Journal
 from zktally.verifier.receipt import split_receipt
 

@@ -14,10 +14,10 @@ from zktally.prover import Claims
 from zktally.verifier.errors import UsageError
 from zktally.verifier.facts import Facts
 from zktally.verifier.journal import Journal
+from zktally.verifier.judge import verify
 from zktally.verifier.labels import LABELS, Labels
 from zktally.verifier.plain import from_json, to_json
 from zktally.verifier.policy import Expectations, Policy
-from zktally.verifier.verify import verify
 
 
 def test_every_label_has_a_rule_and_a_field() -> None:

@@ -10,7 +10,7 @@ import pytest
 from support.receipts import Prover
 from zktally.native import verify as verify_natively
 from zktally.verifier.errors import ZktallyError
-from zktally.verifier.verify import verify as verify_plainly
+from zktally.verifier.judge import verify as verify_plainly
 
 ACCEPTED = "accepted"
 USAGE, MISMATCH = "usage.input", "verify.input-mismatch"

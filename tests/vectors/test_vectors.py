@@ -10,7 +10,7 @@ import pytest
 from zktally.native import verify as verify_natively
 from zktally.prover import prove_job
 from zktally.verifier.errors import ZktallyError
-from zktally.verifier.verify import verify as verify_plainly
+from zktally.verifier.judge import verify as verify_plainly
 
 LISTED = json.loads((make.FOLDER / "vectors.json").read_text())
 

@@ -21,7 +21,7 @@ from ..confidence import headline
 from ..errors import InsufficientSecurity, InvalidProof, JournalMismatch, UnsupportedReceipt
 from ..facts import Facts, StarkFacts, facts_of
 from ..gates import Ints
-from ..journal import HYBRID, STRICT
+from ..journal import HYBRID, STRICT, Journal
 from ..openings import Trees
 from ..policy import Expectations
 from ..poseidon2 import DIGEST, Elements
@@ -29,8 +29,9 @@ from ..program.checked import Checked
 from ..program.types import Program
 from ..quoting import quoted
 from ..reader import RECEIPT_CODES, P, Reader
+from ..receipt import Sections
 from ..roots import digest_elements
-from ..sampling import Plan, make_plan, sample_seed
+from ..sampling import Counts, Plan, make_plan, sample_seed
 from ..stark import params
 from ..steps import (
     Outputs,
@@ -39,6 +40,7 @@ from ..steps import (
     compare_inputs,
     hash_roots,
     judge_statement,
+    order_of,
     to_caller,
 )
 from .blocks import count_blocks
@@ -200,10 +202,7 @@ class _Segments:
         """
         self._checked, self._trees, self._claims = checked, trees, claims
         self._items = ItemList(plan, trees)
-        judge_count(-(-self._items.cost // SEGMENT_COST), room)
-        count = segment_count(self._items, count_blocks(plan, trees, room))
-        judge_count(count, room)
-        self._bounds = cut(self._items, count)
+        self._bounds = cut(self._items, _count(self._items, plan, trees, room))
 
     def __len__(self) -> int:
         return len(self._bounds) - 1
@@ -212,6 +211,30 @@ class _Segments:
         for bounds in pairwise(self._bounds):
             items = self._items.between(*bounds)
             yield derive(self._checked, self._trees, items, self._claims)
+
+
+def _count(items: ItemList, plan: Plan, trees: Trees, room: int) -> int:
+    judge_count(-(-items.cost // SEGMENT_COST), room)
+    count = segment_count(items, count_blocks(plan, trees, room))
+    judge_count(count, room)
+    return count
+
+
+def count_segments(sections: Sections, journal: Journal, checked: Checked) -> int:
+    """How many proofs a statement asks for, whatever the proof section holds.
+
+    Args:
+        sections: of a receipt that is not fast.
+        journal: its statement.
+        checked: its program.
+
+    Raises:
+        UnsupportedReceipt: `verify.too-large`.
+        MalformedReceipt: `receipt.truncated`, the proof section is too short for so many.
+    """
+    plan = make_plan(Counts(checked, journal), sample_seed(sections.journal))
+    trees = Trees(checked.program, journal.steps, order_of(checked.program, journal))
+    return _count(ItemList(plan, trees), plan, trees, len(sections.proof))
 
 
 def _judge_bits(bits: int, target: int, segments: int, expectations: Expectations) -> None:

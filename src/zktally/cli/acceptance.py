@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from ..verifier.labels import LABELS, in_words
 from ..verifier.policy import Policy, sampled_outputs
 from ..verifier.program.checked import load
 from ..verifier.quoting import listed
+from ..verifier.quoting import shell_word as shell_word
 from ..verifier.receipt import split_receipt
 from ..verifier.sampling import Counts
 from ..verifier.stark.params import TARGET
@@ -96,14 +96,6 @@ def command_of_run(receipts: Sequence[Receipt], paths: Sequence[str]) -> str:
     files = [f"./{path}" if path.startswith("-") else path for path in paths]
     words = ["zktally", "verify", *files, "--model-id", name, *_options(arguments)]
     return " ".join(map(shell_word, words))
-
-
-def shell_word(text: str) -> str:
-    """The text as one word of a shell's command line, whatever is in it."""
-    if text.isprintable():
-        return shlex.quote(text)
-    escaped = "".join(f"\\x{byte:02x}" for byte in text.encode("utf-8", "surrogateescape"))
-    return f"$'{escaped}'"
 
 
 def _bits(journal: Journal) -> int:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from ..display import Display, bars, lines, on_terminal
 from ..verifier.cli import printable
+from ..verifier.units import size as size
 
 
 @contextmanager
@@ -70,12 +71,3 @@ def libraries_silenced(quiet: bool = False) -> Iterator[None]:
         count = "1 line" if len(said) == 1 else f"{len(said)} lines"
         first = printable(re.sub(r"\x1b\[[0-9;]*m", "", said[0]))[:200]
         note(f"libraries had {count} to say about the model, the first: {first}", quiet)
-
-
-def size(count: float) -> str:
-    """Bytes for people."""
-    for unit in ("B", "KB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"

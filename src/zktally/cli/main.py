@@ -29,6 +29,7 @@ VERBS = (
     "resume",
     "wrap",
     "verify",
+    "report",
     "inspect",
     "dataset-root",
     "check-model",

@@ -20,18 +20,23 @@ def add_to(verbs: Any) -> None:
         "command line, never from them.",
     )
     cli.add_verify_arguments(verb)
+    add_backend(verb)
+    verb.set_defaults(run=run)
+
+
+def add_backend(verb: Any) -> None:
+    """Add the choice of the verifier."""
     verb.add_argument(
         "--backend",
         choices=("rust", "python"),
         default="rust",
         help="which of the two independent verifiers (default: rust)",
     )
-    verb.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Verify; print the verdict in words or JSON."""
     if args.exported is not None and is_model_file(Path(args.exported)):
         args.exported = CompiledModel.load(args.exported).checked.id.hex()
-    cli.run(args, lambda receipt, expected: judge(receipt, expected, args.backend))
+    cli.run(args, lambda receipt, expected: judge(receipt, expected, args.backend), args.backend)
     return 0

@@ -1,0 +1,133 @@
+"""The calls of whoever verifies in Python with this package alone; the command line makes them too.
+
+zktally has the same calls, with the verifier in Rust behind them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from .chain import VerifiedRun, following, verify_run
+from .describe import describe_receipt
+from .files import read_arrays
+from .judge import verify as judge_receipt
+from .pins import Pins
+from .policy import Expectations, Inputs, Policy
+from .receipt import as_receipt, read_receipt
+from .verified import Verified
+
+Receipt = bytes | bytearray | memoryview | str | os.PathLike[str]
+"""The bytes of a receipt, or the path of its file."""
+
+
+def verify(
+    receipt: Receipt,
+    model_id: str | bytes,
+    policy: Policy | None = None,
+    *,
+    inputs: Inputs | str | os.PathLike[str] | None = None,
+    input_root: str | bytes | None = None,
+    initial_state: str | bytes | None = None,
+    dataset_root: str | bytes | None = None,
+    any_dataset: bool = False,
+    audience: str | None = None,
+    nonce: bytes | None = None,
+    follows: Verified | None = None,
+) -> Verified:
+    """Judge a receipt. Every expectation comes from the caller, never from the receipt.
+
+    Args:
+        receipt: its bytes, or the path of its file (at most 1 GiB).
+        model_id: the model that the caller means, 32 bytes or 64 hexadecimal digits.
+        policy: what is demanded; without one, safe defaults (any mode, δ ≤ 5 %, 100 bits, outputs
+            exact).
+        inputs: the inputs that the caller means, to compare with the committed ones: arrays by
+            name, one array, or the path of an .npz or .npy file. Shapes are [items, ...] or
+            [steps, ...]; the receipt must be one of checkable or public inputs.
+        input_root: the digest of all inputs that the caller means, 32 bytes or hexadecimal.
+        initial_state: the digest of the first state that the caller means, likewise.
+        dataset_root: the root of the data set that the caller means, likewise; a receipt about a
+            data set is refused without it,
+        any_dataset: unless the prover may choose the data set.
+        audience: whom the receipt must name; a receipt that names another is refused.
+        nonce: the challenge that the receipt must name, likewise.
+        follows: the verdict on the receipt that this one must continue.
+
+    Returns:
+        What is verified: `outputs` (float32 or int64 arrays by name, [items, ...] or [steps, ...]),
+        `guarantee`, and every fact of the statement.
+
+    Raises:
+        VerificationFailed: it was judged and refused.
+        MalformedReceipt, UnsupportedReceipt, MalformedProgram, InvalidProgram: cannot be judged.
+        UsageError: a file cannot be read, or the expectations make no sense.
+    """
+    expectations = Expectations.of(
+        model_id,
+        policy,
+        inputs=read_arrays(inputs) if isinstance(inputs, str | os.PathLike) else inputs,
+        input_root=input_root,
+        initial_state=initial_state,
+        dataset_root=dataset_root,
+        any_dataset=any_dataset,
+        audience=audience,
+        nonce=nonce,
+    )
+    data = bytes_of(receipt)
+    if follows is not None:
+        expectations = following(follows.facts.journal, data, expectations)
+    return judge(data, expectations)
+
+
+def verify_chain(
+    receipts: Sequence[Receipt],
+    model_id: str | bytes,
+    policy: Policy | None = None,
+    **expected: Any,
+) -> VerifiedRun:
+    """Judge the receipts of one run, in their order: each goes on where the last one has ended.
+
+    Args:
+        receipts: one or more, bytes or paths.
+        model_id: the model that the caller means, 32 bytes or hexadecimal.
+        policy: what is demanded of all of them; `min_bits` of all together.
+        **expected: as `verify` takes it; `initial_state` is that of the first receipt, and inputs
+            can be expected of one receipt only.
+
+    Raises:
+        ChainBroken: `verify.follows`, one does not go on where the one before has ended.
+        ZktallyError: what `verify` raises.
+    """
+    expectations = Expectations.of(model_id, policy, **expected)
+    return verify_run([bytes_of(receipt) for receipt in receipts], expectations, judge)
+
+
+def inspect(receipt: Receipt) -> dict[str, Any]:
+    """What a receipt claims, as one JSON-ready object. Nothing of it is verified.
+
+    Raises:
+        MalformedReceipt, UnsupportedReceipt, MalformedProgram, InvalidProgram: it cannot be read.
+        ProgramMismatch: its statement is about another program than it holds.
+        UsageError: the file cannot be read.
+    """
+    return describe_receipt(bytes_of(receipt))[0]
+
+
+def judge(receipt: bytes, expectations: Expectations) -> Verified:
+    """Judge a receipt against what is expected, with what follows for its reader."""
+    found = judge_receipt(receipt, expectations)
+    return Verified.of(*found, "python", Pins.of(receipt, expectations))
+
+
+def bytes_of(receipt: Receipt) -> bytes:
+    """The bytes of a receipt, or of its file.
+
+    Raises:
+        UsageError: it is neither, or the file cannot be read.
+        MalformedReceipt: the file is too large.
+    """
+    if isinstance(receipt, str | os.PathLike):
+        return read_receipt(os.fspath(receipt))
+    return as_receipt(receipt)
