@@ -238,7 +238,7 @@ def prove(
         ray: not in fast mode: prove segments on this Ray cluster: "auto", "local" or an address.
             docs/workers.md says what a worker sees.
         progress: called as progress(phase, done, total); True for bars or lines on stderr, False
-            for nothing; None for bars in a notebook or on a terminal.
+            for nothing; None for bars on a terminal, and a line below the cell of a notebook.
 
     Raises:
         UsageError: arguments or inputs that do not fit.

@@ -57,7 +57,7 @@ def test_python_of_the_readme(files: Files, monkeypatch: pytest.MonkeyPatch) -> 
 def test_every_verb_has_help(zktally: Zktally) -> None:
     for verb in (
         "compile", "prove", "train", "export", "resume", "wrap", "verify", "inspect",
-        "dataset-root", "check-model", "bench",
+        "dataset-root", "check-model", "bench", "doctor", "completion",
     ):  # fmt: skip
         done = zktally(verb, "--help")
         assert done.code == 0
