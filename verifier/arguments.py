@@ -172,8 +172,8 @@ def labels_from(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def command_of(args: argparse.Namespace) -> str:
-    """The command that makes the same demands of the same receipts, for a shell."""
-    return " ".join(map(shell_word, ["zktally-verify", *_words(args)]))
+    """The command that makes the same demands of the same receipts, for a shell: a line a word."""
+    return " \\\n    ".join(["zktally-verify", *map(shell_word, _words(args))])
 
 
 def _words(args: argparse.Namespace) -> Iterator[str]:

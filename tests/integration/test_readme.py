@@ -40,7 +40,8 @@ def test_commands_of_the_readme(zktally: Zktally, files: Files, tmp_path: Path) 
             described = zktally("inspect", "model.zkt", "--json", cwd=tmp_path)
             model_id = json.loads(described.out)["model_id"]
     assert verbs == {
-        "compile", "prove", "resume", "wrap", "verify", "check-model", "inspect", "train", "export"
+        "compile", "prove", "resume", "wrap", "verify", "report", "check-model", "inspect", "train",
+        "export",
     }  # fmt: skip
 
 
@@ -56,7 +57,7 @@ def test_python_of_the_readme(files: Files, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_every_verb_has_help(zktally: Zktally) -> None:
     for verb in (
-        "compile", "prove", "train", "export", "resume", "wrap", "verify", "inspect",
+        "compile", "prove", "train", "export", "resume", "wrap", "verify", "report", "inspect",
         "dataset-root", "check-model", "bench", "doctor", "completion",
     ):  # fmt: skip
         done = zktally(verb, "--help")

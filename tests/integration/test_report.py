@@ -69,7 +69,7 @@ def test_the_command_on_the_page_repeats_the_check(
     html = (tmp_path / "a.html").read_text(encoding="utf-8")
     for words in ("6 % (δ)", "101 bits", "fast, hybrid", "samples suffice", "1 to 64"):
         assert words in pages.read(html).text, words
-    command = shlex.split(unescape(html.split("<pre>")[1].split("</pre>")[0]))
+    command = shlex.split(unescape(html.split("<pre>")[1].split("</pre>")[0]).replace("\\\n", " "))
     assert command[0] == "zktally-verify"
     again = zktally("verify", *command[1:])
     assert again.code == 0, again.err

@@ -27,6 +27,8 @@ COMMANDS = {
     "version": "--version",
     "verify": "verify {receipt} --model-id {model_id} --input {images}",
     "verify in Python": "verify {receipt} --model-id {model_id} --backend python",
+    "report": "report {receipt} --model-id {model_id} -o {folder}/start.html --force",
+    "outputs": "verify {receipt} --model-id {model_id} --outputs {folder}/start.npz --force",
     "inspect a receipt": "inspect {receipt}",
     "inspect a model": "inspect {model}",
     "prove": "prove {model} --input {images} --mode fast -q -o {folder}/start.receipt",

@@ -13,6 +13,7 @@ from ..policy import Policy
 from ..quoting import quoted
 from ..units import size
 from . import sections
+from .demands import demands
 from .markup import Html, bullets, code, element, facts, joined
 from .style import CSS
 
@@ -76,7 +77,7 @@ def refusal(evidence: Evidence, error: ZktallyError) -> str:
         ("Code", code(error.code)),
         ("Expected", _given(error.expected)),
         ("Received", _given(error.received)),
-        ("What to do", error.hint or error.codes[error.code][1]),
+        ("What to do", (error.hint or error.codes[error.code][1]).replace("`", "")),
     ]
     meaning = element("p", error.codes[error.code][0])
     nothing = element(
@@ -118,9 +119,7 @@ def _repeat(evidence: Evidence, said: list[str]) -> Html:
         )
         for name, data in zip(evidence.names, evidence.receipts, strict=True)
     ]
-    demanded = [
-        (name, value) for name, value in sections.policy_words(evidence.policy) if value is not None
-    ]
+    demanded = [(name, value) for name, value in demands(evidence.policy) if value is not None]
     when = evidence.when.strftime("%Y-%m-%d %H:%M %Z")
     return _section(
         "How to repeat this check",

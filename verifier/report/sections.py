@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from ..chain import VerifiedRun
 from ..facts import CERTIFIED, CONSISTENT, SAMPLED
 from ..journal import MODES, STRICT
 from ..labels import in_words
 from ..pins import INPUTS
-from ..plain import to_json
-from ..policy import Policy
 from ..quoting import quoted
 from ..values import Values, inputs_of, outputs_of
 from ..verified import BEGINS, CHOSEN, PINNED, Guarantee, Verified, counted, percent
@@ -110,7 +108,7 @@ def ran(case: Case) -> Html:
     rows: list[tuple[Child, Child]] = [
         ("Model id", code(first.model_id)),
         ("Program", joined(f"{quoted(first.facts.program_name)}, id ", code(first.program_id))),
-        ("Kind of receipt", MODES[first.facts.journal.mode]),
+        ("Kind of receipt", words.KINDS[MODES[first.facts.journal.mode]]),
         ("Steps", _steps(case)),
         ("Items", exact(case.items) if guarantee.itemised else None),
         ("Work", f"{exact(case.work)} {case.unit}"),
@@ -231,7 +229,11 @@ def _shares(case: Case) -> Iterator[list[Child]]:
         sure = part == 1
         said = f"all but {odds(case.run.bits)}" if sure else chance(seen)
         name = percent(float(share))
-        yield [f"{name}{' (δ)' if sure else ''}", exact(int(share * case.work)), said]
+        yield [
+            f"{name}{' (δ)' if sure else ''}",
+            exact(sum(int(share * each.work) for each in case.exposures)),
+            said,
+        ]
 
 
 def _layers(case: Case) -> Iterator[list[Child]]:
@@ -384,13 +386,14 @@ def hidden(case: Case) -> Html:
     tells = ["the statement", *guarantee.published, "the program with its constants"]
     tells += ["which values were picked"] if journal.mode != STRICT else []
     inputs = ["inputs"] if INPUTS not in guarantee.published else []
-    held = ["weights", *inputs, "intermediate values"]
+    records = ["records"] if guarantee.run is not None and guarantee.run.records else []
+    held = ", ".join(["weights", *inputs, *records])
     return _section(
         "What is hidden",
         element(
             "p",
-            f"Hidden are {', '.join(held)}, also those that were checked. Whoever has the receipt "
-            f"learns {', '.join(tells)}, the digests, and sizes.",
+            f"Hidden are {held} and intermediate values, also those that were checked. Whoever has "
+            f"the receipt learns {', '.join(tells)}, the digests, and sizes.",
         ),
     )
 
@@ -398,26 +401,3 @@ def hidden(case: Case) -> Html:
 def glossary(case: Case) -> Html:
     """The words of the page."""
     return _section("Words used", facts(list(words.GLOSSARY.items())))
-
-
-def policy_words(policy: Policy) -> Iterator[tuple[str, str | None]]:
-    """What a policy demands, field by field."""
-    yield "Wrong work, at most", f"{percent(policy.max_delta)} (δ)"
-    yield "Confidence, at least", f"{policy.min_bits} bits"
-    yield "Kinds of receipts", ", ".join(policy.modes)
-    yield "Outputs", "checked in full" if policy.outputs_exact else "samples suffice"
-    told = {"max_delta", "min_bits", "modes", "outputs_exact"}
-    usual = Policy()
-    for each in fields(Policy):
-        value = getattr(policy, each.name)
-        if each.name not in told and value != getattr(usual, each.name):
-            yield each.name.replace("_", " "), _demand(to_json(value))
-
-
-def _demand(value: object) -> str:
-    if isinstance(value, dict):
-        return "; ".join(f"{quoted(name)} {low} to {high}" for name, (low, high) in value.items())
-    if isinstance(value, list):
-        numbers = all(isinstance(each, int) for each in value)
-        return (" to " if numbers else ", ").join(map(str, value))
-    return str(value)

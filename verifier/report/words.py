@@ -25,6 +25,13 @@ STATUSES = {
 }
 """What is said of an output, by its status."""
 
+KINDS = {
+    MODES[FAST]: "fast: checked by samples, which are shown in the clear",
+    MODES[HYBRID]: "hybrid: checked by samples, which are hidden in zero-knowledge proofs",
+    MODES[STRICT]: "strict: checked in full, in zero-knowledge proofs",
+}
+"""What each mode is."""
+
 METHODS = {
     MODES[FAST]: "The values that were picked are shown in the receipt, and were recomputed here.",
     MODES[HYBRID]: "The values that were picked are hidden in proofs (zero knowledge): the proofs "
