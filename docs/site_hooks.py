@@ -15,6 +15,8 @@ ROOT = Path(__file__).parents[1]
 TREE = ROOT / "build/docs-tree/zktally"
 PACKAGES = ("bench", "circuits", "hybrid", "prover", "verifier")
 NOTEBOOK = ".ipynb"
+CODE = re.compile(r"(^```.*?^```$|`[^`\n]+`|^#[^\n]*$|\]\([^)\n]*\))", re.DOTALL | re.MULTILINE)
+POWER = re.compile(r"(?<=[\w)])\^(?:\(([^()\n]+)\)|([−-]?\w+))")
 
 
 def on_startup(**_: Any) -> None:
@@ -41,8 +43,16 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Links to a notebook lead to its page, but for the one on that page itself."""
-    return re.sub(r"\]\((notebooks/\w+)\.ipynb\)", r"](\1.md)", markdown)
+    """Links to a notebook lead to its page, but for the one there; powers stand above the line."""
+    linked = re.sub(r"\]\((notebooks/\w+)\.ipynb\)", r"](\1.md)", markdown)
+    parts = CODE.split(linked)
+    parts[::2] = [raised(part) for part in parts[::2]]
+    return "".join(parts)
+
+
+def raised(text: str) -> str:
+    """The text with `2^−λ` and `2^(w−1)` as people write them, but for headings."""
+    return POWER.sub(lambda power: f"<sup>{power[1] or power[2]}</sup>", text)
 
 
 def cells(book: dict[str, Any], name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
@@ -152,3 +153,18 @@ def test_the_built_site_has_what_the_pages_promise(built: Path) -> None:
     assert "zktally" in notebook
     assert (built / "notebooks/training.ipynb").is_file()
     assert (built / "search/search_index.js").is_file()
+    assert "2<sup>−λ</sup>" in (built / "choosing.html").read_text("utf-8")
+
+
+def test_the_search_works_from_a_folder(built: Path, tmp_path: Path) -> None:
+    """In a real browser, without a network or a server, and without workers."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    browser = next(filter(None, map(shutil.which, names)), None)
+    if browser is None:
+        pytest.skip("chromium is not installed")
+    page = f"{(built / 'index.html').as_uri()}?q=glossary"
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}"]
+    flags += ["--virtual-time-budget=20000", "--dump-dom", "--host-resolver-rules=MAP * ~NOTFOUND"]
+    done = subprocess.run([browser, *flags, page], capture_output=True, text=True, timeout=300)
+    assert re.search(r"\d+ matching documents?<", done.stdout)
+    assert f'href="{(built / "glossary.html").as_uri()}"' in done.stdout
