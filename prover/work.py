@@ -20,6 +20,7 @@ from ..circuits.files import read_limited, write_atomically
 from ..verifier.errors import UsageError, ZktallyError
 from ..verifier.journal import FAST, MODES, Journal
 from ..verifier.quoting import quoted_path
+from ..verifier.receipt import MAGIC as RECEIPT
 from ..verifier.receipt import MAX_RECEIPT, split_receipt
 from .locks import acquire, opened
 from .receipt import encode_receipt
@@ -134,11 +135,21 @@ class Work:
         return Job.from_bytes(read_limited(self._job, MAX_RECEIPT + len(MAGIC) + 1))
 
     def receipt(self) -> bytes | None:
-        """The receipt, once it is finished; then nothing else is left in the folder."""
+        """The receipt, once it is finished; then nothing else is left in the folder.
+
+        Raises:
+            UsageError: `usage.unreadable`, the file of that name is another: nothing is removed.
+        """
         if not self._receipt.exists():
             return None
+        receipt = read_limited(self._receipt, MAX_RECEIPT)
+        if not receipt.startswith(RECEIPT):
+            raise UsageError(
+                f"{quoted_path(self._receipt)} is no receipt: this is no folder of a proof",
+                code="usage.unreadable",
+            )
         self._clean()
-        return read_limited(self._receipt, MAX_RECEIPT)
+        return receipt
 
     def done(self, segments: int) -> int:
         """How many of so many segments are finished."""

@@ -11,6 +11,7 @@ import ctypes
 import sys
 from collections.abc import Mapping
 from functools import cache
+from importlib import import_module
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
@@ -43,8 +44,8 @@ def features() -> Mapping[str, bool]:
         return _of_linux()
     # numpy asks the processor itself, on every system; it is imported only where it is needed.
     try:
-        from numpy._core._multiarray_umath import __cpu_features__ as found
-    except ImportError:
+        found = import_module("numpy._core._multiarray_umath").__cpu_features__
+    except (ImportError, AttributeError):
         return {}
     return {_plain(name): bool(value) for name, value in found.items()}
 

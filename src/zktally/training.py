@@ -376,7 +376,11 @@ def train(
     return TrainingRun(trained)
 
 
-_OPTIMIZERS = {"sgd": SGD(momentum=0.9), "adam": Adam(), "adamw": AdamW()}
+_OPTIMIZERS: Mapping[str, SGD | Adam | AdamW] = {
+    "sgd": SGD(momentum=0.9),
+    "adam": Adam(),
+    "adamw": AdamW(),
+}
 
 
 def _optimizer(given: SGD | Adam | AdamW | str | None) -> SGD | Adam | AdamW:

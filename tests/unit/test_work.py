@@ -29,6 +29,10 @@ def names(work: Work) -> list[str]:
     return sorted(path.name for path in work.folder.iterdir())
 
 
+def joined(proofs: list[bytes]) -> bytes:
+    return b"ZKTALLY" + b"".join(proofs)
+
+
 def refused(call, *args) -> str:  # type: ignore[no-untyped-def]
     with pytest.raises(UsageError) as error:
         call(*args)
@@ -115,9 +119,9 @@ def test_the_receipt_replaces_everything(tmp_path: Path) -> None:
             work.write(segment, bytes([segment]))
     (work.folder / ".job.half-written").touch()
     assert work.receipt() is None
-    assert work.finish(b"".join, 2) == b"\x00\x01"
+    assert work.finish(joined, 2) == b"ZKTALLY\x00\x01"
     assert names(work) == ["receipt"]
-    assert work.receipt() == b"\x00\x01"
+    assert work.receipt() == b"ZKTALLY\x00\x01"
     assert work.done(2) == 2
     with work.claim(0, wait=True) as mine:
         assert not mine
@@ -126,13 +130,20 @@ def test_the_receipt_replaces_everything(tmp_path: Path) -> None:
 def test_who_comes_late_gets_the_same_receipt(tmp_path: Path) -> None:
     work = begun(tmp_path)
     work.write(0, b"proof")
-    work.finish(b"".join, 1)
-    assert work.finish(b"".join, 1) == b"proof"
+    work.finish(joined, 1)
+    assert work.finish(joined, 1) == b"ZKTALLYproof"
+
+
+def test_a_folder_of_something_else_keeps_what_it_has(tmp_path: Path) -> None:
+    for name in ("receipt", "job", "segment-1"):
+        (tmp_path / name).write_text("from a shop")
+    assert refused(Work(tmp_path).receipt) == "usage.unreadable"
+    assert names(Work(tmp_path)) == ["job", "receipt", "segment-1"]
 
 
 def test_a_missing_segment_is_no_receipt(tmp_path: Path) -> None:
     work = begun(tmp_path)
-    assert refused(work.finish, b"".join, 1) == "usage.unreadable"
+    assert refused(work.finish, joined, 1) == "usage.unreadable"
     assert names(work) == ["job"]
 
 

@@ -164,7 +164,7 @@ def run(args: argparse.Namespace) -> int:
             min_agreement=args.min_agreement,
             force=args.force,
         )
-    if args.new_key is not None:
+    if args.new_key is not None and key is not None:
         keep_key(args.new_key, key)
     write_output(args.output, model.to_bytes(), force=args.force, private=not model.public)
     if args.json:

@@ -171,7 +171,7 @@ def self_test() -> Finding:
     compiled = compile(model, x)
     receipt = prove(compiled, x[:1], "strict", progress=False)
     for backend in ("rust", "python"):
-        receipt.verify(compiled.model_id, backend=backend)  # type: ignore[arg-type]
+        receipt.verify(compiled.model_id, backend=backend)
     seconds = time.perf_counter() - start
     said = f"a strict receipt was made and passed both verifiers in {seconds:.1f} s"
     return Finding("self-test", True, said, {"seconds": seconds})

@@ -39,7 +39,9 @@ def _free_of_system() -> int | None:
 
 
 def _total_of_system() -> int | None:
-    return _windows().total if sys.platform == "win32" else _pages("SC_PHYS_PAGES")
+    if sys.platform == "win32":
+        return _windows().total
+    return _pages("SC_PHYS_PAGES")
 
 
 def _free_of_group() -> int | None:

@@ -80,8 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _drop_stdout()
         return _refused(args, _of_system(error))
     except MemoryError:
-        error = UsageError("out of memory", hint="use a smaller batch or fewer steps")
-        return max(_refused(args, error), 3 if args.verb in JUDGES else 0)
+        short = UsageError("out of memory", hint="use a smaller batch or fewer steps")
+        return max(_refused(args, short), 3 if args.verb in JUDGES else 0)
     except BaseException as error:  # a person never sees a traceback, nor a panic of the core
         if isinstance(error, SystemExit | GeneratorExit):
             raise
