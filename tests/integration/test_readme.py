@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from support.cli import Files, Zktally
-from support.pages import read
+from support.reader import read
 from zktally.bench.digits.data import load
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.pages import read
+from support.reader import read
 from zktally.cli import main
 from zktally.hybrid.training.run import finished
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.pages import Page, blocks, commands, unseen
+from support.reader import Page, blocks, commands, unseen
 
 
 def page(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str) -> Page:

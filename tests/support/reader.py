@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 
 from zktally.cli import main
+from zktally.verifier.cli import main as verify_alone
 
 ROOT = Path(__file__).parents[2]
 FENCE = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -38,6 +39,7 @@ NAMED = {
 }
 """By verb, what a page calls the ids that it prints, and how they are found there."""
 
+PROGRAMS = {"zktally": main, "zktally-verify": verify_alone}
 QUIET = ("compile", "prove", "resume", "train", "wrap")
 OPTIONAL = ("torch", "skl2onnx", "sklearn")
 
@@ -109,10 +111,13 @@ class Page:
         if command.startswith(SET_UP):
             return ""
         program, *words = [self.names.get(word, word) for word in shlex.split(command)]
-        assert program == "zktally", f"{self.path.name}: how is `{command}` run?"
+        assert program in PROGRAMS, f"{self.path.name}: how is `{command}` run?"
         quiet = ["-q"] if words[0] in QUIET and "-q" not in words else []
         self.capsys.readouterr()
-        ended = main([*words, *quiet])
+        try:
+            ended = PROGRAMS[program]([*words, *quiet])
+        except SystemExit as end:  # argparse says what is wrong, or a version, and ends
+            ended = int(end.code or 0)
         out, err = self.capsys.readouterr()
         assert ended == code, f"{self.path.name}: `{command}` ended with {ended}:\n{out}{err}"
         self.said[words[0]] = self.said.get(words[0], "") + out
