@@ -47,6 +47,7 @@ PAGES: dict[str, Callable[[], Scope]] = {
 
 BY_OTHERS = {
     "README.md": "integration/test_readme.py",
+    "docs/auditing.md": "integration/test_auditing_page.py",
     "docs/example.md": "unit/test_example_page.py",
     "docs/training.md": "integration/test_training_page.py",
     "verifier/README.md": "integration/test_standalone_verifier.py",

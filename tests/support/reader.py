@@ -28,7 +28,7 @@ from zktally.verifier.cli import main as verify_alone
 ROOT = Path(__file__).parents[2]
 FENCE = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
-SET_UP = ("make ", "pip install ", "git clone ", "cd ")
+SET_UP = ("make ", "source ", "pip install ", "git clone ", "cd ")
 """How the lines begin that set a machine up: what runs this has done it, or other tests do."""
 
 MODEL = dict.fromkeys(("$MODEL", "<hex>"), r"model id +([0-9a-f]{64})")
