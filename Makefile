@@ -6,6 +6,7 @@ READY   := $(VENV)/.ready
 SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock .cargo/config.toml
 CARGO   := cargo
 PACKAGES := bench circuits hybrid prover verifier
+DOCS    := build/docs-env
 
 # Built here, for here. Without RUSTFLAGS a build runs on other machines, too: .cargo/config.toml, ADR 38.
 export RUSTFLAGS ?= -Ctarget-cpu=native
@@ -42,7 +43,7 @@ PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
 python: $(READY)
 	$(PYTEST) -m "not nightly"
 
-nightly: $(READY)
+nightly: $(READY) $(DOCS)/.ready
 	$(CARGO) test --release --workspace --locked -- --include-ignored --skip write_tables
 	$(PYTEST)
 	$(BIN)/zktally bench agree --trials 3000 --output build
@@ -105,9 +106,16 @@ real-models: $(READY)
 vectors: $(READY)
 	$(BIN)/python tests/vectors/make.py
 
-# The pages that are drawn from the code.
-docs: $(READY)
-	$(foreach page,$(wildcard docs/make_*.py),$(BIN)/python $(page);)
+# The pages that are drawn from the code, and the site of all pages in build/site. What builds the site has an
+# environment and a lock of its own; nothing is asked of a network but for installing it.
+docs: $(READY) $(DOCS)/.ready
+	$(foreach page,$(wildcard docs/make_*.py),$(BIN)/python $(page) &&) true
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/python -m mkdocs build --strict --quiet
+
+$(DOCS)/.ready: $(VENV)/bin/uv requirements-docs.lock
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(DOCS)
+	$(BIN)/uv pip install --quiet --python $(DOCS)/bin/python --requirements requirements-docs.lock
+	@touch $@
 
 # A wheel for the systems of this kind, tried in an environment without Rust: docs/install.md.
 wheel: $(READY)
@@ -119,9 +127,10 @@ verifier:
 	$(PYTHON) -m pip wheel --no-deps --wheel-dir dist ./verifier
 
 # Exact versions of everything that the commands above install; torch, ezkl and ray are extras and stay out.
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links
 lock: $(VENV)/bin/uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-emit-index-url \
-	    --no-emit-find-links --extra demo --extra plots --group dev --output-file requirements.lock pyproject.toml
+	$(BIN)/$(COMPILE) --extra demo --extra plots --group dev --output-file requirements.lock pyproject.toml
+	$(BIN)/$(COMPILE) --group pyproject.toml:docs --output-file requirements-docs.lock
 
 $(VENV)/bin/uv:
 	$(PYTHON) -m venv $(VENV)

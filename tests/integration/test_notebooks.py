@@ -40,3 +40,20 @@ def test_the_notebook_of_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert scope["verified"].steps == 200
     assert scope["said"].guarantee.complete
     assert scope["expected"] == scope["served"].model_id.hex()
+
+
+def test_the_notebook_of_verification(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sklearn")
+    monkeypatch.chdir(tmp_path)
+    scope: dict[str, Any] = {}
+    for cell in cells("verification"):
+        exec(cell, scope)
+    assert scope["right"] > 0.9
+    refusals = scope["refusals"]
+    assert refusals.pop("as it is") is None
+    assert all(refusals.values())
+    assert refusals["another model"] == "verify.model-mismatch"
+    assert refusals["another image"] == "verify.input-mismatch"
+    assert refusals["another challenge"] == "verify.nonce-mismatch"
+    assert refusals["a stricter policy"].startswith("policy.")
+    assert scope["chances"][0] > 1 - 1e-6
