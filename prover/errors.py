@@ -42,4 +42,18 @@ class ProveError(ZktallyError):
             "A challenge fell on a value that has no inverse: by chance, below 2^-120.",
             "Prove again.",
         ),
+        "snark.unavailable": (
+            "ezkl is not installed, which makes and checks proofs of this kind.",
+            "Install the extra `peers`: `pip install 'zktally[peers]'`.",
+        ),
+        "snark.model": (
+            "The ONNX file cannot be made into a circuit: it cannot be read, or does not go with "
+            "the data.",
+            "Check the file with `onnx.checker`, and that the data has an array for every input.",
+        ),
+        "snark.ezkl": (
+            "ezkl failed, or was stopped at a limit; the message says in which phase and how.",
+            "If it is an operator or a value that ezkl does not take, make a strict receipt "
+            "instead; if it is memory, a smaller model.",
+        ),
     }
