@@ -28,6 +28,9 @@ POLL = 0.05
 KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT", "RAYON_NUM_THREADS")
 """Of the environment; all else could change what ezkl does, or let it into the network."""
 
+NOWHERE = "http://127.0.0.1:1"
+"""A proxy that is not there: ezkl looks for a Solidity compiler in the network."""
+
 CHILD = Path(__file__).with_name("child.py")
 
 
@@ -38,12 +41,14 @@ class Run:
     Attributes:
         how: it ended: "done"; or "failed"; or stopped at the limit of "memory" or "time".
         why: in words, "" if done.
+        refused: whether ezkl itself said no, by an error or a panic: the process did not just end.
         phases: what the finished ones say, by name; `seconds` each.
         peak_bytes: largest resident size of all its processes together.
     """
 
     how: How = "done"
     why: str = ""
+    refused: bool = False
     phases: dict[str, dict[str, Any]] = field(default_factory=dict)
     peak_bytes: int = 0
 
@@ -106,6 +111,7 @@ def run(
             told = json.loads(line)
             if "failed" in told:
                 found.how, found.why = "failed", f"{told['phase']}: {told['failed']}"
+                found.refused = True
                 continue
             found.phases[told["phase"]] = told
             _announce(progress, phases, found)
@@ -177,6 +183,7 @@ def _started(order: Path, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes
     # Files go to the folder, and so does what ezkl keeps under the home of a user.
     environment = {name: os.environ[name] for name in KEPT if name in os.environ}
     environment["HOME"] = str(folder)
+    environment |= dict.fromkeys(("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"), NOWHERE)
     with said.open("wb") as errors:
         process = subprocess.Popen(
             [sys.executable, "-P", str(CHILD), str(order)],
