@@ -26,6 +26,7 @@ from .pins import Pins
 from .policy import Expectations, Inputs, Policy, options
 from .quoting import listed, quoted, quoted_path
 from .receipt import DEFAULT_MAX_SIZE, read_receipt
+from .snark.verdict import VerifiedSnark
 from .verified import Verified
 
 FORMAT, FORMAT_OF_RUN = "zktally.verify/1", "zktally.verify-run/1"
@@ -59,9 +60,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _judge(receipt: bytes, expectations: Expectations) -> Verified:
+def _judge(receipt: bytes, expectations: Expectations) -> Verified | VerifiedSnark:
+    from .snark.judge import refuse_string, verify_snark
+    from .snark.receipt import is_snark
     from .verify import verify  # the judge, for which `zktally inspect` need not wait
 
+    if is_snark(receipt):
+        return verify_snark(receipt, expectations)
+    refuse_string(expectations)
     found = verify(receipt, expectations)
     return Verified.of(*found, "python", Pins.of(receipt, expectations))
 
@@ -115,7 +121,7 @@ def add_verify_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--modes",
         metavar="NAMES",
-        help=f"acceptable modes (default: {','.join(Policy.modes)})",
+        help=f"acceptable modes (default: {','.join(Policy.modes)}; snark only if named)",
     )
     add(
         "--allow-sampled-outputs",
@@ -232,7 +238,7 @@ def read_argument(args: argparse.Namespace) -> bytes:
     return read_receipt(args.receipt, args.max_size)
 
 
-def print_verified(args: argparse.Namespace, verified: Verified) -> None:
+def print_verified(args: argparse.Namespace, verified: Verified | VerifiedSnark) -> None:
     """Print the verdict on stdout, in words or as one JSON object."""
     exported = _exported(args, verified)
     if args.json:
@@ -258,7 +264,7 @@ def print_run(args: argparse.Namespace, found: VerifiedRun) -> None:
     _print_exported(exported)
 
 
-def _exported(args: argparse.Namespace, verified: Verified) -> dict[str, str]:
+def _exported(args: argparse.Namespace, verified: Verified | VerifiedSnark) -> dict[str, str]:
     if args.exported is None:
         return {}
     return {"exported_model_id": verified.exported_model_id(args.exported)}

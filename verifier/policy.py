@@ -114,7 +114,7 @@ class Policy:
     Args:
         max_delta: largest acceptable bound on the wrong fraction of the chain's compute, (0, 0.5].
         min_bits: smallest acceptable confidence in bits, 1 to 256.
-        modes: acceptable modes, out of "fast", "hybrid", "strict" (all of them by default), "snark".
+        modes: acceptable modes: "fast", "hybrid", "strict", and "snark", which no default has.
         max_delta_step: largest acceptable bound per step, or None where none is demanded.
         max_delta_op: largest acceptable bound on the wrong gates of any single op, likewise.
         outputs_exact: whether every gate of every op that defines an output must be checked.

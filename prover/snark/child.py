@@ -6,6 +6,7 @@ stderr. Every file lies in the folder of the job, under the names in `FILES`.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
 import os
@@ -101,10 +102,8 @@ async def _solidity(ezkl: Any, at: dict[str, str]) -> None:
             raise
 
 
-def main() -> int:
+async def main() -> int:
     """Run the phases of the job that the first argument names; 1 if one failed."""
-    import asyncio
-
     job = json.loads(Path(sys.argv[1]).read_text())
     os.chdir(job["folder"])
     lines = os.fdopen(os.dup(1), "w")
@@ -112,7 +111,7 @@ def main() -> int:
     for phase in job["phases"]:
         started = time.perf_counter()
         try:
-            found = asyncio.run(run(phase, job))
+            found = await run(phase, job)
         except BaseException as error:  # a panic of Rust is no Exception
             said = {"phase": phase, "failed": f"{type(error).__name__}: {error}"[:2000]}
             print(json.dumps(said), file=lines, flush=True)
@@ -122,5 +121,12 @@ def main() -> int:
     return 0
 
 
+async def _end() -> None:
+    """Without the interpreter's own end, in which threads of ezkl's are sometimes lost (abort)."""
+    code = await main()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    asyncio.run(_end())

@@ -10,6 +10,8 @@ from ...verifier.quoting import quoted_path
 from ...verifier.snark.key import Key
 
 KEY_FILE = "snark.key"
+MADE_HERE = "srs-made-here"
+"""An empty file: the string is no ceremony's, so that `prove` does not call it one."""
 MAX_KEY = 16 << 20
 
 
@@ -34,6 +36,11 @@ class SnarkModel:
     def srs(self) -> bytes:
         """The digest of the structured reference string, 32 bytes."""
         return self.key.srs
+
+    @property
+    def made_here(self) -> bool:
+        """Whether the string was made by whoever set the model up."""
+        return (self.folder / MADE_HERE).exists()
 
     @classmethod
     def load(cls, folder: str | Path) -> SnarkModel:

@@ -39,7 +39,8 @@ def prove_snark(
     Args:
         model: that was set up.
         inputs: arrays by input name, or one array, of the shapes that were set up.
-        audience, nonce: bind the receipt to a verifier; they become public values of the proof.
+        audience: bind the receipt to a verifier, by a public value of the proof.
+        nonce: bind it to a challenge, likewise.
         memory_limit: bytes of resident memory at which ezkl is stopped.
         time_limit: seconds after which it is.
         progress: called with the name of each phase as it begins.

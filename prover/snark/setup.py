@@ -1,4 +1,4 @@
-"""The set-up of a model for SNARK receipts: a circuit with a public digest beside it, and its keys."""
+"""The set-up of a model for SNARK receipts: its circuit, a digest through it, its keys."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ..errors import ProveError
 from . import solidity
 from .adapt import adapt, as_data
 from .child import FILES
-from .model import KEY_FILE, SnarkModel
+from .model import KEY_FILE, MADE_HERE, SnarkModel
 from .native import as_ezkl, from_raw
 from .process import Run, run, version
 
@@ -33,7 +33,7 @@ Arrays = Mapping[str, np.ndarray[Any, np.dtype[Any]]]
 
 
 @dataclass(frozen=True)
-class SetUp:
+class SnarkSetUp:
     """How a model is set up.
 
     Attributes:
@@ -56,14 +56,14 @@ class SetUp:
 
 
 FIXED_ARGS = ("input_visibility", "output_visibility", "param_visibility")
-"""Run arguments that a receipt depends on; they follow from `SetUp.visibility`."""
+"""Run arguments that a receipt depends on; they follow from `SnarkSetUp.visibility`."""
 
 
-def set_up(
+def snark_setup(
     model: str | Path,
     calibration: Arrays,
     folder: str | Path,
-    options: SetUp | None = None,
+    options: SnarkSetUp | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> tuple[SnarkModel, list[str]]:
     """Make circuit and keys for a model, in a new folder.
@@ -82,7 +82,7 @@ def set_up(
         UsageError: the folder exists, the data is not the model's, an argument is not ezkl's.
         ProveError: `snark.unavailable`, `snark.model`, `snark.ezkl`.
     """
-    options, target = options or SetUp(), Path(folder)
+    options, target = options or SnarkSetUp(), Path(folder)
     version()
     if target.exists():
         raise UsageError(
@@ -107,8 +107,10 @@ def set_up(
         )
         key = _key(work, found)
         (work / KEY_FILE).write_bytes(key.encode())
+        if options.srs is None:
+            (work / MADE_HERE).touch()
         for path in work.iterdir():
-            if path.name not in {KEY_FILE, *(FILES[name] for name in KEPT)}:
+            if path.name not in {KEY_FILE, MADE_HERE, *(FILES[name] for name in KEPT)}:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         work.chmod(0o755)
         work.replace(target)
@@ -117,7 +119,7 @@ def set_up(
     return SnarkModel(target, key), changes
 
 
-def _job(options: SetUp) -> dict[str, Any]:
+def _job(options: SnarkSetUp) -> dict[str, Any]:
     visible = options.visibility.capitalize()
     return {
         "phases": PHASES,
@@ -131,7 +133,7 @@ def _job(options: SetUp) -> dict[str, Any]:
     }
 
 
-def _prepare(path: Path, calibration: Arrays, work: Path, options: SetUp) -> list[str]:
+def _prepare(path: Path, calibration: Arrays, work: Path, options: SnarkSetUp) -> list[str]:
     """The adapted model with the digest beside it, the data, the string."""
     shapes = _shapes(path, calibration, options.batch)
     model, changes = adapt(path, shapes)

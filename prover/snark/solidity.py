@@ -1,8 +1,8 @@
 """The constraints of a circuit, out of the contract that ezkl writes for it.
 
-halo2 keeps constraints as Rust code, built anew from the settings by whoever verifies. The one place
-where ezkl writes them down is its Solidity verifier: straight lines, one shape for each kind of
-check. `read` takes the numbers and the lines out of that text, checks that what is left follows
+halo2 keeps constraints as Rust code, built anew from the settings by whoever verifies. The one
+place where ezkl writes them down is its Solidity verifier: straight lines, one shape for each kind
+of check. `read` takes the numbers and the lines out of that text, checks that what is left follows
 from them, and refuses a text of any other shape. The text comes from ezkl, never from a stranger.
 """
 

@@ -32,9 +32,12 @@ if TYPE_CHECKING:
     from .circuits.compile import compile
     from .circuits.model import CompiledModel
     from .errors import ZktallyError
+    from .prover.snark.model import SnarkModel
+    from .prover.snark.setup import SnarkSetUp, snark_setup
     from .training import SGD, Adam, AdamW, TrainingRun, train
     from .verifier.chain import VerifiedRun
     from .verifier.policy import Policy
+    from .verifier.snark.verdict import VerifiedSnark
     from .verifier.verified import Guarantee, Verified
 
 __version__ = "0.1.0"
@@ -58,9 +61,12 @@ _HOMES = {
     ".circuits.compile": ("compile",),
     ".circuits.model": ("CompiledModel",),
     ".errors": ("ZktallyError",),
+    ".prover.snark.model": ("SnarkModel",),
+    ".prover.snark.setup": ("SnarkSetUp", "snark_setup"),
     ".training": ("SGD", "Adam", "AdamW", "TrainingRun", "train"),
     ".verifier.chain": ("VerifiedRun",),
     ".verifier.policy": ("Policy",),
+    ".verifier.snark.verdict": ("VerifiedSnark",),
     ".verifier.verified": ("Guarantee", "Verified"),
 }
 """The module that each name stands in."""
@@ -75,10 +81,13 @@ __all__ = [
     "Policy",
     "Receipt",
     "RunState",
+    "SnarkModel",
+    "SnarkSetUp",
     "Tolerances",
     "TrainingRun",
     "Verified",
     "VerifiedRun",
+    "VerifiedSnark",
     "ZktallyError",
     "__version__",
     "assemble",
@@ -90,6 +99,7 @@ __all__ = [
     "load",
     "prove",
     "resume",
+    "snark_setup",
     "split_columns",
     "train",
     "verify",

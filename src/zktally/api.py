@@ -27,6 +27,8 @@ from .prover import (
     silent,
     wrapping_job,
 )
+from .prover.snark.model import SnarkModel
+from .prover.snark.prove import prove_snark
 from .verifier.chain import VerifiedRun, following, verify_run
 from .verifier.dataset import PUBLIC_KEY, root_of
 from .verifier.errors import UsageError
@@ -35,6 +37,9 @@ from .verifier.pins import Pins
 from .verifier.policy import Expectations, Policy
 from .verifier.program.checked import load as load_program
 from .verifier.receipt import read_receipt, split_receipt
+from .verifier.snark.judge import refuse_string, verify_snark
+from .verifier.snark.receipt import is_snark
+from .verifier.snark.verdict import VerifiedSnark
 from .verifier.verified import Verified
 
 __all__ = [
@@ -111,9 +116,11 @@ class Receipt:
         audience: str | None = None,
         nonce: bytes | None = None,
         follows: Verified | None = None,
+        srs: str | bytes | None = None,
+        any_srs: bool = False,
         backend: Backend = "rust",
         threads: int = 0,
-    ) -> Verified:
+    ) -> Verified | VerifiedSnark:
         """Judge the receipt against what the caller expects; see `verify`."""
         return verify(
             self.data,
@@ -127,6 +134,8 @@ class Receipt:
             audience=audience,
             nonce=nonce,
             follows=follows,
+            srs=srs,
+            any_srs=any_srs,
             backend=backend,
             threads=threads,
         )
@@ -136,7 +145,7 @@ class Receipt:
 
 
 def prove(
-    program: CompiledModel,
+    program: CompiledModel | SnarkModel,
     inputs: Inputs,
     mode: str = "hybrid",
     *,
@@ -164,7 +173,8 @@ def prove(
     """Run the program on the inputs and make a receipt.
 
     Args:
-        program: a compiled model.
+        program: a compiled model; or one that was set up for SNARK receipts, with mode "snark",
+            inputs, labels and nothing else.
         inputs: float32/float64 (or integer) arrays by input name, or one array; items along the
             batch axis, or steps apart. N batches make a chain of N steps; the last one is padded.
         mode: "hybrid" proves the sampled checks in zero knowledge; "fast" shows them, which is far
@@ -211,6 +221,12 @@ def prove(
         UnsupportedReceipt: a mode that this release does not make, or a program that hybrid
             receipts do not cover.
     """
+    show = progress or silent
+    if isinstance(program, SnarkModel):
+        if mode != "snark":
+            raise UsageError("the model is set up for SNARKs", expected="snark", received=mode)
+        told = {"audience": audience, "nonce": nonce, "progress": lambda phase: show(phase, 0, 1)}
+        return Receipt(prove_snark(program, inputs, **told))
     claims = Claims(
         mode,
         delta=delta,
@@ -222,7 +238,7 @@ def prove(
         audience=audience,
         nonce=nonce,
     )
-    options = ProverOptions(small, work, reveal, progress or silent)
+    options = ProverOptions(small, work, reveal, show)
     if isinstance(state, str | Path):
         state = RunState.load(state)
     training = Training(state, start, first, seed, data, data_key, final_state)
@@ -289,8 +305,11 @@ def _judge_as_claimed(receipt: bytes, model: CompiledModel | None) -> None:
 
 def judge(
     receipt: bytes, expectations: Expectations, backend: Backend = "rust", threads: int = 0
-) -> Verified:
+) -> Verified | VerifiedSnark:
     """Judge a receipt against what is expected; see `verify`."""
+    if is_snark(receipt):
+        return _judge_snark(receipt, expectations, backend)
+    refuse_string(expectations)
     if backend == "python":
         from .verifier.verify import verify as verify_plainly
 
@@ -302,6 +321,16 @@ def judge(
     else:
         raise UsageError("unknown backend", expected="rust or python", received=backend)
     return Verified.of(*found, backend, Pins.of(receipt, expectations))
+
+
+def _judge_snark(receipt: bytes, expectations: Expectations, backend: Backend) -> VerifiedSnark:
+    if backend == "python":
+        return verify_snark(receipt, expectations)
+    if backend == "rust":
+        from .prover.snark.native import check
+
+        return verify_snark(receipt, expectations, check, backend)
+    raise UsageError("unknown backend", expected="rust or python", received=backend)
 
 
 def verify(
@@ -317,9 +346,11 @@ def verify(
     audience: str | None = None,
     nonce: bytes | None = None,
     follows: Verified | None = None,
+    srs: str | bytes | None = None,
+    any_srs: bool = False,
     backend: Backend = "rust",
     threads: int = 0,
-) -> Verified:
+) -> Verified | VerifiedSnark:
     """Judge a receipt. Every expectation comes from the caller, never from the receipt.
 
     Args:
@@ -336,6 +367,9 @@ def verify(
         nonce: the challenge that the receipt must name, likewise.
         follows: the verdict on the receipt that this one must continue; then its final state is
             the state that the caller means.
+        srs: of a SNARK receipt: the digest of its structured reference string, 32 bytes or hex; it
+            is refused without it,
+        any_srs: unless the caller trusts whoever made the string.
         backend: "rust", or "python" for the independent verifier.
         threads: for "rust": 0 for all cores.
 
@@ -357,6 +391,8 @@ def verify(
         any_dataset=any_dataset,
         audience=audience,
         nonce=nonce,
+        srs=srs,
+        any_srs=any_srs,
     )
     if follows is not None:
         expectations = following(follows.facts.journal, receipt, expectations)

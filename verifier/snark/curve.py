@@ -89,13 +89,6 @@ def combined(terms: Iterable[tuple[int, Point]]) -> Point:
     return x * square % Q, y * square * inverse % Q
 
 
-def pairing_is_there() -> bool:
-    """Whether py_ecc is installed."""
-    from importlib.util import find_spec
-
-    return find_spec("py_ecc") is not None
-
-
 def in_second_group(point: Twisted) -> bool:
     """Whether it is a point of the second group, of order r, and not infinity.
 
@@ -123,7 +116,7 @@ def balanced(left: Point, right: Point, tau: Twisted) -> bool:
         if point is not None:
             first = tuple(curve.FQ(each) for each in (*point, 1))
             product = product * curve.pairing(second, first, final_exponentiate=False)
-    return bool(product ** ((Q**12 - 1) // R) == curve.FQ12.one())
+    return bool(curve.final_exponentiate(product) == curve.FQ12.one())
 
 
 def _twisted(point: Twisted) -> object:

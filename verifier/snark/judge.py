@@ -1,4 +1,4 @@
-"""Judges a SNARK receipt: statement against expectations first, then the proof, by either checker."""
+"""Judges a SNARK receipt: the statement against expectations, then the proof by a checker."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..quoting import listed, quoted
 from ..receipt import as_receipt
 from . import plonk
 from .key import Key
-from .receipt import SnarkReceipt, Statement, is_snark, quantised, real
+from .receipt import SnarkReceipt, Statement, quantised, real
 from .verdict import BITS, VerifiedSnark
 
 Check = Callable[[Key, Sequence[int], bytes], None]
@@ -59,14 +59,12 @@ def verify_snark(
     return VerifiedSnark.of(found, expectations, backend)
 
 
-def refuse_string(receipt: bytes, expectations: Expectations) -> None:
-    """Refuse any other receipt where a string is expected, or nothing but SNARK receipts.
+def refuse_string(expectations: Expectations) -> None:
+    """Refuse a receipt of another kind where a string is expected, or nothing but SNARK receipts.
 
     Raises:
         VerificationFailed: `verify.srs-mismatch`, `policy.mode`.
     """
-    if is_snark(receipt):
-        return
     if set(expectations.policy.modes) == {"snark"}:
         raise ParametersMismatch(
             "the policy refuses this mode",
@@ -169,7 +167,7 @@ def _judge_string(key: Key, expectations: Expectations) -> None:
         code="verify.srs-mismatch",
         expected="a string that you named" if expectations.srs is None else expectations.srs.hex(),
         received=key.srs.hex(),
-        hint="pass --srs as whoever ran the ceremony publishes it; --any-srs trusts whoever made it",
+        hint="pass --srs as its ceremony is published; --any-srs trusts whoever made it",
     )
 
 

@@ -144,7 +144,7 @@ def quantised(port: Port, array: Array) -> Values:
 
 
 def real(ports: tuple[Port, ...], values: tuple[int, ...]) -> Mapping[str, Array]:
-    """The arrays that whole numbers stand for, by name of port: float64, or int64 for whole ones."""
+    """The arrays that whole numbers stand for, by name: float64, or int64 of ports of integers."""
     found: dict[str, Array] = {}
     flat, start = np.asarray(values, dtype=np.int64), 0
     for port in ports:

@@ -45,25 +45,20 @@ class SnarkGuarantee:
     def lines(self) -> list[tuple[str, str]]:
         """Heading and text of each promise."""
         return [
-            (
-                "shown",
-                f"ezkl {self.version}'s circuit of the model, with ezkl's own rounding, maps inputs "
-                "to these outputs: every gate of one run. It is not zktally's program: neither the "
-                "integers nor the errors are those of a .zkt file.",
-            ),
+            ("shown", self._shown()),
             ("set-up", self._string()),
             (
                 "bits",
-                f"about {BITS}: the pairing curve BN254, by the best attacks known; it is no proven "
-                "figure, and no protection against quantum computers",
+                f"about {BITS}, of the pairing curve BN254 by the best attacks known: assumed, not "
+                "proven, and nothing against quantum computers",
             ),
             ("hidden", self._hidden()),
             (
                 "bound",
-                "statement, audience and nonce are public values of the proof: with others it fails",
+                "statement, audience and nonce are public values of the proof: no others fit it",
             ),
             ("pinned", ", ".join(self._pinned())),
-            ("chosen by the prover", ", ".join(self._chosen()) or "nothing"),
+            ("chosen", f"by the prover: {', '.join(self._chosen()) or 'nothing'}"),
             ("not shown", "that ezkl's circuit computes what the float model does"),
         ]
 
@@ -83,11 +78,18 @@ class SnarkGuarantee:
             **{head.replace(" ", "_").replace("-", "_"): text for head, text in self.lines()},
         }
 
+    def _shown(self) -> str:
+        return (
+            f"ezkl {self.version}'s circuit of the model, with ezkl's own rounding, gives these "
+            "outputs for its inputs: every gate of one run. It is not zktally's program: its "
+            "integers and its errors are not those of a .zkt file."
+        )
+
     def _string(self) -> str:
         if self.pinned_srs:
             return (
-                f"KZG under the string {self.srs[:16]}…, which you named: holds unless all who made "
-                "it kept their secrets together"
+                f"KZG under the string {self.srs[:16]}…, which you named: it holds unless somebody "
+                "knows its secret (of a ceremony's: unless all who took part put theirs together)"
             )
         return (
             f"KZG under the string {self.srs[:16]}…, which you did NOT name: whoever made it may "

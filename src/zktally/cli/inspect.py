@@ -10,6 +10,7 @@ from typing import Any
 
 from .. import _core
 from ..circuits.model import CompiledModel, is_model_file
+from ..prover.snark.model import SnarkModel, is_snark_model
 from ..verifier.cli import read_argument
 from ..verifier.errors import UsageError
 from ..verifier.facts import SEEDS, STARTS
@@ -24,10 +25,12 @@ from ..verifier.quoting import listed, quoted
 from ..verifier.reader import RECEIPT_CODES, Reader
 from ..verifier.receipt import Sections, split_receipt
 from ..verifier.sampling import Counts
+from ..verifier.snark.receipt import is_snark
 from ..verifier.stark.params import PROFILE_NAMES
 from ..verifier.verified import EVERYTHING
 from .console import size
 from .proving import strict_text
+from .snark import describe_key, describe_snark
 
 JOURNAL_DIGEST = 32
 """Bytes that the proof of a hybrid receipt begins with."""
@@ -56,8 +59,11 @@ def run(args: argparse.Namespace) -> int:
     """Print the description."""
     if args.receipt != "-" and is_model_file(Path(args.receipt)):
         described, text = describe_model(CompiledModel.load(args.receipt))
+    elif args.receipt != "-" and is_snark_model(args.receipt):
+        described, text = describe_key(SnarkModel.load(args.receipt).key)
     else:
-        described, text = describe_receipt(read_argument(args))
+        data = read_argument(args)
+        described, text = describe_snark(data) if is_snark(data) else describe_receipt(data)
     print(json.dumps(described, sort_keys=True) if args.json else text)
     return 0
 

@@ -21,6 +21,7 @@ from ..verifier.quoting import quoted_path
 INTERNAL, INTERRUPTED = 70, 130
 VERBS = (
     "compile",
+    "snark-setup",
     "prove",
     "train",
     "export",
