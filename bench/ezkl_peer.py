@@ -138,17 +138,23 @@ def _measured(
     found = run(job, folder, memory_limit=memory_limit, time_limit=time_limit, progress=progress)
     seconds, cached = _seconds(found, folder, work)
     whole = all(name in seconds for name in SET_UP)
+    largest, ratio = _errors(model, adapted, arrays, folder)
     return EzklRow(
         found.how,
         found.why,
         version(),
         logrows=_logrows(folder),
         setup_s=sum(seconds[name] for name in SET_UP) if whole else None,
-        **{f"{name}_s": seconds.get(name) for name in ("witness", "prove", "verify")},
+        witness_s=seconds.get("witness"),
+        prove_s=seconds.get("prove"),
+        verify_s=seconds.get("verify"),
         peak_mb=found.peak_bytes / 1e6 or None,
-        **{f"{name}_bytes": _size(folder / FILES[name]) for name in ("pk", "vk", "srs")},
+        pk_bytes=_size(folder / FILES["pk"]),
+        vk_bytes=_size(folder / FILES["vk"]),
+        srs_bytes=_size(folder / FILES["srs"]),
         proof_bytes=_proof_size(folder) if "prove" in seconds else None,
-        **_errors(model, adapted, arrays, folder),
+        max_abs_error=largest,
+        sqnr_db=ratio,
         adapted=changes,
         srs_cached=cached,
         phases=seconds,
@@ -186,14 +192,12 @@ def _proof_size(folder: Path) -> int:
 
 def _errors(
     path: Path, adapted: onnx.ModelProto, inputs: Mapping[str, NDArray[Any]], folder: Path
-) -> dict[str, float | None]:
-    """How far ezkl's outputs are from onnxruntime's on the file as it was."""
-    if not (folder / FILES["witness"]).exists():
-        return {}
+) -> tuple[float | None, float | None]:
+    """How far ezkl's outputs are from onnxruntime's on the file as it was: at most, and in dB."""
     try:
         told = json.loads((folder / FILES["witness"]).read_text())
-    except ValueError:  # it was stopped while it wrote
-        return {}
+    except (OSError, ValueError):  # it did not come so far, or was stopped while it wrote
+        return None, None
     shown = told["pretty_elements"]["rescaled_outputs"]
     outputs = np.concatenate([np.asarray(each, dtype=np.float64) for each in shown])
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -201,10 +205,8 @@ def _errors(
     floats = np.concatenate([np.asarray(each, dtype=np.float64).ravel() for each in wanted])
     noise = outputs - floats
     power = float(np.square(noise).sum())
-    return {
-        "max_abs_error": float(np.abs(noise).max()),
-        "sqnr_db": 10 * float(np.log10(np.square(floats).sum() / power)) if power else None,
-    }
+    ratio = 10 * float(np.log10(np.square(floats).sum() / power)) if power else None
+    return float(np.abs(noise).max()), ratio
 
 
 def _if_there(key: str, form: str, row: Row) -> str:
@@ -291,9 +293,9 @@ def drawn_inputs(path: Path, seed: int = 0) -> dict[str, NDArray[Any]]:
     for port in session.get_inputs():
         shape = tuple(size if isinstance(size, int) and size > 0 else 1 for size in port.shape)
         if "float" in port.type or "double" in port.type:
-            dtype = np.float64 if "double" in port.type else np.float32
+            dtype = "f8" if "double" in port.type else "f4"
             found[port.name] = rng.uniform(-1, 1, shape).astype(dtype)
         else:
-            dtype = {"tensor(bool)": np.bool_, "tensor(int32)": np.int32}.get(port.type, np.int64)
+            dtype = {"tensor(bool)": "?", "tensor(int32)": "i4"}.get(port.type, "i8")
             found[port.name] = rng.integers(0, 2, shape).astype(dtype)
     return found

@@ -18,7 +18,7 @@ from .receipt import as_receipt, split_receipt
 from .snark.verdict import VerifiedSnark
 from .verified import BEGINS, Verified, counted, percent
 
-Judge = Callable[[bytes, Expectations], Verified | VerifiedSnark]
+Judge = Callable[[bytes, Expectations], Verified]
 
 SAME = ("program_id", "weights_root", "dataset_root", "seed", "prf_seed", "nonce")
 """Fields of a statement that are the same in all receipts of a run."""

@@ -26,7 +26,6 @@ from .pins import Pins
 from .policy import Expectations, Inputs, Policy, options
 from .quoting import listed, quoted, quoted_path
 from .receipt import DEFAULT_MAX_SIZE, read_receipt
-from .snark.verdict import VerifiedSnark
 from .verified import Verified
 
 FORMAT, FORMAT_OF_RUN = "zktally.verify/1", "zktally.verify-run/1"
@@ -60,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _judge(receipt: bytes, expectations: Expectations) -> Verified | VerifiedSnark:
+def _judge(receipt: bytes, expectations: Expectations) -> Verified:
     from .snark.judge import refuse_string, verify_snark
     from .snark.receipt import is_snark
     from .verify import verify  # the judge, for which `zktally inspect` need not wait
@@ -238,7 +237,7 @@ def read_argument(args: argparse.Namespace) -> bytes:
     return read_receipt(args.receipt, args.max_size)
 
 
-def print_verified(args: argparse.Namespace, verified: Verified | VerifiedSnark) -> None:
+def print_verified(args: argparse.Namespace, verified: Verified) -> None:
     """Print the verdict on stdout, in words or as one JSON object."""
     exported = _exported(args, verified)
     if args.json:
@@ -264,7 +263,7 @@ def print_run(args: argparse.Namespace, found: VerifiedRun) -> None:
     _print_exported(exported)
 
 
-def _exported(args: argparse.Namespace, verified: Verified | VerifiedSnark) -> dict[str, str]:
+def _exported(args: argparse.Namespace, verified: Verified) -> dict[str, str]:
     if args.exported is None:
         return {}
     return {"exported_model_id": verified.exported_model_id(args.exported)}

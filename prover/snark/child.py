@@ -12,6 +12,8 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +35,16 @@ FILES = {
 
 async def run(phase: str, job: dict[str, Any]) -> dict[str, Any]:
     """One phase; what is to be known of it."""
-    import ezkl
-
+    ezkl: Any = import_module("ezkl")  # what it tells of its types leaves its defaults out
     at = FILES
-    calls = {
+    calls: dict[str, Callable[[], Any]] = {
         "settings": lambda: ezkl.gen_settings(
             at["model"], at["settings"], py_run_args=_arguments(ezkl, job)
         ),
         "calibrate": lambda: ezkl.calibrate_settings(
             at["calibration"], at["model"], at["settings"], job.get("target", "resources")
         ),
+        "order": _order,
         "circuit": lambda: ezkl.compile_circuit(at["model"], at["circuit"], at["settings"]),
         "srs": lambda: _srs(ezkl, job.get("strings")),
         "setup": lambda: ezkl.setup(at["circuit"], at["vk"], at["pk"], at["srs"]),
@@ -53,7 +55,7 @@ async def run(phase: str, job: dict[str, Any]) -> dict[str, Any]:
         "verify": lambda: _verified(ezkl, at, job),
         "solidity": lambda: _solidity(ezkl, at),
     }
-    found = calls[phase]()
+    found: Any = calls[phase]()
     if inspect.isawaitable(found):
         found = await found
     if found is False:
@@ -66,6 +68,15 @@ def _arguments(ezkl: Any, job: dict[str, Any]) -> Any:
     for name, value in job.get("run_args", {}).items():
         setattr(given, name, tuple(value) if isinstance(value, list) else value)
     return given
+
+
+def _order() -> None:
+    """Lists that ezkl writes in an order drawn anew each time, in one: the key follows from it."""
+    path = Path(FILES["settings"])
+    settings = json.loads(path.read_text())
+    for name in ("required_lookups", "required_range_checks"):
+        settings[name].sort(key=lambda each: json.dumps(each, sort_keys=True))
+    path.write_text(json.dumps(settings))
 
 
 def _srs(ezkl: Any, strings: str | None) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from .model import KEY_FILE, MADE_HERE, SnarkModel
 from .native import as_ezkl, from_raw
 from .process import Run, run, version
 
-PHASES = ("settings", "calibrate", "circuit", "srs", "setup", "solidity")
+PHASES = ("settings", "calibrate", "order", "circuit", "srs", "setup", "solidity")
 KEPT = ("settings", "circuit", "srs", "vk", "pk")
 """Files of ezkl that a prover needs."""
 

@@ -196,7 +196,8 @@ class _Text:
 
     def lookup(self, block: list[str]) -> Lookup:
         """The parts between braces: the table, then each input; what follows are sums of them."""
-        parts, name, inside = [], "", []
+        parts: list[tuple[Expression, ...]] = []
+        name, inside = "", list[str]()
         for line in block:
             if line in ("let table", *(f"let input_{i}" for i in range(len(block)))):
                 name, inside = line.removeprefix("let "), []

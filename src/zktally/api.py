@@ -120,7 +120,7 @@ class Receipt:
         any_srs: bool = False,
         backend: Backend = "rust",
         threads: int = 0,
-    ) -> Verified | VerifiedSnark:
+    ) -> Verified:
         """Judge the receipt against what the caller expects; see `verify`."""
         return verify(
             self.data,
@@ -225,8 +225,14 @@ def prove(
     if isinstance(program, SnarkModel):
         if mode != "snark":
             raise UsageError("the model is set up for SNARKs", expected="snark", received=mode)
-        told = {"audience": audience, "nonce": nonce, "progress": lambda phase: show(phase, 0, 1)}
-        return Receipt(prove_snark(program, inputs, **told))
+        made = prove_snark(
+            program,
+            inputs,
+            audience=audience,
+            nonce=nonce,
+            progress=lambda phase: show(phase, 0, 1),
+        )
+        return Receipt(made)
     claims = Claims(
         mode,
         delta=delta,
@@ -305,7 +311,7 @@ def _judge_as_claimed(receipt: bytes, model: CompiledModel | None) -> None:
 
 def judge(
     receipt: bytes, expectations: Expectations, backend: Backend = "rust", threads: int = 0
-) -> Verified | VerifiedSnark:
+) -> Verified:
     """Judge a receipt against what is expected; see `verify`."""
     if is_snark(receipt):
         return _judge_snark(receipt, expectations, backend)
@@ -350,7 +356,7 @@ def verify(
     any_srs: bool = False,
     backend: Backend = "rust",
     threads: int = 0,
-) -> Verified | VerifiedSnark:
+) -> Verified:
     """Judge a receipt. Every expectation comes from the caller, never from the receipt.
 
     Args:

@@ -136,8 +136,8 @@ def write_circuit(w: Writer, circuit: Circuit) -> None:
     for lookup in circuit.lookups:
         for part in (lookup.table, *lookup.inputs):
             w.u8(len(part))
-            for each in part:
-                _write_expression(w, each)
+            for expression in part:
+                _write_expression(w, expression)
         w.u8(0)
     w.u8(circuit.quotients)
     w.raw(circuit.digest.to_bytes(32, "big"))

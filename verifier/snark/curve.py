@@ -6,7 +6,9 @@ of whole numbers, None is the point at infinity. Of the second group only one po
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
+from typing import Any
 
 from ..errors import UnsupportedReceipt
 
@@ -124,7 +126,8 @@ def _twisted(point: Twisted) -> object:
     return curve.FQ2(point[:2]), curve.FQ2(point[2:]), curve.FQ2.one()
 
 
-def _py_ecc():  # type: ignore[no-untyped-def]
+def _py_ecc() -> Any:
+    limit = sys.getrecursionlimit()
     try:
         from py_ecc import optimized_bn128
     except ImportError as error:
@@ -134,4 +137,7 @@ def _py_ecc():  # type: ignore[no-untyped-def]
             expected="the extra `snark`",
             hint="pip install py_ecc; or, with zktally and ezkl: --backend rust",
         ) from error
+    finally:
+        # py_ecc lifts the limit for the whole process, so that deep input overflows the stack.
+        sys.setrecursionlimit(limit)
     return optimized_bn128

@@ -56,7 +56,7 @@ def verify_snark(
     _judge_ranges(found, expectations)
     _judge_inputs(found, expectations.inputs)
     check(found.key, found.statement.instances(), found.proof)
-    return VerifiedSnark.of(found, expectations, backend)
+    return VerifiedSnark.judged(found, expectations, backend)
 
 
 def refuse_string(expectations: Expectations) -> None:

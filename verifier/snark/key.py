@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import UnsupportedReceipt
 from ..reader import RECEIPT_CODES, Reader, Writer
-from .circuit import Circuit, Twisted, read_circuit, write_circuit
+from .circuit import Circuit, read_circuit, write_circuit
+from .curve import Twisted
 
 LABEL = "zktally_label"
 LABEL_OUT = "zktally_label_out"
@@ -27,6 +29,7 @@ KINDS = ("F32", "F64", "Int", "Bool")
 
 MAX_SELECTOR_BYTES = 1 << 30
 MAX_VALUES = 1 << 18
+MAX_SETTINGS, MAX_DEPTH = 1 << 20, 32
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ class Key:
         for runs in self.selectors:
             w.u32(len(runs))
             for run in runs:
-                w.u32(run)
+                _write_length(w, run)
         for ports in (self.inputs, self.outputs):
             w.u16(len(ports))
             for port in ports:
@@ -123,7 +126,7 @@ class Key:
         told = _settings(r, settings)
         header = r.string()
         selectors = tuple(
-            tuple(r.u32() for _ in range(_counted(r, r.u32()))) for _ in range(r.u16())
+            tuple(_length(r) for _ in range(_counted(r, r.u32()))) for _ in range(r.u16())
         )
         inputs, outputs = _ports(r), _ports(r)
         circuit = read_circuit(r)
@@ -194,8 +197,19 @@ NEEDED = (
 )  # fmt: skip
 
 
+def _depth(data: bytes) -> int:
+    """How deep brackets are nested, those in texts counted like others."""
+    depth = deepest = 0
+    for bracket in re.sub(rb"[^][{}]", b"", data):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
 def _settings(r: Reader, data: bytes) -> dict[str, Any]:
     try:
+        if len(data) > MAX_SETTINGS or _depth(data) > MAX_DEPTH:
+            raise ValueError
         told = json.loads(data)
         if canonical(told) == data:
             told["run_args"]["input_visibility"], told["run_args"]["logrows"]
@@ -215,10 +229,30 @@ def _text(r: Reader) -> str:
 
 
 def _counted(r: Reader, count: int) -> int:
-    """So many numbers of four bytes, if there are as many."""
-    if 4 * count > r.remaining:
+    """So many numbers, if there are as many bytes."""
+    if count > r.remaining:
         raise r.bad("a list is longer than what follows")
     return count
+
+
+def _write_length(w: Writer, value: int) -> None:
+    """Seven bits a byte, the lowest first; the eighth says that more follow."""
+    while value > 0x7F:
+        w.u8(value & 0x7F | 0x80)
+        value >>= 7
+    w.u8(value)
+
+
+def _length(r: Reader) -> int:
+    value = shift = 0
+    while (byte := r.u8()) & 0x80:
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if shift > 28:
+            raise r.bad("a length is too long")
+    if shift and not byte:
+        raise r.bad("a length is not canonical")
+    return value | byte << shift
 
 
 def _ports(r: Reader) -> tuple[Port, ...]:

@@ -143,15 +143,23 @@ def quantised(port: Port, array: Array) -> Values:
     return (whole + np.where(np.abs(scaled - whole) >= 0.5, np.sign(scaled), 0)).astype(np.int64)
 
 
+def split(ports: tuple[Port, ...], values: tuple[int, ...]) -> dict[str, list[int]]:
+    """The whole numbers of each port, by name."""
+    found, start = {}, 0
+    for port in ports:
+        found[port.name] = list(values[start : start + port.size])
+        start += port.size
+    return found
+
+
 def real(ports: tuple[Port, ...], values: tuple[int, ...]) -> Mapping[str, Array]:
     """The arrays that whole numbers stand for, by name: float64, or int64 of ports of integers."""
     found: dict[str, Array] = {}
-    flat, start = np.asarray(values, dtype=np.int64), 0
-    for port in ports:
-        part = flat[start : start + port.size].reshape(port.shape)
-        start += port.size
-        whole = port.kind in ("Int", "Bool") and port.scale == 0
-        found[port.name] = part if whole else np.ldexp(part.astype(np.float64), -port.scale)
+    for port, part in zip(ports, split(ports, values).values(), strict=True):
+        array: Array = np.asarray(part, dtype=np.int64).reshape(port.shape)
+        if port.kind in ("F32", "F64") or port.scale:
+            array = np.ldexp(array.astype(np.float64), -port.scale)
+        found[port.name] = array
     return found
 
 

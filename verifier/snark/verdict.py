@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ..errors import UsageError
 from ..labels import in_words
 from ..policy import Expectations
 from ..quoting import quoted
-from .receipt import Array, SnarkReceipt, real
+from ..verified import Verified
+from .receipt import Array, SnarkReceipt, real, split
 
 BITS = 100
 """Of BN254, by the best attack that is known (Barbulescu, Duquesne 2019). Nothing proves it."""
@@ -115,37 +117,25 @@ class SnarkGuarantee:
         return [] if self.checked_inputs else ["the inputs"]
 
 
-@dataclass(frozen=True)
-class VerifiedSnark:
-    """A SNARK receipt that was judged and found good.
+@dataclass(frozen=True, repr=False)
+class VerifiedSnark(Verified):
+    """A SNARK receipt that was judged and found good; `mode` is "snark", `facts` there are none.
 
     Attributes:
         backend: what checked the proof: "rust" for ezkl itself, "python" for plain Python.
-        mode: "snark".
-        model_id: in hexadecimal.
         outputs: what the whole numbers of the statement stand for, by name, float64 or int64.
-        integers: the whole numbers themselves, by name.
-        inputs: likewise, where they are published.
-        guarantee: what is promised.
-        audience, nonce: the labels.
+        guarantee: what is promised, a `SnarkGuarantee`.
+        receipt: what was judged.
     """
 
-    backend: str
-    model_id: str
-    outputs: Mapping[str, Array]
-    integers: Mapping[str, list[int]]
-    inputs: Mapping[str, Array]
-    guarantee: SnarkGuarantee
-    audience: str | None
-    nonce: bytes | None
-    mode: str = "snark"
+    receipt: SnarkReceipt
 
     @classmethod
-    def of(cls, found: SnarkReceipt, expectations: Expectations, backend: str) -> VerifiedSnark:
+    def judged(cls, found: SnarkReceipt, expectations: Expectations, backend: str) -> VerifiedSnark:
         """From a receipt that was judged."""
         key, statement = found.key, found.statement
         labels = {n: in_words(v) for n, v in statement.labels.items() if v is not None}
-        guarantee = SnarkGuarantee(
+        guarantee: Any = SnarkGuarantee(
             key.id.hex(),
             key.srs.hex(),
             expectations.srs is not None,
@@ -154,24 +144,35 @@ class VerifiedSnark:
             expectations.inputs is not None,
             labels,
         )
-        outputs, integers, start = key.outputs[:-1], {}, 0
-        for port in outputs:
-            integers[port.name] = list(statement.outputs[start : start + port.size])
-            start += port.size
-        return cls(
-            backend,
-            key.id.hex(),
-            real(outputs, statement.outputs),
-            integers,
-            real(key.inputs[:-1], statement.inputs) if key.public else {},
-            guarantee,
-            statement.audience,
-            statement.nonce,
-        )
+        nothing: Any = None
+        outputs = real(key.outputs[:-1], statement.outputs)
+        return cls(backend, nothing, outputs, guarantee, found)
 
-    def sentence(self) -> str:
-        """The verdict in one line."""
-        return f"1 run, model {self.model_id[:8]}…, snark, {self.guarantee.sentence()}"
+    @property
+    def integers(self) -> dict[str, list[int]]:
+        """The whole numbers that outputs are, as they stand in the proof, by name."""
+        return split(self.receipt.key.outputs[:-1], self.receipt.statement.outputs)
+
+    @property
+    def inputs(self) -> Mapping[str, Array]:
+        """What published inputs stand for, by name; empty where they are private."""
+        key = self.receipt.key
+        return real(key.inputs[:-1], self.receipt.statement.inputs) if key.public else {}
+
+    @cached_property
+    def _shown(self) -> dict[str, Any]:
+        statement = self.receipt.statement
+        return {
+            "backend": self.backend,
+            "mode": "snark",
+            "model_id": self.receipt.key.id.hex(),
+            "srs": self.receipt.key.srs.hex(),
+            "steps": 1,
+            "delta": 0.0,
+            "headline_bits": BITS,
+            "audience": statement.audience,
+            "nonce": None if statement.nonce is None else statement.nonce.hex(),
+        }
 
     def exported_model_id(self, program_id: str | bytes) -> str:
         """A SNARK receipt exports nothing.
@@ -181,34 +182,33 @@ class VerifiedSnark:
         """
         raise UsageError("a SNARK receipt exports no weights", expected="a training receipt")
 
+    def sentence(self) -> str:
+        """The verdict in one line."""
+        return f"1 run, model {self.model_id[:8]}…, snark, {self.guarantee.sentence()}"
+
     def to_json(self) -> dict[str, Any]:
         """Everything as one JSON-ready object."""
-
-        def shown(arrays: Mapping[str, Array]) -> list[dict[str, Any]]:
-            return [
-                {
-                    "name": name,
-                    "dtype": str(array.dtype),
-                    "shape": list(array.shape),
-                    "values": array.tolist(),
-                }
-                for name, array in arrays.items()
-            ]
-
-        outputs = [
-            {**each, "integers": self.integers[str(each["name"])]} for each in shown(self.outputs)
-        ]
+        integers = self.integers
+        outputs = [{**each, "integers": integers[each["name"]]} for each in _listed(self.outputs)]
         return {
-            "backend": self.backend,
-            "mode": self.mode,
-            "model_id": self.model_id,
-            "audience": self.audience,
-            "nonce": None if self.nonce is None else self.nonce.hex(),
+            **self._shown,
             "outputs": outputs,
-            "inputs": shown(self.inputs),
+            "inputs": _listed(self.inputs),
             "guarantee": self.guarantee.to_json(),
         }
 
     def __repr__(self) -> str:
         arrays = ", ".join(f"{quoted(name)} {list(a.shape)}" for name, a in self.outputs.items())
         return f"VerifiedSnark({self.sentence()}; {arrays}; {self.backend})"
+
+
+def _listed(arrays: Mapping[str, Array]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "dtype": str(array.dtype),
+            "shape": list(array.shape),
+            "values": array.tolist(),
+        }
+        for name, array in arrays.items()
+    ]
