@@ -9,13 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ...verifier.errors import UsageError
+from ...verifier.errors import UsageError, VerificationFailed
 from ...verifier.policy import Inputs
 from ...verifier.snark.curve import R
 from ...verifier.snark.judge import arranged
 from ...verifier.snark.key import PARTS
 from ...verifier.snark.receipt import SnarkReceipt, Statement, quantised
 from ..errors import ProveError
+from . import native
 from .child import FILES
 from .model import SnarkModel
 from .process import run
@@ -81,10 +82,21 @@ def prove_snark(
             inputs=tuple(published) if key.public else (),
             outputs=tuple(found[:-PARTS]),
         )
-        work(["witness", "prove", "verify"], statement.parts)
+        work(["witness", "prove"], statement.parts)
         made: dict[str, Any] = json.loads((folder / FILES["proof"]).read_text())
     _judge_instances(made, statement)
-    return SnarkReceipt(key, statement, bytes(made["proof"])).encode()
+    receipt = SnarkReceipt(key, statement, bytes(made["proof"]))
+    if progress is not None:
+        progress("verify")
+    try:
+        native.check(key, statement.instances(), receipt.proof)
+    except VerificationFailed as error:
+        raise ProveError(
+            "what ezkl proved does not hold for the key of the set-up",
+            code="snark.ezkl",
+            received=error,
+        ) from error
+    return receipt.encode()
 
 
 def _judge_instances(made: dict[str, Any], statement: Statement) -> None:

@@ -220,6 +220,9 @@ def test_a_row_without_ezkl_says_so(tmp_path, monkeypatch):
     assert row.ended == "failed"
     assert row.why == "ezkl is not installed [snark.unavailable]"
     assert main(["bench", "ezkl", str(path)]) == 3
+    with pytest.raises(ProveError) as error:
+        process.version()
+    assert error.value.code == "snark.unavailable"
 
 
 def test_a_row_keeps_the_phases_that_were_finished(played, tmp_path):
