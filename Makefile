@@ -14,7 +14,7 @@ export RUSTFLAGS ?= -Ctarget-cpu=native
 # The tests start Python hundreds of times; without bytecode each start compiles all that it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint types rust python readme nightly numpys tables bench figures real-models docs vectors verifier wheel lock clean
+.PHONY: demo test lint types rust python readme nightly peers numpys tables bench figures real-models docs vectors verifier wheel lock clean
 
 demo: $(READY)
 	$(BIN)/python -m zktally.bench.digits.demo
@@ -48,6 +48,14 @@ nightly: $(READY) $(DOCS)/.ready
 	$(PYTEST)
 	$(BIN)/zktally bench agree --trials 3000 --output build
 	$(MAKE) numpys
+	$(MAKE) peers
+
+# ezkl, and what plain Python needs to check its proofs, in the versions of the extra; then their tests.
+PEERS := $(shell sed -n 's/^peers = \[\(.*\)\]/\1/p' pyproject.toml | tr -d ',')
+
+peers: $(READY)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python $(PEERS)
+	$(BIN)/python -m pytest tests/snark tests/unit/test_ezkl_peer.py
 
 # The verifier's tests on the oldest numpy that pyproject.toml allows and on the newest one, which
 # the newest Python gets. The core keeps to the stable ABI, so that every Python takes the one built.

@@ -43,12 +43,28 @@ class ProveError(ZktallyError):
             "A challenge fell on a value that has no inverse: by chance, below 2^-120.",
             "Prove again.",
         ),
+        "snark.unavailable": (
+            "ezkl is not installed, which makes and checks proofs of this kind.",
+            "Install the extra `peers`: `pip install 'zktally[peers]'`.",
+        ),
+        "snark.model": (
+            "The ONNX file cannot be made into a circuit: it cannot be read, or does not go with "
+            "the data.",
+            "Check the file with `onnx.checker`, and that the data has an array for every input.",
+        ),
+        "snark.ezkl": (
+            "ezkl failed, or was stopped at a limit; the message says in which phase and how.",
+            "If it is an operator or a value that ezkl does not take, make a strict receipt "
+            "instead; if it is memory, a smaller model.",
+        ),
         "prove.workers-lost": (
             "Workers ended, or sent wrong proofs, over one segment three times in a row.",
             "See what they said; if they were killed, there is too little memory for so many at "
             "once: fewer `--processes`. A folder (`--work`) keeps the segments that are done.",
         ),
     }
+    exit_codes: ClassVar[Mapping[str, int]] = {"prove.needs-reveal": 2, "prove.too-large": 2}
+    """What another call mends."""
 
 
 class ClusterError(UsageError):
@@ -60,5 +76,3 @@ class ClusterError(UsageError):
             "`pip install 'zktally[scale]'` and `ray start --head`; or use `--processes`.",
         ),
     }
-    exit_codes: ClassVar[Mapping[str, int]] = {"prove.needs-reveal": 2, "prove.too-large": 2}
-    """What another call mends."""

@@ -16,6 +16,8 @@ from .judge import verify as judge_receipt
 from .pins import Pins
 from .policy import Expectations, Inputs, Policy
 from .receipt import as_receipt, read_receipt
+from .snark.judge import refuse_string, verify_snark
+from .snark.receipt import is_snark
 from .verified import Verified
 
 Receipt = bytes | bytearray | memoryview | str | os.PathLike[str]
@@ -35,6 +37,8 @@ def verify(
     audience: str | None = None,
     nonce: bytes | None = None,
     follows: Verified | None = None,
+    srs: str | bytes | None = None,
+    any_srs: bool = False,
 ) -> Verified:
     """Judge a receipt. Every expectation comes from the caller, never from the receipt.
 
@@ -54,6 +58,9 @@ def verify(
         audience: whom the receipt must name; a receipt that names another is refused.
         nonce: the challenge that the receipt must name, likewise.
         follows: the verdict on the receipt that this one must continue.
+        srs: the digest of the structured reference string that the caller trusts; a SNARK receipt
+            is refused without it,
+        any_srs: unless any string will do, one that the prover made among them.
 
     Returns:
         What is verified: `outputs` (float32 or int64 arrays by name, [items, ...] or [steps, ...]),
@@ -74,6 +81,8 @@ def verify(
         any_dataset=any_dataset,
         audience=audience,
         nonce=nonce,
+        srs=srs,
+        any_srs=any_srs,
     )
     data = bytes_of(receipt)
     if follows is not None:
@@ -117,6 +126,9 @@ def inspect(receipt: Receipt) -> dict[str, Any]:
 
 def judge(receipt: bytes, expectations: Expectations) -> Verified:
     """Judge a receipt against what is expected, with what follows for its reader."""
+    if is_snark(receipt):
+        return verify_snark(receipt, expectations)
+    refuse_string(expectations)
     found = judge_receipt(receipt, expectations)
     return Verified.of(*found, "python", Pins.of(receipt, expectations))
 

@@ -53,7 +53,7 @@ def add_verify_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--modes",
         metavar="NAMES",
-        help=f"acceptable modes (default: {','.join(Policy.modes)})",
+        help=f"acceptable modes (default: {','.join(Policy.modes)}; snark only if named)",
     )
     add(
         "--allow-sampled-outputs",

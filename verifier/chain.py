@@ -16,6 +16,7 @@ from .journal import Journal
 from .notebook import table
 from .policy import Expectations
 from .receipt import as_receipt, split_receipt
+from .snark.verdict import VerifiedSnark
 from .verified import BEGINS, Verified, counted, percent
 
 Judge = Callable[[bytes, Expectations], Verified]
@@ -139,7 +140,15 @@ def verify_run(receipts: Sequence[bytes], expectations: Expectations, judge: Jud
         expected = expectations
         if verdicts:
             expected = following(verdicts[-1].facts.journal, receipt, expectations)
-        verdicts.append(judge(receipt, expected))
+        verdict = judge(receipt, expected)
+        if isinstance(verdict, VerifiedSnark):
+            raise UsageError(
+                "a SNARK receipt is of one run and no chain",
+                expected="receipts that go on with a state",
+                received="a SNARK receipt",
+                hint="verify it by itself",
+            )
+        verdicts.append(verdict)
     found = VerifiedRun(tuple(verdicts))
     expectations.policy.judge_bits(found.bits)
     return found

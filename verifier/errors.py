@@ -196,6 +196,12 @@ class UnsupportedReceipt(ZktallyError):
             "To judge the receipt would take more work or memory than a verifier grants.",
             "Ask for a receipt with a larger δ, fewer bits, fewer exact ops or fewer steps.",
         ),
+        "snark.no-checker": (
+            "What checks the proof of a SNARK receipt is not installed here, is of another "
+            "release, or did not come to an end: the receipt is neither good nor bad.",
+            "Install py_ecc, for `--backend python`; or ezkl in the release that is named, for "
+            "`--backend rust`.",
+        ),
         "hybrid.unsupported": (
             "The program has an op that hybrid and strict receipts do not cover; the message names "
             "it.",
@@ -252,6 +258,12 @@ class JournalMismatch(VerificationFailed):
             "The steps read another data set than you mean, or one that you did not name.",
             "Pass `--dataset-root` as its holder computes it (`zktally dataset-root`), or accept "
             "whichever the prover chose with `--any-dataset`.",
+        ),
+        "verify.srs-mismatch": (
+            "The receipt rests on another structured reference string than the one that you named, "
+            "or you named none.",
+            "Pass `--srs` as whoever ran its ceremony publishes it, or trust whoever made it with "
+            "`--any-srs`.",
         ),
         "verify.input-mismatch": (
             "The inputs, their values or their root, are not the ones that the receipt is about, "
@@ -415,6 +427,10 @@ class InvalidProof(VerificationFailed):
         ),
         "verify.stark": (
             "The STARK of a segment does not hold; the message says which of its checks failed.",
+            "Refuse the receipt: it proves nothing.",
+        ),
+        "verify.snark": (
+            "The proof of a SNARK receipt does not hold for its key and public values.",
             "Refuse the receipt: it proves nothing.",
         ),
     }

@@ -69,8 +69,12 @@ DIGESTS = {
     "initial_state": "verify.state-mismatch",
     "dataset_root": "verify.dataset-mismatch",
     "input_root": "verify.input-mismatch",
+    "srs": "verify.srs-mismatch",
 }
 """Digests of a journal that the caller may know, in the order in which they are compared: code."""
+
+KNOWN_MODES = (*MODES, "snark")
+"""What a policy can accept; a SNARK receipt only if it is asked for, and it has no journal."""
 
 SEEDS = ("any", "derived", "nonce")
 STARTS = ("any", "declared")
@@ -110,7 +114,7 @@ class Policy:
     Args:
         max_delta: largest acceptable bound on the wrong fraction of the chain's compute, (0, 0.5].
         min_bits: smallest acceptable confidence in bits, 1 to 256.
-        modes: acceptable modes, out of "fast", "hybrid", "strict".
+        modes: acceptable modes: "fast", "hybrid", "strict", and "snark", which no default has.
         max_delta_step: largest acceptable bound per step, or None where none is demanded.
         max_delta_op: largest acceptable bound on the wrong gates of any single op, likewise.
         outputs_exact: whether every gate of every op that defines an output must be checked.
@@ -186,9 +190,11 @@ class Policy:
             )
         modes = (self.modes,) if isinstance(self.modes, str) else self.modes
         object.__setattr__(self, "modes", _names(modes, "modes"))
-        if not self.modes or not set(self.modes) <= set(MODES):
+        if not self.modes or not set(self.modes) <= set(KNOWN_MODES):
             raise UsageError(
-                "modes are unknown", expected=f"some of {', '.join(MODES)}", received=self.modes
+                "modes are unknown",
+                expected=f"some of {', '.join(KNOWN_MODES)}",
+                received=self.modes,
             )
         object.__setattr__(self, "outputs_exact", _flag(self.outputs_exact, "outputs_exact"))
 
@@ -373,6 +379,8 @@ class Expectations(Labels):
         dataset_root: of the data set that the steps read, 32 bytes. None: there must be none,
             unless `any_dataset`.
         any_dataset: whether the prover may choose the data set.
+        srs: of a SNARK receipt: the digest of its structured reference string, 32 bytes.
+        any_srs: whether any string will do: trust in whoever made it.
         inputs: arrays by port name, or one array, that the committed inputs must be; None: any.
         follows: whether the initial state is not the caller's own word, but the one in which a
             receipt ended that was judged before.
@@ -398,6 +406,12 @@ class Expectations(Labels):
     any_dataset: bool = _option(
         False, "accept whichever data set the prover chose", action="store_true"
     )
+    srs: bytes | None = _option(
+        None, "the structured reference string that you mean (SNARK receipts)", metavar="HEX"
+    )
+    any_srs: bool = _option(
+        False, "trust whoever made the string of a SNARK receipt", action="store_true"
+    )
     inputs: Inputs | None = None
     follows: bool = False
 
@@ -420,6 +434,10 @@ class Expectations(Labels):
                 expected="dataset_root or any_dataset",
                 received="both",
             )
+        if _flag(self.any_srs, "any_srs") and self.srs is not None:
+            raise UsageError(
+                "a string is named, and any accepted", expected="srs or any_srs", received="both"
+            )
         self.judge_labels()
 
     @classmethod
@@ -436,7 +454,7 @@ class Expectations(Labels):
 
     def to_json(self) -> dict[str, Any]:
         """What a receipt is held against, but for the inputs, as one JSON-ready object."""
-        others = ("inputs", "follows")
+        others = ("inputs", "follows", "srs", "any_srs")
         plain = {name: to_json(value) for name, value in vars(self).items() if name not in others}
         return plain | {"policy": self.policy.to_json()}
 

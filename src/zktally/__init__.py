@@ -59,9 +59,12 @@ if TYPE_CHECKING:
         VerificationFailed,
         ZktallyError,
     )
+    from .prover.snark.model import SnarkModel
+    from .prover.snark.setup import SnarkSetUp, snark_setup
     from .training import SGD, Adam, AdamW, TrainingRun, train
     from .verifier.chain import VerifiedRun
     from .verifier.policy import Policy
+    from .verifier.snark.verdict import VerifiedSnark
     from .verifier.verified import Guarantee, Verified
 
 __version__ = "0.2.0"
@@ -112,9 +115,12 @@ _HOMES = {
         "VerificationFailed",
         "ZktallyError",
     ),
+    ".prover.snark.model": ("SnarkModel",),
+    ".prover.snark.setup": ("SnarkSetUp", "snark_setup"),
     ".training": ("SGD", "Adam", "AdamW", "TrainingRun", "train"),
     ".verifier.chain": ("VerifiedRun",),
     ".verifier.policy": ("Policy",),
+    ".verifier.snark.verdict": ("VerifiedSnark",),
     ".verifier.verified": ("Guarantee", "Verified"),
 }
 """The module that each name stands in."""
@@ -148,6 +154,8 @@ __all__ = [
     "RangeOverflow",
     "Receipt",
     "RunState",
+    "SnarkModel",
+    "SnarkSetUp",
     "Tolerances",
     "TrainingRun",
     "UnsupportedOp",
@@ -156,6 +164,7 @@ __all__ = [
     "VerificationFailed",
     "Verified",
     "VerifiedRun",
+    "VerifiedSnark",
     "ZktallyError",
     "__version__",
     "assemble",
@@ -167,6 +176,7 @@ __all__ = [
     "load",
     "prove",
     "resume",
+    "snark_setup",
     "split_columns",
     "train",
     "verify",

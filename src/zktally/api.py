@@ -29,6 +29,8 @@ from .prover import (
     prove_job,
     wrapping_job,
 )
+from .prover.snark.model import SnarkModel
+from .prover.snark.prove import prove_snark
 from .prover.workers import Workers
 from .verifier.chain import VerifiedRun, following, verify_run
 from .verifier.dataset import PUBLIC_KEY, root_of
@@ -39,6 +41,9 @@ from .verifier.pins import Pins
 from .verifier.policy import Expectations, Policy
 from .verifier.program.checked import load as load_program
 from .verifier.receipt import as_receipt, read_receipt, split_receipt
+from .verifier.snark.judge import refuse_string, verify_snark
+from .verifier.snark.receipt import is_snark
+from .verifier.snark.verdict import VerifiedSnark
 from .verifier.verified import Verified
 
 __all__ = [
@@ -119,6 +124,8 @@ class Receipt:
         audience: str | None = None,
         nonce: bytes | str | None = None,
         follows: Verified | None = None,
+        srs: str | bytes | None = None,
+        any_srs: bool = False,
         backend: Backend = "rust",
         threads: int = 0,
     ) -> Verified:
@@ -135,6 +142,8 @@ class Receipt:
             audience=audience,
             nonce=nonce,
             follows=follows,
+            srs=srs,
+            any_srs=any_srs,
             backend=backend,
             threads=threads,
         )
@@ -165,7 +174,7 @@ class Receipt:
 
 
 def prove(
-    program: CompiledModel | str | Path,
+    program: CompiledModel | SnarkModel | str | Path,
     inputs: Inputs,
     mode: str = "hybrid",
     *,
@@ -195,7 +204,8 @@ def prove(
     """Run the program on the inputs and make a receipt.
 
     Args:
-        program: a compiled model, or its .zkt file.
+        program: a compiled model, or its .zkt file; or one that was set up for SNARK receipts, with
+            mode "snark", inputs, labels and nothing else.
         inputs: float32/float64 (or integer) arrays by input name, or one array; items along the
             batch axis, or steps apart. N batches make a chain of N steps; the last one is padded.
         mode: "hybrid" proves the sampled checks in zero knowledge; "fast" shows them, which is far
@@ -247,6 +257,18 @@ def prove(
         UnsupportedReceipt: a mode that this release does not make, or a program that hybrid
             receipts do not cover.
     """
+    if isinstance(program, SnarkModel):
+        if mode != "snark":
+            raise UsageError("the model is set up for SNARKs", expected="snark", received=mode)
+        with showing(progress) as show:
+            made_by_ezkl = prove_snark(
+                program,
+                inputs,
+                audience=audience,
+                nonce=nonce,
+                progress=lambda phase: show(phase, 0, 1),
+            )
+        return Receipt(made_by_ezkl)
     program = _model(program)
     claims = Claims(
         mode,
@@ -388,6 +410,9 @@ def judge(
     receipt: bytes, expectations: Expectations, backend: Backend = "rust", threads: int = 0
 ) -> Verified:
     """Judge a receipt against what is expected; see `verify`."""
+    if is_snark(receipt):
+        return _judge_snark(receipt, expectations, backend)
+    refuse_string(expectations)
     if backend == "python":
         from .verifier.judge import verify as verify_plainly
 
@@ -399,6 +424,16 @@ def judge(
     else:
         raise UsageError("unknown backend", expected="rust or python", received=backend)
     return Verified.of(*found, backend, Pins.of(receipt, expectations))
+
+
+def _judge_snark(receipt: bytes, expectations: Expectations, backend: Backend) -> VerifiedSnark:
+    if backend == "python":
+        return verify_snark(receipt, expectations)
+    if backend == "rust":
+        from .prover.snark.native import check
+
+        return verify_snark(receipt, expectations, check, backend)
+    raise UsageError("unknown backend", expected="rust or python", received=backend)
 
 
 def verify(
@@ -414,6 +449,8 @@ def verify(
     audience: str | None = None,
     nonce: bytes | str | None = None,
     follows: Verified | None = None,
+    srs: str | bytes | None = None,
+    any_srs: bool = False,
     backend: Backend = "rust",
     threads: int = 0,
 ) -> Verified:
@@ -433,6 +470,9 @@ def verify(
         nonce: the challenge that the receipt must name, likewise.
         follows: the verdict on the receipt that this one must continue; then its final state is
             the state that the caller means.
+        srs: of a SNARK receipt: the digest of its structured reference string, 32 bytes or hex; it
+            is refused without it,
+        any_srs: unless the caller trusts whoever made the string.
         backend: "rust", or "python" for the independent verifier.
         threads: for "rust": 0 for all cores.
 
@@ -456,6 +496,8 @@ def verify(
         any_dataset=any_dataset,
         audience=audience,
         nonce=nonce,
+        srs=srs,
+        any_srs=any_srs,
     )
     if follows is not None:
         if not isinstance(follows, Verified):

@@ -83,6 +83,7 @@ def add_to(verbs: Any) -> None:
     _add_train(suites)
     _add_learning(suites)
     _add_real(suites)
+    _add_ezkl(suites)
     hashing = suites.add_parser("hash", help="tree building in MB/s, SHA-256 beside it")
     hashing.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="thread counts")
     hashing.set_defaults(run=run_hash)
@@ -222,6 +223,40 @@ def _add_real(suites: Any) -> None:
     real.set_defaults(run=run_real)
 
 
+def _add_ezkl(suites: Any) -> None:
+    ezkl = suites.add_parser(
+        "ezkl",
+        help="the same ONNX files through ezkl: seconds by phase, memory, bytes, errors",
+        description="JSON lines on stdout or in a file, a table on stderr. Needs the extra peers.",
+    )
+    ezkl.add_argument("models", nargs="*", metavar="MODEL.onnx")
+    ezkl.add_argument(
+        "--input", metavar="NPZ", help="one run's inputs by name (else random ones, open axes 1)"
+    )
+    ezkl.add_argument(
+        "--memory-limit", type=byte_count, metavar="SIZE", help="stop ezkl there, as in 12G"
+    )
+    ezkl.add_argument("--time-limit", type=float, metavar="SECONDS", help="stop ezkl there")
+    ezkl.add_argument(
+        "--work", default="build/ezkl", metavar="DIR", help="for keys meanwhile; keeps strings"
+    )
+    _add_rows_arguments(ezkl)
+    ezkl.set_defaults(run=run_ezkl)
+
+
+def byte_count(text: str) -> int:
+    """Bytes, with K, M, G or T for powers of 1000, as in 12G."""
+    number, unit = text.upper().removesuffix("B"), 1
+    if number and number[-1] in "KMGT":
+        number, unit = number[:-1], 1000 ** ("KMGT".index(number[-1]) + 1)
+    if not 0 < float(number) * unit < 1e18:
+        raise ValueError(text)
+    return int(float(number) * unit)
+
+
+byte_count.__name__ = "size"  # what argparse calls it where it refuses a text
+
+
 def _add_rows_arguments(suite: Any) -> None:
     """Where rows come from and go to."""
     suite.add_argument("--rows", metavar="FILE", help="measure nothing: read these JSON lines")
@@ -309,6 +344,13 @@ def run_sized(args: argparse.Namespace) -> int:
 def run_real(args: argparse.Namespace) -> int:
     """Compile published files."""
     from ..bench.real import main
+
+    return main(args)
+
+
+def run_ezkl(args: argparse.Namespace) -> int:
+    """Send the files through ezkl."""
+    from ..bench.ezkl_peer import main
 
     return main(args)
 

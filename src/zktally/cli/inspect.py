@@ -9,12 +9,15 @@ from typing import Any
 
 from .. import _core
 from ..circuits.model import CompiledModel, is_model_file
+from ..prover.snark.model import SnarkModel, is_snark_model
 from ..verifier.cli import read_argument
 from ..verifier.describe import describe_program, describe_receipt, program_text
 from ..verifier.journal import Journal
 from ..verifier.program.checked import Checked
 from ..verifier.receipt import DEFAULT_MAX_SIZE, Sections
+from ..verifier.snark.receipt import is_snark
 from .proving import strict_text
+from .snark import describe_key, describe_snark
 
 
 def add_to(verbs: Any) -> None:
@@ -36,8 +39,14 @@ def run(args: argparse.Namespace) -> int:
     """Print the description."""
     if args.receipt != "-" and is_model_file(Path(args.receipt)):
         described, text = describe_model(CompiledModel.load(args.receipt))
+    elif args.receipt != "-" and is_snark_model(args.receipt):
+        described, text = describe_key(SnarkModel.load(args.receipt).key)
     else:
-        described, text = describe_receipt(read_argument(args), _segments)
+        data = read_argument(args)
+        if is_snark(data):
+            described, text = describe_snark(data)
+        else:
+            described, text = describe_receipt(data, _segments)
     print(json.dumps(described, sort_keys=True) if args.json else text)
     return 0
 

@@ -23,6 +23,7 @@ JUDGES = ("verify", "inspect", "check-model")
 """Verbs that could not judge where they come to the end of the memory."""
 VERBS = (
     "compile",
+    "snark-setup",
     "prove",
     "train",
     "export",

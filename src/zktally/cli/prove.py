@@ -12,7 +12,9 @@ from ..hybrid.chain import prove
 from ..prover import Claims
 from ..prover.estimate import estimate_job
 from ..prover.run import KEEP_BYTES
+from ..prover.snark.model import is_snark_model
 from ..verifier.cli import labels_from, read_arrays
+from ..verifier.errors import UsageError
 from ..verifier.inputs import quantise, saturation
 from ..verifier.journal import MAX_PPM, MODES
 from ..verifier.labels import LABELS
@@ -49,15 +51,15 @@ def add_to(verbs: Any) -> None:
         help="run a compiled model and write a receipt",
         description="Run the program on every batch and write one receipt for the whole chain.",
     )
-    verb.add_argument("model", help=".zkt file")
+    verb.add_argument("model", help=".zkt file; with --mode snark, the folder of snark-setup")
     verb.add_argument("--input", metavar="NPZ", help="inputs by name; items along the batch axis")
     verb.add_argument("--items", type=int, help="steps, for a program without inputs")
     verb.add_argument(
         "--mode",
         default="hybrid",
-        choices=MODES,
+        choices=(*MODES, "snark"),
         help="prove the samples in zero knowledge (hybrid, the default), or every gate (strict), "
-        "or show the samples (fast)",
+        "or show the samples (fast); or by ezkl, for a model that snark-setup set up (snark)",
     )
     verb.add_argument(
         "--delta", type=float, metavar="D", help="wrong multiply-accumulates at most (0.05)"
@@ -107,6 +109,12 @@ def add_to(verbs: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prove and write; print what was made."""
     check_output(args)
+    if args.mode == "snark":
+        from .snark import prove as prove_with_ezkl
+
+        return prove_with_ezkl(args)
+    if is_snark_model(args.model):
+        raise UsageError("the model is set up for SNARK receipts", expected="--mode snark")
     model = load(args.model)
     inputs: Any = {} if args.input is None else read_arrays(args.input)
     claims = Claims(

@@ -1,0 +1,1 @@
+"""Proofs of small models by ezkl (docs/snark.md): adapt, set up, prove."""
