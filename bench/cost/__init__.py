@@ -1,0 +1,1 @@
+"""What receipts cost, for models of one's own: docs/bench.md."""
