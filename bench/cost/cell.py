@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ... import __version__
+from ...prover import Claims
 from ...verifier.errors import UsageError
 from ...verifier.journal import MODES as PROOF_MODES
-from ...verifier.policy import parts_per_million
 from ...verifier.stark.params import PROFILE_NAMES
 from ..models import SIZES
 from .subject import Subject, data_digest
@@ -83,7 +83,7 @@ class Axes:
                     received=min(getattr(self, name)),
                 )
         for delta in self.deltas:
-            parts_per_million(delta, "deltas")
+            Claims(SAMPLED[0], delta)
 
     def cells(self, subjects: Iterable[Subject], profile: str) -> list[Cell]:
         """Each once; ezkl proves one step, and a compiled model has a batch of its own."""

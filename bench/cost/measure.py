@@ -7,6 +7,7 @@ import json
 import os
 import statistics
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ from .subject import (
 
 PHASES = ("integer", "commit", "open")
 NO_EZKL = "ezkl is not installed: pip install 'zktally[peers]'"
+PAUSE = 0.05
 PEER = "zktally.bench.ezkl_peer"
 
 _DTYPES: Mapping[str, Any] = {
@@ -111,9 +113,20 @@ def measure(asked: Row) -> Row:
 
 
 def several(work: Callable[[], Any], took: Callable[[Any], float], repeat: int) -> list[Any]:
-    """Results after a warm-up; of work that takes `LONG` the first one alone."""
+    """Results after a warm-up; of work that takes `LONG` the first one alone.
+
+    Before each there is a pause: on a machine with other work, whoever computes without one is the
+    first to be interrupted, in the middle of what is timed.
+    """
     first = work()
-    return [first] if took(first) >= LONG else [work() for _ in range(repeat)]
+    if took(first) >= LONG:
+        return [first]
+
+    def rested() -> Any:
+        time.sleep(PAUSE)
+        return work()
+
+    return [rested() for _ in range(repeat)]
 
 
 def promised(guarantee: Guarantee) -> Row:

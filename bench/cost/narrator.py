@@ -42,10 +42,10 @@ class Narrator:
     def predicted(self, seconds: Sequence[float | None], limit: float | None) -> None:
         """How long all cells will take."""
         self._left = list(seconds)
-        known = [each for each in seconds if each is not None]
+        known = [each for each in seconds if each]
         if known:
             self._print(f"{_count(len(known), 'cell')} to measure: about {duration(sum(known))}")
-        if unknown := len(seconds) - len(known):
+        if unknown := seconds.count(None):
             most = "" if limit is None else f", at most {duration(limit)} each"
             self._print(f"{_count(unknown, 'cell')} of unknown length{most}")
 

@@ -17,7 +17,7 @@ from onnx import TensorProto
 from ...circuits import source
 from ...circuits.model import CompiledModel, is_model_file
 from ...verifier.cli import read_arrays
-from ...verifier.errors import UsageError
+from ...verifier.errors import UsageError, ZktallyError
 from ...verifier.inputs import caller_arrays, port_name
 from ...verifier.program.types import ABSENT, PortKind, Program
 from ...verifier.quoting import listed, quoted_path
@@ -117,7 +117,12 @@ def subjects(
     found = []
     for word, label in labels.items():
         data = named.get(word) or named.get(label) or named.get("", "")
-        found.append(_subject(word, label, data, dict(dims or {}), precision))
+        try:
+            found.append(_subject(word, label, data, dict(dims or {}), precision))
+        except ZktallyError as error:
+            if quoted_path(word) not in error.message:
+                error.message = f"{quoted_path(word)}: {error.message}"
+            raise
     unknown = set(dims or {}) - {axis for each in found for axis in each.dims}
     if unknown:
         raise UsageError(f"no model has an axis of this name: {listed(unknown)}")

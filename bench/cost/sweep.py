@@ -109,8 +109,10 @@ class Task:
         return int((self.known or {}).get("macs", 0))
 
     def seconds(self, repeat: int) -> float | None:
-        """Predicted length of its process; None where nobody knows."""
+        """Predicted length of its process, 0 where there will be none; None: nobody knows."""
         found = self.estimate or {}
+        if "parameters" not in (self.known or {}):
+            return 0.0  # it was not compiled
         if "run_s" not in found:
             return None
         runs = repeat + 1 if found["run_s"] < LONG else 1
@@ -127,6 +129,7 @@ class Sweep:
         cells: all that the sweep shall have.
         setting: what they share.
         narrator: what is said meanwhile.
+        command: what every row says that it was made by.
         retry: measure again what has failed.
     """
 
@@ -137,10 +140,11 @@ class Sweep:
         cells: Sequence[Cell],
         setting: Setting,
         narrator: Narrator,
+        command: str = "",
         retry: bool = False,
     ) -> None:
         self._store, self._setting, self._say = store, setting, narrator
-        self._retry, self._machine = retry, setting.described()
+        self._command, self._retry, self._machine = command, retry, setting.described()
         self._limits = {"memory": setting.memory_limit, "seconds": setting.time_limit}
         self._subjects = {subject.name: subject for subject in subjects}
         named = setting.named()
@@ -247,6 +251,7 @@ class Sweep:
             "machine": self._machine,
             **known,
             "estimate": task.estimate,
+            "command": self._command,
             "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
         row["batch"] = row.pop("program_batch", None) or row["batch"]
