@@ -206,7 +206,7 @@ def rounded(x: float) -> str:
     """A number of which two digits count."""
     for unit, name in ((1e9, " G"), (1e6, " M"), (1e3, " k"), (1, "")):
         if x >= unit:
-            return f"{x / unit:.0f}{name}" if x >= 10 * unit else f"{x / unit:.1f}{name}"
+            return f"{x / unit:.0f}{name}" if x >= 9.95 * unit else f"{x / unit:.1f}{name}"
     return f"{x:.2g}"
 
 

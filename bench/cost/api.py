@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TextIO
 
 from ...verifier.errors import UsageError
+from ...verifier.journal import MODES
 from ...verifier.quoting import quoted_path
-from .cell import PROOF_MODES, Axes, Cell, suite_cells, suite_models
+from ..process import Row
+from .cell import Axes, Cell, suite_cells, suite_models
 from .narrator import Narrator
 from .report import CostReport
 from .store import Store, read_rows
@@ -35,7 +37,7 @@ def run(
     folder: str | Path = "bench-cost",
     *,
     suite: str | None = None,
-    modes: Sequence[str] = PROOF_MODES,
+    modes: Sequence[str] = MODES,
     deltas: Sequence[float] = (0.05,),
     batches: Sequence[int] = (1,),
     steps: Sequence[int] = (1,),
@@ -142,7 +144,8 @@ def merge(folders: Iterable[str | Path], title: str | None = None) -> CostReport
     Raises:
         UsageError: a folder without rows of a sweep; none at all; two machines of one name.
     """
-    rows, cpus = {}, {}
+    rows: dict[str, Row] = {}
+    cpus: dict[str, tuple[object, ...]] = {}
     for folder in folders:
         for row in read_rows(folder):
             rows[row["key"]] = row

@@ -188,8 +188,8 @@ def _feed(
             part = array[step * program.batch : (step + 1) * program.batch]
         else:
             part = array[step]
-        if None not in sizes:
-            part = part.reshape(sizes)  # a number of its own is one of a row in a program
+        if None not in sizes:  # a number of its own is one of a row in a program
+            part = part.reshape([size or 0 for size in sizes])
         found[given.name] = np.ascontiguousarray(part.astype(_DTYPES[given.type]))
     return found
 
