@@ -107,7 +107,10 @@ def test_ctrl_c_loses_nothing(folder: Path, tmp_path: Path, zktally: Zktally) ->
     ]  # fmt: skip
     rows = tmp_path / "costs" / "cells.jsonl"
     running = subprocess.Popen(
-        [sys.executable, "-m", "zktally", *words], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "zktally", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # as in a foreground
     )
     end = time.monotonic() + 120
     while not (rows.exists() and rows.read_text()) and time.monotonic() < end:

@@ -40,3 +40,15 @@ def test_the_notebook_of_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert scope["verified"].steps == 200
     assert scope["said"].guarantee.complete
     assert scope["expected"] == scope["served"].model_id.hex()
+
+
+@pytest.mark.nightly
+def test_the_notebook_of_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    scope: dict[str, Any] = {}
+    for cell in cells("cost"):
+        exec(cell, scope)
+    assert len(scope["seconds"]) == 9
+    assert len(scope["exponents"]) == 3
+    assert scope["report"]._repr_html_().startswith("<div")
+    assert [row["ended"] for row in scope["stopped"]] == ["memory"]
