@@ -182,24 +182,44 @@ class Crossover:
     def text(self) -> str:
         """The finding in one sentence."""
         head = f"{self.first} {CHEAPER[self.measure]} {self.second}"
+        unit = "models" if self.axis in OF_MODELS else "places"
         if not self.crossings:
-            return f"{head} at all {self.points} places measured ({self.rest})"
-        parts = []
-        for number, (x, low, high) in enumerate(self.crossings):
-            side = "below" if number % 2 == 0 else "and again above"
-            parts.append(f"{side} {self._place(x)} ({self._between(low, high)})")
-        return f"{head} {', '.join(parts)}; {self.rest}, {self.points} places measured"
+            return f"{head} at all {self.points} {unit} measured ({self.rest})"
+        rest = f"{self.rest}, {self.points} {unit} measured"
+        if len(self.crossings) > 2:
+            ends = [self._place(x) for x, *_ in (self.crossings[0], self.crossings[-1])]
+            changes = f"then the order changes {len(self.crossings)} times until {ends[1]}"
+            return f"{head} {self._sides[0]} {ends[0]}, {changes}; {rest}"
+        parts = [
+            f"{side} {self._place(x)} ({self._between(low, high)})"
+            for side, (x, low, high) in zip(self._sides, self.crossings, strict=False)
+        ]
+        return f"{head} {', '.join(parts)}; {rest}"
+
+    @property
+    def _sides(self) -> tuple[str, str]:
+        """Where the first is cheaper; δ falls as 1/δ rises."""
+        if self.axis == "1/δ":
+            return "for a δ above", "and again for one below"
+        return "below", "and again above"
 
     def _place(self, x: float) -> str:
         if self.axis == "1/δ":
-            return f"1/δ = {x:,.3g}, a δ of {100 / x:.2g} %"
+            return f"{100 / x:.2g} %"
         return f"{rounded(x)} {AXES[self.axis]}"
 
     def _between(self, low: Row, high: Row) -> str:
         if self.axis in OF_MODELS:
             return f"between {low['model']} and {high['model']}"
         ends = [at(row, self.axis) or 0.0 for row in (low, high)]
+        if self.axis == "1/δ":
+            return f"measured at {100 / ends[0]:g} % and {100 / ends[1]:g} %"
         return f"measured at {ends[0]:g} and {ends[1]:g}"
+
+
+def power(fit: Fit) -> str:
+    """An exponent with two places, and never a zero below zero."""
+    return f"{round(fit.exponent, 2) + 0.0:.2f}"
 
 
 def rounded(x: float) -> str:
@@ -226,7 +246,8 @@ def told(found: Iterable[Crossover]) -> list[Crossover]:
     return [
         each
         for each in found
-        if each.crossings or (each.axis == "parameters" and each.measure == "prove_s")
+        if each.crossings
+        or ((each.axis, each.measure) == ("parameters", "prove_s") and each.points >= LEAST_POINTS)
     ]
 
 
@@ -246,8 +267,13 @@ def _flat(rows: Sequence[Row]) -> list[Series]:
 
 
 def _comparable(one: Series, other: Series) -> bool:
-    same = (one.place, one.rest) == (other.place, other.rest)
-    return same and one.rows[0]["mode"] != other.rows[0]["mode"]
+    """Whether two series are of one machine and one thing, in two modes at one δ."""
+    if (one.place, one.rest) != (other.place, other.rest):
+        return False
+    if one.rows[0]["mode"] == other.rows[0]["mode"]:
+        return False
+    bounds = {each.rows[0]["delta"] for each in (one, other)} - {None}
+    return one.axis == "1/δ" or len(bounds) < 2
 
 
 def _compared(one: Series, other: Series, measure: str) -> Crossover | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..plots import new_figure
+from ..power_law import LEAST_POINTS
 from ..process import Row
 from .analysis import AXES, MEASURES, OF_MODELS, Series, series, where, where_text
 
@@ -105,10 +107,18 @@ def drawings(rows: Sequence[Row]) -> list[Drawing]:
     """
     found = []
     for axis in AXES:
-        if curves := series(rows, axis):
+        if curves := _worth_a_line(series(rows, axis), axis):
             curves.sort(key=lambda each: [*COLORS].index(each.rows[0]["mode"]))
             found.append(Drawing(axis, curves, rows))
     return found
+
+
+def _worth_a_line(found: list[Series], axis: str) -> list[Series]:
+    """All, but of models those that hold many, where some do."""
+    if axis not in OF_MODELS:
+        return found
+    many = [each for each in found if len(each.rows) >= LEAST_POINTS]
+    return many or found
 
 
 def save(
@@ -151,12 +161,12 @@ def _drawn(axis: str, found: Sequence[Series], rows: Sequence[Row]) -> Any:
 
 def _styles(found: Sequence[Series], places: Sequence[tuple[str, ...]]) -> dict[int, Row]:
     """A colour and marker a mode, a line a machine, a fill for each kind of series."""
-    bounds = {row["delta"] for each in found for row in each.rows} - {None}
+    bounds = Counter(row["delta"] for each in found for row in each.rows if row["delta"])
+    usual = bounds.most_common(1)[0][0] if bounds else None
 
-    def kind_of(each: Series) -> str:
+    def kind_of(each: Series) -> tuple[object, str]:
         """What a series is beside mode and machine: the same fill in all modes."""
-        mode = each.mode if len(bounds) > 1 else ""
-        return mode.replace(each.rows[0]["mode"], "", 1) + each.rest
+        return each.rows[0]["delta"] or usual, each.rest
 
     kinds = list(dict.fromkeys(kind_of(each) for each in found))
     styles = {}

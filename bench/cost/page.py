@@ -8,7 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from ..process import Row
-from .analysis import AXES, MEASURES, Crossover, Growth, where_text
+from .analysis import AXES, MEASURES, Crossover, Growth, power, where_text
 from .columns import COSTS, MACHINE, PEER, PROMISES, STOPPED, Shown
 from .words import LIMITS, MEASURED, NO_PLOTS
 
@@ -25,6 +25,7 @@ body { font: 15px/1.5 system-ui, sans-serif; color: #1b1f24; background: #fff; m
   padding: 1.5rem; max-width: 76rem; }
 h1 { font-size: 1.6rem; margin: 0 0 .2rem; }
 h2 { font-size: 1.15rem; margin: 2.2rem 0 .6rem; border-bottom: 1px solid #d8dde3; }
+details { margin: .4rem 0; } summary { cursor: pointer; color: #57606a; }
 p, li { max-width: 60rem; }
 .lead { color: #57606a; margin-top: 0; }
 .tiles { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1rem 0; }
@@ -133,13 +134,15 @@ def body(report: CostReport, figures: Sequence[Drawing] | None) -> str:
 
 def _head(report: CostReport) -> str:
     machines = "; ".join(where_text(place) for place in report.places) or "nothing measured yet"
+    models = {row["model"] for row in report.rows}
+    named = {row["machine"]["name"] for row in report.rows}
     tiles = [
-        (f"{len({row['model'] for row in report.rows}):,}", "models"),
-        (f"{len(report.done):,}", "cells measured"),
-        (f"{len(report.stopped):,}", "not measured"),
-        (f"{len({row['machine']['name'] for row in report.rows}):,}", "machines"),
+        (len(models), "model" if len(models) == 1 else "models"),
+        (len(report.done), "cells measured"),
+        (len(report.stopped), "not measured"),
+        (len(named), "machine" if len(named) == 1 else "machines"),
     ]
-    shown = "".join(f'<div class="tile"><b>{n}</b><span>{w}</span></div>' for n, w in tiles)
+    shown = "".join(f'<div class="tile"><b>{n:,}</b><span>{w}</span></div>' for n, w in tiles)
     return (
         f'<h1>{escape(report.title)}</h1><p class="lead">{escape(machines)}</p>'
         f'<div class="tiles">{shown}</div>'
@@ -148,11 +151,20 @@ def _head(report: CostReport) -> str:
 
 def _findings(report: CostReport) -> str:
     """What the rows come to, in sentences."""
-    found = [*_sentences(report.crossovers, report), *_growth_sentences(report)]
-    if not found:
+    first = [each for each in report.crossovers if each.measure == "prove_s"]
+    others = [each for each in report.crossovers if each.measure != "prove_s"]
+    found = [*_sentences(first, report), *_growth_sentences(report)]
+    if not found and not others:
         return ""
-    items = "".join(f"<li>{escape(each)}</li>" for each in found)
-    return f"<h2>What was found</h2><ul>{items}</ul>"
+    more = ""
+    if others:
+        count = f"{len(others)} more, of receipts, verifiers and memory"
+        more = f"<details><summary>{count}</summary>{_items(_sentences(others, report))}</details>"
+    return f"<h2>What was found</h2>{_items(found)}{more}"
+
+
+def _items(texts: Iterable[str]) -> str:
+    return f"<ul>{''.join(f'<li>{escape(each)}</li>' for each in texts)}</ul>"
 
 
 def _sentences(found: Iterable[Crossover], report: CostReport) -> list[str]:
@@ -163,7 +175,7 @@ def _sentences(found: Iterable[Crossover], report: CostReport) -> list[str]:
 def _growth_sentences(report: CostReport) -> list[str]:
     """How seconds to prove grow with the size of the model."""
     return [
-        f"{each.series.label}: seconds to prove grow as parameters^{fit.exponent:.2f} "
+        f"{each.series.label}: seconds to prove grow as parameters^{power(fit)} "
         f"({fit.points} models, R² {fit.r2:.2f})."
         for each in report.growths
         if each.series.axis == "parameters" and (fit := each.fits.get("prove_s")) is not None
@@ -204,7 +216,7 @@ def _exponents(found: Sequence[Growth]) -> str:
         cells += [
             _cell("–", None)
             if fit is None
-            else _cell(f"{fit.exponent:.2f} (R² {fit.r2:.2f})", fit.exponent)
+            else _cell(f"{power(fit)} (R² {fit.r2:.2f})", fit.exponent)
             for fit in fits
         ]
         rows.append(f"<tr>{''.join(cells)}</tr>")
@@ -226,7 +238,8 @@ def table(rows: Sequence[Row], columns: Sequence[Shown]) -> str:
     """A table that can be sorted; columns in which no row says anything are left out."""
     kept = [each for each in columns if any(each.value(row) is not None for row in rows)]
     head = "".join(
-        f'<th class="by" scope="col" title="{escape(each.help)}">{escape(each.head)}</th>'
+        f'<th class="by{_side(rows, each)}" scope="col" title="{escape(each.help)}">'
+        f"{escape(each.head)}</th>"
         for each in kept
     )
     lines = "".join(
@@ -237,6 +250,12 @@ def table(rows: Sequence[Row], columns: Sequence[Shown]) -> str:
         f'<div class="scroll"><table class="sortable"><thead><tr>{head}</tr></thead>'
         f"<tbody>{lines}</tbody></table></div>"
     )
+
+
+def _side(rows: Sequence[Row], column: Shown) -> str:
+    """The class of a head above texts, which stand on the left."""
+    values = [column.value(row) for row in rows]
+    return " text" if any(isinstance(value, str) for value in values) else ""
 
 
 def _cell(text: str, value: object) -> str:

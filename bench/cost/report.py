@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,10 +12,10 @@ from typing import TYPE_CHECKING
 from ...circuits.files import write_atomically
 from ...verifier.errors import UsageError
 from ...verifier.quoting import quoted_path
-from ..cells import Column, markdown_table, paragraph, text_table
+from ..cells import LINE, Column, markdown_table, paragraph, text_table
 from ..process import Row
 from . import analysis
-from .analysis import AXES, MEASURES, Crossover, Growth
+from .analysis import AXES, MEASURES, Crossover, Growth, power
 from .cell import MODES
 from .columns import (
     BATCH,
@@ -96,7 +97,7 @@ class CostReport:
     @property
     def machines(self) -> list[str]:
         """Machines and versions in words."""
-        return list(dict.fromkeys(_machine_text(row) for row in self.rows))
+        return list(dict.fromkeys(_machine_text(row) for row in self.done or self.rows))
 
     @property
     def data(self) -> list[str]:
@@ -160,19 +161,31 @@ class CostReport:
         return parts
 
     def section(self) -> str:
-        """The section of docs/figures.md, in lines that it allows."""
+        """The section of docs/figures.md, in lines that it allows.
+
+        Raises:
+            UsageError: nothing was measured.
+        """
+        if not self.done:
+            raise UsageError("nothing was measured, so there is nothing for a page")
         figures = self.figures or []
         parts = [
             "## Costs by size: `zktally bench cost --suite sizes`",
-            paragraph(f"{'; '.join(self.machines)}. {_PREFACE}"),
+            paragraph(f"{'; '.join(self.machines)}. {self._extent()} {_PREFACE}"),
             "\n".join(f"![{each.title}](plots/cost-{each.name}.png)" for each in figures),
             markdown_table(_columns(_NARROW, self.done), self.done),
             paragraph(_LEGEND),
-            "\n".join(_bullet(each.text) for each in self.crossovers),
+            "\n".join(_bullet(each.text) for each in self.crossovers if each.measure == "prove_s"),
             markdown_table(_EXPONENTS, [_flat(each) for each in self.growths]),
             "\n".join(_bullet(_stop_text(row)) for row in self.stopped),
         ]
         return "\n\n".join(part for part in parts if part)
+
+    def _extent(self) -> str:
+        """How many models, and how large."""
+        sizes = {row["model"]: row["parameters"] for row in self.done}
+        ends = f"from {min(sizes.values()):,} to {max(sizes.values()):,} parameters"
+        return f"{len(sizes)} networks {ends}, one process a cell."
 
     def html(self) -> str:
         """One self-contained page."""
@@ -269,7 +282,7 @@ def _flat(growth: Growth) -> Row:
     """A line of the table of exponents."""
     fits = {measure: growth.fits.get(measure) for measure in MEASURES}
     said = {
-        measure: "–" if fit is None else f"{fit.exponent:.2f} ({fit.r2:.2f})"
+        measure: "–" if fit is None else f"{power(fit)} ({fit.r2:.2f})"
         for measure, fit in fits.items()
     }
     points = max(fit.points for fit in growth.fits.values())
@@ -303,17 +316,14 @@ _NARROW = (
 
 
 def _bullet(text: str) -> str:
-    return paragraph(f"- {text}").replace("\n", "\n  ")
+    return textwrap.fill(text, LINE, initial_indent="- ", subsequent_indent="  ")
 
 
 def _stop_text(row: Row) -> str:
     return f"{row['model']}, {row['mode']}, not measured: {row['why']}"
 
 
-_PREFACE = (
-    "Eight networks from a thousand to 67 million parameters, one process a cell, in all modes and "
-    "in ezkl up to its limits. What is measured, and what the columns mean: [bench.md](bench.md)."
-)
+_PREFACE = "What is measured, and what the columns mean: [bench.md](bench.md)."
 _LEGEND = (
     "Seconds to prove go from quantised inputs to the receipt (of ezkl: witness and proof). Where "
     "modes cross, how costs grow (exponents, with R²), and what was not measured:"

@@ -100,7 +100,10 @@ def test_a_compiled_model(folder: Path, zktally: Zktally, tmp_path: Path) -> Non
     assert ezkl["why"] == "ezkl needs the ONNX file of a compiled model"
 
 
-def test_ctrl_c_loses_nothing(folder: Path, tmp_path: Path, zktally: Zktally) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "a scheduler"])
+def test_an_interrupted_sweep_loses_nothing(
+    folder: Path, tmp_path: Path, zktally: Zktally, sent: signal.Signals
+) -> None:
     words = [
         "bench", "cost", str(folder / "tiny.onnx"), "--modes", "fast", "--deltas", "0.1,0.05,0.02",
         "--repeat", "1", "-o", str(tmp_path / "costs"),
@@ -115,7 +118,7 @@ def test_ctrl_c_loses_nothing(folder: Path, tmp_path: Path, zktally: Zktally) ->
     end = time.monotonic() + 120
     while not (rows.exists() and rows.read_text()) and time.monotonic() < end:
         time.sleep(0.02)
-    running.send_signal(signal.SIGINT)
+    running.send_signal(sent)
     _, said = running.communicate(timeout=60)
     assert running.returncode == 130
     assert "the same command goes on" in said

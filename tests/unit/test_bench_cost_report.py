@@ -111,7 +111,7 @@ def test_where_strict_becomes_dearer_than_hybrid(rows: list[Row]) -> None:
 def test_curves_that_do_not_cross_say_so_and_no_more(rows: list[Row]) -> None:
     fast = [each for each in told(crossovers(rows)) if each.first.startswith("fast")]
     assert len(fast) == 2
-    assert all(not each.crossings and "at all 3 places measured" in each.text for each in fast)
+    assert all(not each.crossings and "at all 3 models measured" in each.text for each in fast)
     assert all(each.axis == "parameters" for each in fast)
 
 
@@ -129,7 +129,7 @@ def test_a_bound_at_which_strict_is_no_dearer() -> None:
     (found,) = (e for e in crossovers(rows) if e.axis == "1/δ" and e.measure == "prove_s")
     ((at, *_),) = found.crossings
     assert at == pytest.approx(60)  # 1e-2·√(30,000·x/20) = 3
-    assert "a δ of 1.7 %" in found.text
+    assert "for a δ above 1.7 % (measured at 5 % and 1 %)" in found.text
 
 
 def test_curves_may_cross_twice() -> None:

@@ -287,6 +287,20 @@ class TestProcess:
         assert found.ended == "memory"
         assert (found.why or "").startswith("more than 0.1 GB after")
 
+    def test_its_peak_is_its_own(self, module: Any) -> None:
+        held = np.ones(40_000_000)  # 320 MB of this process are none of that one
+        name = module(
+            "from zktally.bench.machine import forget_peak, peak_memory\n"
+            "import json\nbefore = peak_memory()\nlarge = b'x' * 100_000_000\n"
+            "most = peak_memory()\ndel large\nforget_peak()\n"
+            "print(json.dumps({'before': before, 'most': most, 'after': peak_memory()}))"
+        )
+        row = run_module(name, {}).row
+        del held
+        assert row["before"] < 200_000_000
+        assert row["most"] - row["before"] > 90_000_000
+        assert row["most"] - row["after"] > 90_000_000
+
     def test_time_is_limited_and_children_end_too(self, module: Any, tmp_path: Path) -> None:
         name = module(
             "import subprocess, sys, time\nfrom pathlib import Path\n"

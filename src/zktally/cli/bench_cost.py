@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -142,6 +143,7 @@ def run_cost(args: argparse.Namespace) -> int:
             f"a suite has {', '.join(chosen)} of its own", hint="leave out --suite, or these"
         )
     _refuse_plots(args)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what a scheduler of jobs sends
     try:
         report = cost.run(
             args.models,
