@@ -17,7 +17,7 @@ SUITES = ("cost", "fast", "hybrid", "nodes", "precision", "strict", "weights")
 
 OPTIONS: Mapping[str, Sequence[str]] = {
     "cost": (
-        *("--suite", "sizes", "--memory-limit", "14G", "--time-limit", "240"),
+        *("--suite", "sizes", "--memory-limit", "14G", "--time-limit", "240", "--repeat", "2"),
         *("--plot", str(PLOTS)),
     ),
     "hybrid": ("--plot", str(PLOTS)),

@@ -103,7 +103,7 @@ class Axes:
 SUITES: Mapping[str, Sequence[tuple[Sequence[str], Axes]]] = {
     "sizes": (
         (SIZES, Axes(modes=MODES)),
-        (("lenet5", "cnn264k"), Axes(modes=SAMPLED, deltas=(0.1, 0.05, 0.02, 0.01))),
+        (("cnn264k",), Axes(modes=SAMPLED, deltas=(0.1, 0.05, 0.02, 0.01))),
         (("lenet5",), Axes(modes=PROOF_MODES, steps=(1, 4, 16))),
     ),
     "quick": (

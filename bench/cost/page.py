@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ..process import Row
 from .analysis import AXES, MEASURES, Crossover, Growth, power, where_text
@@ -14,7 +14,32 @@ from .words import LIMITS, MEASURED, NO_PLOTS
 
 if TYPE_CHECKING:
     from .drawings import Drawing
-    from .report import CostReport
+
+
+class Findings(Protocol):
+    """What a page shows: `report.CostReport` has it."""
+
+    @property
+    def title(self) -> str: ...  # noqa: D102
+    @property
+    def rows(self) -> Sequence[Row]: ...  # noqa: D102
+    @property
+    def done(self) -> Sequence[Row]: ...  # noqa: D102
+    @property
+    def stopped(self) -> Sequence[Row]: ...  # noqa: D102
+    @property
+    def growths(self) -> Sequence[Growth]: ...  # noqa: D102
+    @property
+    def crossovers(self) -> Sequence[Crossover]: ...  # noqa: D102
+    @property
+    def places(self) -> Sequence[tuple[str, ...]]: ...  # noqa: D102
+    @property
+    def machines(self) -> Sequence[str]: ...  # noqa: D102
+    @property
+    def data(self) -> Sequence[str]: ...  # noqa: D102
+    @property
+    def commands(self) -> Sequence[str]: ...  # noqa: D102
+
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 """A browser that keeps to it asks for nothing."""
@@ -89,7 +114,7 @@ LONG = 60
 """Characters from which on a text is broken into lines."""
 
 
-def page(report: CostReport, figures: Sequence[Drawing] | None) -> str:
+def page(report: Findings, figures: Sequence[Drawing] | None) -> str:
     """The whole file; `figures` is None where there is no matplotlib."""
     return (
         "<!doctype html>\n"
@@ -102,7 +127,7 @@ def page(report: CostReport, figures: Sequence[Drawing] | None) -> str:
     )
 
 
-def fragment(report: CostReport, figures: Sequence[Drawing] | None) -> str:
+def fragment(report: Findings, figures: Sequence[Drawing] | None) -> str:
     """The part of it that a notebook shows."""
     style = STYLE.replace("body {", ".zktally-cost {").replace("\n@media", "\n@media not all and")
     return (
@@ -112,7 +137,7 @@ def fragment(report: CostReport, figures: Sequence[Drawing] | None) -> str:
     )
 
 
-def body(report: CostReport, figures: Sequence[Drawing] | None) -> str:
+def body(report: Findings, figures: Sequence[Drawing] | None) -> str:
     """Findings, plots, tables."""
     own = [row for row in report.done if row["mode"] != "ezkl"]
     peers = [row for row in report.done if row["mode"] == "ezkl"]
@@ -132,7 +157,7 @@ def body(report: CostReport, figures: Sequence[Drawing] | None) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def _head(report: CostReport) -> str:
+def _head(report: Findings) -> str:
     machines = "; ".join(where_text(place) for place in report.places) or "nothing measured yet"
     models = {row["model"] for row in report.rows}
     named = {row["machine"]["name"] for row in report.rows}
@@ -149,7 +174,7 @@ def _head(report: CostReport) -> str:
     )
 
 
-def _findings(report: CostReport) -> str:
+def _findings(report: Findings) -> str:
     """What the rows come to, in sentences."""
     first = [each for each in report.crossovers if each.measure == "prove_s"]
     others = [each for each in report.crossovers if each.measure != "prove_s"]
@@ -167,12 +192,12 @@ def _items(texts: Iterable[str]) -> str:
     return f"<ul>{''.join(f'<li>{escape(each)}</li>' for each in texts)}</ul>"
 
 
-def _sentences(found: Iterable[Crossover], report: CostReport) -> list[str]:
+def _sentences(found: Iterable[Crossover], report: Findings) -> list[str]:
     several = len(report.places) > 1
     return [each.text + (f" ({where_text(each.place)})" if several else "") + "." for each in found]
 
 
-def _growth_sentences(report: CostReport) -> list[str]:
+def _growth_sentences(report: Findings) -> list[str]:
     """How seconds to prove grow with the size of the model."""
     return [
         f"{each.series.label}: seconds to prove grow as parameters^{power(fit)} "
@@ -228,7 +253,7 @@ def _exponents(found: Sequence[Growth]) -> str:
     )
 
 
-def _stopped(report: CostReport) -> str:
+def _stopped(report: Findings) -> str:
     if not report.stopped:
         return ""
     return f"<h2>Not measured, and why</h2>{table(report.stopped, STOPPED)}"
@@ -267,7 +292,7 @@ def _cell(text: str, value: object) -> str:
     return f'<td{kind} data-n="{escape(str(key))}">{escape(text)}</td>'
 
 
-def _words(report: CostReport) -> str:
+def _words(report: Findings) -> str:
     terms = "".join(f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>" for term, text in MEASURED)
     limits = "".join(f"<li>{escape(each)}</li>" for each in LIMITS)
     data = "".join(f"<li>{escape(each)}</li>" for each in report.data)

@@ -183,7 +183,7 @@ class CostReport:
 
     def _extent(self) -> str:
         """How many models, and how large."""
-        sizes = {row["model"]: row["parameters"] for row in self.done}
+        sizes = {row["model"]: row.get("parameters") or 0 for row in self.done}
         ends = f"from {min(sizes.values()):,} to {max(sizes.values()):,} parameters"
         return f"{len(sizes)} networks {ends}, one process a cell."
 
@@ -192,7 +192,10 @@ class CostReport:
         return page(self, self.figures)
 
     def write(self, folder: str | Path) -> list[Path]:
-        """Write cells.csv, table.md, report.html and plots/; returns the files.
+        """Write cells.csv, table.md, report.html and plots/ into a folder that is there.
+
+        Returns:
+            The files.
 
         Raises:
             UsageError: `usage.unwritable`.

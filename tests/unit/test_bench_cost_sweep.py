@@ -125,7 +125,7 @@ def test_the_suite_has_eight_models_from_a_thousand_to_seventy_million() -> None
     cells = suite_cells("sizes", made, "standard")
     assert len(cells) == len(set(cells))
     assert {c.mode for c in cells if c.model == "dense4096"} == {"fast", "hybrid", "strict", "ezkl"}
-    assert len({c.delta for c in cells if c.model == "lenet5"} - {None}) >= 3
+    assert len({c.delta for c in cells if c.model == "cnn264k"} - {None}) >= 3
     small = onnx.numpy_helper.to_array
     sizes = [small(t).size for t in models.perceptron1k().graph.initializer]
     assert sum(sizes) == 1_012
@@ -200,6 +200,22 @@ def test_beyond_a_cell_that_ran_out_nothing_is_begun(tmp_path: Path, processes: 
     go(tmp_path, memory_limit=2 * 10**9)  # more room: both again
     assert len(processes.asked) == 2
     assert set(ended(tmp_path).values()) == {"done"}
+
+
+def test_ezkl_takes_what_does_not_compile(
+    tmp_path: Path, processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(module: str, asked: Row, limits: Limits, **others: Any) -> Outcome:
+        if module.endswith("prepare"):
+            return Outcome("done", None, 0.1, {"refused": "no such operator"})
+        return processes(module, asked, limits, **others)
+
+    monkeypatch.setattr(sweep, "run_module", refused)
+    said = go(tmp_path, Axes(("fast", "ezkl")))
+    assert processes.cells == ["perceptron1k, ezkl, batch 1, 1 step"]
+    why = {row["mode"]: row["why"] for row in read_rows(tmp_path)}
+    assert why["fast"] == "compiling: no such operator"
+    assert "1 cell of unknown length" in said
 
 
 def test_what_is_estimated_far_beyond_the_limit_is_not_begun(
