@@ -11,15 +11,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from ..verifier.errors import UsageError
+from .process import Limits, run_module
+from .process import Row as Row
 from .timing import timed
 
 LINE = 120
 """Characters of a line of the documentation, rows of tables included."""
 
-Row = dict[str, Any]
 Column = tuple[str, Callable[[Row], str]]
 """A column of a table: its head, and what it says about a row."""
 
@@ -31,11 +32,12 @@ def in_fresh_process(module: str, cell: Row, seconds: float | None = None) -> Ro
         RuntimeError: the process failed.
         subprocess.TimeoutExpired: it took longer than these seconds, and was ended.
     """
-    command = [sys.executable, "-m", module, json.dumps(cell)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds)
-    if done.returncode != 0:
-        raise RuntimeError(f"cell {cell} failed:\n{done.stderr}")
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    found = run_module(module, cell, Limits(seconds=seconds))
+    if found.ended == "time":
+        raise subprocess.TimeoutExpired(module, found.seconds)
+    if found.ended != "done":
+        raise RuntimeError(f"cell {cell} failed:\n{found.stderr}")
+    return found.row
 
 
 def measure_all(

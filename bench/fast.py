@@ -19,7 +19,7 @@ import onnxruntime
 
 from ..circuits.compile import compile
 from ..circuits.model import CompiledModel
-from ..prover import Claims, FastRun, initial_state
+from ..prover import Claims, FastRun, Job, initial_state
 from ..prover.estimate import estimate_run
 from ..verifier.inputs import quantise
 from .cells import (
@@ -35,6 +35,7 @@ from .cells import (
     run_cells,
     text_table,
 )
+from .judging import judged
 from .machine import describe, forget_peak, peak_memory
 from .models import BENCH_MODELS, INT8, calibration
 from .timing import cpu_seconds, timed
@@ -90,7 +91,9 @@ def measure(cell: Row) -> Row:
     data = calibration(graph, batch * steps, 1)
     program = compile(graph, calibration(graph, 64, 0), batch=batch, public=True, **INT8)
     session = onnxruntime.InferenceSession(
-        graph.SerializeToString(), _options(cell["threads"]), providers=["CPUExecutionProvider"]
+        graph.SerializeToString(),
+        session_options(cell["threads"]),
+        providers=["CPUExecutionProvider"],
     )
     name = session.get_inputs()[0].name
     batches = [np.ascontiguousarray(part) for part in np.split(data, steps)]
@@ -105,8 +108,9 @@ def measure(cell: Row) -> Row:
     for _ in range(repeat + 1):
         times["float"].append(timed(lambda: [session.run(None, {name: x}) for x in batches])[1])
         before = cpu_seconds()
-        receipt, phases = prove_once(program, quantised, items, claims)
+        job, phases = run_once(program, quantised, items, claims)
         times["cpu"].append(cpu_seconds() - before)
+        receipt = job.shown()
         for phase, seconds in phases.items():
             times[phase].append(seconds)
     peak = peak_memory()
@@ -126,16 +130,29 @@ def measure(cell: Row) -> Row:
     return cell | row | {"machine": describe()}
 
 
-def _options(threads: int) -> onnxruntime.SessionOptions:
+def session_options(threads: int) -> onnxruntime.SessionOptions:
+    """Of a float run on so many threads, 0 for all cores."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     return options
 
 
-def prove_once(
-    program: CompiledModel, batches: list[list[np.ndarray]], items: int, claims: Claims
-) -> tuple[bytes, dict[str, float]]:
-    """One chain, its phases timed apart."""
+def run_once(
+    program: CompiledModel,
+    batches: list[list[np.ndarray]],
+    items: int,
+    claims: Claims,
+    profile: int = 0,
+) -> tuple[Job, dict[str, float]]:
+    """One chain, its phases timed apart in seconds, and what a receipt is made from.
+
+    Args:
+        program: the compiled model.
+        batches: integer inputs of every step, as `quantise` gives them.
+        items: real ones among the slots.
+        claims: of any mode.
+        profile: of the STARK, where the mode has one.
+    """
     run = FastRun(program.core, program.checked, initial_state(program.checked, None))
 
     def execute() -> None:
@@ -144,21 +161,14 @@ def prove_once(
 
     _, integer = timed(execute)
     _, commit = timed(run.commit)
-    receipt, opening = timed(lambda: run.prove(claims, items))
-    return receipt, {"integer": integer, "commit": commit, "open": opening}
+    job, opening = timed(lambda: run.job(claims, items, profile))
+    return job, {"integer": integer, "commit": commit, "open": opening}
 
 
 def verify_times(receipt: bytes, program: CompiledModel, repeat: int, **expected: Any) -> Row:
     """Median of the Rust verifier, one run of the Python one, in milliseconds."""
-    from ..api import verify
-
-    def judge(backend: Any) -> float:
-        return timed(lambda: verify(receipt, program.model_id, backend=backend, **expected))[1]
-
-    return {
-        "verify_rust": 1e3 * statistics.median(judge("rust") for _ in range(repeat)),
-        "verify_python": 1e3 * judge("python"),
-    }
+    _, seconds = judged(receipt, program, repeat=repeat, **expected)
+    return {name: 1e3 * each for name, each in seconds.items()}
 
 
 def table(rows: list[Row]) -> str:

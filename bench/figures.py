@@ -7,13 +7,25 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 PAGE = Path(__file__).parents[1] / "docs/figures.md"
 PLOTS = PAGE.parent / "plots"
-SUITES = ("fast", "hybrid", "nodes", "precision", "strict", "weights")
+SUITES = ("cost", "fast", "hybrid", "nodes", "precision", "strict", "weights")
 """The suites of `zktally bench` that print their section with --markdown."""
+
+OPTIONS: Mapping[str, Sequence[str]] = {
+    "cost": (
+        *("--suite", "sizes", "--memory-limit", "14G", "--time-limit", "240", "--repeat", "2"),
+        *("--plot", str(PLOTS)),
+    ),
+    "hybrid": ("--plot", str(PLOTS)),
+}
+"""What a suite is asked beside that."""
+
+OUTPUTS: Mapping[str, str] = {"cost": "cost"}
+"""Suites that write to a folder, not to a file of rows; a sweep that was interrupted goes on."""
 
 
 def main(suites: Sequence[str]) -> int:
@@ -31,10 +43,10 @@ def main(suites: Sequence[str]) -> int:
 
 def measure(suite: str) -> str:
     """The section that a suite prints; it takes minutes to an hour."""
-    rows = Path("build") / f"{suite}.jsonl"
+    rows = Path("build") / OUTPUTS.get(suite, f"{suite}.jsonl")
     rows.parent.mkdir(exist_ok=True)
     verb = [sys.executable, "-m", "zktally", "bench", suite, "--markdown", "--output", str(rows)]
-    verb += ["--plot", str(PLOTS)] if suite == "hybrid" else []
+    verb += OPTIONS.get(suite, ())
     return subprocess.run(verb, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 

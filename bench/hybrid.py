@@ -31,8 +31,9 @@ from ..verifier.policy import Policy
 from ..verifier.stark.params import PROFILE_NAMES
 from ..verifier.stark.tables import Table, read_tables
 from .cells import Row, measure_all, read_rows
-from .fast import prove_once
+from .fast import run_once
 from .hybrid_report import FAST_PHASES, PHASES, fits_text, markdown, table
+from .judging import judged
 from .machine import describe, forget_peak, peak_memory
 from .models import BENCH_MODELS, INT8, calibration, dense
 from .timing import cpu_seconds, timed
@@ -192,14 +193,14 @@ def prove_fast(
 ) -> tuple[bytes, Row]:
     """A fast receipt, and the medians of its phases after a warm-up."""
     batches, items = quantise(program.checked.program, data)
-    runs = [prove_once(program, batches, items, claims) for _ in range(repeat + 1)]
+    runs = [run_once(program, batches, items, claims) for _ in range(repeat + 1)]
     phases = {
         name: statistics.median(
             run[1]["integer" if name == "execute" else name] for run in runs[1:]
         )
         for name in FAST_PHASES
     }
-    return runs[-1][0], phases | {"fast": sum(phases.values())}
+    return runs[-1][0].shown(), phases | {"fast": sum(phases.values())}
 
 
 def prove_hybrid(program: CompiledModel, job: Job, repeat: int, threads: int) -> tuple[bytes, Row]:
@@ -261,22 +262,9 @@ def _tables() -> dict[str, Table]:
 
 
 def verify_times(receipt: bytes, program: CompiledModel, delta: float) -> Row:
-    """Seconds: median of three of the Rust verifier on two threads, one run of the Python one."""
-    from ..api import Backend, verify
-
-    policy = Policy(max_delta=delta)
-
-    def judge(backend: Backend) -> float:
-        return timed(
-            lambda: verify(
-                receipt, program.model_id, policy, backend=backend, threads=VERIFY_THREADS
-            )
-        )[1]
-
-    verified = verify(receipt, program.model_id, policy)
-    return {
-        "verify_rust": statistics.median(judge("rust") for _ in range(3)),
-        "verify_python": judge("python"),
+    """Seconds of both verifiers, the Rust one on two threads, and the bits that they find."""
+    verified, row = judged(receipt, program, Policy(max_delta=delta), threads=VERIFY_THREADS)
+    return row | {
         "stark_bits": verified.stark_bits,
         "headline_bits": verified.headline_bits,
     }

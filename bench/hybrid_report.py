@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from .cells import (
     CPU,
     Column,
@@ -18,29 +16,11 @@ from .cells import (
     paragraph,
     text_table,
 )
+from .power_law import LEAST_POINTS, Fit
 
 FAST_PHASES = ("execute", "commit", "open")
 PHASES = ("schedule", "witness", "commit", "lookups", "quotient", "opening", "rest")
-LEAST_POINTS = 3
 KINDS = ("fast", "hybrid")
-
-
-@dataclass(frozen=True)
-class Fit:
-    """Seconds ≈ `factor` · x^`exponent`, by least squares in logarithms."""
-
-    exponent: float
-    factor: float
-
-    @classmethod
-    def of(cls, x: Sequence[float], seconds: Sequence[float]) -> Fit:
-        """The line through these points."""
-        exponent, offset = np.polyfit(np.log(x), np.log(seconds), 1)
-        return cls(float(exponent), float(np.exp(offset)))
-
-    def __call__(self, x: float) -> float:
-        """Seconds at `x`."""
-        return float(self.factor * x**self.exponent)
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,11 @@ def dense(width: int, depth: int, inputs: int = 4, outputs: int = 3) -> onnx.Mod
     return chain.dense(*[width] * (depth + 1), outputs).model()
 
 
+def perceptron1k() -> onnx.ModelProto:
+    """16-48-4 perceptron: 1,012 parameters."""
+    return _Chain("perceptron1k", [16]).dense(48, 4).model()
+
+
 def mlp() -> onnx.ModelProto:
     """784-128-10 perceptron for flattened 28x28 images: 101,770 parameters."""
     return _Chain("mlp", [784]).dense(128, 10).model()
@@ -135,11 +140,25 @@ def dense4m() -> onnx.ModelProto:
 
 
 BENCH_MODELS: dict[str, Callable[[], onnx.ModelProto]] = {
+    "perceptron1k": perceptron1k,
     "mlp": mlp,
     "lenet5": lenet5,
     "cnn264k": cnn264k,
     "dense4m": dense4m,
 }
+
+SIZES = (
+    "perceptron1k",
+    "digits",
+    "lenet5",
+    "mlp",
+    "cnn264k",
+    "dense512",
+    "dense1024",
+    "dense4096",
+)
+"""Perceptrons and convolutional networks from a thousand to 67 million parameters, ascending;
+`digits` is the trained one of the package, `dense<width>` have four square layers."""
 
 
 def calibration(model: onnx.ModelProto, n: int, seed: int) -> npt.NDArray[np.float32]:

@@ -42,7 +42,7 @@ from .cells import (
     run_cells,
     text_table,
 )
-from .fast import verify_times
+from .fast import session_options, verify_times
 from .machine import describe, forget_peak, peak_memory
 from .timing import timed
 
@@ -229,7 +229,7 @@ def measure(cell: Row) -> Row:
         compiled, seconds = timed(lambda: compile(path, data, public=True))
         row: Row = {"compile": seconds, "compile_peak_bytes": peak_memory()}
         session = onnxruntime.InferenceSession(
-            path, _options(cell["threads"]), providers=["CPUExecutionProvider"]
+            path, session_options(cell["threads"]), providers=["CPUExecutionProvider"]
         )
     weights = compiled.checked.weights
     row |= {
@@ -253,12 +253,6 @@ def _saved(model: onnx.ModelProto) -> Iterator[str]:
         path = Path(folder) / "model.onnx"
         onnx.save(model, str(path))
         yield str(path)
-
-
-def _options(threads: int) -> onnxruntime.SessionOptions:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    return options
 
 
 def _runs(

@@ -8,13 +8,12 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import statistics
 import sys
 from collections.abc import Sequence
 
 import numpy as np
 
-from ..api import Backend, prove, verify
+from ..api import prove
 from ..circuits.compile import compile
 from ..circuits.model import CompiledModel
 from ..prover import Claims
@@ -35,6 +34,7 @@ from .cells import (
     text_table,
 )
 from .hybrid import LONG, VERIFY_THREADS, builder, network
+from .judging import judged
 from .machine import describe, forget_peak, peak_memory
 from .models import INT8, calibration
 from .timing import cpu_seconds, timed
@@ -119,19 +119,9 @@ def _prove(model: CompiledModel, data: np.ndarray, profile: int) -> tuple[bytes,
 
 
 def _verify_times(receipt: bytes, model: CompiledModel) -> Row:
-    """Seconds: median of three of the Rust verifier on two threads, one run of the Python one."""
-
-    def judge(backend: Backend) -> float:
-        return timed(
-            lambda: verify(
-                receipt, model.model_id, Policy(), backend=backend, threads=VERIFY_THREADS
-            )
-        )[1]
-
-    verified = verify(receipt, model.model_id, Policy())
-    return {
-        "verify_rust": statistics.median(judge("rust") for _ in range(3)),
-        "verify_python": judge("python"),
+    """Seconds of both verifiers, the Rust one on two threads, and what they find."""
+    verified, row = judged(receipt, model, Policy(), threads=VERIFY_THREADS)
+    return row | {
         "headline_bits": verified.headline_bits,
         "segments": verified.segments,
     }

@@ -57,3 +57,15 @@ def test_the_notebook_of_verification(tmp_path: Path, monkeypatch: pytest.Monkey
     assert refusals["another challenge"] == "verify.nonce-mismatch"
     assert refusals["a stricter policy"].startswith("policy.")
     assert scope["chances"][0] > 1 - 1e-6
+
+
+@pytest.mark.nightly
+def test_the_notebook_of_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    scope: dict[str, Any] = {}
+    for cell in cells("cost"):
+        exec(cell, scope)
+    assert len(scope["seconds"]) == 9
+    assert len(scope["exponents"]) == 3
+    assert scope["report"]._repr_html_().startswith("<div")
+    assert [row["ended"] for row in scope["stopped"]] == ["memory"]

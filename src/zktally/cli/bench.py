@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from .bench_cost import add_to as add_cost
+
 T = TypeVar("T")
 
 
@@ -30,6 +32,7 @@ def add_to(verbs: Any) -> None:
     fast.set_defaults(run=run_fast)
     _add_hybrid(suites)
     _add_strict(suites)
+    add_cost(suites)
     sampling = suites.add_parser(
         "sampling", help="adversaries with known wrong gates: caught at the formula's rates?"
     )

@@ -147,7 +147,7 @@ def run(args: argparse.Namespace) -> int:
             args.model,
             data,
             batch=args.batch,
-            dims=dict(map(_dim, args.dim)),
+            dims=dict(map(dim, args.dim)),
             shapes=dict(map(_shape, args.shape)),
             fixed=dict(map(_value, args.set)),
             public=args.public,
@@ -208,7 +208,7 @@ def _remark(report: Report, quiet: bool) -> None:
         note(f"not reached: {missed}", quiet)
 
 
-def _dim(text: str) -> tuple[str, int]:
+def dim(text: str) -> tuple[str, int]:
     """The name and size in NAME=N."""
     name, _, size = text.rpartition("=")
     if not name or not size.isdecimal():
