@@ -22,14 +22,14 @@ from ..verifier.quoting import LONGEST
 from . import native, qdq
 from .bits import INT8, Bits
 from .builder import Layer, Range, Value
-from .calibrate import Feeds, calibrate, feeds, missing
+from .calibrate import Feeds, calibrate, feeds, length, missing
 from .data import GIVEN, TOO_FEW, Parts, divided
 from .decisions import decisions, turned
 from .errors import CompileError, RangeOverflow, UnsupportedOp, named
 from .evaluate import NOT_COMPARED, Executor, Fidelity, compare
 from .fit import ROUNDS, narrowed, reduced, widened
 from .fuse import fuse
-from .graph import FLOATS, INTEGERS, Array, Graph, Network, Node
+from .graph import FLOATS, INTEGERS, Array, Carried, Graph, Network, Node
 from .items import itemised, refuse_mixing
 from .joins import parted
 from .loops import counted
@@ -57,6 +57,7 @@ from .sizes import Axes
 from .source import SIZES, ModelLike, computed, inputs, opset
 from .source import operator as operator_of
 from .spelled import recognised
+from .states import States, asked_for, carried, wide
 from .unlike import bits as bits_of_columns
 from .unlike import divided_by, unlike
 from .widening import Widening
@@ -65,6 +66,9 @@ EVALUATED = 64
 EVALUATED_MACS = 5 * 10**10
 """Samples on which integers and floats are compared by default: so many, or as many as have so
 many MACs in floats; but one step at least."""
+
+EVALUATED_STEPS = 4096
+"""Of a chain with states so many steps, but one sequence at least."""
 
 Data = npt.ArrayLike | Mapping[str, npt.ArrayLike]
 
@@ -77,6 +81,8 @@ def compile(
     dims: Mapping[str, int] | None = None,
     shapes: Mapping[str, Axes] | None = None,
     fixed: Mapping[str, npt.ArrayLike] | None = None,
+    states: States | None = None,
+    initial: Mapping[str, float] | None = None,
     public: bool = False,
     method: str = "minmax",
     percentile: float = 99.99,
@@ -104,6 +110,10 @@ def compile(
         dims: sizes of the inputs' other dynamic axes, by their names in the model.
         shapes: whole shapes of inputs, by input name; an axis 0 that is no number is the batch.
         fixed: inputs that are constants, by name: one number, or an array of the input's shape.
+        states: inputs that the next step of a chain reads as what an output of this step was, with
+            the names of these outputs. Data is then a sequence [steps, ...], or several of them
+            [sequences, steps, ...], and all of a batch is one item.
+        initial: what states hold before the first step, one number for each (default: 0).
         public: salt the weights with zero, so that anyone can recompute their root.
         method: `minmax`, `percentile` (values beyond it saturate), `mse` (the range in which a code
             has the least squared error) or `entropy` (in which it keeps most of the distribution).
@@ -133,7 +143,7 @@ def compile(
     """
     asked = Asked(precision, target_sqnr, max_drop, min_sqnr, min_agreement, force)
     key = checked_key(weights_key, public)
-    network = open_network(model, dims, shapes, fixed)
+    network = open_network(model, dims, shapes, fixed, asked_for(states, initial))
     source, fused = prepare(network, batch, name)
     data = None if calibration is None else feeds(source, calibration)
     ranges: dict[str, Range] = {}
@@ -145,6 +155,11 @@ def compile(
     source, fused = settled(source, fused, ranges)
     chosen = exact_nodes(fused, exact)
     record = Record(source.name, batch, method, float(percentile), chosen, ranges, *network.asked)
+    record = replace(
+        record,
+        states={name: each.output for name, each in fused.states.items()},
+        initial={name: each.start for name, each in fused.states.items()},
+    )
     own = None if evaluation is None else feeds(source, evaluation)
     if calibration is not None:
         data = feeds(source, calibration)  # what an item is may have been settled since
@@ -169,11 +184,16 @@ def _calibrated(
     return calibrate(named, needed(fused), data, method, percentile, Scores(fused, OPERATORS))
 
 
-def evaluated(checked: Checked) -> int:
-    """Samples to compare integers and floats on, where nobody says how many."""
+def evaluated(checked: Checked, length: int = 1) -> int:
+    """Samples to compare integers and floats on, where nobody says how many.
+
+    Of a chain with states these are sequences of so many steps.
+    """
     batch = checked.program.batch
     steps = max(EVALUATED_MACS // max(checked.weights.step_macs, 1), 1)
-    return min(EVALUATED, steps * batch)
+    if checked.program.states:
+        steps = min(steps, EVALUATED_STEPS)
+    return max(min(EVALUATED, steps * batch // length), 1)
 
 
 @dataclass(frozen=True)
@@ -199,7 +219,7 @@ class _Work:
     ) -> None:
         self._source, self.fused, self._record = source, fused, record
         self.parts, self._limit, self._executor = parts, limit, executor
-        self._least = INT8
+        self._least = wide(fused)
         self._labels = None if labels is None else np.asarray(labels)
         self._ranges = record.ranges
         if parts.held_back and parts.calibrated is not None:
@@ -275,7 +295,7 @@ class _Work:
         before = self.fused, self._record, self._least
         self.fused = divided_by(self.fused, apart)
         self._record = replace(self._record, columns=apart)
-        self._least = bits_of_columns(apart)
+        self._least = bits_of_columns(apart).beside(wide(self.fused))
         try:
             found = self._attempt(INT8)
             if eight is None or found.fidelity.output_sqnr > eight.fidelity.output_sqnr:
@@ -323,7 +343,9 @@ class _Work:
             built.layers,
             built.values,
             self.parts.tested,
-            evaluated(built.checked) if self._limit is None else self._limit,
+            evaluated(built.checked, length(self._source, self.parts.tested))
+            if self._limit is None
+            else self._limit,
             self._executor or native.executor(built.checked, built.weights),
             self._labels,
         )
@@ -360,9 +382,10 @@ def open_network(
     dims: Mapping[str, int] | None,
     shapes: Mapping[str, Axes] | None,
     fixed: Mapping[str, npt.ArrayLike] | None = None,
+    states: Mapping[str, Carried] | None = None,
 ) -> Network:
     """Read a model, and write what it has of functions by operators that compile."""
-    network = Network(model, dims, shapes, fixed)
+    network = Network(model, dims, shapes, fixed, states)
     network.expand(OPERATORS)
     return network
 
@@ -374,7 +397,7 @@ def prepare(network: Network, batch: int, name: str | None = None) -> tuple[Grap
     """
     unknown = unknown_operators(network.source.model, OPERATORS)
     try:
-        source = network.at(batch)
+        source = carried(network.at(batch), network.states)
     except (CompileError, UsageError):
         if unknown:
             raise _unsupported_list(unknown, OPERATORS) from None

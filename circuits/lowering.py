@@ -69,6 +69,7 @@ def lower(
         scores,
         bits,
         displayed,
+        tied(graph, operators),
         sketched=sketched,
     )
     lower_nodes(graph, operators, builder)
@@ -139,6 +140,21 @@ def tabular(graph: Graph, operators: Mapping[str, Operator]) -> dict[str, Column
             found[name] = table.joined(found.get(name, table))
     inputs = set(graph.inputs) - other
     return {name: own for name, own in found.items() if name in inputs and graph.is_float(name)}
+
+
+def tied(graph: Graph, operators: Mapping[str, Operator]) -> dict[str, str]:
+    """The values that have the code of a state: what follows it, and what that is a part of."""
+    producers = {name: node for node in graph.nodes for name in node.outputs}
+    found: dict[str, str] = {}
+    for state, carried in graph.states.items():
+        name = carried.output
+        while name not in found and name not in graph.states:
+            found[name] = state
+            node = producers.get(name)
+            if node is None or not (node.op in MOVES or operators[node.op].views(node, graph)):
+                break
+            name = node.inputs[0]
+    return found
 
 
 def shown(graph: Graph, operators: Mapping[str, Operator]) -> dict[str, str]:

@@ -55,6 +55,8 @@ class Record:
 
     `bits` and `weight_bits` name the values, and the nodes whose constant factors, have more than 8
     bits; `columns` the inputs whose columns are divided by powers of two, with their exponents.
+    `states` names the inputs that a chain carries, with the outputs that follow them, and `initial`
+    what they start with.
     """
 
     name: str
@@ -70,6 +72,8 @@ class Record:
     bits: Mapping[str, int] = field(default_factory=dict)
     weight_bits: Mapping[str, int] = field(default_factory=dict)
     columns: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    states: Mapping[str, str] = field(default_factory=dict)
+    initial: Mapping[str, float] = field(default_factory=dict)
 
 
 class Salt(NamedTuple):
@@ -339,6 +343,10 @@ def _refuse_kinds(record: Record) -> None:
     exponents = [each for column in record.columns.values() for each in column]
     if not all(type(each) is int and abs(each) <= EXPONENT_MAX for each in exponents):
         raise TypeError("an exponent that is none")
+    if not all(type(output) is str for output in record.states.values()):
+        raise TypeError("an output of a state that is no name")
+    if not all(type(first) is float for first in record.initial.values()):
+        raise TypeError("a first value of a state that is no number")
     if type(record.percentile) is not float:
         raise TypeError("a percentile that is no number")
 

@@ -51,6 +51,7 @@ SLICE = 1 << 20
 """Elements of a constant that are worked on at once: copies in float64 are eight times an int8."""
 
 ROOM = 2.0
+LEAST_ROOM = 1.25
 NOTHING = 2.0**-40
 """The scale of a symmetric code for what was always 0: whatever comes in use stays near that."""
 
@@ -134,6 +135,19 @@ def symmetric_code(low: float, high: float, bits: int, *, signed: bool = False) 
     if reach == 0.0:
         return Affine(NOTHING, 0, -1, 1)
     return Affine(ROOM * reach / peak, 0, 0 if low >= 0.0 and not signed else -peak, peak)
+
+
+def power_code(low: float, high: float, bits: int) -> Affine:
+    """The code around zero that covers [low, high] and some more, its scale a power of two.
+
+    It reaches 1.25 to 2.5 times as far. Values of two such codes differ by a shift, which rounds
+    nothing where a value is handed on a thousand times.
+    """
+    peak, reach = 2 ** (bits - 1) - 1, max(-low, high)
+    if reach == 0.0:
+        return Affine(NOTHING, 0, -1, 1)
+    scale = 2.0 ** math.ceil(math.log2(LEAST_ROOM * reach / peak))
+    return Affine(scale, 0, -peak, peak)
 
 
 def clamp(code: Affine, low: float, high: float) -> Affine:

@@ -18,18 +18,21 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from .builder import Range
-from .calibrate import Feeds, run_float, samples, steps
+from .calibrate import Feeds, length, run_float, samples, steps
 from .fit import sources
 from .graph import Array, Graph, Node
 from .joined import Joined, joined
 from .ops import OPERATORS
 from .quantise import WEIGHT_MAX, Affine, affine
 from .session import Session
+from .states import ends, first_states, next_states
 
 ELEMENTS = 1 << 28
 """Elements of all values in all runs: they decide on how many samples one looks."""
 
 SAMPLES = 16
+ROLLED_OUT = 64
+"""Steps of a chain after which it is known well enough how noise spreads."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def sensitivities(
     spread, noises = injection.noises(few), injection.noises(_few(source, names, tested))
     found = [Rounding(name, False, noises[name]) for name in names]
     squares = _squares(source, graph, few)
-    origins = sources(graph, coded)
+    origins = sources(graph, coded) | {c.output: name for name, c in graph.states.items()}
     for node in graph.nodes:
         if node.name in weighed:
             out = origins.get(node.output, node.output)
@@ -88,8 +91,11 @@ def _reach(graph: Graph, ranges: Mapping[str, Range], name: str) -> float:
 
 
 def _few(source: Graph, names: Sequence[str], data: Feeds) -> Feeds:
-    """As many samples as the work allows, in whole steps."""
+    """As many samples as the work allows, in whole steps; of a chain, the starts of sequences."""
+    if source.states:
+        data = {name: array[:, :ROLLED_OUT] for name, array in data.items()}
     work = sum(math.prod(source.shapes[name]) for name in names) * (len(names) + 1)
+    work *= length(source, data)
     each = source.batch if source.batched else 1
     count = max(min(SAMPLES, ELEMENTS * each // max(work, 1)) // each, 1)
     return {
@@ -134,19 +140,19 @@ class _Injection:
         self._unlike = unlike
         self._codes = codes
         self._types = {name: source.types[name] for name in codes}
-        self._heads = [name for name in source.outputs if source.is_float(name)] or list(
-            source.outputs
-        )
+        shown = source.published
+        self._heads = [name for name in shown if source.is_float(name)] or list(shown)
         model = _switched(source.source.model, codes, self._types)
-        self._session = Session(replace(source.source, model=model), self._heads)
+        wanted = {*self._heads, *ends(source)}
+        self._session = Session(replace(source.source, model=model), wanted)
 
     def noises(self, data: Feeds) -> dict[str, float]:
         """For each value, the least favourable output's noise over its variance."""
         graph = self._graph
         if graph.batched and not graph.fixed:  # all samples at once
             graph = replace(graph, batch=samples(graph, data))
-        batches = list(steps(graph, data))
-        exact = [self._parted(self._run(batch, None)) for batch in batches]
+        batches, whole = list(steps(graph, data)), length(graph, data)
+        exact = list(self._rolled_out(batches, whole, None))
         variances = {
             part: float(np.var(np.concatenate([run[part].ravel() for run in exact])))
             for part in exact[0]
@@ -154,14 +160,27 @@ class _Injection:
         found = {}
         for name in self._codes:
             noise = dict.fromkeys(variances, 0.0)
-            for batch, right in zip(batches, exact, strict=True):
-                for part, array in self._parted(self._run(batch, name)).items():
+            runs = self._rolled_out(batches, whole, name)
+            for run, right in zip(runs, exact, strict=True):
+                for part, array in run.items():
                     noise[part] += float(np.mean((array - right[part]) ** 2)) / len(batches)
             found[name] = max(
                 noise[part] / variances[part] if variances[part] > 0.0 else 0.0
                 for part in variances
             )
         return found
+
+    def _rolled_out(
+        self, batches: Sequence[Feeds], whole: int, on: str | None
+    ) -> Iterator[dict[tuple[str, int], Array]]:
+        """The outputs of all steps, with one rounding or none; states begin anew after `whole`."""
+        states: Feeds = {}
+        for number, batch in enumerate(batches):
+            if number % whole == 0:
+                states = first_states(self._graph)
+            found = self._run(batch | states, on)
+            states = next_states(self._graph, found)
+            yield self._parted({name: found[name].astype(np.float64) for name in self._heads})
 
     def _parted(self, run: Mapping[str, Array]) -> dict[tuple[str, int], Array]:
         """The outputs, each of their unlike parts for itself."""
@@ -177,7 +196,7 @@ class _Injection:
         for name in self._codes:
             dtype = helper.tensor_dtype_to_np_dtype(self._types[name])
             feeds[_switch(name)] = np.array(1.0 if name == on else 0.0, dtype)
-        return {name: a.astype(np.float64) for name, a in self._session.run(feeds).items()}
+        return self._session.run(feeds)
 
 
 def _raw(name: str) -> str:
