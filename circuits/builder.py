@@ -69,6 +69,7 @@ from .quantise import (
     quotient_fits,
     score,
     symmetric_code,
+    without_error,
 )
 
 TABLE_MAX = 2**23 - 1
@@ -169,6 +170,8 @@ class Builder:
         bits: how many bits other values and weights have.
         displayed: joins that nothing computes with: they only come to outputs.
         ends: values that have the code of a state, each with its name.
+        means: by node, the mean of each channel of what it multiplies by rounded weights: its bias
+            makes up for what they add to the mean.
         sketched: only what reads what matters, and weights of the right sizes will do.
     """
 
@@ -185,6 +188,7 @@ class Builder:
         bits: Bits = INT8,
         displayed: Collection[str] = (),
         ends: Mapping[str, str] | None = None,
+        means: Mapping[str, Sequence[float]] | None = None,
         *,
         sketched: bool = False,
     ) -> None:
@@ -218,6 +222,7 @@ class Builder:
             if node.op == "QuantizeLinear" and node.output in graph.codes
         }
         self._ends = dict(ends or {})
+        self._means = means or {}
         for name in graph.inputs:
             if name in graph.states:
                 self._carried(name)
@@ -569,9 +574,7 @@ class Builder:
 
         target = self.target(node, fits if grid is None else None)
         if grid is None:
-            numbers = self._channels(
-                node.name, parameters, scale, target.pre.scale, peak, fine=fine
-            )
+            numbers = self._channels(node, parameters, scale, target.pre.scale, peak, fine=fine)
         else:
             numbers = channels_on(node.name, grid, weight, bias, scale, target.pre.scale)
         terms, mult, added = self.linear(
@@ -614,7 +617,7 @@ class Builder:
 
     def _channels(
         self,
-        name: str,
+        node: Node,
         parameters: Parameters,
         in_scale: float,
         out_scale: float,
@@ -624,8 +627,14 @@ class Builder:
     ) -> Channels:
         """The integers of a dot; of a sketch, each channel holds its first one throughout."""
         weight, bias = parameters
+        name, mean = node.name, self._means.get(node.name)
         if not self._sketched:
-            return channels(name, weight, bias, in_scale, out_scale, peak, fine=fine)
+            numbers = channels(name, weight, bias, in_scale, out_scale, peak, fine=fine)
+            if mean is None:
+                return numbers
+            code, group = self.values[node.inputs[0]].code, node.attributes.get("group", 1)
+            inside = np.clip(np.array(mean), *code.dequantise([code.lo, code.hi]))  # or it is none
+            return without_error(numbers, parameters, in_scale, out_scale, inside, group)
         first = weight[(slice(None), *[slice(1)] * (weight.ndim - 1))]
         numbers = channels(name, first, bias, in_scale, out_scale, peak, fine=fine)
         return replace(numbers, weight=np.broadcast_to(numbers.weight, weight.shape))

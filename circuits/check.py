@@ -23,6 +23,7 @@ from ..verifier.quoting import listed, quoted
 from . import native
 from .calibrate import METHODS, Feeds, Range, calibrate, covered, feeds, samples
 from .compile import Built, Data, build, needed, open_network, prepare, settled
+from .corrections import refuse_unknown
 from .decisions import misturned, unknown_turns
 from .errors import BadModelFile, CalibrationMismatch, named
 from .evaluate import Fidelity, compare
@@ -363,6 +364,7 @@ def check_model(
     network = open_network(model, record.dims, record.shapes, record.fixed, states)
     source, graph = settled(*prepare(network, record.batch, record.name), record.ranges)
     graph = divided_by(graph, record.columns)
+    refuse_unknown(graph, record.means)
     _refuse_unknown_turns(graph, record)
     built = build(graph, record)
     _refuse_other(built, compiled)

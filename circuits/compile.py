@@ -23,6 +23,7 @@ from . import native, qdq
 from .bits import INT8, Bits
 from .builder import Layer, Range, Value
 from .calibrate import Feeds, calibrate, feeds, length, missing
+from .corrections import means
 from .data import GIVEN, TOO_FEW, Parts, divided
 from .decisions import decisions, turned
 from .errors import CompileError, RangeOverflow, UnsupportedOp, named
@@ -69,6 +70,9 @@ many MACs in floats; but one step at least."""
 
 EVALUATED_STEPS = 4096
 """Of a chain with states so many steps, but one sequence at least."""
+
+WORTH = 0.5
+"""dB that the worst output must gain for corrected biases to be worth it."""
 
 Data = npt.ArrayLike | Mapping[str, npt.ArrayLike]
 
@@ -266,7 +270,7 @@ class _Work:
             good = asked.precision == "auto" and self._goal(asked).holds(eight.fidelity)
             if good or asked.precision == "int8":
                 return eight, eight.made.built
-        first = self._divided(eight)
+        first = self._corrected(self._divided(eight), self._goal(asked))
         before, coded = (eight or first).made.built, first.made.built
         if asked.precision == "int16":
             return self._attempt(widened(coded.coded, coded.weighed)), before
@@ -305,6 +309,22 @@ class _Work:
                 raise
         self.fused, self._record, self._least = before
         return eight
+
+    def _corrected(self, tried: Tried[_Made], goal: Goal) -> Tried[_Made]:
+        """The program with corrected biases, if that helps: it costs nothing, as more bits do."""
+        data = self.parts.calibrated
+        if data is None or not tried.fidelity.samples or goal.holds(tried.fidelity):
+            return tried
+        before = self._record
+        self._record = replace(before, means=means(self.fused, self._source, data))
+        try:
+            found = self._attempt(tried.bits)
+            if found.fidelity.output_sqnr >= tried.fidelity.output_sqnr + WORTH:
+                return found
+        except RangeOverflow:  # a bias that is larger than it was
+            pass
+        self._record = before
+        return tried
 
     def _apart(self) -> dict[str, tuple[int, ...]]:
         """The exponents of unlike columns of inputs."""
@@ -437,14 +457,16 @@ def settled(source: Graph, fused: Graph, ranges: Mapping[str, Range]) -> tuple[G
 def build(graph: Graph, record: Record) -> Built:
     """Lower a prepared graph with recorded ranges; the same record gives the same bytes."""
     bits = Bits(record.bits, record.weight_bits)
-    return _built(lower(graph, record.ranges, OPERATORS, record.exact, record.turned, bits))
+    given = record.exact, record.turned, bits, record.means
+    return _built(lower(graph, record.ranges, OPERATORS, *given))
 
 
 def fitted(graph: Graph, record: Record, bits: Bits) -> tuple[Record, Built]:
     """The same with as many of these bits as fit, and the record that says which."""
     for _ in range(ROUNDS):
         try:
-            lowered = lower(graph, record.ranges, OPERATORS, record.exact, record.turned, bits)
+            given = record.exact, record.turned, bits, record.means
+            lowered = lower(graph, record.ranges, OPERATORS, *given)
             fewer = reduced(graph, lowered, bits)
         except RangeOverflow as error:
             fewer = narrowed(graph, error, bits)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..verifier.program.types import Program
@@ -39,13 +39,14 @@ def lower(
     exact: Collection[str] = (),
     turned: Mapping[str, Collection[int]] | None = None,
     bits: Bits = INT8,
+    means: Mapping[str, Sequence[float]] | None = None,
     *,
     sketched: bool = False,
 ) -> Lowered:
     """Lower every node; those named `exact` to ops that are checked in full.
 
-    `turned` has conditions of trees by node, see `decisions`. A sketch has the ops and the sizes of
-    the whole, and not its weights.
+    `turned` has conditions of trees by node, see `decisions`; `means` those of `corrections`. A
+    sketch has the ops and the sizes of the whole, and not its weights.
 
     Raises:
         CompileError: `compile.calibration`, a value lacks a usable range; what a lowering raises.
@@ -70,6 +71,7 @@ def lower(
         bits,
         displayed,
         tied(graph, operators),
+        means,
         sketched=sketched,
     )
     lower_nodes(graph, operators, builder)

@@ -305,6 +305,31 @@ def channels_on(
     )
 
 
+def without_error(
+    numbers: Channels,
+    parameters: Parameters,
+    in_scale: float,
+    out_scale: float,
+    mean: Floats,
+    group: int = 1,
+) -> Channels:
+    """The same with a bias that makes up for rounded weights, where the K inputs are `mean` [K].
+
+    Weights are [C, K/group, ...]; a dot without a bias gets one if there is something to make up.
+    """
+    weight, bias = parameters
+    step = numbers.mult.astype(np.float64) * (2.0**-numbers.shift * (out_scale / in_scale))
+    rows = weight.reshape(len(weight), weight.shape[1], -1)
+    held = numbers.weight.reshape(rows.shape).astype(np.float64)
+    errors = (held * step[:, None, None] - rows).sum(axis=2)
+    inputs = np.repeat(mean.reshape(group, -1), len(weight) // group, axis=0)
+    added = np.sum(errors * inputs, axis=1)
+    if bias is None and not np.rint(added / (step * in_scale)).any():
+        return numbers
+    known = np.zeros(len(weight)) if bias is None else bias.astype(np.float64)
+    return replace(numbers, bias=addend(known - added, step * in_scale))
+
+
 def code_of(values: npt.NDArray[Any], grid: Grid | None, peak: int = WEIGHT_MAX) -> Affine:
     """The code of a constant: that of its grid, if it has one, or one of integers up to `peak`."""
     own = None if grid is None else grid.code

@@ -170,6 +170,8 @@ def run(args: argparse.Namespace) -> int:
         for name, output in model.record.states.items():
             first = f"{model.record.initial[name]:g} before the first step"
             print(f"state      {quoted(name)} from {quoted(output)}, {first}")
+        if model.record.means:
+            print(f"biases     corrected in {len(model.record.means)} layers")
         print(f"model id   {model.model_id.hex()} ({'public' if model.public else 'private'})")
         print(f"program id {model.checked.id.hex()}")
         _remark(model.report, args.quiet)
