@@ -387,6 +387,12 @@ class Builder:
         shape = tuple(array.shape if view is None else view)
         return Read(tensor, shape, tuple(maps) or (at(),), code.zero)
 
+    def rows_of(self, code: Affine, table: Array) -> Narrow:
+        """The integers of a constant [rows, ...]; of a sketch, the first row throughout."""
+        if self._sketched and len(table):
+            return np.broadcast_to(code.narrow(table[:1]), table.shape)
+        return code.narrow(table)
+
     def table(
         self, name: str, function: Callable[[Floats], Floats], pre: Affine, post: Affine
     ) -> int:

@@ -156,6 +156,7 @@ def compile(
     else:
         ranges = _calibrated(source, fused, data, method, percentile)
     _refuse_mixing(network, fused, ranges)
+    network.forget()
     source, fused = settled(source, fused, ranges)
     chosen = exact_nodes(fused, exact)
     record = Record(source.name, batch, method, float(percentile), chosen, ranges, *network.asked)

@@ -242,6 +242,11 @@ class Network:
         _refuse_not_finite(graph)
         return _skip_identities(graph)
 
+    def forget(self) -> None:
+        """Let go of what runs have found: constants, as large as the weights, and sessions."""
+        self._runs.clear()
+        self._sessions.clear()
+
     def _dropped(self) -> frozenset[str]:
         """The inputs of the file that the model no longer has."""
         values = {value.name for value in source.inputs(self.source.model)}

@@ -94,6 +94,13 @@ class Affine:
         clamped: Ints = np.clip(steps, self.lo, self.hi).astype(np.int64)
         return clamped
 
+    def narrow(self, values: npt.NDArray[Any]) -> Narrow:
+        """The same in the integers that hold them, slice by slice: without large copies."""
+        numbers = np.empty(values.shape, DTYPES[self.width])
+        for part in _slices(values):
+            numbers[part] = self.quantise(values[part])
+        return numbers
+
     def dequantise(self, values: npt.ArrayLike) -> Floats:
         """The reals that integers stand for; float64 of the shape of `values`."""
         return (np.asarray(values, dtype=np.float64) - self.zero) * self.scale
@@ -320,10 +327,12 @@ def without_error(
     weight, bias = parameters
     step = numbers.mult.astype(np.float64) * (2.0**-numbers.shift * (out_scale / in_scale))
     rows = weight.reshape(len(weight), weight.shape[1], -1)
-    held = numbers.weight.reshape(rows.shape).astype(np.float64)
-    errors = (held * step[:, None, None] - rows).sum(axis=2)
-    inputs = np.repeat(mean.reshape(group, -1), len(weight) // group, axis=0)
-    added = np.sum(errors * inputs, axis=1)
+    held = numbers.weight.reshape(rows.shape)
+    own, groups = mean.reshape(group, -1), np.arange(len(weight)) * group // len(weight)
+    added = np.zeros(len(weight))
+    for part in _slices(rows):
+        errors = held[part].astype(np.float64) * step[part, None, None] - rows[part]
+        added[part] = np.einsum("cki,ck->c", errors, own[groups[part]])
     if bias is None and not np.rint(added / (step * in_scale)).any():
         return numbers
     known = np.zeros(len(weight)) if bias is None else bias.astype(np.float64)
