@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import onnx
@@ -194,8 +193,7 @@ class _Injection:
     def _run(self, batch: Feeds, on: str | None) -> dict[str, Array]:
         feeds = {_raw(name) if name in self._codes else name: a for name, a in batch.items()}
         for name in self._codes:
-            dtype = helper.tensor_dtype_to_np_dtype(self._types[name])
-            feeds[_switch(name)] = np.array(1.0 if name == on else 0.0, dtype)
+            feeds[_switch(name)] = np.array(name == on)
         return self._session.run(feeds)
 
 
@@ -229,7 +227,7 @@ def _switched(
         for name in made:
             graph.node.extend(_rounded(name, codes[name], types[name], graph))
     graph.input.extend(
-        helper.make_tensor_value_info(_switch(name), types[name], []) for name in codes
+        helper.make_tensor_value_info(_switch(name), TensorProto.BOOL, []) for name in codes
     )
     del graph.value_info[:]
     return copy
@@ -238,12 +236,15 @@ def _switched(
 def _rounded(
     name: str, code: Affine, kind: int, graph: onnx.GraphProto
 ) -> Iterator[onnx.NodeProto]:
-    """Value + switch·(rounded − value); what has 16 bits is rounded in 32."""
+    """The rounded value where its switch is on, else the value; what has 16 bits is rounded in 32.
+
+    A branch that is not taken costs nothing: a run rounds one value of hundreds.
+    """
     own = TensorProto.DOUBLE if kind == TensorProto.DOUBLE else TensorProto.FLOAT
     dtype = helper.tensor_dtype_to_np_dtype(own)
     low, high = float(code.lo - code.zero), float(code.hi - code.zero)
     # Clamped as high − relu(high − low − relu(v − low)): Max and Min broadcast since opset 8 only.
-    chain: list[tuple[str, float | str | None]] = [
+    chain: list[tuple[str, float | None]] = [
         ("Mul", 1.0 / code.scale),
         ("Add", 0.5),
         ("Floor", None),
@@ -255,20 +256,29 @@ def _rounded(
         ("Neg", None),
         ("Add", high),
         ("Mul", code.scale),
-        ("Sub", f"{name}/exactly"),
-        ("Cast", None),
-        ("Mul", _switch(name)),
-        ("Add", _raw(name)),
     ]
-    yield helper.make_node("Cast", [_raw(name)], [f"{name}/exactly"], to=own)
     last = f"{name}/exactly"
+    nodes = [helper.make_node("Cast", [_raw(name)], [last], to=own)]
     for number, (op, other) in enumerate(chain):
-        if isinstance(other, float):
-            constant = f"{name}/number {number}"
-            array = np.array(other, dtype)
-            graph.initializer.append(numpy_helper.from_array(array, constant))
-            other = constant
-        out = name if number == len(chain) - 1 else f"{name}/rounding {number}"
-        attributes: dict[str, Any] = {"to": kind} if op == "Cast" else {}
-        yield helper.make_node(op, [last, *([other] if other else [])], [out], **attributes)
-        last = out
+        inputs = [last]
+        if other is not None:
+            inputs.append(f"{name}/number {number}")
+            graph.initializer.append(numpy_helper.from_array(np.array(other, dtype), inputs[1]))
+        last = f"{name}/rounding {number}"
+        nodes.append(helper.make_node(op, inputs, [last]))
+    nodes.append(helper.make_node("Cast", [last], [f"{name}/rounded"], to=kind))
+    kept = [helper.make_node("Identity", [_raw(name)], [f"{name}/kept"])]
+    yield helper.make_node(
+        "If",
+        [_switch(name)],
+        [name],
+        then_branch=_branch(nodes, kind),
+        else_branch=_branch(kept, kind),
+    )
+
+
+def _branch(nodes: Sequence[onnx.NodeProto], kind: int) -> onnx.GraphProto:
+    """The nodes as a graph within a node; the last one gives its result."""
+    out = nodes[-1].output[0]
+    value = helper.make_tensor_value_info(out, kind, None)
+    return helper.make_graph(list(nodes), out, [], [value])
