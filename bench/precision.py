@@ -174,6 +174,7 @@ COLUMNS: tuple[Column, ...] = (
     ("right", lambda row: _beside(row, "right", "{:.2%}")),
     ("loss", lambda row: _beside(row, "loss", "{:.4f}")),
     ("agree", lambda row: f"{row['agree']:.2%}" if "agree" in row else ""),
+    ("biases", lambda row: f"{row['biases']}" if row.get("biases") else ""),
     ("wide values", lambda row: f"{row['values']} of {row['of']}" if "of" in row else ""),
     ("wide weights", lambda row: f"{row['weights']}" if "of" in row else ""),
     ("committed", lambda row: f"{row['committed']:+.0f} %" if "of" in row else ""),
@@ -222,6 +223,7 @@ def measure(name: str, asked: str, case: Case, options: dict[str, Any]) -> Row:
         | right(*both, case.labels)
         | {
             "fresh": decibels(*both),
+            "biases": len(compiled.record.means),
             "values": found.values,
             "of": found.of_values,
             "weights": found.weights,
@@ -286,7 +288,8 @@ def markdown(rows: Sequence[Row]) -> str:
 _TEXT = (
     "Variance of the first output over its noise, on samples that neither set ranges nor chose "
     "bits. Wide are values, and weights of layers, with more than 8 bits; committed is what a step "
-    "commits to beside the program of 8 bits. A random network of 30 layers is the hard case: "
+    "commits to beside the program of 8 bits. Biases are layers whose bias makes up for rounded "
+    "weights. A random network of 30 layers is the hard case: "
     "trained ones forget noise. Of the two that are trained: right classes and cross entropy of "
     "the integers on all held-out data, in brackets those of the floats, and equal classes of "
     "both. The decoder (two layers of 64, 32 characters, trained for 1,000 steps on nine tenths of "

@@ -78,7 +78,8 @@ def _measure_all(args: argparse.Namespace) -> list[Row]:
     rows = []
     for number, file in enumerate(chosen, start=1):
         print(f"[{number}/{len(chosen)}] {file.path}", end=" ", file=sys.stderr, flush=True)
-        asked = {"file": file.path, "folder": args.folder, "seconds": args.seconds}
+        seconds = args.seconds * file.patience
+        asked = {"file": file.path, "folder": args.folder, "seconds": seconds}
         rows.append(_measured_and_proven(asked, args.prove))
         print(_said(rows[-1]), file=sys.stderr)
         if args.output:

@@ -19,6 +19,7 @@ from ..verifier.program.types import (
     ABSENT,
     AxisMap,
     Const,
+    ConstantStart,
     Div,
     DivMode,
     Dot,
@@ -33,6 +34,7 @@ from ..verifier.program.types import (
     Program,
     Read,
     Role,
+    StateLink,
     Table,
     Tensor,
     Term,
@@ -62,9 +64,12 @@ from .quantise import (
     coarsened,
     domain,
     entries,
+    multiplier,
+    power_code,
     quotient_fits,
     score,
     symmetric_code,
+    without_error,
 )
 
 TABLE_MAX = 2**23 - 1
@@ -164,6 +169,9 @@ class Builder:
         scores: values that only Softmax reads, with the most bits of the code of each.
         bits: how many bits other values and weights have.
         displayed: joins that nothing computes with: they only come to outputs.
+        ends: values that have the code of a state, each with its name.
+        means: by node, the mean of each channel of what it multiplies by rounded weights: its bias
+            makes up for what they add to the mean.
         sketched: only what reads what matters, and weights of the right sizes will do.
     """
 
@@ -179,6 +187,8 @@ class Builder:
         scores: Mapping[str, int] | None = None,
         bits: Bits = INT8,
         displayed: Collection[str] = (),
+        ends: Mapping[str, str] | None = None,
+        means: Mapping[str, Sequence[float]] | None = None,
         *,
         sketched: bool = False,
     ) -> None:
@@ -211,8 +221,13 @@ class Builder:
             for node in graph.nodes
             if node.op == "QuantizeLinear" and node.output in graph.codes
         }
+        self._ends = dict(ends or {})
+        self._means = means or {}
         for name in graph.inputs:
-            self._input(name)
+            if name in graph.states:
+                self._carried(name)
+            else:
+                self._input(name)
 
     # What lowerings ask for
 
@@ -225,7 +240,10 @@ class Builder:
         given = self.given(name)
         if given is not None:
             return given
+        name = self._ends.get(name, name)
         low, high = self.range(name)
+        if name in self.graph.states:
+            return power_code(low, high, self.bits(name))
         if name in self.scores:
             return score(low, high, self.scores[name])
         bits = self.bits(name)
@@ -248,6 +266,7 @@ class Builder:
 
     def bits(self, name: str) -> int:
         """Bits of a value that has a code of its own; `coded` remembers that it has."""
+        name = self._ends.get(name, name)
         self.coded[name] = None
         return self._bits.value(name)
 
@@ -262,8 +281,18 @@ class Builder:
         return None if coded is None else coded.code
 
     def range(self, name: str) -> Range:
-        """The recorded range of a value; a stranger may have recorded anything."""
+        """The recorded range of a value; a stranger may have recorded anything.
+
+        Both ends of a state have that of both, and of what it starts with.
+        """
+        name = self._ends.get(name, name)
         low, high = self._ranges.get(name, (math.inf, -math.inf))
+        carried = self.graph.states.get(name)
+        if carried is not None:
+            tied = (name, *(end for end, state in self._ends.items() if state == name))
+            seen = [self._ranges[each] for each in tied if each in self._ranges]
+            low = min((carried.start, *(span[0] for span in seen)))
+            high = max((carried.start, *(span[1] for span in seen)))
         reach = max(abs(low), abs(high))
         if not low <= high or not (reach == 0.0 or REACH_MIN <= reach <= REACH_MAX):
             raise CompileError(
@@ -357,6 +386,12 @@ class Builder:
         self.weights.append(array.astype(DTYPES[code.width], copy=False))
         shape = tuple(array.shape if view is None else view)
         return Read(tensor, shape, tuple(maps) or (at(),), code.zero)
+
+    def rows_of(self, code: Affine, table: Array) -> Narrow:
+        """The integers of a constant [rows, ...]; of a sketch, the first row throughout."""
+        if self._sketched and len(table):
+            return np.broadcast_to(code.narrow(table[:1]), table.shape)
+        return code.narrow(table)
 
     def table(
         self, name: str, function: Callable[[Floats], Floats], pre: Affine, post: Affine
@@ -545,9 +580,7 @@ class Builder:
 
         target = self.target(node, fits if grid is None else None)
         if grid is None:
-            numbers = self._channels(
-                node.name, parameters, scale, target.pre.scale, peak, fine=fine
-            )
+            numbers = self._channels(node, parameters, scale, target.pre.scale, peak, fine=fine)
         else:
             numbers = channels_on(node.name, grid, weight, bias, scale, target.pre.scale)
         terms, mult, added = self.linear(
@@ -590,7 +623,7 @@ class Builder:
 
     def _channels(
         self,
-        name: str,
+        node: Node,
         parameters: Parameters,
         in_scale: float,
         out_scale: float,
@@ -600,8 +633,14 @@ class Builder:
     ) -> Channels:
         """The integers of a dot; of a sketch, each channel holds its first one throughout."""
         weight, bias = parameters
+        name, mean = node.name, self._means.get(node.name)
         if not self._sketched:
-            return channels(name, weight, bias, in_scale, out_scale, peak, fine=fine)
+            numbers = channels(name, weight, bias, in_scale, out_scale, peak, fine=fine)
+            if mean is None:
+                return numbers
+            code, group = self.values[node.inputs[0]].code, node.attributes.get("group", 1)
+            inside = np.clip(np.array(mean), *code.dequantise([code.lo, code.hi]))  # or it is none
+            return without_error(numbers, parameters, in_scale, out_scale, inside, group)
         first = weight[(slice(None), *[slice(1)] * (weight.ndim - 1))]
         numbers = channels(name, first, bias, in_scale, out_scale, peak, fine=fine)
         return replace(numbers, weight=np.broadcast_to(numbers.weight, weight.shape))
@@ -695,8 +734,9 @@ class Builder:
 
     def program(self) -> Program:
         """The program, once every node is lowered."""
-        inputs = tuple(self._port("input", name) for name in self.graph.inputs)
+        inputs = tuple(self._port("input", name) for name in self.graph.given)
         outputs = self._outputs()
+        states = self._links()
         self._flag({port.tensor for port in outputs})
         return Program(
             name=port_name(self.graph.name) or "model",
@@ -705,11 +745,46 @@ class Builder:
             ops=tuple(self._ops),
             inputs=inputs,
             outputs=outputs,
+            states=states,
         )
+
+    def _links(self) -> tuple[StateLink, ...]:
+        """The states, each with the value that the next step reads in its place."""
+        links: list[StateLink] = []
+        for name, carried in self.graph.states.items():
+            state, out = self.values[name], carried.output
+            end = self.values[out] if out in self.values else self._known(out)
+            forms = [
+                replace(self._tensors[n], name="", layout=None) for n in (state.tensor, end.tensor)
+            ]
+            same = replace(forms[0], role=Role.VALUE) == forms[1] and state.code == end.code
+            if not same or end.tensor in [link.value for link in links]:
+                end = self._handed_on(name, out, end, state)
+            layout = self._tensors[end.tensor].layout
+            self._tensors[state.tensor] = replace(self._tensors[state.tensor], layout=layout)
+            start = ConstantStart(int(state.code.quantise([carried.start])[0]))
+            links.append(StateLink(state.tensor, end.tensor, start))
+        return tuple(links)
+
+    def _handed_on(self, name: str, out: str, end: Value, state: Value) -> Value:
+        """What a step leaves in the form of the state: with its code, in a tensor of its own."""
+        shape = self._tensors[state.tensor].shape
+        node = Node(f"state {name}", "Carry", (out,), (out,))
+        with self.layer(node, None):
+            copy = self.temporary(out, shape, state.code)
+            read = self.read(end, rows(len(shape)), view=shape, raw=end.code == state.code)
+            if end.code == state.code:
+                self.pick(copy, shape, read)
+            else:
+                ratio = end.code.scale / state.code.scale
+                mult, shift = multiplier(node.name, ratio)
+                self.dot(copy, shape, [Term((), read, ONE)], mult=Const(mult), shift=shift)
+            self.values[out] = replace(copy, shape=end.shape)
+        return copy
 
     def _outputs(self) -> tuple[Port, ...]:
         ports: list[Port] = []
-        for name in self.graph.outputs:
+        for name in self.graph.published:
             value = self.values[name] if name in self.values else self._known(name)
             tensor = self._tensors[value.tensor]
             taken = value.tensor in [port.tensor for port in ports]
@@ -780,6 +855,13 @@ class Builder:
         layout = self._value_layout(name, shape or (1,), width)
         tensor = self._tensor(Role.INPUT, name, shape or (1,), code, width, layout)
         self.values[name] = Value(tensor, shape, code, integer)
+
+    def _carried(self, name: str) -> None:
+        """An input that is a state of a chain; its layout is that of the value which follows it."""
+        code, shape = self.code(name), self.graph.shapes[name]
+        layout = layouts.flat(shape or (1,))
+        tensor = self._tensor(Role.STATE, name, shape or (1,), code, code.width, layout)
+        self.values[name] = Value(tensor, shape, code)
 
     def _reals(self, name: str) -> Affine:
         """The code of an input of floats.

@@ -17,6 +17,7 @@ from .graph import Array, Graph
 from .masks import Scores
 from .quantise import REACH_MIN
 from .session import Session
+from .states import ends, first_states, next_states
 
 BINS = 1 << 14
 METHODS = ("minmax", "percentile", *CLIPPED)
@@ -29,20 +30,45 @@ def feeds(graph: Graph, data: npt.ArrayLike | Mapping[str, npt.ArrayLike]) -> Fe
     """Check data for a model: an array [n, ...], or one per input name, of floats or integers.
 
     Returns them as `verifier.inputs.arranged` does: [items, ...] along the batch axis; [steps, ...]
-    for an input without one.
+    for an input without one; [sequences, steps, ...] for one of a chain with states, where data
+    without the first of these axes is one sequence.
 
     Raises:
         UsageError: `usage.input`, naming what does not fit.
     """
     if isinstance(data, Mapping):
         given = {str(name): np.asarray(array) for name, array in data.items()}
-    elif len(graph.inputs) == 1:
-        given = {graph.inputs[0]: np.asarray(data)}
+    elif len(graph.given) == 1:
+        given = {graph.given[0]: np.asarray(data)}
     else:
-        raise _bad("the model has several inputs: give a dict by name", list(graph.inputs))
+        raise _bad("the model has several inputs: give a dict by name", list(graph.given))
     given = {name: array for name, array in given.items() if name not in graph.unread}
-    if set(given) != set(graph.inputs):
-        raise _bad("the input names are not the model's", list(graph.inputs), sorted(given))
+    if set(given) != set(graph.given):
+        raise _bad("the input names are not the model's", list(graph.given), sorted(given))
+    if graph.states:
+        return _sequences(graph, given)
+    return _in_steps(graph, given)
+
+
+def _sequences(graph: Graph, given: Mapping[str, Array]) -> Feeds:
+    """Data [sequences, steps, ...]; of an input without the first axis, it is the same in all."""
+    ranks = {name: len(graph.shapes[name] or (1,)) for name in given}
+    deep = {name: len(array) for name, array in given.items() if array.ndim == ranks[name] + 2}
+    if len(set(deep.values())) > 1:
+        raise _bad("the inputs have different numbers of sequences", received=deep)
+    parts = [
+        _in_steps(
+            graph, {name: array[i] if name in deep else array for name, array in given.items()}
+        )
+        for i in range(next(iter(deep.values()), 1))
+    ]
+    if not parts:
+        raise missing("the data holds no sequence")
+    return {name: np.stack([part[name] for part in parts]) for name in parts[0]}
+
+
+def _in_steps(graph: Graph, given: Mapping[str, Array]) -> Feeds:
+    """The same without the axis of sequences."""
     slots = {name: Slots(graph.shapes[name] or (1,), name in graph.batched) for name in given}
     given = arranged(slots, given)
     for name, array in given.items():
@@ -52,13 +78,21 @@ def feeds(graph: Graph, data: npt.ArrayLike | Mapping[str, npt.ArrayLike]) -> Fe
     steps = {-(-count // graph.batch) for count in items.values()} | set(counted.values())
     if len(set(items.values())) > 1 or len(steps) > 1:
         raise _bad("the inputs have different numbers of samples", received=items | counted)
-    return {name: _cast(graph, name, given[name]) for name in graph.inputs}
+    return {name: _cast(graph, name, given[name]) for name in graph.given}
 
 
 def samples(graph: Graph, data: Feeds) -> int:
-    """Number of samples in checked data: items, or steps where no input has a batch axis."""
-    batched = [name for name in graph.inputs if name in graph.batched]
-    return len(data[(batched or graph.inputs)[0]])
+    """Number of samples in checked data: items, or steps where no input has a batch axis.
+
+    Of a chain with states, sequences.
+    """
+    batched = [name for name in graph.given if name in graph.batched]
+    return len(data[(batched or graph.given)[0]])
+
+
+def length(graph: Graph, data: Feeds) -> int:
+    """Steps of a sequence of a chain with states; 1 of any other model."""
+    return int(data[graph.given[0]].shape[1]) if graph.states else 1
 
 
 def steps(graph: Graph, data: Feeds) -> Iterator[Feeds]:
@@ -66,6 +100,11 @@ def steps(graph: Graph, data: Feeds) -> Iterator[Feeds]:
 
     A batch of fixed size is filled up with items from the start: they change no other item.
     """
+    if graph.states:
+        for sequence in range(samples(graph, data)):
+            for step in range(length(graph, data)):
+                yield {n: a[sequence, step].reshape(graph.shapes[n]) for n, a in data.items()}
+        return
     count, size = samples(graph, data), graph.batch if graph.batched else 1
     for step, start in enumerate(range(0, count, size)):
         stop = start + size if graph.fixed else min(start + size, count)
@@ -87,15 +126,24 @@ def whole_steps(graph: Graph, data: Feeds, count: int) -> Feeds:
 
 
 def run_float(graph: Graph, names: Iterable[str], data: Feeds) -> Iterator[Feeds]:
-    """The float values of these names, step by step; of those with a code, as the file has them."""
+    """The float values of these names, step by step; of those with a code, as the file has them.
+
+    A chain with states is rolled out: each sequence from its start.
+    """
     wanted = sorted(set(names))
     held = {name: graph.codes[name] for name in wanted if name in graph.codes}
     asked = [name for name in wanted if name not in graph.inputs and name not in held]
     asked += [coded.integers for coded in held.values() if coded.integers not in graph.inputs]
+    asked += ends(graph)
     # What onnxruntime makes of quantised operators can overflow where the processor is older.
     session = Session.of(graph.source, asked, plainly=graph.source.quantised)
-    for step in steps(graph, data):
-        found = {**session.run(step | _unread(graph, step), asked), **step}
+    whole, states = length(graph, data), first_states(graph)
+    for number, step in enumerate(steps(graph, data)):
+        if number % whole == 0:
+            states = first_states(graph)
+        known = step | states
+        found = {**session.run(known | _unread(graph, step), asked), **known}
+        states = next_states(graph, found)
         coded = {name: one.dequantise(found[one.integers]) for name, one in held.items()}
         yield {name: found[name] for name in wanted if name not in held} | coded
 

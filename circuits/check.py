@@ -25,6 +25,7 @@ from . import native
 from .arguments import shown
 from .calibrate import METHODS, Feeds, Range, calibrate, covered, feeds, samples
 from .compile import Built, Data, build, needed, open_network, prepare, settled
+from .corrections import refuse_unknown
 from .decisions import misturned, unknown_turns
 from .errors import BadModelFile, CalibrationMismatch, named
 from .evaluate import Fidelity, compare
@@ -33,6 +34,7 @@ from .masks import Scores
 from .model import CompiledModel, Record
 from .ops import OPERATORS
 from .source import ModelLike
+from .states import asked_for
 from .unlike import divided_by
 from .wording import counted, floored
 
@@ -244,7 +246,7 @@ class ModelCheck:
             f"model id   {self.model_id} ({'public' if self.public else 'private'})",
             f"program id {self.program_id}",
             f"recorded   by whoever compiled it: name {quoted(record.name)}, batch {record.batch}, "
-            f"{given}{self._fixed()}ranges by {quoted(record.method)}{percentile}, "
+            f"{given}{self._fixed()}{self._states()}ranges by {quoted(record.method)}{percentile}, "
             f"exact {listed(record.exact)}",
         ]
         if self.ranges:
@@ -260,6 +262,12 @@ class ModelCheck:
     def _fixed(self) -> str:
         names = listed(sorted(self.record.fixed))
         return f"constant inputs {names}, " if self.record.fixed else ""
+
+    def _states(self) -> str:
+        record = self.record
+        links = [f"{n} from {out}" for n, out in sorted(record.states.items())]
+        starts = [f"{n}={value:g}" for n, value in sorted(record.initial.items())]
+        return f"states {listed(links)} that start with {listed(starts)}, " if links else ""
 
     def to_json(self) -> dict[str, Any]:
         """The verdict as one JSON-ready object; null is what was not checked."""
@@ -282,6 +290,8 @@ class ModelCheck:
                 "method": record.method,
                 "percentile": record.percentile,
                 "exact": list(record.exact),
+                "states": dict(record.states),
+                "initial": dict(record.initial),
                 "turned": {name: list(numbers) for name, numbers in record.turned.items()},
             },
             "tolerances": self.tolerances.to_json(),
@@ -359,9 +369,11 @@ def check_model(
         raise UsageError("labels are about evaluation data", hint="give both")
     tolerances = tolerances or Tolerances()
     record = compiled.record
-    network = open_network(model, record.dims, record.shapes, record.fixed)
+    states = asked_for(record.states, record.initial)
+    network = open_network(model, record.dims, record.shapes, record.fixed, states)
     source, graph = settled(*prepare(network, record.batch, record.name), record.ranges)
     graph = divided_by(graph, record.columns)
+    refuse_unknown(graph, record.means)
     _refuse_unknown_turns(graph, record)
     built = build(graph, record)
     _refuse_other(built, compiled)
@@ -539,7 +551,7 @@ def _check_fidelity(
     report = compiled.report
     claimed = [layer.sqnr_db for layer in report.layers if layer.sqnr_db is not None]
     found = FidelityCheck(
-        samples=count,
+        samples=measured.samples,
         agreement=dict(measured.agreement),
         claimed_top1=report.top1,
         worst=worst,

@@ -23,14 +23,15 @@ from . import native, qdq
 from .arguments import mapping, names_of, real, whole
 from .bits import INT8, Bits
 from .builder import Layer, Range, Value
-from .calibrate import Feeds, calibrate, feeds, missing
+from .calibrate import Feeds, calibrate, feeds, length, missing
+from .corrections import means
 from .data import GIVEN, TOO_FEW, Parts, divided
 from .decisions import decisions, turned
 from .errors import CompileError, RangeOverflow, UnsupportedOp, named
 from .evaluate import NOT_COMPARED, Executor, Fidelity, compare
 from .fit import ROUNDS, narrowed, reduced, widened
 from .fuse import fuse
-from .graph import FLOATS, INTEGERS, Array, Graph, Network, Node
+from .graph import FLOATS, INTEGERS, Array, Carried, Graph, Network, Node
 from .items import itemised, refuse_mixing
 from .joins import parted
 from .loops import counted
@@ -58,6 +59,7 @@ from .sizes import Axes
 from .source import SIZES, ModelLike, computed, inputs, opset
 from .source import operator as operator_of
 from .spelled import recognised
+from .states import States, asked_for, carried, wide
 from .unlike import bits as bits_of_columns
 from .unlike import divided_by, unlike
 from .widening import Widening
@@ -66,6 +68,12 @@ EVALUATED = 64
 EVALUATED_MACS = 5 * 10**10
 """Samples on which integers and floats are compared by default: so many, or as many as have so
 many MACs in floats; but one step at least."""
+
+EVALUATED_STEPS = 4096
+"""Of a chain with states so many steps, but one sequence at least."""
+
+WORTH = 0.5
+"""dB that the worst output must gain for corrected biases to be worth it."""
 
 Data = npt.ArrayLike | Mapping[str, npt.ArrayLike]
 
@@ -78,6 +86,8 @@ def compile(
     dims: Mapping[str, int] | None = None,
     shapes: Mapping[str, Axes] | None = None,
     fixed: Mapping[str, npt.ArrayLike] | None = None,
+    states: States | None = None,
+    initial: Mapping[str, float] | None = None,
     public: bool = False,
     method: str = "minmax",
     percentile: float = 99.99,
@@ -105,6 +115,10 @@ def compile(
         dims: sizes of the inputs' other dynamic axes, by their names in the model.
         shapes: whole shapes of inputs, by input name; an axis 0 that is no number is the batch.
         fixed: inputs that are constants, by name: one number, or an array of the input's shape.
+        states: inputs that the next step of a chain reads as what an output of this step was, with
+            the names of these outputs. Data is then a sequence [steps, ...], or several of them
+            [sequences, steps, ...], and all of a batch is one item.
+        initial: what states hold before the first step, one number for each (default: 0).
         public: salt the weights with zero, so that anyone can recompute their root.
         method: `minmax`, `percentile` (values beyond it saturate), `mse` (the range in which a code
             has the least squared error) or `entropy` (in which it keeps most of the distribution).
@@ -146,7 +160,7 @@ def compile(
         real(bound, word)
     asked = Asked(precision, target_sqnr, max_drop, min_sqnr, min_agreement, force)
     key = checked_key(weights_key, public)
-    network = open_network(model, dims, shapes, fixed)
+    network = open_network(model, dims, shapes, fixed, asked_for(states, initial))
     source, fused = prepare(network, batch, name)
     data = None if calibration is None else feeds(source, calibration)
     ranges: dict[str, Range] = {}
@@ -155,9 +169,15 @@ def compile(
     else:
         ranges = _calibrated(source, fused, data, method, percentile)
     _refuse_mixing(network, fused, ranges)
+    network.forget()
     source, fused = settled(source, fused, ranges)
     chosen = exact_nodes(fused, exact)
     record = Record(source.name, batch, method, float(percentile), chosen, ranges, *network.asked)
+    record = replace(
+        record,
+        states={name: each.output for name, each in fused.states.items()},
+        initial={name: each.start for name, each in fused.states.items()},
+    )
     own = None if evaluation is None else feeds(source, evaluation)
     if calibration is not None:
         data = feeds(source, calibration)  # what an item is may have been settled since
@@ -182,11 +202,16 @@ def _calibrated(
     return calibrate(named, needed(fused), data, method, percentile, Scores(fused, OPERATORS))
 
 
-def evaluated(checked: Checked) -> int:
-    """Samples to compare integers and floats on, where nobody says how many."""
+def evaluated(checked: Checked, length: int = 1) -> int:
+    """Samples to compare integers and floats on, where nobody says how many.
+
+    Of a chain with states these are sequences of so many steps.
+    """
     batch = checked.program.batch
     steps = max(EVALUATED_MACS // max(checked.weights.step_macs, 1), 1)
-    return min(EVALUATED, steps * batch)
+    if checked.program.states:
+        steps = min(steps, EVALUATED_STEPS)
+    return max(min(EVALUATED, steps * batch // length), 1)
 
 
 @dataclass(frozen=True)
@@ -212,7 +237,7 @@ class _Work:
     ) -> None:
         self._source, self.fused, self._record = source, fused, record
         self.parts, self._limit, self._executor = parts, limit, executor
-        self._least = INT8
+        self._least = wide(fused)
         self._labels = None if labels is None else np.asarray(labels)
         self._ranges = record.ranges
         if parts.held_back and parts.calibrated is not None:
@@ -259,7 +284,7 @@ class _Work:
             good = asked.precision == "auto" and self._goal(asked).holds(eight.fidelity)
             if good or asked.precision == "int8":
                 return eight, eight.made.built
-        first = self._divided(eight)
+        first = self._corrected(self._divided(eight), self._goal(asked))
         before, coded = (eight or first).made.built, first.made.built
         if asked.precision == "int16":
             return self._attempt(widened(coded.coded, coded.weighed)), before
@@ -288,7 +313,7 @@ class _Work:
         before = self.fused, self._record, self._least
         self.fused = divided_by(self.fused, apart)
         self._record = replace(self._record, columns=apart)
-        self._least = bits_of_columns(apart)
+        self._least = bits_of_columns(apart).beside(wide(self.fused))
         try:
             found = self._attempt(INT8)
             if eight is None or found.fidelity.output_sqnr > eight.fidelity.output_sqnr:
@@ -298,6 +323,22 @@ class _Work:
                 raise
         self.fused, self._record, self._least = before
         return eight
+
+    def _corrected(self, tried: Tried[_Made], goal: Goal) -> Tried[_Made]:
+        """The program with corrected biases, if that helps: it costs nothing, as more bits do."""
+        data = self.parts.calibrated
+        if data is None or not tried.fidelity.samples or goal.holds(tried.fidelity):
+            return tried
+        before = self._record
+        self._record = replace(before, means=means(self.fused, self._source, data))
+        try:
+            found = self._attempt(tried.bits)
+            if found.fidelity.output_sqnr >= tried.fidelity.output_sqnr + WORTH:
+                return found
+        except RangeOverflow:  # a bias that is larger than it was
+            pass
+        self._record = before
+        return tried
 
     def _apart(self) -> dict[str, tuple[int, ...]]:
         """The exponents of unlike columns of inputs."""
@@ -336,7 +377,9 @@ class _Work:
             built.layers,
             built.values,
             self.parts.tested,
-            evaluated(built.checked) if self._limit is None else self._limit,
+            evaluated(built.checked, length(self._source, self.parts.tested))
+            if self._limit is None
+            else self._limit,
             self._executor or native.executor(built.checked, built.weights),
             self._labels,
         )
@@ -373,9 +416,10 @@ def open_network(
     dims: Mapping[str, int] | None,
     shapes: Mapping[str, Axes] | None,
     fixed: Mapping[str, npt.ArrayLike] | None = None,
+    states: Mapping[str, Carried] | None = None,
 ) -> Network:
     """Read a model, and write what it has of functions by operators that compile."""
-    network = Network(model, dims, shapes, fixed)
+    network = Network(model, dims, shapes, fixed, states)
     network.expand(OPERATORS)
     return network
 
@@ -387,7 +431,7 @@ def prepare(network: Network, batch: int, name: str | None = None) -> tuple[Grap
     """
     unknown = unknown_operators(network.source.model, OPERATORS)
     try:
-        source = network.at(batch)
+        source = carried(network.at(batch), network.states)
     except (CompileError, UsageError):
         if unknown:
             raise _unsupported_list(unknown, OPERATORS) from None
@@ -427,14 +471,16 @@ def settled(source: Graph, fused: Graph, ranges: Mapping[str, Range]) -> tuple[G
 def build(graph: Graph, record: Record) -> Built:
     """Lower a prepared graph with recorded ranges; the same record gives the same bytes."""
     bits = Bits(record.bits, record.weight_bits)
-    return _built(lower(graph, record.ranges, OPERATORS, record.exact, record.turned, bits))
+    given = record.exact, record.turned, bits, record.means
+    return _built(lower(graph, record.ranges, OPERATORS, *given))
 
 
 def fitted(graph: Graph, record: Record, bits: Bits) -> tuple[Record, Built]:
     """The same with as many of these bits as fit, and the record that says which."""
     for _ in range(ROUNDS):
         try:
-            lowered = lower(graph, record.ranges, OPERATORS, record.exact, record.turned, bits)
+            given = record.exact, record.turned, bits, record.means
+            lowered = lower(graph, record.ranges, OPERATORS, *given)
             fewer = reduced(graph, lowered, bits)
         except RangeOverflow as error:
             fewer = narrowed(graph, error, bits)

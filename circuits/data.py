@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .calibrate import Feeds, samples
+from .calibrate import Feeds, length, samples
 from .graph import Graph
 
 ENOUGH = 20
@@ -42,6 +42,8 @@ def divided(graph: Graph, data: Feeds | None, evaluation: Feeds | None) -> Parts
     if data is None:
         return Parts(None, None, NONE)
     count, batch = samples(graph, data), graph.batch if graph.batched else 1
+    if graph.states and count < ENOUGH <= length(graph, data):
+        return _divided_steps(length(graph, data), data)
     kept = (count - count // PART) // batch * batch
     if count < ENOUGH or not kept:
         return Parts(data, data, TOO_FEW)
@@ -49,5 +51,15 @@ def divided(graph: Graph, data: Feeds | None, evaluation: Feeds | None) -> Parts
     return Parts(
         {name: array[: ends[name]] for name, array in data.items()},
         {name: array[ends[name] :] for name, array in data.items()},
+        HELD_BACK,
+    )
+
+
+def _divided_steps(count: int, data: Feeds) -> Parts:
+    """Few sequences, but long ones: the last fifth of each is a sequence of its own."""
+    kept = count - count // PART
+    return Parts(
+        {name: array[:, :kept] for name, array in data.items()},
+        {name: array[:, kept:] for name, array in data.items()},
         HELD_BACK,
     )

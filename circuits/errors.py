@@ -59,6 +59,18 @@ class MixesItems(CompileError):
     }
 
 
+class BadState(CompileError):
+    """An input and an output that are to be one state of a chain cannot be one."""
+
+    codes: ClassVar[Codes] = {
+        "compile.bad-state": (
+            "An input and an output that `--state` names are no two ends of a state: their shapes "
+            "or types differ, they hold integers, or nothing would be left to give or to publish.",
+            "Export the model with a state of fixed size, and with an output beside it.",
+        ),
+    }
+
+
 class NotTrainable(CompileError):
     """Gradients do not reach a parameter; the message lists all nodes in the way."""
 

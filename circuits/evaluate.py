@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ..verifier.errors import UsageError
-from ..verifier.program.types import Port, PortKind, Program, Role
+from ..verifier.program.types import ABSENT, ConstantStart, Port, PortKind, Program, Role
 from ..verifier.quoting import quoted
 from . import reference
 from .builder import Layer, Value
-from .calibrate import Feeds, run_float, samples, steps, whole_steps
+from .calibrate import Feeds, length, run_float, samples, steps, whole_steps
 from .errors import CompileError
 from .graph import Array, Graph
 from .joined import Joined, joined
@@ -31,16 +31,56 @@ def integer_run(
     weights: Sequence[Array],
     inputs: Feeds,
     executor: Executor = reference.run,
+    states: Mapping[int, Array] | None = None,
 ) -> Mapping[int, Array]:
     """One step on float (or integer) inputs by port name; a short batch is filled with zeros.
+
+    A program with states (by tensor number) is given as `opened`.
 
     Returns the values of all tensors by number.
     """
     numbers = {
         port.tensor: _quantised(program, port, np.asarray(inputs[port.name]))
         for port in program.inputs
-    }
+        if port.tensor not in (states or {})
+    } | dict(states or {})
     return executor(program, numbers, dict(zip(program.of_role(Role.WEIGHT), weights, strict=True)))
+
+
+def opened(program: Program) -> Program:
+    """A step whose states are inputs like others, and what follows them outputs: as it is run."""
+    if not program.states:
+        return program
+    follow = {link.state: link.value for link in program.states}
+    shown = {port.tensor for port in program.outputs}
+    tensors = (
+        replace(tensor, role=Role.INPUT) if number in follow else tensor
+        for number, tensor in enumerate(program.tensors)
+    )
+    return replace(
+        program,
+        tensors=tuple(tensors),
+        inputs=(*program.inputs, *(_integers(f"state {number}", number) for number in follow)),
+        outputs=(
+            *program.outputs,
+            *(_integers(f"state {n}", n) for n in follow.values() if n not in shown),
+        ),
+        states=(),
+    )
+
+
+def _integers(name: str, tensor: int) -> Port:
+    return Port(name, tensor, ABSENT, PortKind.INTEGER)
+
+
+def first(program: Program) -> dict[int, Array]:
+    """What the states of a program hold before the first step, by tensor number."""
+    found = {}
+    for link in program.states:
+        assert isinstance(link.start, ConstantStart)  # as the compiler writes it
+        tensor = program.tensors[link.state]
+        found[link.state] = np.full(tensor.shape, link.start.value, np.int64)
+    return found
 
 
 def _quantised(program: Program, port: Port, array: Array) -> Array:
@@ -182,9 +222,10 @@ def compare(
     parts = [(_part(layer, name, noisy), name) for layer, noisy in shown.items() for name in noisy]
     count = min(limit, samples(graph, data))
     whole = whole_steps(graph, data, count)
-    floats = [name for name in graph.outputs if not values[name].integer]
-    given = [name for name in graph.inputs if not values[name].integer]
-    names = {*(name for _, name in parts), *graph.outputs}
+    floats = [name for name in graph.published if not values[name].integer]
+    given = [name for name in graph.given if not values[name].integer]
+    held, opening, opened_program = {}, first(program), opened(program)
+    names = {*(name for _, name in parts), *graph.published}
     scores = Scores(graph, OPERATORS)
     unlike = joined(graph, OPERATORS, lambda name: values[name].code.reach)
     right = None if labels is None else _by_step(graph, values, labels, data, count, unlike)
@@ -192,10 +233,12 @@ def compare(
         zip(steps(graph, whole), run_float(graph, names | scores.reads, whole), strict=True)
     ):
         counting = scores.counts(real)
-        ports = zip(program.inputs, graph.inputs, strict=True)
-        found = integer_run(
-            program, weights, {port.name: inputs[name] for port, name in ports}, executor
-        )
+        if step % length(graph, whole) == 0:
+            held = opening
+        ports = zip(program.inputs, graph.given, strict=True)
+        by_port = {port.name: inputs[name] for port, name in ports}
+        found = integer_run(opened_program, weights, by_port, executor, held)
+        held = {link.state: found[link.value] for link in program.states}
         reals = {name: _real(found, values[name]) for name in names}
         for part, name in parts:
             exact, code = real[name], values[name].code
@@ -205,13 +248,13 @@ def compare(
         for name in given:
             code = values[name].code
             entered.add(name, inputs[name], code.dequantise(code.quantise(inputs[name])), code)
-        for name in graph.outputs:
+        for name in graph.published:
             if name not in unlike and _classes(values[name]):
-                truth = right[step] if right is not None and name == graph.outputs[0] else None
+                truth = right[step] if right is not None and name == graph.published[0] else None
                 ours, theirs = (_best(array[name], values[name]) for array in (reals, real))
                 evaluation.classify(name, theirs, ours, truth)
     return Fidelity(
-        samples=count,
+        samples=count * length(graph, whole),
         sqnr=_least(evaluation, shown),
         agreement=evaluation.agreement(),
         silent=tuple(name for name, spread in evaluation.spreads.items() if spread.silent),
@@ -261,11 +304,11 @@ def _by_step(
     unlike: Collection[str],
 ) -> Array:
     """The labels of the first `count` samples, [steps, rows]; filled up like the data."""
-    head = values[graph.outputs[0]]
-    known = 0 if graph.outputs[0] in unlike else _classes(head)
+    head, steps_each = values[graph.published[0]], length(graph, data)
+    known = 0 if graph.published[0] in unlike else _classes(head)
     rows = math.prod(head.shape[:-1] if _has_noise(head) else head.shape)
     each = rows // graph.batch
-    total = samples(graph, data) * each
+    total, count = samples(graph, data) * steps_each * each, count * steps_each
     kind = f"{labels.dtype} of shape {list(labels.shape)}, output {list(head.shape)}"
     if not known or labels.ndim != 1 or labels.dtype.kind not in "iu" or len(labels) != total:
         raise UsageError(

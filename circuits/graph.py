@@ -80,6 +80,17 @@ class Coded:
 
 
 @dataclass(frozen=True)
+class Carried:
+    """What the next step of a chain reads as an input: this output of the step before.
+
+    The first step reads `start` everywhere.
+    """
+
+    output: str
+    start: float = 0.0
+
+
+@dataclass(frozen=True)
 class Graph:
     """A float network with fixed shapes.
 
@@ -87,7 +98,8 @@ class Graph:
     `batched` names the inputs and outputs whose axis 0 is the batch; `fixed` says that the file
     sets its size, so that every run has exactly `batch` items. `unread` are the inputs on whose
     values no output depends; those of which the sizes matter have their shape there. `codes` and
-    `grids` are what a file that is quantised already says of values and of constants.
+    `grids` are what a file that is quantised already says of values and of constants. `states` are
+    the inputs that a chain carries from step to step, by name.
     """
 
     name: str
@@ -105,6 +117,18 @@ class Graph:
     unread: Mapping[str, tuple[int, ...] | None] = field(default_factory=dict)
     codes: Mapping[str, Coded] = field(default_factory=dict)
     grids: Mapping[str, Grid] = field(default_factory=dict)
+    states: Mapping[str, Carried] = field(default_factory=dict)
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The inputs that a caller gives: all but states."""
+        return tuple(name for name in self.inputs if name not in self.states)
+
+    @property
+    def published(self) -> tuple[str, ...]:
+        """The outputs that a caller gets: all but those that are only carried to the next step."""
+        ends = {carried.output for carried in self.states.values()}
+        return tuple(name for name in self.outputs if name not in ends)
 
     def consumers(self, name: str) -> list[Node]:
         """The nodes that read a value."""
@@ -141,6 +165,7 @@ class Network:
         dims: sizes of named axes.
         shapes: shapes of inputs by name; an axis 0 that is no number is the batch.
         fixed: values of inputs that are constants.
+        states: what a chain of steps carries; `states.carried` puts it into a graph.
 
     Raises:
         UsageError: an unreadable file; sizes for what the model does not have.
@@ -153,7 +178,9 @@ class Network:
         dims: Mapping[str, int] | None = None,
         shapes: Mapping[str, Axes] | None = None,
         fixed: Mapping[str, npt.ArrayLike] | None = None,
+        states: Mapping[str, Carried] | None = None,
     ) -> None:
+        self.states = dict(states or {})
         loaded = source.load(model)
         sizes = dict(dims or {}), {name: tuple(axes) for name, axes in (shapes or {}).items()}
         values = constant_inputs(loaded.model, loaded.declared, sizes, fixed or {})
@@ -214,6 +241,11 @@ class Network:
         graph = _without_unread(graph.prune(list(graph.nodes)), self._dropped())
         _refuse_not_finite(graph)
         return _skip_identities(graph)
+
+    def forget(self) -> None:
+        """Let go of what runs have found: constants, as large as the weights, and sessions."""
+        self._runs.clear()
+        self._sessions.clear()
 
     def _dropped(self) -> frozenset[str]:
         """The inputs of the file that the model no longer has."""

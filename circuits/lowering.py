@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..verifier.program.types import Program
@@ -39,13 +39,14 @@ def lower(
     exact: Collection[str] = (),
     turned: Mapping[str, Collection[int]] | None = None,
     bits: Bits = INT8,
+    means: Mapping[str, Sequence[float]] | None = None,
     *,
     sketched: bool = False,
 ) -> Lowered:
     """Lower every node; those named `exact` to ops that are checked in full.
 
-    `turned` has conditions of trees by node, see `decisions`. A sketch has the ops and the sizes of
-    the whole, and not its weights.
+    `turned` has conditions of trees by node, see `decisions`; `means` those of `corrections`. A
+    sketch has the ops and the sizes of the whole, and not its weights.
 
     Raises:
         CompileError: `compile.calibration`, a value lacks a usable range; what a lowering raises.
@@ -69,6 +70,8 @@ def lower(
         scores,
         bits,
         displayed,
+        tied(graph, operators),
+        means,
         sketched=sketched,
     )
     lower_nodes(graph, operators, builder)
@@ -139,6 +142,21 @@ def tabular(graph: Graph, operators: Mapping[str, Operator]) -> dict[str, Column
             found[name] = table.joined(found.get(name, table))
     inputs = set(graph.inputs) - other
     return {name: own for name, own in found.items() if name in inputs and graph.is_float(name)}
+
+
+def tied(graph: Graph, operators: Mapping[str, Operator]) -> dict[str, str]:
+    """The values that have the code of a state: what follows it, and what that is a part of."""
+    producers = {name: node for node in graph.nodes for name in node.outputs}
+    found: dict[str, str] = {}
+    for state, carried in graph.states.items():
+        name = carried.output
+        while name not in found and name not in graph.states:
+            found[name] = state
+            node = producers.get(name)
+            if node is None or not (node.op in MOVES or operators[node.op].views(node, graph)):
+                break
+            name = node.inputs[0]
+    return found
 
 
 def shown(graph: Graph, operators: Mapping[str, Operator]) -> dict[str, str]:

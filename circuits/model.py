@@ -57,6 +57,8 @@ class Record:
 
     `bits` and `weight_bits` name the values, and the nodes whose constant factors, have more than 8
     bits; `columns` the inputs whose columns are divided by powers of two, with their exponents.
+    `states` names the inputs that a chain carries, with the outputs that follow them, and `initial`
+    what they start with. `means` are those of the channels of what nodes read (`corrections`).
     """
 
     name: str
@@ -72,6 +74,9 @@ class Record:
     bits: Mapping[str, int] = field(default_factory=dict)
     weight_bits: Mapping[str, int] = field(default_factory=dict)
     columns: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    states: Mapping[str, str] = field(default_factory=dict)
+    initial: Mapping[str, float] = field(default_factory=dict)
+    means: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 class Salt(NamedTuple):
@@ -317,7 +322,7 @@ def _read_record(data: bytes) -> tuple[Record, Report]:
         fields["shapes"] = {
             str(name): tuple(axes) for name, axes in fields.get("shapes", {}).items()
         }
-        for kind in ("turned", "columns"):
+        for kind in ("turned", "columns", "means"):
             fields[kind] = {str(name): tuple(each) for name, each in fields.get(kind, {}).items()}
         record, report = Record(**fields), Report.from_json(found["report"])
         _refuse_kinds(record)
@@ -347,6 +352,12 @@ def _refuse_kinds(record: Record) -> None:
     exponents = [each for column in record.columns.values() for each in column]
     if not all(type(each) is int and abs(each) <= EXPONENT_MAX for each in exponents):
         raise TypeError("an exponent that is none")
+    if not all(type(output) is str for output in record.states.values()):
+        raise TypeError("an output of a state that is no name")
+    if not all(type(first) is float for first in record.initial.values()):
+        raise TypeError("a first value of a state that is no number")
+    if not all(type(mean) is float for each in record.means.values() for mean in each):
+        raise TypeError("a mean that is no number")
     if type(record.percentile) is not float:
         raise TypeError("a percentile that is no number")
 

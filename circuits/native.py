@@ -7,14 +7,20 @@ from collections.abc import Mapping, Sequence
 from .. import _core
 from ..verifier.inputs import DTYPES
 from ..verifier.program.checked import Checked
+from ..verifier.program.codec import encode
 from ..verifier.program.types import Program, Role
-from .evaluate import Executor
+from .evaluate import Executor, opened
 from .graph import Array
 
 
 def executor(checked: Checked, weights: Sequence[Array]) -> Executor:
-    """An executor of this program, which has no state and prf tensors, with these weights."""
-    core = _core.Executor(checked.data, list(weights))
+    """An executor of this program, which has no prf tensors, with these weights.
+
+    One with states is run as `opened`.
+    """
+    program = checked.program
+    data = encode(opened(program)) if program.states else checked.data
+    core = _core.Executor(data, list(weights))
 
     def run(
         program: Program, inputs: Mapping[int, Array], _: Mapping[int, Array]

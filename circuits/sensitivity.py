@@ -11,25 +11,27 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from .builder import Range
-from .calibrate import Feeds, run_float, samples, steps
+from .calibrate import Feeds, length, run_float, samples, steps
 from .fit import sources
 from .graph import Array, Graph, Node
 from .joined import Joined, joined
 from .ops import OPERATORS
 from .quantise import WEIGHT_MAX, Affine, affine
 from .session import Session
+from .states import ends, first_states, next_states
 
 ELEMENTS = 1 << 28
 """Elements of all values in all runs: they decide on how many samples one looks."""
 
 SAMPLES = 16
+ROLLED_OUT = 64
+"""Steps of a chain after which it is known well enough how noise spreads."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def sensitivities(
     spread, noises = injection.noises(few), injection.noises(_few(source, names, tested))
     found = [Rounding(name, False, noises[name]) for name in names]
     squares = _squares(source, graph, few)
-    origins = sources(graph, coded)
+    origins = sources(graph, coded) | {c.output: name for name, c in graph.states.items()}
     for node in graph.nodes:
         if node.name in weighed:
             out = origins.get(node.output, node.output)
@@ -88,8 +90,11 @@ def _reach(graph: Graph, ranges: Mapping[str, Range], name: str) -> float:
 
 
 def _few(source: Graph, names: Sequence[str], data: Feeds) -> Feeds:
-    """As many samples as the work allows, in whole steps."""
+    """As many samples as the work allows, in whole steps; of a chain, the starts of sequences."""
+    if source.states:
+        data = {name: array[:, :ROLLED_OUT] for name, array in data.items()}
     work = sum(math.prod(source.shapes[name]) for name in names) * (len(names) + 1)
+    work *= length(source, data)
     each = source.batch if source.batched else 1
     count = max(min(SAMPLES, ELEMENTS * each // max(work, 1)) // each, 1)
     return {
@@ -134,19 +139,19 @@ class _Injection:
         self._unlike = unlike
         self._codes = codes
         self._types = {name: source.types[name] for name in codes}
-        self._heads = [name for name in source.outputs if source.is_float(name)] or list(
-            source.outputs
-        )
+        shown = source.published
+        self._heads = [name for name in shown if source.is_float(name)] or list(shown)
         model = _switched(source.source.model, codes, self._types)
-        self._session = Session(replace(source.source, model=model), self._heads)
+        wanted = {*self._heads, *ends(source)}
+        self._session = Session(replace(source.source, model=model), wanted)
 
     def noises(self, data: Feeds) -> dict[str, float]:
         """For each value, the least favourable output's noise over its variance."""
         graph = self._graph
         if graph.batched and not graph.fixed:  # all samples at once
             graph = replace(graph, batch=samples(graph, data))
-        batches = list(steps(graph, data))
-        exact = [self._parted(self._run(batch, None)) for batch in batches]
+        batches, whole = list(steps(graph, data)), length(graph, data)
+        exact = list(self._rolled_out(batches, whole, None))
         variances = {
             part: float(np.var(np.concatenate([run[part].ravel() for run in exact])))
             for part in exact[0]
@@ -154,14 +159,27 @@ class _Injection:
         found = {}
         for name in self._codes:
             noise = dict.fromkeys(variances, 0.0)
-            for batch, right in zip(batches, exact, strict=True):
-                for part, array in self._parted(self._run(batch, name)).items():
+            runs = self._rolled_out(batches, whole, name)
+            for run, right in zip(runs, exact, strict=True):
+                for part, array in run.items():
                     noise[part] += float(np.mean((array - right[part]) ** 2)) / len(batches)
             found[name] = max(
                 noise[part] / variances[part] if variances[part] > 0.0 else 0.0
                 for part in variances
             )
         return found
+
+    def _rolled_out(
+        self, batches: Sequence[Feeds], whole: int, on: str | None
+    ) -> Iterator[dict[tuple[str, int], Array]]:
+        """The outputs of all steps, with one rounding or none; states begin anew after `whole`."""
+        states: Feeds = {}
+        for number, batch in enumerate(batches):
+            if number % whole == 0:
+                states = first_states(self._graph)
+            found = self._run(batch | states, on)
+            states = next_states(self._graph, found)
+            yield self._parted({name: found[name].astype(np.float64) for name in self._heads})
 
     def _parted(self, run: Mapping[str, Array]) -> dict[tuple[str, int], Array]:
         """The outputs, each of their unlike parts for itself."""
@@ -175,9 +193,8 @@ class _Injection:
     def _run(self, batch: Feeds, on: str | None) -> dict[str, Array]:
         feeds = {_raw(name) if name in self._codes else name: a for name, a in batch.items()}
         for name in self._codes:
-            dtype = helper.tensor_dtype_to_np_dtype(self._types[name])
-            feeds[_switch(name)] = np.array(1.0 if name == on else 0.0, dtype)
-        return {name: a.astype(np.float64) for name, a in self._session.run(feeds).items()}
+            feeds[_switch(name)] = np.array(name == on)
+        return self._session.run(feeds)
 
 
 def _raw(name: str) -> str:
@@ -210,7 +227,7 @@ def _switched(
         for name in made:
             graph.node.extend(_rounded(name, codes[name], types[name], graph))
     graph.input.extend(
-        helper.make_tensor_value_info(_switch(name), types[name], []) for name in codes
+        helper.make_tensor_value_info(_switch(name), TensorProto.BOOL, []) for name in codes
     )
     del graph.value_info[:]
     return copy
@@ -219,12 +236,15 @@ def _switched(
 def _rounded(
     name: str, code: Affine, kind: int, graph: onnx.GraphProto
 ) -> Iterator[onnx.NodeProto]:
-    """Value + switch·(rounded − value); what has 16 bits is rounded in 32."""
+    """The rounded value where its switch is on, else the value; what has 16 bits is rounded in 32.
+
+    A branch that is not taken costs nothing: a run rounds one value of hundreds.
+    """
     own = TensorProto.DOUBLE if kind == TensorProto.DOUBLE else TensorProto.FLOAT
     dtype = helper.tensor_dtype_to_np_dtype(own)
     low, high = float(code.lo - code.zero), float(code.hi - code.zero)
     # Clamped as high − relu(high − low − relu(v − low)): Max and Min broadcast since opset 8 only.
-    chain: list[tuple[str, float | str | None]] = [
+    chain: list[tuple[str, float | None]] = [
         ("Mul", 1.0 / code.scale),
         ("Add", 0.5),
         ("Floor", None),
@@ -236,20 +256,29 @@ def _rounded(
         ("Neg", None),
         ("Add", high),
         ("Mul", code.scale),
-        ("Sub", f"{name}/exactly"),
-        ("Cast", None),
-        ("Mul", _switch(name)),
-        ("Add", _raw(name)),
     ]
-    yield helper.make_node("Cast", [_raw(name)], [f"{name}/exactly"], to=own)
     last = f"{name}/exactly"
+    nodes = [helper.make_node("Cast", [_raw(name)], [last], to=own)]
     for number, (op, other) in enumerate(chain):
-        if isinstance(other, float):
-            constant = f"{name}/number {number}"
-            array = np.array(other, dtype)
-            graph.initializer.append(numpy_helper.from_array(array, constant))
-            other = constant
-        out = name if number == len(chain) - 1 else f"{name}/rounding {number}"
-        attributes: dict[str, Any] = {"to": kind} if op == "Cast" else {}
-        yield helper.make_node(op, [last, *([other] if other else [])], [out], **attributes)
-        last = out
+        inputs = [last]
+        if other is not None:
+            inputs.append(f"{name}/number {number}")
+            graph.initializer.append(numpy_helper.from_array(np.array(other, dtype), inputs[1]))
+        last = f"{name}/rounding {number}"
+        nodes.append(helper.make_node(op, inputs, [last]))
+    nodes.append(helper.make_node("Cast", [last], [f"{name}/rounded"], to=kind))
+    kept = [helper.make_node("Identity", [_raw(name)], [f"{name}/kept"])]
+    yield helper.make_node(
+        "If",
+        [_switch(name)],
+        [name],
+        then_branch=_branch(nodes, kind),
+        else_branch=_branch(kept, kind),
+    )
+
+
+def _branch(nodes: Sequence[onnx.NodeProto], kind: int) -> onnx.GraphProto:
+    """The nodes as a graph within a node; the last one gives its result."""
+    out = nodes[-1].output[0]
+    value = helper.make_tensor_value_info(out, kind, None)
+    return helper.make_graph(list(nodes), out, [], [value])

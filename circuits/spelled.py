@@ -96,7 +96,9 @@ def _lines(graph: Graph) -> Iterator[_Line]:
             name, axes = node.inputs[0], reduction(node, graph).axes
             inner = producers.get(name)
             above = inner.inputs[0] if inner is not None and inner.op in INNER else name
-            found |= {(name, axes): None, (above, axes): None}
+            found[name, axes] = None
+            if graph.shapes[above] == graph.shapes[name]:  # the other factor may have more axes
+                found[above, axes] = None
     for name, axes in found:
         if name not in graph.constants and graph.is_float(name) and axes:
             yield _Line(graph, name, axes)

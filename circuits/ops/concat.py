@@ -122,6 +122,8 @@ def _bits(node: Node, builder: Builder, parts: Sequence[tuple[int, Value]]) -> i
     Parts that were joined so are alike, and keep what they have.
     """
     codes = [part.code for _, part in parts if part.code.lo < part.code.hi]
+    if not codes:  # each is one number throughout
+        return NARROW
     coarsest = max(codes, key=lambda code: code.scale)
     ratio = coarsest.scale / min(code.scale for code in codes)
     fixed = node.activation is not None or builder.given(node.output) is not None

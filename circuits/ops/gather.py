@@ -62,7 +62,7 @@ def _by_value(node: Node, builder: Builder, axis: int) -> None:
             peak = 2 ** (builder.bits(node.output) - 1) - 1
             code = code_of(table, builder.graph.grids.get(node.inputs[0]), peak)
         held = replace(code, zero=0)
-        source = builder.weight_in("table", code.quantise(table), held, maps)
+        source = builder.weight_in("table", builder.rows_of(code, table), held, maps)
         out = builder.define(node, code)
     builder.gather(out, builder.shape(node), source, axis, index)
 

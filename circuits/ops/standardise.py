@@ -87,6 +87,7 @@ def standardised(node: Node, builder: Builder, x: Value, lines: Reduction, norm:
     most = math.sqrt(lines.count) if norm.mean else 1.0
     if norm.epsilon:
         most = min(most, reach(x.code) * x.code.scale / math.sqrt(norm.epsilon))
+    most = most or 1.0  # all lines are constant, and what is divided is 0
     code = Affine(most / QUOTIENT_MAX, 0, -QUOTIENT_MAX, QUOTIENT_MAX)
     if norm.power == 1:
         divisor = _sum_of_magnitudes(builder, x, lines)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .circuits.errors import (
     BadModelFile,
+    BadState,
     CalibrationMismatch,
     CompileError,
     Inaccurate,
@@ -37,6 +38,7 @@ from .verifier.errors import (
 
 __all__ = [
     "BadModelFile",
+    "BadState",
     "BadStateFile",
     "CalibrationMismatch",
     "ChainBroken",

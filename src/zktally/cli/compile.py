@@ -14,7 +14,7 @@ from ..circuits.precision import MIN_AGREEMENT, MIN_SQNR, PRECISIONS
 from ..circuits.report import Report
 from ..verifier.cli import read_arrays
 from ..verifier.errors import UsageError
-from ..verifier.quoting import quoted_path
+from ..verifier.quoting import quoted, quoted_path
 from .console import libraries_silenced, note
 from .files import (
     is_stdout,
@@ -59,6 +59,21 @@ def add_to(verbs: Any) -> None:
         metavar="INPUT=VALUE",
         help="make an input a constant: a number, or numbers with commas between them "
         "(may be repeated)",
+    )
+    verb.add_argument(
+        "--state",
+        action="append",
+        default=[],
+        metavar="INPUT=OUTPUT",
+        help="an input that the next step of a chain reads as what this output was; the data is "
+        "then a sequence of steps (may be repeated)",
+    )
+    verb.add_argument(
+        "--initial",
+        action="append",
+        default=[],
+        metavar="INPUT=VALUE",
+        help="what a state holds before the first step (default: 0; may be repeated)",
     )
     verb.add_argument(
         "--public", action="store_true", help="public weights: anyone recomputes the model id"
@@ -150,6 +165,8 @@ def run(args: argparse.Namespace) -> int:
             dims=dict(map(dim, args.dim)),
             shapes=dict(map(_shape, args.shape)),
             fixed=dict(map(_value, args.set)),
+            states=dict(map(_state, args.state)),
+            initial=dict(map(_initial, args.initial)),
             public=args.public,
             weights_key=key,
             method=args.method,
@@ -172,6 +189,11 @@ def run(args: argparse.Namespace) -> int:
     else:
         out = sys.stderr if is_stdout(args.output) else sys.stdout
         print(model.report.text(), file=out)
+        for name, output in model.record.states.items():
+            first = f"{model.record.initial[name]:g} before the first step"
+            print(f"state      {quoted(name)} from {quoted(output)}, {first}", file=out)
+        if model.record.means:
+            print(f"biases     corrected in {len(model.record.means)} layers", file=out)
         whose = "public" if model.public else "private"
         print(f"model id   {model.model_id.hex()} ({whose})", file=out)
         print(f"program id {model.checked.id.hex()}", file=out)
@@ -237,6 +259,23 @@ def _value(text: str) -> tuple[str, int | float | list[int | float]]:
     return name, numbers if "," in value else numbers[0]
 
 
+def _state(text: str) -> tuple[str, str]:
+    """The names in INPUT=OUTPUT."""
+    name, _, output = text.partition("=")
+    if not name or not output:
+        raise UsageError("cannot read --state", expected="INPUT=OUTPUT", received=text)
+    return name, output
+
+
+def _initial(text: str) -> tuple[str, float]:
+    """The name and number in INPUT=VALUE."""
+    name, _, value = text.rpartition("=")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise UsageError("cannot read --initial", expected="INPUT=VALUE", received=text) from None
+
+
 def _number(text: str) -> int | float:
     truths = {"true": 1, "false": 0}
     if text.lower() in truths:
@@ -254,5 +293,6 @@ def summary(model: Any) -> dict[str, Any]:
         "model_id": model.model_id.hex(),
         "program_id": model.checked.id.hex(),
         "public": model.public,
+        "states": dict(model.record.states),
         "report": model.report.to_json(),
     }

@@ -99,3 +99,17 @@ def test_a_receipt_of_unlike_parts(mode: str) -> None:
     for backend in ("rust", "python"):
         verified = receipt.verify(compiled.model_id, backend=backend)
         assert np.abs(verified.outputs["y"].reshape(2, 6)[:, 3:] - feeds["x"]).max() < 0.03
+
+
+def test_parts_that_are_one_number_each() -> None:
+    model = network(
+        [
+            node("Clip", "x low low", "a"),
+            node("Concat", "a a", "y", axis=1),
+        ],
+        {"x": (2, 3)},
+        {"low": np.array(0.5, np.float32)},
+    )
+    x = np.zeros((2, 3), np.float32)
+    _, expected, found = run_both(model, {"x": x})
+    assert np.allclose(expected[0], found[0], atol=0.01)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from support.compared import network, node, run_apart, run_both, steps_off
+from support.compared import floats, network, node, run_apart, run_both, steps_off, weights
 from zktally.circuits.errors import UnsupportedOp
 
 RNG = np.random.default_rng(14)
@@ -200,3 +200,14 @@ def test_a_following_activation_is_fused() -> None:
     counts = [len(run_both(model, {"x": x})[0].checked.program.ops) for model in (alone, both)]
     assert counts[0] == counts[1]
     assert steps_off(both, {"x": x}, {"x": x[:3]}) < 1.0
+
+
+def test_lines_that_are_always_constant() -> None:
+    """What is divided is 0 then, whatever it is divided by: the bias is left."""
+    model = network(
+        [node("Clip", "x one one", "c"), node("LayerNormalization", "c g b", "y")],
+        {"x": (3, 4)},
+        {"one": np.array(1, np.float32), "g": weights(4), "b": weights(4)},
+    )
+    _, (real,), (found,) = run_both(model, {"x": floats(3, 4)})
+    assert np.abs(real - found).max() < 0.02

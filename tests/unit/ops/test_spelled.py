@@ -242,3 +242,17 @@ def test_the_shares_of_other_exponentials_are_no_softmax(above: str, below: str)
         f"t = ReduceSum {below}; y = Div {above} t"
     )
     assert "Softmax" not in layers(written(text))
+
+
+def test_a_mean_of_a_number_times_a_row() -> None:
+    """The number has fewer axes than the row whose mean is taken: it has no lines there."""
+    model = network(
+        [
+            node("ReduceMax", "x", "m", keepdims=0),
+            node("Mul", "m x", "p"),
+            node("ReduceMean", "p", "y", axes=[-1, 1], keepdims=0),
+        ],
+        {"x": (4, 5, 48)},
+    )
+    ((real, found, step),) = run_apart(model, {"x": X[:4]}, {"x": X[4:8]})
+    assert np.abs(real - found).max() <= 8 * step
