@@ -140,15 +140,11 @@ class Facts:
         return epochs_begun(self.records, self.data_slots, end)
 
     def flat(self) -> dict[str, Any]:
-        """All facts in one JSON-ready object, those of the statement and of the proofs among it.
-
-        A digest of something that the program does not have is None.
-        """
+        """All facts in one JSON-ready object, those of the statement and of the proofs among it."""
         shown = to_json(self)
         journal, stark = shown.pop("journal"), shown.pop("stark") or {}
         for name in ("exact", "inputs", "outputs"):
             del journal[name]
-        journal |= dict.fromkeys(self.journal.absent)
         proofs = {
             "profile": stark.get("profile"),
             "segments": stark.get("segments"),

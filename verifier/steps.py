@@ -295,7 +295,8 @@ def compare_inputs(
         _compare_published(program, journal, committed)
     if expectations.inputs is None:
         return
-    refuse_private_inputs(journal)
+    if journal.input_key is None:
+        raise private_inputs()
     count = None if program.inputs else journal.items
     batches, items = quantise(program, expectations.inputs, count)
     batched = any(port.batch != ABSENT for port in program.inputs)
@@ -313,21 +314,16 @@ def compare_inputs(
             raise committed.mismatch(number, array, int(wrong[0]))
 
 
-def refuse_private_inputs(journal: Journal) -> None:
-    """9. The caller's inputs are compared by a key that the statement must publish.
-
-    Raises:
-        JournalMismatch: `verify.input-mismatch`, it does not.
-    """
-    if journal.input_key is None:
-        raise JournalMismatch(
-            "the receipt keeps its inputs private, so yours cannot be compared with them",
-            code="verify.input-mismatch",
-            expected="a receipt with inputs that are checkable or public",
-            received="private inputs",
-            hint="ask the prover for --input-visibility checkable; or compare the root of the "
-            "inputs, if you know it: --input-root",
-        )
+def private_inputs() -> JournalMismatch:
+    """The error where the caller's inputs are to be compared, and the key is not published."""
+    return JournalMismatch(
+        "the receipt keeps its inputs private, so yours cannot be compared with them",
+        code="verify.input-mismatch",
+        expected="a receipt with inputs that are checkable or public",
+        received="private inputs",
+        hint="ask the prover for --input-visibility checkable; or compare the root of the inputs, "
+        "if you know it: --input-root",
+    )
 
 
 def _compare_published(program: Program, journal: Journal, roots: _InputRoots) -> None:

@@ -447,8 +447,8 @@ class Verified:
     What `to_json` shows stands in attributes, too, digests and ids in hexadecimal: of the statement
     `mode` (by name), `program_id`, `weights_root`, `dataset_root`, `first`, `steps`, `items`,
     `bits` (λ as claimed, 0 in a strict receipt), `input_root`, `initial_state`, `final_state`,
-    `exported_root`, `chain_root`, `prf_seed`, `seed` and `start` (by name, None where there is
-    none), `input_key` and the labels `audience` and `nonce`; of `facts` all but `ops`; of the
+    `exported_root`, `chain_root`, `prf_seed`, `seed` and `start` (by name), `input_key` and the
+    labels `audience` and `nonce`, None where there is none; of `facts` all but `ops`; of the
     guarantee `delta`, `delta_step`, `delta_op`; of the proofs, where there are some, `profile`,
     `segments` and `stark_bits`, else None.
 
@@ -484,7 +484,8 @@ class Verified:
         hidden = {"ops", "outputs", *(f"{name}_ppm" for name in bounds)}
         facts = {name: fact for name, fact in self.facts.flat().items() if name not in hidden}
         claimed = {name: getattr(self.guarantee, name) for name in bounds}
-        return {"backend": self.backend, **facts, **claimed}
+        absent = dict.fromkeys(self.facts.journal.absent)
+        return {"backend": self.backend, **facts, **claimed, **absent}
 
     def exported_model_id(self, program_id: str | bytes) -> str:
         """The id of the model that serves what the run exports, in hexadecimal.

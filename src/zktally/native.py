@@ -17,7 +17,7 @@ from .verifier.plain import from_json
 from .verifier.policy import Expectations
 from .verifier.program.codec import decode, program_id
 from .verifier.receipt import as_receipt, split_receipt
-from .verifier.steps import judge_statement, refuse_private_inputs
+from .verifier.steps import judge_statement, private_inputs
 
 _STATED = ("policy.", "program.", "receipt.", "usage.")
 """Codes of what can be refused before the proof is looked at."""
@@ -52,7 +52,8 @@ def in_common_words(
     try:
         statement = judge_statement(receipt, expectations, tuple(range(len(MODES))))
         if expectations.inputs is not None:
-            refuse_private_inputs(statement.journal)
+            if statement.journal.input_key is None:
+                raise private_inputs()
             program, items = statement.checked.program, statement.journal.items
             quantise(program, expectations.inputs, None if program.inputs else items)
         if refused.code == "policy.bits":
