@@ -219,9 +219,10 @@ def prepare_run(
     Raises:
         UsageError, CompileError, ProveError: as of `train`.
     """
-    with Folder(folder).alone():
-        made = _Run(model, data, labels, plan, folder, data_key, KEEP_BYTES, progress, None)
-        return made.identities()
+    with ExitStack() as stack:
+        return _Run(
+            model, data, labels, plan, folder, data_key, KEEP_BYTES, progress, None, stack
+        ).identities()
 
 
 def train(
@@ -262,8 +263,7 @@ def train(
     """
     with ExitStack() as stack:
         where = stack.enter_context(tempfile.TemporaryDirectory()) if folder is None else folder
-        stack.enter_context(Folder(where).alone())
-        made = _Run(model, data, labels, plan, where, data_key, keep_bytes, progress, report)
+        made = _Run(model, data, labels, plan, where, data_key, keep_bytes, progress, report, stack)
         if agree is not None:
             agree(made.missing())
         return made.result()
@@ -297,7 +297,7 @@ def finished(folder: str | Path) -> Trained:
 
 
 class _Run:
-    """One call of `train`."""
+    """One call of `train`, alone in its folder until the stack is closed."""
 
     def __init__(
         self,
@@ -310,6 +310,7 @@ class _Run:
         keep_bytes: int,
         progress: Progress,
         report: Report | None,
+        stack: ExitStack,
     ) -> None:
         if data_key is not None and not is_key(data_key):
             raise UsageError("the data key is no key", expected="8 field elements in 32 bytes")
@@ -320,6 +321,7 @@ class _Run:
         _judge_shown(plan, data_key)
         facts = _facts(model, data, labels, plan, data_key)
         self._folder = Folder(folder)
+        stack.enter_context(self._folder.alone())
         self._folder.begin(facts)
         steps = self._folder.program()
         if steps is None:

@@ -232,7 +232,7 @@ def prove(
             it holds the key of the states' salts.
         items: number of steps, for a program without inputs.
         progress: called as progress(phase, done, total); True for bars or lines on stderr, False
-            for nothing; None for bars in a notebook or on a terminal.
+            for nothing; None for bars on a terminal, and a line below the cell of a notebook.
 
     Raises:
         UsageError: arguments or inputs that do not fit.

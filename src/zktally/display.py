@@ -20,8 +20,6 @@ from .verifier.errors import UsageError
 
 ALMOST = 0.95
 """How much of a segment is shown at most before it is finished."""
-QUIET_SECONDS = 10.0
-"""Between two lines about the same segment."""
 
 
 class Display(Protocol):
@@ -97,6 +95,9 @@ class Ticking:
 class Lines:
     """One line a phase and at most one every two seconds, for logs and pipes."""
 
+    EVERY, WITHIN = 2.0, 10.0
+    """Seconds between two lines of a phase, and between two about the same segment."""
+
     def __init__(self) -> None:
         self._phase, self._shown = "", 0.0
         self._pace, self._lock = Pace(), threading.Lock()
@@ -108,7 +109,7 @@ class Lines:
             now, name = time.monotonic(), _name(phase)
             if name == SEGMENTS:
                 self._pace.report(done, total, now)
-            if name != self._phase or done == total or now - self._shown > 2:
+            if name != self._phase or done == total or now - self._shown > self.EVERY:
                 self._print(f"{phase}: {done}/{total}{self._left(now)}", now)
                 self._phase = name
 
@@ -122,7 +123,7 @@ class Lines:
         with self._lock:
             now = time.monotonic()
             part = math.floor(100 * (self._pace.at(now) - self._pace.done))
-            if self._phase == SEGMENTS and part and now - self._shown > QUIET_SECONDS:
+            if self._phase == SEGMENTS and part and now - self._shown > self.WITHIN:
                 done = f"{SEGMENTS}: {self._pace.done}/{self._pace.total}"
                 self._print(f"{done}, about {part} % of the next{self._left(now)}", now)
 
@@ -140,12 +141,37 @@ class Lines:
 
     def _print(self, line: str, now: float) -> None:
         if not self._paused:
-            print(line, file=sys.stderr)
+            self._write(line)
             self._shown = now
+
+    def _write(self, line: str) -> None:
+        print(line, file=sys.stderr)
+
+
+class Cell(Lines):
+    """One line below the cell of a notebook, written anew each time.
+
+    Bars by rich would need ipywidgets there.
+    """
+
+    EVERY, WITHIN = 0.2, 1.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._handle: Any = None
+
+    def _write(self, line: str) -> None:
+        shown = {"text/plain": line}
+        if self._handle is None:
+            from IPython.display import display
+
+            self._handle = display(shown, raw=True, display_id=True)
+        else:
+            self._handle.update(shown, raw=True)
 
 
 class Bars:
-    """Bars by rich, on a terminal or in a notebook. NO_COLOR is heeded by rich itself."""
+    """Bars by rich on a terminal. NO_COLOR is heeded by rich itself."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -198,9 +224,9 @@ class Bars:
 
 
 @contextmanager
-def lines() -> Iterator[Display]:
-    """Progress as plain lines on stderr."""
-    shown = Lines()
+def lines(kind: type[Lines] = Lines) -> Iterator[Display]:
+    """Progress as plain lines on stderr, or below a cell."""
+    shown = kind()
     ticking = Ticking(1.0, shown.tick)
     try:
         yield shown
@@ -226,8 +252,8 @@ def showing(progress: Progress | bool | None) -> Iterator[Progress]:
 
     Args:
         progress: a function, called as progress(phase, done, total); True: bars or lines on
-            stderr; False: nothing; None: bars where somebody looks on, in a notebook or on a
-            terminal, and nothing elsewhere.
+            stderr; False: nothing; None: bars on a terminal, a line below the cell of a notebook,
+            and nothing where nobody looks on.
 
     Raises:
         UsageError: it is something else.
@@ -236,7 +262,8 @@ def showing(progress: Progress | bool | None) -> Iterator[Progress]:
     if progress is False or (progress is None and not looked_on):
         yield silent
     elif progress is None or progress is True:
-        with bars() if looked_on else lines() as shown:
+        plain = Cell if in_notebook() else Lines
+        with bars() if on_terminal() and plain is Lines else lines(plain) as shown:
             yield shown
     elif callable(progress):
         yield progress

@@ -36,7 +36,7 @@ def test_commands_of_the_readme(
 def test_every_verb_has_help(zktally: Zktally) -> None:
     for verb in (
         "compile", "prove", "train", "export", "resume", "wrap", "verify", "inspect",
-        "dataset-root", "check-model", "bench",
+        "dataset-root", "check-model", "bench", "doctor", "completion",
     ):  # fmt: skip
         done = zktally(verb, "--help")
         assert done.code == 0

@@ -82,11 +82,34 @@ def test_notebooks_and_terminals_are_looked_at(monkeypatch) -> None:
     assert not display.in_notebook()
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
     assert display.in_notebook()
+    shown = []
+    handle = SimpleNamespace(update=lambda data, raw: shown.append(data["text/plain"]))
+
+    def first(data, raw, display_id):
+        handle.update(data, raw)
+        return handle
+
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=first))
     with showing(None) as found:
-        assert type(found) is display.Bars
+        assert type(found) is display.Cell
+        found("open", 0, 1)
         found("open", 1, 1)
+    assert shown == ["open: 0/1", "open: 1/1"]
     with showing(False) as found:
         assert found is silent
+
+
+def test_bars_on_a_terminal(monkeypatch) -> None:
+    monkeypatch.setattr(display, "on_terminal", lambda: True)
+    with showing(None) as found:
+        assert type(found) is display.Bars
+        found.expect(10.0)
+        found(SEGMENTS, 0, 2)
+        found.tick()
+        found(SEGMENTS, 1, 2)
+        found.pause()
+        found.resume()
+        found("train, loss 0.5", 1, 1)
 
 
 def test_a_progress_that_is_no_function_is_refused() -> None:

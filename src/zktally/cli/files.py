@@ -58,8 +58,8 @@ def refuse_output(
     for given in reads:
         if given is not None and _same(given, path):
             raise UsageError(
-                f"{quoted_path(path)} is an input of this command, and --force replaces no input",
-                hint="write to another file",
+                f"{quoted_path(path)} is an input of this command",
+                hint="write to another file: --force replaces no input",
             )
     if os.path.lexists(path) and not force:
         raise UsageError(
