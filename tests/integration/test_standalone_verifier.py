@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -67,3 +69,26 @@ def test_the_command_is_installed(installed: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "--model-id" in done.stdout
+
+
+def test_it_judges_snark_receipts_where_there_is_a_pairing(installed: Path) -> None:
+    folder = Path(__file__).parents[1] / "snark"
+    known = json.loads((folder / "known.json").read_text())["private"]
+    arguments = [str(folder / "private.receipt"), "--model-id", known["model_id"]]
+    arguments += ["--modes", "snark", "--srs", known["srs"]]
+    arguments += ["--audience", "golden", "--nonce", "golden nonce"]
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *arguments],
+        env={"PYTHONPATH": str(installed)},
+        cwd=installed,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    if find_spec("py_ecc") is None:
+        assert done.returncode == 3
+        assert "snark.no-checker" in done.stderr
+    else:
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("OK ")
+    assert "foreign modules: []" in done.stdout
