@@ -55,7 +55,7 @@ def measure_all(
         say: what is said of a row at once.
     """
     rows = []
-    with _lines(args) as lines:
+    with output_lines(args) as lines:
         for number, (name, asked) in enumerate(cells, start=1):
             print(f"[{number}/{len(cells)}] {name} ...", end=" ", file=sys.stderr, flush=True)
             try:
@@ -105,7 +105,7 @@ def read_rows(path: str) -> list[Row]:
 
 
 @contextmanager
-def _lines(args: argparse.Namespace) -> Iterator[TextIO | None]:
+def output_lines(args: argparse.Namespace) -> Iterator[TextIO | None]:
     """Where the JSON lines go: the output, else stdout unless Markdown goes there."""
     if args.output:
         with Path(args.output).open("w") as file:

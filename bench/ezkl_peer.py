@@ -28,7 +28,15 @@ from ..prover.snark.process import How, Run, run, version
 from ..verifier.cli import read_arrays
 from ..verifier.errors import UsageError
 from ..verifier.quoting import quoted_path
-from .cells import Column, Row, formats, read_rows, text_table
+from .cells import (
+    Column,
+    Row,
+    formats,
+    markdown_table,
+    output_lines,
+    read_rows,
+    text_table,
+)
 from .machine import describe
 
 SET_UP = ("settings", "calibrate", "circuit", "srs", "setup")
@@ -164,7 +172,7 @@ def _measured(
 def _seconds(found: Run, folder: Path, work: Path) -> tuple[dict[str, float], bool]:
     """Of each finished phase, a string that was there already counted as when it was made."""
     seconds = {name: float(told["seconds"]) for name, told in found.phases.items()}
-    cached = not found.phases.get("srs", {"made": True})["made"]
+    cached = not found.phases.get("srs", {}).get("made", True)
     if "srs" in seconds:
         kept = work / f"kzg{_logrows(folder)}.json"
         if cached and kept.exists():
@@ -244,19 +252,33 @@ def table(rows: list[Row]) -> str:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Measure every file, or read rows; JSON lines to the output, the table to stderr."""
+    """Measure every file, or read rows; JSON lines to the output as they come, tables to stderr.
+
+    Raises:
+        UsageError: there are no files, or an output cannot be written.
+        ProveError: `snark.unavailable`, there is no ezkl.
+    """
     if args.rows:
         rows = read_rows(args.rows)
-    else:
+    elif args.models:
         version()
-        rows = [_row(args, Path(each)) for each in args.models]
-        lines = "".join(json.dumps(row, sort_keys=True) + "\n" for row in rows)
-        if args.output:
-            Path(args.output).write_text(lines)
-        else:
-            print(lines, end="")
+        rows = _measured_all(args)
+    else:
+        raise UsageError("there are no models", expected="MODEL.onnx …, or --rows FILE")
+    if args.markdown:
+        print(markdown_table(COLUMNS, rows))
     print(table(rows), file=sys.stderr)
     return 0
+
+
+def _measured_all(args: argparse.Namespace) -> list[Row]:
+    rows = []
+    with output_lines(args) as lines:
+        for each in args.models:
+            rows.append(_row(args, Path(each)))
+            if lines is not None:
+                print(json.dumps(rows[-1], sort_keys=True), file=lines, flush=True)
+    return rows
 
 
 def _row(args: argparse.Namespace, path: Path) -> dict[str, Any]:

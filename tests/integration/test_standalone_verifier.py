@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -144,3 +146,18 @@ def test_it_is_typed_and_of_one_version(standalone: Path) -> None:
     assert verifier.__version__ == zktally.__version__
     name = f"zktally_verifier-{zktally.__version__}.dist-info"
     assert (standalone / name).is_dir()
+
+
+def test_it_judges_snark_receipts_where_there_is_a_pairing(standalone: Path) -> None:
+    folder = Path(__file__).parents[1] / "snark"
+    known = json.loads((folder / "known.json").read_text())["private"]
+    arguments = [str(folder / "private.receipt"), "--model-id", known["model_id"]]
+    arguments += ["--modes", "snark", "--srs", known["srs"]]
+    arguments += ["--audience", "golden", "--nonce", "golden nonce"]
+    done = alone(standalone, *arguments)
+    if find_spec("py_ecc") is None:
+        assert done.returncode == 3
+        assert "snark.no-checker" in done.stderr
+    else:
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("OK ")

@@ -244,3 +244,18 @@ def test_sizes_on_the_command_line():
     for text in ("G", "-1", "x"):
         with pytest.raises(ValueError, match=r"float|-1"):
             byte_count(text)
+
+
+def test_rows_are_written_as_they_come_and_read_again(played, tmp_path, capsys, monkeypatch):
+    played("[done(p) for p in job['phases'][:5]]\nsys.exit(1)")
+    monkeypatch.setattr(ezkl_peer, "version", lambda: "0")
+    path, out = saved(convolution(), tmp_path), tmp_path / "rows.jsonl"
+    work = ["--work", str(tmp_path / "work")]
+    assert main(["bench", "ezkl", str(path), "-o", str(out), *work]) == 0
+    (row,) = [json.loads(line) for line in out.read_text().splitlines()]
+    assert row["ended"] == "failed"
+    assert row["setup_s"] == 2.5
+    capsys.readouterr()
+    assert main(["bench", "ezkl", "--rows", str(out), "--markdown"]) == 0
+    assert "| model.onnx | failed |" in capsys.readouterr().out
+    assert main(["bench", "ezkl"]) == 2
