@@ -163,7 +163,7 @@ def test_markdown_tables_are_rectangular_and_fit(report: CostReport) -> None:
                 assert len({line.count("|") for line in block.splitlines()}) == 1
     section = report.section()
     assert max(map(len, section.splitlines())) <= LINE
-    assert section.startswith("## Costs by size: `zktally bench cost --suite sizes`")
+    assert section.startswith("## Costs by size: `zktally bench cost`")
     assert "huge, ezkl, not measured: more than 14 GB after 61 s" in section
 
 
