@@ -288,5 +288,7 @@ def test_folders_that_hold_no_rows(tmp_path: Path) -> None:
 def test_a_notebook_sees_a_table(report: CostReport) -> None:
     assert "prove s" in repr(report)
     html = report._repr_html_()
-    assert html.startswith('<div class="zktally-cost">')
+    assert html.startswith('<div class="zktally-cost"><style>.zktally-cost { ')
+    assert "body {" not in html
+    assert "@page" not in html
     assert "<script" not in html
