@@ -79,6 +79,7 @@ svg.plot { width: 100%; height: auto; max-width: 62rem; display: block; margin: 
   table { font-size: 6.5pt; } th, td { padding: 1pt 3pt; }
   td.long { min-width: 0; } .scroll { overflow: visible; }
   tr, svg.plot, .tile { break-inside: avoid; } h2 { break-after: avoid; }
+  svg.plot { height: 160mm; margin: 0 auto; }
   .screen { display: none; }
 }
 """
@@ -129,7 +130,8 @@ def page(report: Findings, figures: Sequence[Drawing] | None) -> str:
 
 def fragment(report: Findings, figures: Sequence[Drawing] | None) -> str:
     """The part of it that a notebook shows."""
-    style = STYLE.replace("body {", ".zktally-cost {").replace("\n@media", "\n@media not all and")
+    screen = STYLE.partition("@media print")[0].replace(":root {", "& {").replace("body {", "& {")
+    style = f".zktally-cost {{ {screen} }}"  # nested: nothing else of the notebook looks different
     return (
         f'<div class="zktally-cost"><style>{style}</style>{_head(report)}'
         f"{_findings(report)}{_plots(figures)}{table(report.done, COSTS)}"

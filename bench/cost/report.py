@@ -170,7 +170,7 @@ class CostReport:
             raise UsageError("nothing was measured, so there is nothing for a page")
         figures = self.figures or []
         parts = [
-            "## Costs by size: `zktally bench cost --suite sizes`",
+            "## Costs by size: `zktally bench cost`",
             paragraph(f"{'; '.join(self.machines)}. {self._extent()} {_PREFACE}"),
             "\n".join(f"![{each.title}](plots/cost-{each.name}.png)" for each in figures),
             markdown_table(_columns(_NARROW, self.done), self.done),

@@ -275,6 +275,19 @@ def float_model(subject: Subject, folder: Path) -> Path | None:
     return path
 
 
+def data_file(subject: Subject, folder: Path) -> str:
+    """The file of its inputs, written into this folder where it has data of its own; else empty.
+
+    A process that is measured reads a file: what gives the data is no part of a receipt's memory.
+    """
+    if subject.calibrate or subject.kind != "named" or subject.name != DIGITS:
+        return subject.calibrate
+    path = folder / f"{DIGITS}.npz"
+    if not path.exists():
+        np.savez(path, **_digits_data())
+    return str(path)
+
+
 def given_arrays(subject: Subject, known: Collection[str]) -> Arrays | None:
     """The inputs that somebody gave, by name, without labels; None where they are random."""
     if subject.calibrate:

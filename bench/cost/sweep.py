@@ -21,7 +21,7 @@ from .cell import EZKL, Cell, key_of
 from .measure import NO_EZKL
 from .narrator import Narrator
 from .store import FORMAT, Store
-from .subject import Subject, float_model
+from .subject import Subject, data_file, float_model
 
 START_S = 2.0
 """Seconds of a process until it measures, and of its Python verifier."""
@@ -295,9 +295,10 @@ class Sweep:
         """What the process of the cell says, or why it said nothing."""
         is_peer = task.cell.mode == EZKL
         path = float_model(task.subject, self._store.programs)
+        data = data_file(task.subject, self._store.programs)
         asked: Row = {
             "cell": task.cell,
-            "subject": task.subject.to_json(),
+            "subject": replace(task.subject, calibrate=data).to_json(),
             "program": task.program,
             "onnx": None if path is None else str(path),
             "threads": self._setting.threads,

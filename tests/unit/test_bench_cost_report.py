@@ -163,7 +163,7 @@ def test_markdown_tables_are_rectangular_and_fit(report: CostReport) -> None:
                 assert len({line.count("|") for line in block.splitlines()}) == 1
     section = report.section()
     assert max(map(len, section.splitlines())) <= LINE
-    assert section.startswith("## Costs by size: `zktally bench cost --suite sizes`")
+    assert section.startswith("## Costs by size: `zktally bench cost`")
     assert "huge, ezkl, not measured: more than 14 GB after 61 s" in section
 
 
@@ -288,5 +288,7 @@ def test_folders_that_hold_no_rows(tmp_path: Path) -> None:
 def test_a_notebook_sees_a_table(report: CostReport) -> None:
     assert "prove s" in repr(report)
     html = report._repr_html_()
-    assert html.startswith('<div class="zktally-cost">')
+    assert html.startswith('<div class="zktally-cost"><style>.zktally-cost { ')
+    assert "body {" not in html
+    assert "@page" not in html
     assert "<script" not in html

@@ -7,6 +7,7 @@ import json
 import signal
 import sys
 import types
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -382,6 +383,15 @@ class TestSubjects:
         own, named = subjects([file, "perceptron1k"], [f"own={tmp_path / 'x.npz'}"])
         assert (own.data, named.data) == ("inputs of x.npz", subject.RANDOM)
         assert all(s.calibrate for s in subjects([file, "mlp"], [str(tmp_path / "x.npz")]))
+
+    def test_the_data_of_digits_come_from_a_file(self, tmp_path: Path) -> None:
+        pytest.importorskip("sklearn")
+        (digits,) = subjects(["digits"])
+        path = subject.data_file(digits, tmp_path)
+        given = subject.given_arrays(replace(digits, calibrate=path), ["image"])
+        assert given is not None
+        assert given["image"].shape == (1_437, 1, 8, 8)
+        assert subject.data_file(subjects(["mlp"])[0], tmp_path) == ""
 
     def test_words_that_mean_nothing(self, file: Path, tmp_path: Path) -> None:
         (tmp_path / "no.onnx").write_text("words")
