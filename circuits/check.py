@@ -216,7 +216,10 @@ class ModelCheck:
     def sentence(self) -> str:
         """The verdict in one sentence."""
         turns = sum(map(len, self.record.turned.values()))
-        also = f" (and {turns} turned conditions of trees)" if turns else ""
+        layers = len(self.record.means)
+        more = [f"{turns} turned conditions of trees"] if turns else []
+        more += [f"mean inputs of {layers} layers, for their biases"] if layers else []
+        also = f" (and {' and '.join(more)})" if more else ""
         follows = (
             f"program and weights follow from the ONNX file and the ranges{also} recorded in the "
             "compiled model, a choice of whoever compiled it; "
@@ -292,6 +295,7 @@ class ModelCheck:
                 "exact": list(record.exact),
                 "states": dict(record.states),
                 "initial": dict(record.initial),
+                "corrected": sorted(record.means),
                 "turned": {name: list(numbers) for name, numbers in record.turned.items()},
             },
             "tolerances": self.tolerances.to_json(),

@@ -85,7 +85,8 @@ def corrected(model: onnx.ModelProto, plain: CompiledModel, other: CompiledModel
 def test_check_model_judges_the_means() -> None:
     model, data = convolutions(), images(60, 1)
     made = zktally.compile(model, data, public=True, target_sqnr=60.0, force=True)
-    zktally.check_model(model, made, calibration=data, evaluation=images(40, 2))
+    found = zktally.check_model(model, made, calibration=data, evaluation=images(40, 2))
+    assert f"mean inputs of {len(made.record.means)} layers" in found.sentence()
     name, *_ = made.record.means
     for other, error in (
         ({}, ProgramMismatch),
