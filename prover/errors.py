@@ -58,7 +58,7 @@ class ProveError(ZktallyError):
             "instead; if it is memory, a smaller model.",
         ),
         "prove.workers-lost": (
-            "Workers ended, or sent wrong proofs, over one segment three times in a row.",
+            "Three workers in a row ended, sent wrong proofs or refused, over one segment.",
             "See what they said; if they were killed, there is too little memory for so many at "
             "once: fewer `--processes`. A folder (`--work`) keeps the segments that are done.",
         ),

@@ -7,7 +7,7 @@ from typing import Any
 from ... import _core
 from ...verifier.errors import ZktallyError
 from ..errors import ClusterError
-from ..work import Job
+from ..work import SEGMENT_MAX, Job
 from .fleet import Worker, WorkerLost
 
 
@@ -26,19 +26,22 @@ class Cluster:
 
     def __init__(self, job: Job, address: str, size: int | None, threads: int) -> None:
         self._ray = ray = _ray()
-        if not ray.is_initialized():
+        if ray.is_initialized():
+            _same_cluster(ray, address)
+        else:
             _connect(ray, address)
-        cores = int(ray.cluster_resources().get("CPU", 0))
-        self._threads = max(1, min(threads, cores))
-        self.size = size or cores // self._threads
-        if cores == 0:
+        nodes = [node for node in ray.nodes() if node["Alive"]]
+        cores = [int(node["Resources"].get("CPU", 0)) for node in nodes]
+        if not any(cores):
             raise ClusterError("the Ray cluster has no cores")
+        self._threads = min(threads, max(cores))
+        self.size = size or sum(each // self._threads for each in cores)
         # Handed over once, however many workers there are. Nothing in it is secret.
         self._program = ray.put(job.program)
         self._job = (job.journal, job.profile, self._threads)
 
     def start(self) -> Worker:
-        """A new actor; it waits until the cluster has room.
+        """A new actor; what is asked of it waits until the cluster has room.
 
         Raises:
             WorkerLost: it could not be started.
@@ -76,11 +79,17 @@ class _Actor:
             raise WorkerLost(f"a worker of the cluster was lost ({how})") from error
         if isinstance(proven, ZktallyError):
             raise proven
-        return bytes(proven)
+        if type(proven) is not bytes or len(proven) > SEGMENT_MAX:
+            raise WorkerLost("a worker of the cluster sent what is no proof")
+        return proven
+
+    def end(self) -> None:
+        """See `Worker.end`."""
+        self._ray.kill(self._actor)
 
     def close(self) -> None:
         """See `Worker.close`."""
-        self._ray.kill(self._actor)
+        self.end()
 
 
 def _ray() -> Any:
@@ -92,6 +101,18 @@ def _ray() -> Any:
             hint="pip install 'zktally[scale]', or prove with --processes",
         ) from error
     return ray
+
+
+def _same_cluster(ray: Any, address: str) -> None:
+    """Refuse to use another cluster than the one that this process is connected to."""
+    connected = ray.get_runtime_context().gcs_address
+    if address not in ("auto", "local", connected):
+        raise ClusterError(
+            "this process is connected to another Ray cluster",
+            expected=address,
+            received=connected,
+            hint="call ray.shutdown() first",
+        )
 
 
 def _connect(ray: Any, address: str) -> None:

@@ -1,9 +1,9 @@
 """Deal the segments of a receipt out to workers, and take their proofs in.
 
 A worker gets the program, the statement and the *shares* of its segments: their opened leaves, and
-no others. What it sends back is checked here as a verifier would, so a worker can waste time but
-not spoil a receipt. One that is lost, or sends a wrong proof, is replaced, and its segment is dealt
-out again.
+no others. What it sends back is checked here as a verifier would, so that no worker makes a
+receipt wrong. One that is lost, sends a wrong proof or refuses a share is replaced, and its segment
+is dealt out again; a refusal is believed when a second worker says the same.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,7 +20,9 @@ from ...verifier.errors import ZktallyError
 from ..errors import ProveError
 
 TRIES = 3
-"""Workers that may be lost over one segment."""
+"""Workers that may fail over one segment."""
+PATIENCE = 10.0
+"""Seconds to wait for a thread whose worker was ended."""
 
 
 class WorkerLost(Exception):
@@ -35,11 +37,14 @@ class Worker(Protocol):
 
         Raises:
             WorkerLost: the worker is gone; nothing else may be asked of it.
-            ZktallyError: the share cannot be proven.
+            ZktallyError: the worker says that the share cannot be proven.
         """
 
+    def end(self) -> None:
+        """End the worker, whatever it does, at once and from any thread; again: nothing."""
+
     def close(self) -> None:
-        """End the worker, whatever it does, from any thread; a second time does nothing."""
+        """The same, and let go of what it held; only from the thread that it works for."""
 
 
 class Fleet(Protocol):
@@ -50,7 +55,7 @@ class Fleet(Protocol):
         """How many may work at once."""
 
     def start(self) -> Worker:
-        """A new worker.
+        """A new worker; nothing is waited for.
 
         Raises:
             WorkerLost: none could be started.
@@ -142,9 +147,11 @@ class _Deal:
             for _ in pool:
                 self._todo.put(None)
             for worker in workers:
-                worker.close()
+                with suppress(Exception):  # one that cannot be ended leaves the others to be
+                    worker.end()
             for thread in pool:
-                thread.join()
+                if thread.ident is not None:
+                    thread.join(PATIENCE)
 
     def _work(self) -> None:
         """Prove one segment after the other, with as many workers as that takes."""
@@ -164,22 +171,27 @@ class _Deal:
         """Have a segment proven; the worker to go on with."""
         share = self._prover.share(segment)
         lost: list[str] = []
+        refusals: set[str] = set()
         while len(lost) < TRIES:
             try:
                 worker = worker or self._hire()
                 proof = worker.prove(segment, share)
                 self._check(segment, proof)
-            except WorkerLost as error:
+            except (WorkerLost, ZktallyError) as error:
                 self._dismiss(worker)
                 worker = None
                 if self._ended:
                     raise
+                if isinstance(error, ZktallyError):
+                    if error.code in refusals:
+                        raise
+                    refusals.add(error.code)
                 lost.append(str(error))
             else:
                 self._keep(segment, proof)
                 return worker
         raise ProveError(
-            f"workers were lost over segment {segment}",
+            f"workers failed over segment {segment}",
             code="prove.workers-lost",
             expected="a proof that the verifier accepts",
             received="; ".join(dict.fromkeys(lost)),
@@ -197,7 +209,7 @@ class _Deal:
             self._workers.add(worker)
             ended = self._ended
         if ended:
-            worker.close()
+            worker.end()
         return worker
 
     def _dismiss(self, worker: Worker | None) -> None:

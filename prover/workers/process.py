@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,14 +13,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
 
-from ...verifier.errors import error_for
-from ...verifier.receipt import MAX_RECEIPT
-from ..work import Job
+from ...verifier.errors import ZktallyError, error_for
+from ...verifier.quoting import quoted
+from ..work import SEGMENT_MAX, Job
 from .fleet import Worker, WorkerLost
 from .frames import PROVEN, read_frame, write_frame
 from .serve import NUMBER, PROGRAM, SETTING, SHARE, STATEMENT
 
-SERVE = [sys.executable, "-m", f"{__package__}.serve"]
+SERVE = [sys.executable, "-P", "-m", f"{__package__}.serve"]
+"""Without -P, modules in the folder that a user stands in would go before the library's."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +48,12 @@ class Processes:
 
 
 class _Process:
-    """One process; its pipes are used by one thread, and `close` may come from another."""
+    """One process; its pipes are used by one thread, and `end` may come from another."""
 
     def __init__(self, job: Job, threads: int) -> None:
+        self._job, self._threads, self._told = job, threads, False
         self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
-        self._lock, self._closed = threading.Lock(), False
+        self._lock, self._ended = threading.Lock(), False
         try:
             # In a session of its own, Ctrl-C ends its master, and that ends it.
             self._process = subprocess.Popen(
@@ -62,43 +66,48 @@ class _Process:
         except OSError as error:
             self._said.close()
             raise WorkerLost(f"a process could not be started: {error.strerror or error}") from None
-        setting = json.dumps({"profile": job.profile, "threads": threads}).encode()
-        try:
-            for kind, data in (
-                (PROGRAM, job.program),
-                (STATEMENT, job.journal),
-                (SETTING, setting),
-            ):
-                self._send(kind, data)
-        except WorkerLost:
-            self.close()
-            raise
 
     def prove(self, segment: int, share: bytes) -> bytes:
         """See `Worker.prove`."""
+        if not self._told:
+            self._tell()
         self._send(SHARE, segment.to_bytes(NUMBER, "little") + share)
         assert self._process.stdout is not None
         try:
-            kind, data = read_frame(self._process.stdout, MAX_RECEIPT)
+            kind, data = read_frame(self._process.stdout, SEGMENT_MAX)
         except (EOFError, OSError, ValueError) as error:
             raise WorkerLost(self._ending()) from error
         if kind == PROVEN:
             return data
-        raise error_for(**json.loads(data))
+        raise refusal(data)
+
+    def end(self) -> None:
+        """See `Worker.end`: what the process does is of no use any more."""
+        with self._lock:
+            if self._ended:
+                return
+            self._ended = True
+            if hasattr(os, "killpg"):
+                with suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, signal.SIGKILL)  # what it started, too
+            self._process.kill()
+            self._process.wait()
 
     def close(self) -> None:
-        """See `Worker.close`: what the process does is of no use any more."""
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-        self._process.kill()
-        self._process.wait()
-        # Whoever is reading or writing learns that the process is gone, and lets go.
+        """See `Worker.close`."""
+        self.end()
         for pipe in (self._process.stdout, self._process.stdin, self._said):
             with suppress(OSError):
                 assert pipe is not None
                 pipe.close()
+
+    def _tell(self) -> None:
+        """Hand over what all segments have in common."""
+        setting = {"profile": self._job.profile, "threads": self._threads}
+        self._send(PROGRAM, self._job.program)
+        self._send(STATEMENT, self._job.journal)
+        self._send(SETTING, json.dumps(setting).encode())
+        self._told = True
 
     def _send(self, kind: bytes, data: bytes) -> None:
         assert self._process.stdin is not None
@@ -119,4 +128,27 @@ class _Process:
             words = self._said.read()[-2000:].decode(errors="replace").strip().splitlines()
         except ValueError:  # closed
             words = []
-        return f"a process ended ({how})" + (f": {words[-1]}" if words else "")
+        return f"a process ended ({how})" + (f": {quoted(words[-1])}" if words else "")
+
+
+FIELDS = {"code", "message", "expected", "received"}
+
+
+def refusal(data: bytes) -> ZktallyError | WorkerLost:
+    """What a worker says of a share that it does not prove, with its words between quotes.
+
+    A message that is none of ours makes the worker a lost one.
+    """
+    try:
+        told = json.loads(data)
+        if not isinstance(told, dict) or set(told) != FIELDS:
+            raise ValueError("not the fields of an error")
+        words = {name: None if told[name] is None else quoted(told[name]) for name in FIELDS}
+        return error_for(
+            str(told["code"]),
+            f"a worker says {words['message']}",
+            expected=words["expected"],
+            received=words["received"],
+        )
+    except (ValueError, AssertionError):
+        return WorkerLost("a worker sent what is no message")

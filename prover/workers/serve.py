@@ -1,13 +1,16 @@
 """What runs in a worker process, `python -m zktally.prover.workers.serve`.
 
 It reads the program, the statement and how to prove from stdin, then shares; it writes proofs to
-stdout. It writes no file, and ends when nobody is there any more.
+stdout. It writes no file, and ends as soon as nobody is there any more, whatever it is doing.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import queue
 import sys
+import threading
 from typing import BinaryIO
 
 from ... import _core
@@ -21,14 +24,14 @@ NUMBER = 4
 
 def serve(source: BinaryIO, target: BinaryIO) -> None:
     """Prove the shares that come in, one after the other."""
+    frames: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(source, frames), daemon=True).start()
+    program, statement, setting = (frames.get() for _ in range(3))
+    options = json.loads(setting)
+    prover: _core.SegmentProver | None = None
     try:
-        (_, program), (_, statement), (_, setting) = (
-            read_frame(source, MAX_RECEIPT) for _ in range(3)
-        )
-        options = json.loads(setting)
-        prover: _core.SegmentProver | None = None
         while True:
-            _, data = read_frame(source, MAX_RECEIPT)
+            data = frames.get()
             segment, share = int.from_bytes(data[:NUMBER], "little"), data[NUMBER:]
             try:
                 prover = prover or _core.SegmentProver(
@@ -37,8 +40,17 @@ def serve(source: BinaryIO, target: BinaryIO) -> None:
                 write_frame(target, PROVEN, prover.prove(segment, share))
             except ZktallyError as error:
                 write_frame(target, FAILED, _told(error))
-    except (EOFError, BrokenPipeError):
+    except BrokenPipeError:
         return
+
+
+def _listen(source: BinaryIO, frames: queue.SimpleQueue[bytes]) -> None:
+    """Take messages in while a segment is proven; with the last one the process ends."""
+    try:
+        while True:
+            frames.put(read_frame(source, MAX_RECEIPT)[1])
+    except (EOFError, OSError, ValueError):
+        os._exit(0)
 
 
 def _told(error: ZktallyError) -> bytes:

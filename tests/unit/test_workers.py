@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -14,9 +15,11 @@ from contextlib import contextmanager
 import pytest
 
 from zktally.errors import ProveError, UsageError, ZktallyError
-from zktally.prover.workers import WorkerLost, Workers, prove_segments
+from zktally.prover.workers import WorkerLost, Workers, process, prove_segments
 from zktally.prover.workers.fleet import TRIES
 from zktally.prover.workers.frames import FAILED, read_frame, write_frame
+from zktally.prover.workers.process import SERVE, refusal
+from zktally.verifier.quoting import quoted
 
 
 class Prover:
@@ -59,9 +62,11 @@ class ScriptedWorker:
             raise ProveError("the openings are wrong", code="prove.witness")
         return b"proof of " + share
 
-    def close(self):
+    def end(self):
         self.fleet.closed += self.open
         self.open = False
+
+    close = end
 
 
 def run(fleet, segments=range(5), **others):
@@ -98,12 +103,40 @@ def test_too_many_losses_over_one_segment_end_the_run(act, words):
     assert fleet.started == fleet.closed == TRIES
 
 
-def test_what_cannot_be_proven_is_not_tried_again():
-    fleet = Scripted(script=["refuse"])
-    with pytest.raises(ProveError, match="openings are wrong"):
+def test_a_refusal_is_believed_when_a_second_worker_repeats_it():
+    fleet = Scripted(script=["refuse", "refuse"])
+    with pytest.raises(ProveError, match="openings are wrong") as found:
         run(fleet, segments=[3])
-    assert fleet.seen == [3]
-    assert fleet.started == fleet.closed == 1
+    assert found.value.code == "prove.witness"
+    assert fleet.seen == [3, 3]
+    assert fleet.started == fleet.closed == 2
+    fleet = Scripted(script=["refuse"])
+    proofs, _ = run(fleet)
+    assert len(proofs) == 5
+    assert fleet.started == fleet.closed == 2
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{}",
+        b"[1]",
+        b"\xff",
+        b'{"code": "no.such", "message": "m", "expected": null, "received": null}',
+        b'{"code": ["usage"], "message": "m", "expected": null, "received": null}',
+        b'{"code": "usage", "message": "m", "expected": null, "received": null, "hint": ""}',
+    ],
+)
+def test_what_is_no_refusal(data):
+    assert isinstance(refusal(data), WorkerLost)
+
+
+def test_the_words_of_a_worker_stand_between_quotes():
+    fields = {"code": "prove.witness", "message": "x\nOK", "expected": None, "received": 'a"b'}
+    found = refusal(json.dumps(fields).encode())
+    assert (found.code, found.message) == ("prove.witness", 'a worker says "x\\x0aOK"')
+    assert found.received == quoted('a"b')
 
 
 def test_segments_of_others_are_left_alone():
@@ -144,9 +177,11 @@ def test_an_interrupt_ends_all_workers():
                 raise WorkerLost("closed")
             return b"proof of " + share
 
-        def close(self):
-            super().close()
+        def end(self):
+            super().end()
             self.over.set()
+
+        close = end
 
     def done(_segment):
         raise KeyboardInterrupt
@@ -234,6 +269,38 @@ def test_a_share_that_cannot_be_proven_says_so(job):
         worker.close()
     with pytest.raises(WorkerLost, match="killed by signal 9"):
         worker.prove(0, b"")
+
+
+def test_modules_in_the_folder_of_the_user_are_not_run(tmp_path):
+    (tmp_path / "json.py").write_text("raise SystemExit(7)")
+    done = subprocess.run(SERVE, input=b"", cwd=tmp_path, capture_output=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("script", ["deaf", "mute", "parent"])
+def test_processes_that_hang_are_ended(job, prover, monkeypatch, script):
+    """One that reads nothing, one that says nothing, one whose child keeps its pipes."""
+    lines = {
+        "deaf": "import time; time.sleep(600)",
+        "mute": "import sys\nfor _ in sys.stdin.buffer: pass",
+        "parent": "import subprocess, sys\nsubprocess.run(['sleep', '600'])",
+    }
+    monkeypatch.setattr(process, "SERVE", [sys.executable, "-c", lines[script]])
+    fleet = Workers(processes=2).fleet(job)
+    begun = time.monotonic()
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    class Waiting(type(fleet)):
+        def start(self):
+            to = (threading.main_thread().ident, signal.SIGINT)
+            threading.Timer(0.5, signal.pthread_kill, to).start()
+            return super().start()
+
+    with pytest.raises(KeyboardInterrupt):
+        prove_segments(prover, [0], Waiting(job, 1, 1), interrupted, lambda _: None)
+    assert time.monotonic() - begun < 60
 
 
 def test_a_worker_ends_with_its_master():

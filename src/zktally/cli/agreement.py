@@ -39,14 +39,20 @@ class Cost:
     segment_seconds: float = 0.0
 
     @classmethod
-    def of(cls, job: JobEstimate, done: int | None = None) -> Cost:
-        """Of a job, of whose segments some may be done; then its run is, too."""
+    def of(cls, job: JobEstimate, done: int | None = None, at_once: int = 1) -> Cost:
+        """Of a job, of whose segments some may be done; then its run is, too.
+
+        `at_once`: segments that are proven on this machine at the same time.
+        """
         if job.stark is None:
             return cls(job.seconds, job.memory_bytes, job.proof_bytes, None)
         each = job.stark.seconds / max(1, job.stark.segments)
         left = job.stark.segments - (done or 0)
         run = job.run.seconds if done is None else 0.0
-        memory = job.memory_bytes if done is None else job.stark.memory_bytes
+        memory = max(
+            job.memory_bytes if done is None else 0,
+            job.stark.memory_bytes * min(at_once, max(1, left)),
+        )
         return cls(run + left * each, memory, job.proof_bytes, left, each)
 
     def text(self) -> str:

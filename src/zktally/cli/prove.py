@@ -26,6 +26,7 @@ from .console import note, warn
 from .proving import (
     add_output_arguments,
     add_prover_arguments,
+    at_once,
     check_output,
     make,
     names,
@@ -174,7 +175,7 @@ def announce(args: argparse.Namespace, counts: Counts) -> None:
     steps = "1 step" if job.run.steps == 1 else f"{job.run.steps:,} steps"
     checks = "every gate checked" if all(counts.enumerated) else f"{job.run.samples:,} samples"
     note(f"{steps}, {job.run.macs:,} MACs, {checks}{_single_ops(counts)}", args.quiet)
-    agree(args, Cost.of(job))
+    agree(args, Cost.of(job, at_once=at_once(args)))
 
 
 def _single_ops(counts: Counts) -> str:

@@ -52,6 +52,11 @@ def add_worker_arguments(verb: Any, when: str = "") -> None:
     )
 
 
+def at_once(args: argparse.Namespace) -> int:
+    """How many segments this machine proves at the same time."""
+    return 1 if args.ray else max(1, args.processes or 1)
+
+
 def workers_from(args: argparse.Namespace) -> Workers:
     """Who proves the segments.
 

@@ -9,7 +9,13 @@ from ..api import resume
 from ..prover import Work, claims_of
 from ..prover.estimate import estimate_job
 from .agreement import Cost, agree
-from .proving import add_output_arguments, add_worker_arguments, check_output, make
+from .proving import (
+    add_output_arguments,
+    add_worker_arguments,
+    at_once,
+    check_output,
+    make,
+)
 
 
 def add_to(verbs: Any) -> None:
@@ -34,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         job = work.job()
         whole = estimate_job(claims_of(job), job.profile)
         segments = 0 if whole.stark is None else whole.stark.segments
-        agree(args, Cost.of(whole, done=work.done(segments)))
+        agree(args, Cost.of(whole, done=work.done(segments), at_once=at_once(args)))
     return make(
         args,
         lambda show: (

@@ -13,7 +13,14 @@ from ..verifier.cli import read_argument
 from ..verifier.receipt import DEFAULT_MAX_SIZE
 from .agreement import Cost, agree
 from .console import note, paused
-from .proving import add_output_arguments, add_prover_arguments, check_output, make, options_from
+from .proving import (
+    add_output_arguments,
+    add_prover_arguments,
+    at_once,
+    check_output,
+    make,
+    options_from,
+)
 
 
 def add_to(verbs: Any) -> None:
@@ -57,4 +64,5 @@ def run(args: argparse.Namespace) -> int:
 def _agree(args: argparse.Namespace, job: Job, show: Display | None) -> None:
     """Say what the proof will take, once the receipt is judged, and ask where that is much."""
     with paused(show):
-        agree(args, Cost.of(estimate_job(claims_of(job), job.profile), done=0))
+        whole = estimate_job(claims_of(job), job.profile)
+        agree(args, Cost.of(whole, done=0, at_once=at_once(args)))
