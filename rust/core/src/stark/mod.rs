@@ -15,6 +15,8 @@ pub mod prove;
 pub mod quotient;
 pub mod rng;
 pub mod statement;
+pub mod tape;
+pub mod tiles;
 pub mod transcript;
 pub mod tree;
 pub mod verify;
