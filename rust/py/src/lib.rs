@@ -13,6 +13,9 @@ mod proving;
 mod testing;
 mod verifying;
 
+#[global_allocator]
+static ALLOCATOR: zktally_core::memory::Pool = zktally_core::memory::Pool;
+
 /// Version, vector lanes and threads of this build.
 #[pyfunction]
 fn build_info(py: Python<'_>) -> PyResult<Bound<'_, pyo3::types::PyDict>> {

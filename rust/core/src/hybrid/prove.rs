@@ -13,6 +13,7 @@ use crate::bytes::{Codes, Reader};
 use crate::commit::{Course, Prepared};
 use crate::error::{Error, Result};
 use crate::fast::Proof;
+use crate::memory::Keeper;
 use crate::receipt::Journal;
 use crate::sampling::{Mark, Plan, SEED_BYTES, course, seed};
 use crate::stark::parameters::Parameters;
@@ -48,6 +49,8 @@ pub struct Prover {
     blocks: u64,
     segments: usize,
     parameters: Parameters,
+    /// Segments are much alike: the memory of one serves the next.
+    _memory: Keeper,
 }
 
 /// The number of segments of a receipt with this journal.
@@ -80,6 +83,7 @@ impl Prover {
         openings: Vec<u8>,
         profile: u8,
     ) -> Result<Self> {
+        let memory = Keeper::new();
         let journal = Journal::decode(&journal_bytes)?;
         check_shape(&prepared.checked, &journal)?;
         check_supported(&prepared.checked)?;
@@ -107,6 +111,7 @@ impl Prover {
             blocks,
             segments,
             parameters,
+            _memory: memory,
         })
     }
 
