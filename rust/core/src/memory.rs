@@ -2,7 +2,8 @@
 //!
 //! A proof takes and gives back blocks of many MB dozens of times. A block fresh from the kernel is
 //! cleared page by page when it is first written to: a seventh of a proof's time. Here a freed block is
-//! kept while there is a [`Keeper`], and huge pages are asked for where the kernel has them.
+//! kept while there is a [`Keeper`]. Huge pages are not asked for: where memory is in pieces, making them
+//! cost more than they saved (docs/adr/0040-the-engine-in-lanes.md).
 //!
 //! What is kept holds witnesses and masks of earlier proofs, as freed memory does in any program. No
 //! code sees them: safe Rust reads no memory that it did not write, and [`Pool`] clears what is asked
@@ -18,8 +19,6 @@ const LOG_MOST: u32 = 40;
 /// Sizes of a power of two: a block is at most an eighth longer than what was asked for.
 const STEPS: usize = 8;
 const CLASSES: usize = STEPS * (LOG_MOST - LOG_LEAST) as usize;
-const PAGE: usize = 1 << 12;
-const HUGE: usize = 1 << 21;
 #[cfg(test)]
 const GARBAGE: u8 = 0xa5;
 
@@ -102,7 +101,7 @@ impl Kept {
 /// The class of a large block; `None` for those that the system serves.
 fn class_of(layout: Layout) -> Option<usize> {
     let size = layout.size();
-    if size < 1 << LOG_LEAST || size > 1 << (LOG_MOST - 1) || layout.align() > 16 {
+    if !(1 << LOG_LEAST..=1 << (LOG_MOST - 1)).contains(&size) || layout.align() > 16 {
         return None;
     }
     let log = size.ilog2();
@@ -118,23 +117,6 @@ fn layout_of(class: usize) -> Layout {
     unsafe { Layout::from_size_align_unchecked(size, 16) }
 }
 
-/// Asks for huge pages in a block that was not yet touched.
-fn ask_for_huge_pages(block: *mut u8, size: usize) {
-    #[cfg(target_os = "linux")]
-    if !block.is_null() && size >= 2 * HUGE {
-        unsafe extern "C" {
-            fn madvise(address: *mut u8, length: usize, advice: i32) -> i32;
-        }
-        const MADV_HUGEPAGE: i32 = 14;
-        let first = block.align_offset(PAGE);
-        let length = (size - first) / PAGE * PAGE;
-        // SAFETY: whole pages of a block of ours; the advice changes nothing that can be seen, and
-        // where the kernel does not know it, nothing at all.
-        unsafe { madvise(block.add(first), length, MADV_HUGEPAGE) };
-    }
-    let _ = (block, size, HUGE, PAGE);
-}
-
 // SAFETY: a large block is one of the system's with the layout of its class, which is at least as long
 // as asked for and aligned to 16, given to one owner at a time; all others are the system's own.
 unsafe impl GlobalAlloc for Pool {
@@ -146,9 +128,7 @@ unsafe impl GlobalAlloc for Pool {
         let layout = layout_of(class);
         let block = with(|kept| kept.pop(class)).unwrap_or_else(|| {
             // SAFETY: the size of a class is not zero.
-            let block = unsafe { System.alloc(layout) };
-            ask_for_huge_pages(block, layout.size());
-            block
+            unsafe { System.alloc(layout) }
         });
         #[cfg(test)]
         if !block.is_null() {
@@ -170,9 +150,7 @@ unsafe impl GlobalAlloc for Pool {
         }
         let layout = layout_of(class);
         // SAFETY: the size of a class is not zero.
-        let block = unsafe { System.alloc_zeroed(layout) };
-        ask_for_huge_pages(block, layout.size());
-        block
+        unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
