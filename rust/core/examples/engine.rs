@@ -14,7 +14,7 @@ use zktally_core::statement::Expectations;
 use zktally_core::verify;
 
 #[global_allocator]
-static ALLOCATOR: zktally_core::memory::Pool = zktally_core::memory::Pool;
+static ALLOCATOR: zktally_core::stark::memory::Pool = zktally_core::stark::memory::Pool;
 
 const POLICY: &str = r#"{"modes": ["hybrid", "strict"], "min_bits": 1, "max_delta_ppm": 1000000,
     "max_delta_step_ppm": null, "max_delta_op_ppm": null, "outputs_exact": false, "seed": "any",

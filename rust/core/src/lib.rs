@@ -16,7 +16,6 @@
 //! | [`stark`] | the STARK engine | stark.md |
 //! | [`hybrid`] | openings inside a STARK: hybrid and strict receipts | hybrid.md |
 //! | [`mod@verify`] | the entry: dispatch by mode | protocol.md §6 |
-//! | [`memory`] | large blocks of memory, given again | |
 //! | [`bytes`], `json`, [`error`] | reading bytes, writing them as digits, failing with a code | |
 
 pub mod bytes;
@@ -27,7 +26,6 @@ pub mod fast;
 pub mod hash;
 pub mod hybrid;
 mod json;
-pub mod memory;
 pub mod program;
 pub mod receipt;
 pub mod sampling;

@@ -14,7 +14,7 @@ mod testing;
 mod verifying;
 
 #[global_allocator]
-static ALLOCATOR: zktally_core::memory::Pool = zktally_core::memory::Pool;
+static ALLOCATOR: zktally_core::stark::memory::Pool = zktally_core::stark::memory::Pool;
 
 /// Version, vector lanes and threads of this build.
 #[pyfunction]

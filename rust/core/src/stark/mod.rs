@@ -10,6 +10,7 @@ pub mod fri;
 pub mod grid;
 pub mod lanes;
 pub mod logup;
+pub mod memory;
 pub mod parameters;
 pub mod prove;
 pub mod quotient;

@@ -2,10 +2,10 @@
 
 use sha2::{Digest, Sha256};
 
+use super::super::memory::Keeper;
 use super::super::prove::prove_with;
 use super::*;
 use crate::hash::hex;
-use crate::memory::Keeper;
 
 fn stream() -> Stream {
     Stream::scripted([1, 2, 3, 4, 5, 6].map(Some))
