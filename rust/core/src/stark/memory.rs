@@ -2,7 +2,7 @@
 //!
 //! A proof takes and gives back blocks of many MB dozens of times. A block fresh from the kernel is
 //! cleared page by page when it is first written to: a seventh of a proof's time. Here a freed block is
-//! kept while there is a [`Keeper`]. Huge pages are not asked for: where memory is in pieces, making them
+//! kept while there is a [`Keeper`], within what was in use at the most: keeping costs no memory. Huge pages are not asked for: where memory is in pieces, making them
 //! cost more than they saved (docs/adr/0040-the-engine-in-lanes.md).
 //!
 //! What is kept holds witnesses and masks of earlier proofs, as freed memory does in any program. No
@@ -33,12 +33,18 @@ struct Kept {
     keepers: usize,
     /// The first block of each class; each holds the next one in its first word.
     heads: [*mut u8; CLASSES],
+    /// Bytes of large blocks in use, and the most that there were since somebody proves.
+    used: usize,
+    most: usize,
+    /// Bytes that are kept: with those in use never more than `most`.
+    bytes: usize,
 }
 
 // SAFETY: the blocks belong to nobody else, and are only touched under the lock.
 unsafe impl Send for Kept {}
 
-static KEPT: Mutex<Kept> = Mutex::new(Kept { keepers: 0, heads: [null_mut(); CLASSES] });
+static KEPT: Mutex<Kept> =
+    Mutex::new(Kept { keepers: 0, heads: [null_mut(); CLASSES], used: 0, most: 0, bytes: 0 });
 
 /// Runs under the lock. Nothing here panics or allocates.
 fn with<T>(act: impl FnOnce(&mut Kept) -> T) -> T {
@@ -65,12 +71,8 @@ impl Drop for Keeper {
             if kept.keepers > 0 {
                 return;
             }
-            for class in 0..CLASSES {
-                while let Some(block) = kept.pop(class) {
-                    // SAFETY: a block of this class, of this layout, that nobody has.
-                    unsafe { System.dealloc(block, layout_of(class)) };
-                }
-            }
+            kept.shrink(0);
+            kept.most = 0;
         });
     }
 }
@@ -83,17 +85,43 @@ impl Kept {
         }
         // SAFETY: a kept block is ours and holds the next one in its first word.
         self.heads[class] = unsafe { block.cast::<*mut u8>().read() };
+        self.bytes -= layout_of(class).size();
         Some(block)
     }
 
-    /// Takes the block if there is a keeper.
+    /// A kept block for whoever asks; without one, room for another so that the sum does not grow.
+    fn take(&mut self, class: usize) -> Option<*mut u8> {
+        let block = self.pop(class);
+        self.used += layout_of(class).size();
+        self.most = self.most.max(self.used);
+        if block.is_none() {
+            self.shrink(self.most - self.used);
+        }
+        block
+    }
+
+    /// Gives back blocks, the largest first, until no more bytes than these are kept.
+    fn shrink(&mut self, bytes: usize) {
+        for class in (0..CLASSES).rev() {
+            while self.bytes > bytes {
+                let Some(block) = self.pop(class) else { break };
+                // SAFETY: a block of this class, of this layout, that nobody has.
+                unsafe { System.dealloc(block, layout_of(class)) };
+            }
+        }
+    }
+
+    /// Takes a block that is given back, if there is a keeper.
     fn push(&mut self, class: usize, block: *mut u8) -> bool {
+        let size = layout_of(class).size();
+        self.used -= size;
         if self.keepers == 0 {
             return false;
         }
         // SAFETY: the block was given back, and is longer than a word and aligned for one.
         unsafe { block.cast::<*mut u8>().write(self.heads[class]) };
         self.heads[class] = block;
+        self.bytes += size;
         true
     }
 }
@@ -126,7 +154,7 @@ unsafe impl GlobalAlloc for Pool {
             return unsafe { System.alloc(layout) };
         };
         let layout = layout_of(class);
-        let block = with(|kept| kept.pop(class)).unwrap_or_else(|| {
+        let block = with(|kept| kept.take(class)).unwrap_or_else(|| {
             // SAFETY: the size of a class is not zero.
             unsafe { System.alloc(layout) }
         });
@@ -143,7 +171,7 @@ unsafe impl GlobalAlloc for Pool {
             // SAFETY: the caller's promises.
             return unsafe { System.alloc_zeroed(layout) };
         };
-        if let Some(block) = with(|kept| kept.pop(class)) {
+        if let Some(block) = with(|kept| kept.take(class)) {
             // SAFETY: the block is ours and at least as long as asked for.
             unsafe { block.write_bytes(0, layout.size()) };
             return block;
@@ -212,6 +240,34 @@ mod tests {
                 assert!(class < CLASSES);
             }
         }
+    }
+
+    #[test]
+    fn no_more_is_kept_than_was_in_use() {
+        let mut kept =
+            Kept { keepers: 1, heads: [null_mut(); CLASSES], used: 0, most: 0, bytes: 0 };
+        let mut held = Vec::new();
+        let mut rng = crate::program::testing::Rng(7);
+        let mut most = 0;
+        for _ in 0..2000 {
+            if held.len() > 12 || (rng.below(2) == 0 && !held.is_empty()) {
+                let (class, block) = held.swap_remove(rng.below(held.len()));
+                assert!(kept.push(class, block));
+            } else {
+                let class = rng.below(CLASSES / 4);
+                // SAFETY: the size of a class is not zero.
+                let new = || unsafe { System.alloc(layout_of(class)) };
+                held.push((class, kept.take(class).unwrap_or_else(new)));
+            }
+            let used: usize = held.iter().map(|&(class, _)| layout_of(class).size()).sum();
+            most = most.max(used);
+            assert_eq!((kept.used, kept.most), (used, most));
+            assert!(kept.used + kept.bytes <= most);
+        }
+        held.into_iter().for_each(|(class, block)| assert!(kept.push(class, block)));
+        kept.shrink(0);
+        assert_eq!((kept.bytes, kept.used), (0, 0));
+        assert!(kept.heads.iter().all(|head| head.is_null()));
     }
 
     #[test]
