@@ -29,7 +29,7 @@ from .prover import (
 )
 from .prover.snark.model import SnarkModel
 from .prover.snark.prove import prove_snark
-from .verifier.chain import VerifiedRun, following, verify_run
+from .verifier.chain import VerifiedRun, following, refuse_chain, verify_run
 from .verifier.dataset import PUBLIC_KEY, root_of
 from .verifier.errors import UsageError
 from .verifier.journal import Journal
@@ -401,6 +401,7 @@ def verify(
         any_srs=any_srs,
     )
     if follows is not None:
+        refuse_chain(follows)
         expectations = following(follows.facts.journal, receipt, expectations)
     return judge(receipt, expectations, backend, threads)
 

@@ -42,7 +42,7 @@ class SnarkGuarantee:
     def sentence(self) -> str:
         """In one line."""
         trust = "a string that you named" if self.pinned_srs else "a string that you did NOT name"
-        return f"every gate of ezkl's circuit, {BITS} bits (assumed), under {trust}"
+        return f"every gate of the circuit that was set up, {BITS} bits (assumed), under {trust}"
 
     def lines(self) -> list[tuple[str, str]]:
         """Heading and text of each promise."""
@@ -61,7 +61,12 @@ class SnarkGuarantee:
             ),
             ("pinned", ", ".join(self._pinned())),
             ("chosen", f"by the prover: {', '.join(self._chosen()) or 'nothing'}"),
-            ("not shown", "that ezkl's circuit computes what the float model does"),
+            (
+                "not shown",
+                "what the model id stands for: whoever made it could have left gates out, or taken "
+                "other weights. The same set-up of the same file gives the same id. Nor that "
+                "ezkl's circuit computes what the float model does",
+            ),
         ]
 
     def text(self) -> str:
@@ -82,9 +87,9 @@ class SnarkGuarantee:
 
     def _shown(self) -> str:
         return (
-            f"ezkl {self.version}'s circuit of the model, with ezkl's own rounding, gives these "
-            "outputs for its inputs: every gate of one run. It is not zktally's program: its "
-            "integers and its errors are not those of a .zkt file."
+            f"the circuit of the model id, one for ezkl {self.version}, gives these outputs for "
+            "its inputs: every gate of one run, with ezkl's own rounding. It is not zktally's "
+            "program: its integers and its errors are not those of a .zkt file."
         )
 
     def _string(self) -> str:
