@@ -32,7 +32,7 @@ from .prover import (
 from .prover.snark.model import SnarkModel
 from .prover.snark.prove import prove_snark
 from .prover.workers import Workers
-from .verifier.chain import VerifiedRun, following, verify_run
+from .verifier.chain import VerifiedRun, following, refuse_chain, verify_run
 from .verifier.dataset import PUBLIC_KEY, root_of
 from .verifier.errors import UsageError, ZktallyError
 from .verifier.journal import MODES, Journal
@@ -504,6 +504,7 @@ def verify(
             raise UsageError(
                 "follows is no verdict", expected="what verify returned", received=shown(follows)
             )
+        refuse_chain(follows)
         expectations = following(follows.facts.journal, receipt, expectations)
     return judge(receipt, expectations, backend, threads)
 

@@ -189,6 +189,22 @@ def test_a_memory_limit_ends_the_set_up_and_leaves_nothing(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
 
 
+def test_a_circuit_without_ranges_is_not_set_up(tmp_path):
+    """Its prover can solve for inputs, modulo the field, that give any outputs."""
+    network, shape = MODELS["dense"]
+    onnx.save(network, str(tmp_path / "m.onnx"))
+    options = SnarkSetUp(run_args={**SMALL, "ignore_range_check_inputs_outputs": True})
+    with pytest.raises(ProveError) as error:
+        snark_setup(tmp_path / "m.onnx", data(shape), tmp_path / "s", options)
+    assert error.value.code == "snark.ezkl"
+    assert "without a range" in str(error.value.received)
+
+
+def test_a_folder_is_its_owners_alone(made):
+    _, model, *_ = made
+    assert model.folder.stat().st_mode & 0o077 == 0
+
+
 def test_what_ezkl_does_not_know_is_its_refusal(tmp_path):
     graph = helper.make_graph(
         [helper.make_node("Det", ["input"], ["y"])],
