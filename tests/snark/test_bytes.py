@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from dataclasses import replace
 from fractions import Fraction
 
@@ -184,6 +185,14 @@ def test_ezkls_own_files_come_out_of_the_key():
     x, y = (native.from_raw(file[len(key.header) :][i : i + 32]) for i in (0, 32))
     assert on_curve(x, y) or (x, y) == (0, 0)
     assert len(native.short_string(key)) == 4 + 4 * 64 + 2 * 128
+
+
+def test_bits_out_of_runs_in_time_that_follows_their_number():
+    assert native._bits((2, 1, 1, 5)) == bytes([0b11110100, 1])
+    assert native._bits((0, 3, 5)) == bytes([0b00000111])
+    started = time.process_time()
+    assert native._bits((1,) * (1 << 20)) == bytes([0b10101010]) * (1 << 17)
+    assert time.process_time() - started < 2
 
 
 def test_runs_of_bits():
