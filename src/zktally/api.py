@@ -42,7 +42,7 @@ from .verifier.policy import Expectations, Policy
 from .verifier.program.checked import load as load_program
 from .verifier.receipt import as_receipt, read_receipt, split_receipt
 from .verifier.snark.judge import refuse_string, verify_snark
-from .verifier.snark.receipt import is_snark
+from .verifier.snark.receipt import SnarkReceipt, is_snark
 from .verifier.snark.verdict import VerifiedSnark
 from .verifier.verified import Verified
 
@@ -159,6 +159,9 @@ class Receipt:
     def _claimed(self) -> list[tuple[str, str]]:
         """What it says of itself, for people; bytes that are no receipt say nothing."""
         try:
+            if is_snark(self.data):
+                claimed = SnarkReceipt.decode(self.data).statement.model_id
+                return [("claims", "snark"), ("steps", "1"), ("model", claimed.hex())]
             journal = self.journal
         except ZktallyError as error:
             return [("not readable", error.message)]

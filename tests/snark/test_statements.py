@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zktally import Policy, verify
+from zktally import Policy, Receipt, verify
 from zktally.cli.main import main
 from zktally.prover.snark import child, native, process
 from zktally.verifier.cli import main as verify_main
@@ -353,6 +353,7 @@ def test_everything_that_is_written_of_a_verdict(monkeypatch, tmp_path, capsys):
     text = page.read_text()
     for said in ("VERIFIED", "what the model id stands for", "which you named", "py_ecc"):
         assert said in text
+    assert "claims snark" in repr(Receipt(GOLDEN["private"]))
     found = verify_snark(GOLDEN["private"], expected(), yes)
     assert "what the model id stands for" in found._repr_html_()
     assert found.to_json(2)["outputs"][0]["integers"] is None
