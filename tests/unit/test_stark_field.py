@@ -93,6 +93,24 @@ def test_powers(count):
     assert base_powers(5, count).tolist() == [pow(5, i, P) for i in range(count)]
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.uint64])
+@pytest.mark.parametrize(("columns", "rows"), [(1, 1), (3, 20_000), (40, 900), (5000, 20)])
+def test_dot_against_integers(dtype, columns, rows):
+    generator = np.random.default_rng(columns)
+    most = min(np.iinfo(dtype).max, 2**32 - 1)
+    words = generator.integers(0, most, (columns, rows), dtype, endpoint=True)
+    weights = generator.integers(0, P, (rows, 5), np.uint64)
+    chosen = range(0, columns, max(columns // 3, 1))
+    expected = [
+        [
+            sum(x * w for x, w in zip(words[c].tolist(), column, strict=True)) % P
+            for column in weights.T.tolist()
+        ]
+        for c in chosen
+    ]
+    assert dot(words, weights)[list(chosen)].tolist() == expected
+
+
 def test_dot_with_the_largest_words_of_many_rows():
     rows = (1 << 16) + 3
     columns = np.full((2, rows), 2**32 - 1, np.uint32)

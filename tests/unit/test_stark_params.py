@@ -90,6 +90,18 @@ def test_figures_of_the_profiles():
         assert proven(fewer, REFERENCE).proven_bits < 101
 
 
+@pytest.mark.parametrize("profile", [0, 1])
+@pytest.mark.parametrize("segments", [1, 2, 7, 300])
+def test_one_query_less_does_not_reach_the_target(profile, segments):
+    for log_rows in range(11, 21):
+        counts = replace(COUNTS, log_rows=log_rows)
+        queries = choose(profile, counts, segments).queries
+        tried = [Parameters(PROFILES[profile], n) for n in range(1, queries + 1)]
+        *fewer, reached = [proven(parameters, counts).proven_bits for parameters in tried]
+        assert reached >= target(segments) > max(fewer)
+        assert fewer == sorted(fewer)
+
+
 def test_more_segments_need_more_bits():
     for segments, bits in ((1, 101), (2, 102), (3, 103), (4, 103), (5, 104)):
         parameters = choose(0, COUNTS, segments)

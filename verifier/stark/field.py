@@ -22,8 +22,9 @@ SHIFT = 3
 _GENERATOR = 0x6AC49F88
 _HALF = (P + 1) // 2
 _P = np.uint64(P)
-_DOT_ROWS = 1 << 16
-_LOW = np.uint64(0xFFFF)
+_DOT_ROWS, _DOT_WORDS = 1 << 14, 1 << 15
+_LOW, _HALF_WORD = np.uint64(0xFFFF), np.uint64(16)
+_LOW_WORD, _HIGH_WORD = np.uint32(0xFFFF), np.uint32(16)
 
 Base = NDArray[np.uint64]
 """Elements of F."""
@@ -220,15 +221,20 @@ def base_powers(x: int, count: int) -> Base:
 def dot(columns: Columns, weights: Elements) -> Elements:
     """Sums `Σ_r columns[c, r]·weights[r]`, [c, 5], of words below 2^32 [c, r] and K [r, 5].
 
-    Columns are cut into 16-bit halves: 2^16 products of 16 and 31 bits fit a word.
+    Both are cut into 16-bit halves: 2^16 products of two halves stay below 2^48, where float64 is
+    exact in whatever order they are added, and numpy's products of floats are faster than those of
+    integers. A part fits a processor's cache, and is too small to be shared among threads.
     """
     total = np.zeros((columns.shape[0], DEGREE), np.uint64)
-    for start in range(0, len(weights), _DOT_ROWS):
-        rows = slice(start, start + _DOT_ROWS)
-        words = columns[:, rows].astype(np.uint64)
-        high = (words >> np.uint64(16)) @ weights[rows] % _P
-        low = (words & _LOW) @ weights[rows] % _P
-        total = (total + (high << np.uint64(16)) + low) % _P
+    part = min(max(_DOT_WORDS // max(columns.shape[0], 1), 1), _DOT_ROWS)
+    for start in range(0, len(weights), part):
+        rows = slice(start, start + part)
+        halves = np.concatenate([weights[rows] & _LOW, weights[rows] >> _HALF_WORD], axis=1)
+        factors, words = halves.astype(np.float64), columns[:, rows].astype(np.uint32)
+        for shift, half_words in ((0, words & _LOW_WORD), (16, words >> _HIGH_WORD)):
+            found = (half_words.astype(np.float64) @ factors).astype(np.uint64) % _P
+            found = (found[:, :DEGREE] + (found[:, DEGREE:] << _HALF_WORD)) % _P
+            total = (total + (found << np.uint64(shift))) % _P
     return total
 
 

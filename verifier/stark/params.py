@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from ..confidence import HASH_BITS
 from ..errors import InsufficientSecurity
@@ -97,7 +98,7 @@ class Terms:
     @property
     def proven_bits(self) -> float:
         """Of all terms together: their errors are added."""
-        return -math.log2(math.fsum(2.0**-bits for bits in asdict(self).values()))
+        return -math.log2(math.fsum(2.0**-bits for bits in vars(self).values()))
 
 
 def proven(parameters: Parameters, counts: Counts) -> Terms:
@@ -128,17 +129,20 @@ def choose(profile: int, counts: Counts, segments: int = 1, bits: int = 0) -> Pa
         InsufficientSecurity: `security.insufficient`, no number of queries reaches it.
         KeyError: there is no such profile.
     """
-    least, reached = target(segments, bits), 0.0
-    for queries in range(1, MAX_QUERIES + 1):
-        parameters = Parameters(PROFILES[profile], queries)
-        reached = proven(parameters, counts).proven_bits
-        if reached >= least:
-            return parameters
+    least = target(segments, bits)
+
+    def reached(queries: int) -> float:
+        return proven(Parameters(PROFILES[profile], queries), counts).proven_bits
+
+    # Only the query term depends on the queries, and grows with them: halving finds the least.
+    queries = bisect_left(range(1, MAX_QUERIES + 1), least, key=reached) + 1
+    if queries <= MAX_QUERIES:
+        return Parameters(PROFILES[profile], queries)
     raise InsufficientSecurity(
         "the proof system reaches too few proven bits at this size",
         code="security.insufficient",
         expected=f"at least {least} bits",
-        received=f"{reached:.1f} bits",
+        received=f"{reached(MAX_QUERIES):.1f} bits",
     )
 
 

@@ -14,6 +14,9 @@ mod proving;
 mod testing;
 mod verifying;
 
+#[global_allocator]
+static ALLOCATOR: zktally_core::stark::memory::Pool = zktally_core::stark::memory::Pool;
+
 /// Version, vector lanes and threads of this build, and what it needs of a processor.
 #[pyfunction]
 fn build_info(py: Python<'_>) -> PyResult<Bound<'_, pyo3::types::PyDict>> {

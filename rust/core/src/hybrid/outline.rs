@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::fast::Proof;
 use crate::receipt::Journal;
 use crate::sampling::{Mark, Plan, SEED_BYTES, course, seed};
+use crate::stark::memory::Keeper;
 use crate::stark::parameters::Parameters;
 use crate::stark::prove as stark_prove;
 use crate::stark::statement::Statement;
@@ -48,6 +49,8 @@ pub struct Outline {
     blocks: u64,
     segments: usize,
     parameters: Parameters,
+    /// Segments are much alike: the memory of one serves the next.
+    _memory: Keeper,
 }
 
 /// The number of segments of a receipt with this journal.
@@ -93,6 +96,7 @@ impl Outline {
         profile: u8,
         room: impl FnOnce() -> Result<u64>,
     ) -> Result<(Self, Vec<Mark>)> {
+        let memory = Keeper::new();
         let journal = Journal::decode(&statement)?;
         check_shape(&prepared.checked, &journal)?;
         check_supported(&prepared.checked)?;
@@ -112,6 +116,7 @@ impl Outline {
             blocks,
             segments,
             parameters,
+            _memory: memory,
         };
         Ok((outline, marks))
     }

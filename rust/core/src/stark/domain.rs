@@ -21,6 +21,22 @@ pub fn extend(dft: &Dft, grid: Grid, added: usize) -> Grid {
     Grid { width, values: extended.bit_reverse_rows().to_row_major_matrix().values }
 }
 
+/// Longer codewords of the columns of shorter ones, both in bit-reversed order.
+pub fn extend_coset(dft: &Dft, grid: &Grid, added: usize) -> Grid {
+    // Taken for values at roots of unity, they are those of p(shift·x): so are those of the longer word.
+    let extended = dft.coset_lde_batch(natural(grid), added, Elem::ONE);
+    Grid { width: grid.width, values: extended.bit_reverse_rows().to_row_major_matrix().values }
+}
+
+/// Rows in natural order, of a grid in bit-reversed order.
+fn natural(grid: &Grid) -> RowMajorMatrix<Elem> {
+    let bits = grid.rows().ilog2() as usize;
+    let mut values = Elem::zero_vec(grid.values.len());
+    let rows = values.par_chunks_exact_mut(grid.width).enumerate().with_min_len(256);
+    rows.for_each(|(i, row)| row.copy_from_slice(grid.row(reverse(i, bits))));
+    RowMajorMatrix::new(values, grid.width)
+}
+
 /// Codewords of columns given by coefficients (one a row), in bit-reversed order.
 pub fn evaluate(dft: &Dft, mut grid: Grid, log_rows: usize) -> Grid {
     let width = grid.width;
@@ -31,13 +47,8 @@ pub fn evaluate(dft: &Dft, mut grid: Grid, log_rows: usize) -> Grid {
 
 /// Coefficients of columns given on the coset domain in bit-reversed order.
 pub fn interpolate(dft: &Dft, grid: &Grid) -> Grid {
-    let (width, bits) = (grid.width, grid.rows().ilog2() as usize);
-    let natural: Vec<Elem> = (0..grid.rows())
-        .into_par_iter()
-        .flat_map_iter(|i| grid.row(reverse(i, bits)).iter().copied())
-        .collect();
-    let matrix = dft.coset_idft_batch(RowMajorMatrix::new(natural, width), shift());
-    Grid { width, values: matrix.values }
+    let matrix = dft.coset_idft_batch(natural(grid), shift());
+    Grid { width: grid.width, values: matrix.values }
 }
 
 /// `Π (x − ω^i)` over the hidden rows, as coefficients.
@@ -192,6 +203,8 @@ mod tests {
         let rows = Grid { width: 1, values: rows };
         assert_eq!(weighted(&rows, &row_weights(log_rows, 16, zeta)), [wanted]);
         assert_eq!(extend(&dft, rows, 2), word);
+        let short = Grid { width: 1, values: word.values[..16].to_vec() };
+        assert_eq!(extend_coset(&dft, &short, 2), word);
         assert_eq!(interpolate(&dft, &word).values[..16], coefficients);
     }
 }

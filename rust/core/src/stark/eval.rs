@@ -9,33 +9,6 @@ use crate::hash::poseidon::Packed;
 
 pub const LANES: usize = <Packed as PackedValue>::WIDTH;
 
-/// Where the leaves of expressions take their values from, for `LANES` rows.
-pub trait Rows {
-    fn public(&self, column: usize) -> Packed;
-    fn main(&self, column: usize) -> Packed;
-    fn next(&self, column: usize) -> Packed;
-    fn first(&self) -> Packed;
-    fn last(&self) -> Packed;
-}
-
-/// Values of all nodes.
-pub fn evaluate(air: &Air, rows: &impl Rows, out: &mut Vec<Packed>) {
-    out.clear();
-    for node in &air.nodes {
-        out.push(match *node {
-            Node::Const(value) => Packed::from(Elem::new(value)),
-            Node::Public(c) => rows.public(c as usize),
-            Node::Main(c) => rows.main(c as usize),
-            Node::Next(c) => rows.next(c as usize),
-            Node::First => rows.first(),
-            Node::Last => rows.last(),
-            Node::Add(a, b) => out[a as usize] + out[b as usize],
-            Node::Sub(a, b) => out[a as usize] - out[b as usize],
-            Node::Mul(a, b) => out[a as usize] * out[b as usize],
-        });
-    }
-}
-
 /// Values at a point of K.
 pub struct Point<'a> {
     pub publics: &'a [K],
@@ -87,11 +60,6 @@ impl Buses {
     ) -> R {
         let start = R::from(self.alpha - K::from(Elem::new(bus)));
         tuple.zip(&self.powers[1..]).fold(start, |sum, (e, &power)| subtract(sum, power, e))
-    }
-
-    pub fn packed(&self, lookup: &Lookup, values: &[Packed]) -> PackedK {
-        let tuple = lookup.tuple.iter().map(|&e| values[e as usize]);
-        self.denominator(lookup.bus, tuple, |sum: PackedK, power, e| sum - PackedK::from(power) * e)
     }
 
     pub fn at(&self, lookup: &Lookup, values: &[K]) -> K {

@@ -8,9 +8,11 @@ use p3_matrix::dense::RowMajorMatrixView;
 use rayon::prelude::*;
 
 use super::columns;
-use super::domain::{Dft, coset_weights, extend, weighted};
+use super::domain::{Dft, coset_weights, extend, extend_coset, weighted};
 use super::eval::{Buses, LANES};
-use super::field::{DIM, K, PackedK, basis, inverses, points, powers, put, root};
+use super::field::{
+    DIM, K, PackedK, basis, coefficients, from_coefficients, inverses, points, powers, put, root,
+};
 use super::fri;
 use super::grid::{Grid, MainTable};
 use super::logup::auxiliary;
@@ -39,7 +41,7 @@ pub fn prove(statement: &Statement, witness: Vec<MainTable>) -> Result<(Vec<u8>,
 }
 
 /// Proves a statement with the randomness of a stream.
-pub(super) fn prove_with(
+pub(crate) fn prove_with(
     statement: &Statement,
     witness: Vec<MainTable>,
     stream: Stream,
@@ -197,7 +199,7 @@ impl<'a> Prover<'a> {
             self.quotient.take().expect("committed"),
         );
         let zeta = self.transcript.element();
-        let words = Words::new(statement, &main, &auxiliary, &quotient, zeta);
+        let words = Words::new(statement, &main, &auxiliary, &quotient, zeta, &self.dft);
         let opened = words.opened();
         let mut message = Vec::new();
         opened.iter().flatten().for_each(|value| put(&mut message, value));
@@ -241,6 +243,7 @@ struct Words<'a> {
     auxiliaries: Vec<&'a Grid>,
     quotient: &'a Tree,
     zeta: K,
+    dft: &'a Dft,
 }
 
 /// Joins five base columns opened one by one.
@@ -255,9 +258,10 @@ impl<'a> Words<'a> {
         auxiliary: &'a Tree,
         quotient: &'a Tree,
         zeta: K,
+        dft: &'a Dft,
     ) -> Self {
         let (mains, auxiliaries) = (by_table(statement, main), by_table(statement, auxiliary));
-        Self { statement, mains, auxiliaries, quotient, zeta }
+        Self { statement, mains, auxiliaries, quotient, zeta, dft }
     }
 
     fn chunks(&self, height: usize) -> &'a Grid {
@@ -323,8 +327,9 @@ impl<'a> Words<'a> {
         chunks_at: usize,
         all_etas: &[K],
     ) -> Vec<K> {
-        let bits = height + self.statement.parameters.log_blowup;
-        let size = 1usize << bits;
+        // The word is a polynomial of degree below the rows (a quotient has one less than its columns), so
+        // the first coset tells all of it: as many points as rows.
+        let size = 1usize << height;
         // Sums of η-weighted columns, and of opened values, for each of the two points.
         let (mut here, mut there) = (vec![K::ZERO; size], vec![K::ZERO; size]);
         let (mut at_here, mut at_there) = (K::ZERO, K::ZERO);
@@ -358,18 +363,19 @@ impl<'a> Words<'a> {
             add_columns(chunks, &columns, &weights, &mut mask);
             masks = Some(mask);
         }
-        let points = points(bits);
+        let points = points(height);
         let near: Vec<K> = points.par_iter().map(|&x| K::from(x) - self.zeta).collect();
         let next = self.zeta * root(height);
         let far: Vec<K> = points.par_iter().map(|&x| K::from(x) - next).collect();
         let (near, far) = (inverses(&near), inverses(&far));
-        (0..size)
-            .into_par_iter()
-            .map(|i| {
-                let quotients = (here[i] - at_here) * near[i] + (there[i] - at_there) * far[i];
-                quotients + masks.as_ref().map_or(K::ZERO, |mask| mask[i])
-            })
-            .collect()
+        let mut word = Grid::zeros(DIM, size);
+        word.values.par_chunks_exact_mut(DIM).enumerate().with_min_len(256).for_each(|(i, out)| {
+            let quotients = (here[i] - at_here) * near[i] + (there[i] - at_there) * far[i];
+            let value = quotients + masks.as_ref().map_or(K::ZERO, |mask| mask[i]);
+            out.copy_from_slice(coefficients(&value));
+        });
+        let word = extend_coset(self.dft, &word, self.statement.parameters.log_blowup);
+        word.values.par_chunks_exact(DIM).map(from_coefficients).collect()
     }
 }
 
@@ -379,7 +385,7 @@ fn column_at(grid: &Grid, column: usize, weights: &[K]) -> K {
     weights.par_iter().zip(values).map(|(&w, &v)| w * v).sum()
 }
 
-/// Adds `Σ weight·column` of a few columns to each row's sum.
+/// Adds `Σ weight·column` of a few columns to each of the first rows' sum.
 fn add_columns(grid: &Grid, columns: &[usize], weights: &[K], sums: &mut [K]) {
     if columns.is_empty() {
         return;
@@ -390,7 +396,7 @@ fn add_columns(grid: &Grid, columns: &[usize], weights: &[K], sums: &mut [K]) {
     });
 }
 
-/// Adds the weighted columns of each row to its sum; a weight may be that of five columns.
+/// Adds the weighted columns of each of the first rows to its sum; a weight may be that of five columns.
 fn add_weighted(grid: &Grid, weights: &[K], joined: bool, sums: &mut [K]) {
     let mut flat: Vec<K> = match joined {
         true => weights.iter().flat_map(|&w| (0..DIM).map(move |i| basis(i) * w)).collect(),
@@ -398,7 +404,7 @@ fn add_weighted(grid: &Grid, weights: &[K], joined: bool, sums: &mut [K]) {
     };
     flat.resize(grid.width.next_multiple_of(LANES), K::ZERO);
     let packed: Vec<PackedK> = flat.chunks(LANES).map(PackedK::from_ext_slice).collect();
-    let matrix = RowMajorMatrixView::new(&grid.values, grid.width);
+    let matrix = RowMajorMatrixView::new(&grid.values[..sums.len() * grid.width], grid.width);
     sums.par_iter_mut()
         .zip(matrix.rowwise_packed_dot_product::<K>(&packed))
         .for_each(|(sum, value)| *sum += value);

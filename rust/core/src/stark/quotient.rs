@@ -2,21 +2,25 @@
 
 use std::collections::HashMap;
 
-use p3_field::{PackedValue, PrimeCharacteristicRing, PrimeField32};
+use p3_field::{BasedVectorSpace, PackedValue, PrimeCharacteristicRing, PrimeField32};
 use rayon::prelude::*;
 
 use super::domain::{Dft, Selectors, evaluate as evaluate_word, extend, interpolate};
-use super::eval::{Buses, LANES, Rows, evaluate, fraction, lane_of};
+use super::eval::{Buses, LANES, lane_of};
 use super::field::{DIM, K, PackedK, coefficients, powers, reverse};
 use super::grid::Grid;
 use super::rng::{Source, Stream};
 use super::statement::{CHUNKS, Statement};
+use super::tape::Tape;
+use super::tiles::{self, Fractions, Weights};
 use crate::error::{Error, Result};
 use crate::hash::Elem;
 use crate::hash::poseidon::Packed;
 
 /// Log of how much longer the quotient's domain is than the rows.
 const LOG_DEGREE: usize = 2;
+/// Rows that one task looks at.
+const TASK: usize = 256;
 
 /// What the prover has of a table.
 pub struct Committed<'a> {
@@ -38,86 +42,100 @@ struct Publics {
 
 impl Publics {
     fn new(dft: &Dft, grid: &Grid, log_rows: usize) -> Self {
-        let mut kinds: HashMap<u64, Vec<usize>> = HashMap::new();
-        let (mut places, mut distinct) = (Vec::new(), Vec::new());
-        for (column, hash) in column_hashes(grid).into_iter().enumerate() {
-            if (0..grid.rows()).all(|row| grid.row(row)[column] == Elem::ZERO) {
-                places.push(None);
-                continue;
-            }
-            let equal = |&place: &usize| equal_columns(grid, distinct[place], column);
-            let of_hash = kinds.entry(hash).or_default();
-            let place = of_hash.iter().copied().find(|place| equal(place)).unwrap_or_else(|| {
-                of_hash.push(distinct.len());
-                distinct.len()
-            });
-            if place == distinct.len() {
-                distinct.push(column);
-            }
-            places.push(Some(place));
-        }
+        let (places, distinct) = places(grid);
         let width = distinct.len();
-        let mut values = Vec::with_capacity(width << log_rows);
-        for row in 0..grid.rows() {
-            let row = grid.row(row);
-            values.extend(distinct.iter().map(|&column| row[column]));
-        }
+        // Room for the codeword, which is made where the rows are.
+        let mut values = Vec::with_capacity(width << (log_rows + LOG_DEGREE));
         values.resize(width << log_rows, Elem::ZERO);
+        if width > 0 {
+            let rows = values.par_chunks_mut(width).zip(grid.values.par_chunks(grid.width));
+            rows.with_min_len(TASK).for_each(|(out, row)| {
+                out.iter_mut().zip(&distinct).for_each(|(out, &column)| *out = row[column]);
+            });
+        }
         Self { words: extend(dft, Grid { width, values }, LOG_DEGREE), places }
     }
 }
 
-fn column_hashes(grid: &Grid) -> Vec<u64> {
-    let mut hashes = vec![0u64; grid.width];
-    for row in grid.values.chunks_exact(grid.width) {
-        for (hash, value) in hashes.iter_mut().zip(row) {
-            let word = u64::from(value.as_canonical_u32()) + 1;
-            *hash = (hash.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+/// For each column, which of the different ones it is (zero ones are none); the different ones.
+fn places(grid: &Grid) -> (Vec<Option<usize>>, Vec<usize>) {
+    let hashes = column_hashes(grid);
+    let mut firsts: HashMap<u64, usize> = HashMap::new();
+    let like: Vec<usize> =
+        hashes.iter().enumerate().map(|(c, &hash)| *firsts.entry(hash).or_insert(c)).collect();
+    // Equal hashes say little of columns that are made for it: they are compared, too.
+    let [differs, nonzero] = compared(grid, &like);
+    let mut distinct = Vec::new();
+    let mut places: Vec<Option<usize>> = Vec::with_capacity(grid.width);
+    for column in 0..grid.width {
+        places.push(match like[column] {
+            _ if !nonzero[column] => None,
+            first if first < column && !differs[column] => places[first],
+            _ => {
+                distinct.push(column);
+                Some(distinct.len() - 1)
+            }
+        });
+    }
+    (places, distinct)
+}
+
+/// Whether any element of each column differs from that of the column it is like; from zero.
+fn compared(grid: &Grid, like: &[usize]) -> [Vec<bool>; 2] {
+    let nothing = || [vec![false; grid.width], vec![false; grid.width]];
+    let tasks = grid.values.par_chunks(TASK * grid.width.max(1)).map(|rows| {
+        let [mut differs, mut nonzero] = nothing();
+        for row in rows.chunks_exact(grid.width) {
+            for (column, &first) in like.iter().enumerate() {
+                differs[column] |= row[column] != row[first];
+                nonzero[column] |= row[column] != Elem::ZERO;
+            }
         }
-    }
-    hashes
+        [differs, nonzero]
+    });
+    tasks.reduce(nothing, |mut all, one| {
+        for (all, one) in all.iter_mut().flatten().zip(one.iter().flatten()) {
+            *all |= one;
+        }
+        all
+    })
 }
 
-fn equal_columns(grid: &Grid, a: usize, b: usize) -> bool {
-    grid.values.chunks_exact(grid.width).all(|row| row[a] == row[b])
-}
-
-/// `LANES` rows of the quotient's domain.
-struct DomainRows<'a> {
-    publics: &'a Publics,
-    main: &'a Grid,
-    selectors: &'a Selectors,
-    start: usize,
-    next: [usize; LANES],
-}
-
-impl Rows for DomainRows<'_> {
-    fn public(&self, column: usize) -> Packed {
-        let words = &self.publics.words;
-        self.publics.places[column].map_or(Packed::ZERO, |place| {
-            Packed::from_fn(|lane| words.values[(self.start + lane) * words.width + place])
-        })
-    }
-    fn main(&self, column: usize) -> Packed {
-        Packed::from_fn(|lane| self.main.values[(self.start + lane) * self.main.width + column])
-    }
-    fn next(&self, column: usize) -> Packed {
-        Packed::from_fn(|lane| self.main.values[self.next[lane] * self.main.width + column])
-    }
-    fn first(&self) -> Packed {
-        Packed::from_fn(|lane| self.selectors.first[self.start + lane])
-    }
-    fn last(&self) -> Packed {
-        Packed::from_fn(|lane| self.selectors.last[self.start + lane])
-    }
+/// Sums of the elements of each column, weighted by row: equal for equal columns.
+fn column_hashes(grid: &Grid) -> Vec<u64> {
+    let tasks = grid.values.par_chunks(TASK * grid.width.max(1)).enumerate().map(|(task, rows)| {
+        let mut hashes = vec![0u64; grid.width];
+        for (i, row) in rows.chunks_exact(grid.width).enumerate() {
+            let weight = ((task * TASK + i) as u64 * 2 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let weight = (weight ^ weight >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            for (hash, value) in hashes.iter_mut().zip(row) {
+                let word = u64::from(value.as_canonical_u32());
+                *hash = hash.wrapping_add(word.wrapping_mul(weight));
+            }
+        }
+        hashes
+    });
+    tasks.reduce(
+        || vec![0; grid.width],
+        |mut all, one| {
+            all.iter_mut().zip(one).for_each(|(all, one)| *all = all.wrapping_add(one));
+            all
+        },
+    )
 }
 
 /// One element of K a lane, from a column of five.
-fn extension(grid: &Grid, column: usize, row: impl Fn(usize) -> usize) -> PackedK {
-    use p3_field::BasedVectorSpace;
-    PackedK::from_basis_coefficients_fn(|i| {
-        Packed::from_fn(|lane| grid.values[row(lane) * grid.width + DIM * column + i])
-    })
+fn extension(columns: &[Packed], column: usize) -> PackedK {
+    PackedK::from_basis_coefficients_fn(|i| columns[DIM * column + i])
+}
+
+/// What one task keeps from one tile to the next.
+struct Room {
+    tape: Vec<Packed>,
+    words: Vec<Packed>,
+    fractions: Vec<Packed>,
+    after: Vec<Packed>,
+    constraints: Vec<Packed>,
 }
 
 /// What the tables of one height share.
@@ -141,40 +159,59 @@ fn add_table(
     let log_rows = statement.publics[position].log_rows;
     let bits = log_rows + LOG_DEGREE;
     let publics = Publics::new(dft, committed.publics, log_rows);
-    let gammas: Vec<PackedK> = gammas.iter().map(|&g| PackedK::from(g)).collect();
+    let (of_constraints, others) = gammas.split_at(air.constraints.len());
+    let of_constraints = Weights::new(of_constraints);
+    let others: Vec<PackedK> = others.iter().map(|&g| PackedK::from(g)).collect();
     let groups = air.groups.len();
-    let (aux, terminal) = (committed.auxiliary, PackedK::from(committed.terminal));
-    sums.par_chunks_mut(LANES).enumerate().for_each_init(Vec::new, |values, (chunk, sums)| {
+    let tape = Tape::new(air);
+    let constraints: Vec<usize> = air.constraints.iter().map(|&c| tape.slot_of(c)).collect();
+    let fractions = Fractions::new(air.groups.iter().map(Vec::as_slice), buses, &tape);
+    let (main, aux) = (committed.main, committed.auxiliary);
+    let terminal = PackedK::from(committed.terminal);
+    let room = || Room {
+        tape: tape.room(),
+        words: vec![Packed::ZERO; publics.words.width],
+        fractions: vec![Packed::ZERO; aux.width],
+        after: vec![Packed::ZERO; DIM],
+        constraints: vec![Packed::ZERO; constraints.len()],
+    };
+    sums.par_chunks_mut(LANES).enumerate().for_each_init(room, |room, (chunk, sums)| {
         let start = chunk * LANES;
-        let next = std::array::from_fn(|lane| {
+        let next: [usize; LANES] = std::array::from_fn(|lane| {
             let natural = reverse(start + lane, bits) + (1 << LOG_DEGREE);
             reverse(natural % (1 << bits), bits)
         });
-        let rows = DomainRows { publics: &publics, main: committed.main, selectors, start, next };
-        evaluate(air, &rows, values);
-        let mut sum = PackedK::ZERO;
-        let mut gammas = gammas.iter();
-        let mut gamma = || *gammas.next().expect("a power for each constraint");
-        for &constraint in &air.constraints {
-            sum += gamma() * values[constraint as usize];
+        tiles::read(std::array::from_fn(|lane| publics.words.row(start + lane)), &mut room.words);
+        for (public, place) in tape.publics(&mut room.tape).iter_mut().zip(&publics.places) {
+            *public = place.map_or(Packed::ZERO, |place| room.words[place]);
         }
-        let here = |lane: usize| start + lane;
+        let mains = tape.mains(&mut room.tape);
+        tiles::read(std::array::from_fn(|lane| main.row(start + lane)), mains);
+        for (x, &column) in tape.next(&mut room.tape).iter_mut().zip(&air.next) {
+            *x = Packed::from_fn(|lane| main.row(next[lane])[column]);
+        }
+        let first = *Packed::from_slice(&selectors.first[start..start + LANES]);
+        let last = *Packed::from_slice(&selectors.last[start..start + LANES]);
+        tape.ends(&mut room.tape).copy_from_slice(&[first, last]);
+        tiles::read(std::array::from_fn(|lane| aux.row(start + lane)), &mut room.fractions);
+        let running = DIM * groups;
+        let after = |lane: usize| &aux.row(next[lane])[running..];
+        tiles::read(std::array::from_fn(after), &mut room.after);
+        tape.run(&mut room.tape);
+        for (x, &slot) in room.constraints.iter_mut().zip(&constraints) {
+            *x = room.tape[slot];
+        }
+        let mut sum = of_constraints.sum(&room.constraints);
         let mut total = PackedK::ZERO;
-        for (g, group) in air.groups.iter().enumerate() {
-            let terms: Vec<(Packed, PackedK)> = group
-                .iter()
-                .map(|l| (values[l.multiplicity as usize], buses.packed(l, values)))
-                .collect();
-            let (numerator, denominator) = fraction(&terms, |d, m| d * m);
-            let phi = extension(aux, g, here);
-            sum += gamma() * (phi * denominator - numerator);
+        fractions.each(&room.tape, |g, numerator, denominator| {
+            let phi = extension(&room.fractions, g);
+            sum += others[g] * (phi * denominator - numerator);
             total += phi;
-        }
-        let acc = extension(aux, groups, here);
-        let after = extension(aux, groups, |lane| rows.next[lane]);
-        sum += gamma() * (acc * rows.first());
-        sum += gamma() * ((after - acc - total) * (Packed::ONE - rows.last()));
-        sum += gamma() * ((acc + total - terminal) * rows.last());
+        });
+        let (acc, after) = (extension(&room.fractions, groups), extension(&room.after, 0));
+        sum += others[groups] * (acc * first);
+        sum += others[groups + 1] * ((after - acc - total) * (Packed::ONE - last));
+        sum += others[groups + 2] * ((acc + total - terminal) * last);
         for (lane, out) in sums.iter_mut().enumerate() {
             *out += lane_of(&sum, lane);
         }
@@ -212,12 +249,12 @@ pub fn chunks(
         add_table(&height, t, &committed[t], of_table, &mut sums);
         used += of_table.len();
     }
-    let values = sums
-        .par_iter()
-        .zip(&selectors.inverse)
-        .flat_map_iter(|(&sum, &inverse)| coefficients(&(sum * inverse)).to_vec())
-        .collect();
-    let quotient = interpolate(dft, &Grid { width: DIM, values });
+    let mut word = Grid::zeros(DIM, size);
+    let rows = word.values.par_chunks_exact_mut(DIM).zip(&sums).zip(&selectors.inverse);
+    rows.with_min_len(TASK).for_each(|((row, &sum), &inverse)| {
+        row.copy_from_slice(coefficients(&(sum * inverse)));
+    });
+    let quotient = interpolate(dft, &word);
     let length = (1usize << log_rows) - hiding;
     if quotient.values[CHUNKS * length * DIM..].iter().any(|&c| c != Elem::ZERO) {
         return Err(Error::new("prove.witness", "the openings do not satisfy the checks")

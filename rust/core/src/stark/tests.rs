@@ -1,5 +1,6 @@
 //! The engine on toy tables: what is true is proven, what is not is refused.
 
+mod fixed;
 mod ledger;
 mod secrecy;
 

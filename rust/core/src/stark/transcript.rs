@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::field::K;
+use super::lanes::{Unit, first_work};
 use crate::hash::{Elem, P};
 
 const TAG: &[u8] = b"zktally stark v1\0";
@@ -12,6 +13,10 @@ const POW: u8 = 0x20;
 const POW_CHECK: u8 = 0xfd;
 const NEXT: u8 = 0xfe;
 const SQUEEZE: u8 = 0xff;
+/// Witnesses that one task tries, and tasks between two looks at what was found: few, since a witness
+/// that a later task finds does not end the earlier ones.
+const TRIES: u64 = 1 << 10;
+const TASKS: u64 = 1 << 5;
 
 /// Tags of what is absorbed.
 pub mod tag {
@@ -106,18 +111,20 @@ impl Transcript {
         })
     }
 
-    /// Finds a proof of work and absorbs it.
+    /// Finds the least proof of work, whatever the number of threads, and absorbs it.
     pub fn grind(&mut self, bits: usize) -> u64 {
         if bits == 0 {
             return 0;
         }
-        let state = self.state;
-        // Blocks of as many tries as one success takes on average.
-        let block = 1u64 << bits;
+        let (state, unit) = (self.state, Unit::best());
         let witness = (0..)
-            .find_map(|i: u64| {
-                let tries = (i * block..(i + 1) * block).into_par_iter();
-                tries.find_any(|&witness| enough(work(&state, witness), bits))
+            .find_map(|round: u64| {
+                let tasks = (round * TASKS..(round + 1) * TASKS).into_par_iter();
+                tasks.find_map_first(|task| {
+                    let tries = task * TRIES..(task + 1) * TRIES;
+                    let good = |witness| enough(work(&state, witness), bits);
+                    first_work(unit, &state, [POW, POW_CHECK], tries, bits, good)
+                })
             })
             .expect("the search has no end");
         self.absorb(POW, &witness.to_le_bytes());

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::field::elem_of;
 use super::grid::Grid;
+use super::lanes::{MOST, Messages, Unit, words_of};
 use super::rng::Stream;
 use crate::bytes::Reader;
 use crate::error::Result;
@@ -69,12 +70,8 @@ impl Tree {
         let mut levels = vec![vec![]; height + 1];
         levels[height] = hashes.remove(&height).expect("the tallest level has rows");
         for level in (0..height).rev() {
-            let (rows, below) = (hashes.get(&level), &levels[level + 1]);
-            levels[level] = (0..1usize << level)
-                .into_par_iter()
-                .with_min_len(TASK)
-                .map(|i| node_hash(&below[2 * i], &below[2 * i + 1], rows.map(|rows| &rows[i])))
-                .collect();
+            let rows = hashes.get(&level).map(Vec::as_slice);
+            levels[level] = hash_nodes(&levels[level + 1], rows);
         }
         Self { matrices: by_height, salts, levels }
     }
@@ -112,15 +109,53 @@ fn salts_of(stream: &mut Stream, rows: usize) -> Vec<Salt> {
 }
 
 fn hash_rows(matrices: &[Grid], salts: Option<&[Salt]>, rows: usize) -> Vec<Hash> {
-    let mut hashes = vec![Hash::default(); rows];
-    hashes.par_chunks_mut(TASK).enumerate().for_each(|(task, hashes)| {
-        let mut buffer = Vec::new();
-        for (j, hash) in hashes.iter_mut().enumerate() {
-            let i = task * TASK + j;
-            let parts = matrices.iter().map(|matrix| matrix.row(i));
-            *hash = row_hash(parts, salts.map(|salts| &salts[i]), &mut buffer);
+    let width = matrices.iter().map(|matrix| matrix.width).sum::<usize>();
+    let salted = salts.map_or(0, |_| SALT_BYTES / 4);
+    hash_all(ROW, width + salted, rows, |i, mut words| {
+        for matrix in matrices {
+            let (own, rest) = words.split_at_mut(matrix.width);
+            own.iter_mut().zip(matrix.row(i)).for_each(|(word, x)| *word = x.as_canonical_u32());
+            words = rest;
         }
-    });
+        if let Some(salts) = salts {
+            words_of(&salts[i], words);
+        }
+    })
+}
+
+/// The nodes above these, which row hashes join.
+fn hash_nodes(below: &[Hash], rows: Option<&[Hash]>) -> Vec<Hash> {
+    const WORDS: usize = HASH_BYTES / 4;
+    let length = if rows.is_some() { 3 * WORDS } else { 2 * WORDS };
+    hash_all(NODE, length, below.len() / 2, |i, words| {
+        let (pair, row) = words.split_at_mut(2 * WORDS);
+        words_of(below[2 * i..2 * i + 2].as_flattened(), pair);
+        if let Some(rows) = rows {
+            words_of(&rows[i], row);
+        }
+    })
+}
+
+/// Hashes `count` messages of `length` words behind a byte; `fill` writes the words of one.
+fn hash_all(
+    prefix: u8,
+    length: usize,
+    count: usize,
+    fill: impl Fn(usize, &mut [u32]) + Sync,
+) -> Vec<Hash> {
+    let unit = Unit::best();
+    let mut hashes = vec![Hash::default(); count];
+    let tasks = hashes.par_chunks_mut(TASK).enumerate();
+    tasks.for_each_init(
+        || Messages::new(length),
+        |messages, (task, hashes)| {
+            for (group, hashes) in hashes.chunks_mut(MOST).enumerate() {
+                let first = task * TASK + group * MOST;
+                (0..hashes.len()).for_each(|j| fill(first + j, messages.message(j)));
+                messages.hash(unit, prefix, hashes);
+            }
+        },
+    );
     hashes
 }
 
@@ -226,6 +261,34 @@ mod tests {
     fn grid(rows: usize, width: usize, seed: u32) -> Grid {
         let values = (0..rows * width).map(|i| Elem::new(i as u32 * 77 + seed)).collect();
         Grid { width, values }
+    }
+
+    /// The verifier hashes rows and nodes one by one.
+    #[test]
+    fn nodes_are_those_of_one_hash_after_another() {
+        for widths in [vec![1], vec![3, 2], vec![40, 1, 17]] {
+            let matrices = widths.iter().map(|&width| grid(512, width, 5)).chain([grid(32, 9, 6)]);
+            let matrices: Vec<Grid> = matrices.collect();
+            for salted in [false, true] {
+                let mut stream = Stream::fresh().unwrap();
+                let tree = Tree::new(matrices.clone(), salted.then_some(&mut stream));
+                let row = |height: usize, i: usize| {
+                    let rows = tree.matrices(height).iter().map(|matrix| matrix.row(i));
+                    let salt = tree.salts.get(&height).map(|salts| &salts[i]);
+                    row_hash(rows, salt, &mut Vec::new())
+                };
+                let mut below: Vec<Hash> = (0..512).map(|i| row(9, i)).collect();
+                assert_eq!(tree.levels[9], below);
+                for level in (0..9).rev() {
+                    let node = |i: usize| {
+                        let of_row = (level == 5).then(|| row(5, i));
+                        node_hash(&below[2 * i], &below[2 * i + 1], of_row.as_ref())
+                    };
+                    below = (0..1 << level).map(node).collect();
+                    assert_eq!(tree.levels[level], below);
+                }
+            }
+        }
     }
 
     #[test]

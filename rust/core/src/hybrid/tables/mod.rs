@@ -113,8 +113,14 @@ pub static TABLES: LazyLock<Tables> = LazyLock::new(|| {
 
 #[cfg(test)]
 mod tests {
+    use p3_field::{PackedValue, PrimeCharacteristicRing};
+
     use super::page::page;
     use super::*;
+    use crate::hash::Elem;
+    use crate::hash::poseidon::{LANES, Packed};
+    use crate::stark::air::{Air, evaluate_row};
+    use crate::stark::tape::Tape;
 
     #[test]
     fn tables_have_their_indices() {
@@ -131,6 +137,54 @@ mod tests {
     fn the_tables_file_is_up_to_date() {
         let found = std::fs::read(FILE).unwrap();
         assert!(found == TABLES.bytes(), "run: make tables");
+    }
+
+    /// Runs a tape on random columns, twice in one room, against the nodes evaluated one by one.
+    fn run_and_compare(air: &Air) {
+        let mut state = 12345u64;
+        let mut random = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(99);
+            Elem::from_u64(state >> 20)
+        };
+        let tape = Tape::new(air);
+        let mut room = tape.room();
+        for _ in 0..2 {
+            let mut fill = |columns: &mut [Packed]| {
+                columns.iter_mut().for_each(|column| *column = Packed::from_fn(|_| random()));
+            };
+            fill(tape.publics(&mut room));
+            fill(tape.mains(&mut room));
+            fill(tape.next(&mut room));
+            let ends = [false, true].map(|end| Packed::from(Elem::from_bool(end)));
+            tape.ends(&mut room).copy_from_slice(&ends);
+            let lane = |columns: &mut [Packed], lane: usize| -> Vec<Elem> {
+                columns.iter().map(|column| column.as_slice()[lane]).collect()
+            };
+            let rows: Vec<[Vec<Elem>; 2]> = (0..LANES)
+                .map(|i| [lane(tape.publics(&mut room), i), lane(tape.mains(&mut room), i)])
+                .collect();
+            let nexts: Vec<Vec<Elem>> = (0..LANES).map(|i| lane(tape.next(&mut room), i)).collect();
+            tape.run(&mut room);
+            let mut values = Vec::new();
+            for (i, [publics, mains]) in rows.iter().enumerate() {
+                let mut next = vec![Elem::ZERO; air.mains];
+                air.next.iter().zip(&nexts[i]).for_each(|(&column, &x)| next[column] = x);
+                evaluate_row(air, publics, mains, &next, (false, true), &mut values);
+                let elements = air.lookups().flat_map(|l| l.tuple.iter().chain([&l.multiplicity]));
+                for &node in air.constraints.iter().chain(elements) {
+                    let found = room[tape.slot_of(node)].as_slice()[i];
+                    assert_eq!(found, values[node as usize], "{}: node {node}", air.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn tapes_compute_what_the_nodes_say() {
+        for air in &TABLES.airs {
+            run_and_compare(air);
+            run_and_compare(&air.only_lookups(|_| true));
+        }
     }
 
     #[test]

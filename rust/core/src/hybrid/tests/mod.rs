@@ -1,6 +1,7 @@
 //! Schedules and witnesses, against the constraints and buses of the tables.
 
 mod attacks;
+mod fixed;
 mod fixture;
 mod programs;
 mod proofs;
