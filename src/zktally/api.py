@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -261,6 +262,7 @@ def prove(
             receipts do not cover.
     """
     if isinstance(program, SnarkModel):
+        _refuse_others(locals())
         if mode != "snark":
             raise UsageError("the model is set up for SNARKs", expected="snark", received=mode)
         with showing(progress) as show:
@@ -268,7 +270,7 @@ def prove(
                 program,
                 inputs,
                 audience=audience,
-                nonce=nonce,
+                nonce=nonce,  # type: ignore[arg-type]  # which becomes bytes there
                 progress=lambda phase: show(phase, 0, 1),
             )
         return Receipt(made_by_ezkl)
@@ -294,6 +296,30 @@ def prove(
         options = ProverOptions(small, work, reveal, show, workers)
         made = prove_chain(program, inputs, claims, options, training=training, items=items)
     return Receipt(made)
+
+
+OF_SNARKS = ("program", "inputs", "mode", "audience", "nonce", "progress")
+"""Arguments of `prove` that say something of a SNARK receipt."""
+
+
+def _refuse_others(given: Mapping[str, Any]) -> None:
+    """Refuse what a SNARK receipt would leave out in silence.
+
+    Raises:
+        UsageError: an argument is given that it has no use for.
+    """
+    defaults = {name: each.default for name, each in inspect.signature(prove).parameters.items()}
+    others = [
+        name
+        for name, value in given.items()
+        if name not in OF_SNARKS and repr(value) != repr(defaults[name])
+    ]
+    if others:
+        raise UsageError(
+            "arguments that say nothing of a SNARK receipt",
+            expected=", ".join(OF_SNARKS),
+            received=", ".join(others),
+        )
 
 
 def wrap(

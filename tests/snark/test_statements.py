@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zktally import Policy, Receipt, verify
+from zktally import Policy, Receipt, SnarkModel, prove, verify
 from zktally.cli.main import main
 from zktally.prover.snark import child, native, process
 from zktally.verifier.cli import main as verify_main
@@ -357,6 +357,18 @@ def test_everything_that_is_written_of_a_verdict(monkeypatch, tmp_path, capsys):
     found = verify_snark(GOLDEN["private"], expected(), yes)
     assert "what the model id stands for" in found._repr_html_()
     assert found.to_json(2)["outputs"][0]["integers"] is None
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [({"visibility": "public"}, "visibility"), ({"delta": 0.1, "exact": "all"}, "delta, exact")],
+)
+def test_what_a_snark_would_leave_out_is_refused(given, name):
+    model = SnarkModel(FOLDER, READ["private"].key)
+    with pytest.raises(ZktallyError) as error:
+        prove(model, INPUT, "snark", **given)
+    assert error.value.code == "usage"
+    assert error.value.received == name
 
 
 def test_nothing_goes_on_where_a_snark_has_ended():
