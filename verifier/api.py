@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from .chain import VerifiedRun, following, verify_run
+from .chain import VerifiedRun, following, refuse_chain, verify_run
 from .describe import describe_receipt
 from .files import read_arrays
 from .judge import verify as judge_receipt
@@ -86,6 +86,7 @@ def verify(
     )
     data = bytes_of(receipt)
     if follows is not None:
+        refuse_chain(follows)
         expectations = following(follows.facts.journal, data, expectations)
     return judge(data, expectations)
 

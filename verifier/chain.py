@@ -141,17 +141,26 @@ def verify_run(receipts: Sequence[bytes], expectations: Expectations, judge: Jud
         if verdicts:
             expected = following(verdicts[-1].facts.journal, receipt, expectations)
         verdict = judge(receipt, expected)
-        if isinstance(verdict, VerifiedSnark):
-            raise UsageError(
-                "a SNARK receipt is of one run and no chain",
-                expected="receipts that go on with a state",
-                received="a SNARK receipt",
-                hint="verify it by itself",
-            )
+        refuse_chain(verdict)
         verdicts.append(verdict)
     found = VerifiedRun(tuple(verdicts))
     expectations.policy.judge_bits(found.bits)
     return found
+
+
+def refuse_chain(verdict: Verified) -> None:
+    """Refuse a SNARK receipt where one goes on with another.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if isinstance(verdict, VerifiedSnark):
+        raise UsageError(
+            "a SNARK receipt is of one run and no chain",
+            expected="receipts that go on with a state",
+            received="a SNARK receipt",
+            hint="verify it by itself",
+        )
 
 
 def following(before: Journal, receipt: bytes, expectations: Expectations) -> Expectations:

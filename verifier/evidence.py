@@ -90,7 +90,8 @@ class Written:
             from .values import encoded, outputs_of
 
             first = found.receipts[0]
-            about = {"model_id": first.model_id, "program_id": first.program_id}
+            names = ("model_id", "srs" if first.mode == "snark" else "program_id")
+            about = {name: getattr(first, name) for name in names}
             outputs = outputs_of(self.receipts, found.receipts)
             self._write(self.args.outputs, encoded(self.args.outputs, outputs, about))
         if self.args.report is not None:

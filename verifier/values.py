@@ -24,6 +24,7 @@ from .program.codec import decode
 from .program.types import ABSENT, Port, Program
 from .quoting import quoted, quoted_path
 from .receipt import split_receipt
+from .snark.verdict import VerifiedSnark
 from .verified import Verified
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -46,7 +47,8 @@ class Values:
             run; int64 [n].
         values: in real units, float32 or int64 [n, ...]; padding is left out.
         codes: the integers of the program behind them, int64 [n, ...].
-        status: of an output, "certified", "consistent" or "sampled"; of an input, "published".
+        status: of an output, "certified", "consistent" or "sampled", or "snark" where a SNARK shows
+            it; of an input, "published".
     """
 
     name: str
@@ -59,6 +61,8 @@ class Values:
 
 def outputs_of(receipts: Sequence[bytes], verdicts: Sequence[Verified]) -> list[Values]:
     """The outputs of receipts that were judged and found good, those of a run behind each other."""
+    if isinstance(verdicts[0], VerifiedSnark):
+        return _of_snark(verdicts[0])
     parts, items = [], 0
     for receipt, verdict in zip(receipts, verdicts, strict=True):
         program, journal = _read(receipt)
@@ -72,6 +76,16 @@ def outputs_of(receipts: Sequence[bytes], verdicts: Sequence[Verified]) -> list[
         )
         items += journal.items
     return [_joined(same) for same in zip(*parts, strict=True)]
+
+
+def _of_snark(verdict: VerifiedSnark) -> list[Values]:
+    """The outputs of one run, which is one step."""
+    found = []
+    for name, array in verdict.outputs.items():
+        codes = np.array(verdict.integers[name], np.int64).reshape(1, *array.shape)
+        rows = np.zeros(1, np.int64)
+        found.append(Values(name, "step", rows, array[np.newaxis], codes, "snark"))
+    return found
 
 
 def inputs_of(receipts: Sequence[bytes]) -> list[Values]:

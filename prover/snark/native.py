@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
+
+import numpy as np
 
 from ...verifier.errors import InvalidProof, UnsupportedReceipt
 from ...verifier.snark.curve import GENERATOR, Point, Q
 from ...verifier.snark.key import Key
 from ..errors import ProveError
 from .child import FILES
-from .process import run, version
+from .process import can_watch, run, version
 
 SECONDS = 600
 """The longest that a check may take."""
+MEMORY = 8 << 30
+"""The most that it may hold, in bytes: settings in a hostile key can ask ezkl for any amount."""
 
 _SHIFT = pow(2, 256, Q)
 
@@ -36,7 +39,9 @@ def check(key: Key, instances: Sequence[int], proof: bytes) -> None:
         (folder / FILES["vk"]).write_bytes(as_ezkl(key))
         (folder / FILES["srs"]).write_bytes(short_string(key))
         (folder / FILES["proof"]).write_text(json.dumps(_snark(instances, proof)))
-        found = run({"phases": ["verify"], "reduced": True}, folder, time_limit=SECONDS)
+        limit = MEMORY if can_watch() else None
+        job = {"phases": ["verify"], "reduced": True}
+        found = run(job, folder, memory_limit=limit, time_limit=SECONDS)
     if found.how == "failed" and found.refused:
         raise InvalidProof(
             "the SNARK does not hold: ezkl refuses it",
@@ -116,11 +121,5 @@ def from_raw(data: bytes) -> int:
 
 def _bits(runs: Sequence[int]) -> bytes:
     """Bits of a selector, the first the lowest of its byte."""
-    values = chain.from_iterable((number % 2, run) for number, run in enumerate(runs))
-    total, at = 0, 0
-    pairs = list(values)
-    for bit, length in zip(pairs[::2], pairs[1::2], strict=True):
-        if bit:
-            total |= ((1 << length) - 1) << at
-        at += length
-    return total.to_bytes((at + 7) // 8, "little")
+    values = np.arange(len(runs), dtype=np.uint8) & 1
+    return np.packbits(np.repeat(values, runs), bitorder="little").tobytes()

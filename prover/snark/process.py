@@ -75,6 +75,11 @@ def version() -> str:
     )
 
 
+def can_watch() -> bool:
+    """Whether the system tells what memory a process holds."""
+    return Path("/proc/self/statm").exists()
+
+
 def run(
     job: Mapping[str, Any],
     folder: Path,
@@ -97,7 +102,7 @@ def run(
         UsageError: a limit of memory where the system does not tell what is used.
     """
     version()
-    if memory_limit is not None and not Path("/proc/self/statm").exists():
+    if memory_limit is not None and not can_watch():
         raise UsageError("a limit of memory needs /proc", expected="Linux", received=sys.platform)
     folder = folder.resolve()
     order = folder / "job.json"

@@ -112,7 +112,6 @@ def snark_setup(
         for path in work.iterdir():
             if path.name not in {KEY_FILE, MADE_HERE, *(FILES[name] for name in KEPT)}:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-        work.chmod(0o755)
         work.replace(target)
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ from .prover import (
 from .prover.snark.model import SnarkModel
 from .prover.snark.prove import prove_snark
 from .prover.workers import Workers
-from .verifier.chain import VerifiedRun, following, verify_run
+from .verifier.chain import VerifiedRun, following, refuse_chain, verify_run
 from .verifier.dataset import PUBLIC_KEY, root_of
 from .verifier.errors import UsageError, ZktallyError
 from .verifier.journal import MODES, Journal
@@ -42,7 +43,7 @@ from .verifier.policy import Expectations, Policy
 from .verifier.program.checked import load as load_program
 from .verifier.receipt import as_receipt, read_receipt, split_receipt
 from .verifier.snark.judge import refuse_string, verify_snark
-from .verifier.snark.receipt import is_snark
+from .verifier.snark.receipt import SnarkReceipt, is_snark
 from .verifier.snark.verdict import VerifiedSnark
 from .verifier.verified import Verified
 
@@ -159,6 +160,9 @@ class Receipt:
     def _claimed(self) -> list[tuple[str, str]]:
         """What it says of itself, for people; bytes that are no receipt say nothing."""
         try:
+            if is_snark(self.data):
+                claimed = SnarkReceipt.decode(self.data).statement.model_id
+                return [("claims", "snark"), ("steps", "1"), ("model", claimed.hex())]
             journal = self.journal
         except ZktallyError as error:
             return [("not readable", error.message)]
@@ -258,6 +262,7 @@ def prove(
             receipts do not cover.
     """
     if isinstance(program, SnarkModel):
+        _refuse_others(locals())
         if mode != "snark":
             raise UsageError("the model is set up for SNARKs", expected="snark", received=mode)
         with showing(progress) as show:
@@ -265,7 +270,7 @@ def prove(
                 program,
                 inputs,
                 audience=audience,
-                nonce=nonce,
+                nonce=nonce,  # type: ignore[arg-type]  # which becomes bytes there
                 progress=lambda phase: show(phase, 0, 1),
             )
         return Receipt(made_by_ezkl)
@@ -291,6 +296,30 @@ def prove(
         options = ProverOptions(small, work, reveal, show, workers)
         made = prove_chain(program, inputs, claims, options, training=training, items=items)
     return Receipt(made)
+
+
+OF_SNARKS = ("program", "inputs", "mode", "audience", "nonce", "progress")
+"""Arguments of `prove` that say something of a SNARK receipt."""
+
+
+def _refuse_others(given: Mapping[str, Any]) -> None:
+    """Refuse what a SNARK receipt would leave out in silence.
+
+    Raises:
+        UsageError: an argument is given that it has no use for.
+    """
+    defaults = {name: each.default for name, each in inspect.signature(prove).parameters.items()}
+    others = [
+        name
+        for name, value in given.items()
+        if name not in OF_SNARKS and repr(value) != repr(defaults[name])
+    ]
+    if others:
+        raise UsageError(
+            "arguments that say nothing of a SNARK receipt",
+            expected=", ".join(OF_SNARKS),
+            received=", ".join(others),
+        )
 
 
 def wrap(
@@ -504,6 +533,7 @@ def verify(
             raise UsageError(
                 "follows is no verdict", expected="what verify returned", received=shown(follows)
             )
+        refuse_chain(follows)
         expectations = following(follows.facts.journal, receipt, expectations)
     return judge(receipt, expectations, backend, threads)
 

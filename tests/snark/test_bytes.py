@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from dataclasses import replace
 from fractions import Fraction
 
@@ -118,6 +119,12 @@ KEYS = {
     "inputs are hashed": ({"input_visibility": "Hashed"}, "receipt.unsupported-mode"),
     "inputs are shown after all": ({"input_visibility": "Public"}, "receipt.non-canonical"),
     "another size": ({"logrows": 20}, "receipt.non-canonical"),
+    "inputs have no range": (
+        {"ignore_range_check_inputs_outputs": True},
+        "receipt.unsupported-mode",
+    ),
+    "their range is the field": ({"decomp_legs": 40}, "receipt.unsupported-mode"),
+    "no range is told": ({"decomp_base": None}, "receipt.unsupported-mode"),
 }
 
 
@@ -180,6 +187,14 @@ def test_ezkls_own_files_come_out_of_the_key():
     assert len(native.short_string(key)) == 4 + 4 * 64 + 2 * 128
 
 
+def test_bits_out_of_runs_in_time_that_follows_their_number():
+    assert native._bits((2, 1, 1, 5)) == bytes([0b11110100, 1])
+    assert native._bits((0, 3, 5)) == bytes([0b00000111])
+    started = time.process_time()
+    assert native._bits((1,) * (1 << 20)) == bytes([0b10101010]) * (1 << 17)
+    assert time.process_time() - started < 2
+
+
 def test_runs_of_bits():
     assert as_runs([0, 0, 1, 0]) == (2, 1, 1)
     assert as_runs([1, 1]) == (0, 2)
@@ -195,6 +210,39 @@ def test_rounding_is_ezkls_half_away_from_zero():
         exact = Fraction(float(value)) * 2**7
         want = int(abs(exact) + Fraction(1, 2)) * (1 if exact > 0 else -1)
         assert quantised(Port("x", (1,), 7, "F32"), value).tolist() == [want]
+
+
+@pytest.mark.parametrize(
+    ("port", "values"),
+    [
+        (Port("x", (1,), 13, "F32"), np.array([1e30], np.float32)),
+        (Port("x", (1,), 13, "F32"), np.array([1e39])),
+        (Port("x", (1,), 0, "F64"), np.array([2.0**63])),
+        (Port("x", (1,), 0, "Int"), np.array([2**64 - 1], np.uint64)),
+    ],
+)
+def test_what_does_not_fit_is_not_taken_for_another_number(port, values):
+    with pytest.raises(ZktallyError) as error:
+        quantised(port, values)
+    assert error.value.code == "usage.input"
+
+
+def test_the_ends_of_64_bits_are_whole_numbers():
+    ends = np.array([-(2**63), 2**63 - 1])
+    assert quantised(Port("x", (2,), 0, "Int"), ends).tolist() == ends.tolist()
+    assert quantised(Port("x", (1,), 0, "F64"), np.array([-(2.0**63)])).tolist() == [-(2**63)]
+    assert quantised(Port("x", (1,), 0, "Bool"), np.array([True])).tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    "version", ["", "23.0.5\nset-up     a ceremony's", "23.0.5 other", "v" * 9]
+)
+def test_a_release_does_not_read_like_a_verdict(version):
+    key = READ["private"].key
+    told = {**key.told, "version": version}
+    with pytest.raises(ZktallyError) as error:
+        Key.decode(replace(key, version=version, settings=canonical(told)).encode())
+    assert error.value.code == "receipt.non-canonical"
 
 
 def test_keccak_as_ethereum_has_it():

@@ -115,6 +115,13 @@ def test_every_part_of_the_circuit_counts():
         assert "pairing" in refused(with_circuit(**change)), name
 
 
+def test_rotations_that_are_one_row_are_refused():
+    first, _, *rest = CIRCUIT.advice
+    column, rotation = first
+    twice = (first, (column, rotation + (1 << CIRCUIT.k)), *rest)
+    assert "same row" in refused(with_circuit(advice=twice))
+
+
 def test_a_string_off_the_second_group_is_refused():
     x0, *rest = CIRCUIT.tau
     assert "second group" in refused(with_circuit(tau=(x0 ^ 1, *rest)))

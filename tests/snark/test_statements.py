@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zktally import Policy, verify
+from zktally import Policy, Receipt, SnarkModel, prove, verify
 from zktally.cli.main import main
-from zktally.prover.snark import native, process
+from zktally.prover.snark import child, native, process
 from zktally.verifier.cli import main as verify_main
 from zktally.verifier.errors import InvalidProof, ZktallyError
 from zktally.verifier.policy import Expectations
@@ -69,6 +69,7 @@ def test_the_verdict_says_what_it_rests_on():
     assert "inputs and activations, in zero knowledge" in private
     assert "about 100" in private
     assert "not zktally's program" in private
+    assert "what the model id stands for" in private
     text = verify_snark(GOLDEN["public"], expected("public", srs=None, any_srs=True), yes)
     assert "you did NOT name" in text.guarantee.text()
     assert "convinces nobody but the prover" in text.guarantee.text()
@@ -334,6 +335,65 @@ def test_receipts_of_a_run_are_no_snarks(capsys, monkeypatch):
     monkeypatch.setattr(native, "check", yes)
     assert main(["verify", PATH, PATH, *ARGUMENTS]) == 2
     assert "no chain" in capsys.readouterr().err
+
+
+def test_everything_that_is_written_of_a_verdict(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(native, "check", yes)
+    whole = READ["private"].statement.outputs
+    arrays, table, page = (tmp_path / name for name in ("o.npz", "o.csv", "r.html"))
+    assert main(["verify", PATH, *ARGUMENTS, "--json", "--outputs", str(arrays)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["outputs"][0]["integers"] == list(whole)
+    assert told["guarantee"]["bits"] == 100
+    held = np.load(arrays)
+    assert held["codes:logits"].ravel().tolist() == list(whole)
+    assert json.loads(str(held["about"]))["srs"] == KNOWN["private"]["srs"]
+    assert main(["report", PATH, *ARGUMENTS, "--outputs", str(table), "-o", str(page)]) == 0
+    assert table.read_text().splitlines()[1].endswith(f"{whole[0]}")
+    text = page.read_text()
+    for said in ("VERIFIED", "what the model id stands for", "which you named", "py_ecc"):
+        assert said in text
+    assert "claims snark" in repr(Receipt(GOLDEN["private"]))
+    found = verify_snark(GOLDEN["private"], expected(), yes)
+    assert "what the model id stands for" in found._repr_html_()
+    assert found.to_json(2)["outputs"][0]["integers"] is None
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [({"visibility": "public"}, "visibility"), ({"delta": 0.1, "exact": "all"}, "delta, exact")],
+)
+def test_what_a_snark_would_leave_out_is_refused(given, name):
+    model = SnarkModel(FOLDER, READ["private"].key)
+    with pytest.raises(ZktallyError) as error:
+        prove(model, INPUT, "snark", **given)
+    assert error.value.code == "usage"
+    assert error.value.received == name
+
+
+def test_nothing_goes_on_where_a_snark_has_ended():
+    found = verify_snark(GOLDEN["private"], expected(), yes)
+    with pytest.raises(ZktallyError) as error:
+        verify(GOLDEN["private"], KNOWN["private"]["model_id"], SNARK, follows=found)
+    assert error.value.code == "usage"
+    assert "no chain" in error.value.message
+
+
+@pytest.mark.parametrize("said", [None, 1, "yes", False])
+def test_only_true_is_a_yes_of_ezkls(said):
+    class Ezkl:
+        verify = staticmethod(lambda *_: said)
+
+    assert child._verified(Ezkl, child.FILES, {}) is False
+
+
+def test_inputs_beyond_all_range_are_no_others():
+    inputs = (-(2**63), *READ["public"].statement.inputs[1:])
+    statement = replace(READ["public"].statement, inputs=inputs)
+    receipt = replace(READ["public"], statement=statement).encode()
+    huge = INPUT.copy()
+    huge[0, 0] = 1e30
+    assert refused(receipt, expected("public", inputs=huge)) == "usage.input"
 
 
 @pytest.mark.parametrize(

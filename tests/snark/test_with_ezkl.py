@@ -24,6 +24,7 @@ from zktally.prover.snark.child import FILES
 from zktally.prover.snark.setup import SnarkSetUp, snark_setup
 from zktally.verifier.errors import VerificationFailed, ZktallyError
 from zktally.verifier.snark import plonk
+from zktally.verifier.snark.key import canonical
 from zktally.verifier.snark.receipt import SnarkReceipt
 
 pytestmark = pytest.mark.skipif(
@@ -187,6 +188,34 @@ def test_a_memory_limit_ends_the_set_up_and_leaves_nothing(tmp_path):
         )
     assert error.value.code == "snark.ezkl"
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
+
+
+def test_settings_that_ask_for_all_memory_end_the_check(made, monkeypatch):
+    _, model, receipt, _ = made
+    monkeypatch.setattr(native, "MEMORY", 500_000_000)
+    told = {**model.key.told, "required_range_checks": [[-(1 << 40), 1 << 40]]}
+    key = replace(model.key, settings=canonical(told), told=told)
+    found = SnarkReceipt.decode(receipt.data)
+    with pytest.raises(ZktallyError) as error:
+        native.check(key, found.statement.instances(), found.proof)
+    assert error.value.code == "snark.no-checker"
+    assert "more than the limit of 500 MB" in str(error.value.received)
+
+
+def test_a_circuit_without_ranges_is_not_set_up(tmp_path):
+    """Its prover can solve for inputs, modulo the field, that give any outputs."""
+    network, shape = MODELS["dense"]
+    onnx.save(network, str(tmp_path / "m.onnx"))
+    options = SnarkSetUp(run_args={**SMALL, "ignore_range_check_inputs_outputs": True})
+    with pytest.raises(ProveError) as error:
+        snark_setup(tmp_path / "m.onnx", data(shape), tmp_path / "s", options)
+    assert error.value.code == "snark.ezkl"
+    assert "without a range" in str(error.value.received)
+
+
+def test_a_folder_is_its_owners_alone(made):
+    _, model, *_ = made
+    assert model.folder.stat().st_mode & 0o077 == 0
 
 
 def test_what_ezkl_does_not_know_is_its_refusal(tmp_path):

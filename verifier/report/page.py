@@ -6,16 +6,23 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
+
+import numpy as np
 
 from ..chain import VerifiedRun
 from ..errors import ZktallyError
 from ..policy import Policy
 from ..quoting import quoted
+from ..snark.verdict import VerifiedSnark
 from ..units import size
 from . import sections
 from .demands import demands
 from .markup import Html, bullets, code, element, facts, joined
 from .style import CSS
+
+MOST = 64
+"""Values of an output of a SNARK receipt that the page shows."""
 
 CONTENT = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """What a browser may load for the page: nothing but what stands in it."""
@@ -46,6 +53,9 @@ class Evidence:
 
 def report(evidence: Evidence, run: VerifiedRun) -> str:
     """The page for receipts that were judged and found good."""
+    first = run.receipts[0]
+    if isinstance(first, VerifiedSnark):
+        return _snark(evidence, first)
     case = sections.Case.of(evidence.receipts, evidence.names, run)
     parts = [
         _verdict(
@@ -67,6 +77,34 @@ def report(evidence: Evidence, run: VerifiedRun) -> str:
         sections.layers(case),
     ]
     return _page("Verification report", evidence, parts)
+
+
+def _snark(evidence: Evidence, verdict: VerifiedSnark) -> str:
+    """The page for a SNARK receipt: its verdict, line by line, and the outputs."""
+    guarantee: Any = verdict.guarantee  # a SnarkGuarantee
+    said = [(head.capitalize(), text) for head, text in guarantee.lines()]
+    shown = [
+        (quoted(name), f"{list(array.shape)}: {_first(array)}")
+        for name, array in verdict.outputs.items()
+    ]
+    parts = [
+        _verdict(
+            "VERIFIED",
+            "good",
+            f"{_files(evidence)} was checked, and found good: {verdict.sentence()}.",
+        ),
+        _section("What was run", facts([("Model id", code(verdict.model_id))])),
+        _section("What is promised, and what is not", facts(said)),
+        _section("The outputs", facts(shown)),
+        _repeat(evidence, [verdict.sentence()], "Python, numpy and py_ecc"),
+    ]
+    return _page("Verification report", evidence, parts)
+
+
+def _first(array: np.ndarray[Any, Any]) -> str:
+    """The first values, row by row."""
+    more = " …" if array.size > MOST else ""
+    return ", ".join(f"{value:.6g}" for value in array.ravel()[:MOST]) + more
 
 
 def refusal(evidence: Evidence, error: ZktallyError) -> str:
@@ -110,7 +148,7 @@ def _section(title: str, *children: Html) -> Html:
     return element("section", element("h2", title), *children)
 
 
-def _repeat(evidence: Evidence, said: list[str]) -> Html:
+def _repeat(evidence: Evidence, said: list[str], needs: str = "Python and numpy") -> Html:
     """How anyone gets the same verdict."""
     files = [
         joined(
@@ -126,7 +164,7 @@ def _repeat(evidence: Evidence, said: list[str]) -> Html:
         element(
             "p",
             "Anyone who has the receipt can repeat the check, without a network and without "
-            "trusting this page. The verifier is free software; it needs Python and numpy. With "
+            f"trusting this page. The verifier is free software; it needs {needs}. With "
             "the files named here in the current folder, this command gives the same verdict:",
         ),
         element("pre", evidence.command),

@@ -27,8 +27,14 @@ PARTS = 16
 KINDS = ("F32", "F64", "Int", "Bool")
 """What ezkl calls the types of ports that are read here."""
 
+RELEASE = r"[0-9][0-9A-Za-z.+-]{0,31}"
+"""What a release may look like: verdicts show it, so that it must not read like one."""
+
 MAX_SELECTOR_BYTES = 1 << 30
 MAX_VALUES = 1 << 18
+MAX_RANGE_LOG = 64
+"""Bits of `decomp_base` to the power of `decomp_legs`: ezkl's range of what goes in and out."""
+
 MAX_SETTINGS, MAX_DEPTH = 1 << 20, 32
 
 
@@ -122,6 +128,8 @@ class Key:
         """
         r = Reader(data, RECEIPT_CODES)
         version = _text(r)
+        if not re.fullmatch(RELEASE, version):
+            raise r.bad("a release has another form", expected=RELEASE)
         settings = bytes(r.blob())
         told = _settings(r, settings)
         header = r.string()
@@ -163,6 +171,13 @@ class Key:
                 "the circuit neither publishes nor hides its inputs",
                 code="receipt.unsupported-mode",
             )
+        if not _ranged(run):
+            raise UnsupportedReceipt(
+                "the circuit leaves inputs and outputs without a range: a prover could choose "
+                "inputs that wrap round the field, and with them the outputs",
+                code="receipt.unsupported-mode",
+                expected=f"range checks, of at most {MAX_RANGE_LOG} bits",
+            )
         shown = (*(self.inputs if self.public else ()), *self.outputs)
         same = (
             (run["logrows"], self.circuit.k),
@@ -177,6 +192,16 @@ class Key:
         for said, held in same:
             if said != held:
                 raise r.bad("settings and key contradict each other", held, str(said)[:200])
+
+
+def _ranged(run: dict[str, Any]) -> bool:
+    """Whether ezkl bounds what goes in and comes out, far below the field."""
+    base, legs = (run.get(name) for name in ("decomp_base", "decomp_legs"))
+    if run.get("ignore_range_check_inputs_outputs") is not False:
+        return False
+    if type(base) is not int or type(legs) is not int or base < 2 or legs < 1:
+        return False
+    return (base - 1).bit_length() * legs <= MAX_RANGE_LOG
 
 
 def srs_digest(tau: Twisted) -> bytes:

@@ -302,6 +302,8 @@ class _Check:
             sets.setdefault(tuple(each.values), []).append(each)
         every = sorted({rotation for rotations in sets for rotation in rotations})
         at = {rotation: self.x * pow(self.omega, rotation, R) % R for rotation in every}
+        if len(set(at.values())) < len(at):
+            raise _wrong("two rotations are the same row")
         if any(mu == point for point in at.values()):
             raise _wrong("the challenge of the opening is an opened point")
         outside = [_product(mu - at[each] for each in every if each not in of) for of in sets]

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import MalformedReceipt, UnsupportedReceipt
+from ..errors import MalformedReceipt, UnsupportedReceipt, UsageError
 from ..labels import Labels, read_labels, write_labels
+from ..quoting import quoted
 from ..reader import RECEIPT_CODES, Reader, Writer
 from .curve import R
 from .key import Key, Port
@@ -134,13 +135,26 @@ def quantised(port: Port, array: Array) -> Values:
     Args:
         port: float ports read v as v·2^scale; whole ones as it is.
         array: of the port's shape.
+
+    Raises:
+        UsageError: `usage.input`, one is beyond 64 bits: it would stand for another value.
     """
     if port.kind in ("Int", "Bool"):
-        return np.asarray(array).astype(np.int64).ravel()
-    values = np.asarray(array, dtype=np.float32 if port.kind == "F32" else np.float64)
-    scaled = np.ldexp(values.astype(np.float64).ravel(), port.scale)
-    whole = np.trunc(scaled)
-    return (whole + np.where(np.abs(scaled - whole) >= 0.5, np.sign(scaled), 0)).astype(np.int64)
+        whole = np.asarray(array).ravel()
+    else:
+        with np.errstate(over="ignore"):  # what overflows is infinite, and refused
+            values = np.asarray(array, dtype=np.float32 if port.kind == "F32" else np.float64)
+            scaled = np.ldexp(values.astype(np.float64).ravel(), port.scale)
+        whole = np.trunc(scaled)
+        with np.errstate(invalid="ignore"):
+            whole = whole + np.where(np.abs(scaled - whole) >= 0.5, np.sign(scaled), 0)
+    if whole.dtype.kind != "i" and not ((whole >= -(2.0**63)) & (whole < 2.0**63)).all():
+        raise UsageError(
+            f"input {quoted(port.name)} holds a value that is too large",
+            code="usage.input",
+            expected="whole numbers of 64 bits, after scaling",
+        )
+    return whole.astype(np.int64)
 
 
 def split(ports: tuple[Port, ...], values: tuple[int, ...]) -> dict[str, list[int]]:

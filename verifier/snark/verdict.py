@@ -42,7 +42,7 @@ class SnarkGuarantee:
     def sentence(self) -> str:
         """In one line."""
         trust = "a string that you named" if self.pinned_srs else "a string that you did NOT name"
-        return f"every gate of ezkl's circuit, {BITS} bits (assumed), under {trust}"
+        return f"every gate of the circuit that was set up, {BITS} bits (assumed), under {trust}"
 
     def lines(self) -> list[tuple[str, str]]:
         """Heading and text of each promise."""
@@ -61,7 +61,12 @@ class SnarkGuarantee:
             ),
             ("pinned", ", ".join(self._pinned())),
             ("chosen", f"by the prover: {', '.join(self._chosen()) or 'nothing'}"),
-            ("not shown", "that ezkl's circuit computes what the float model does"),
+            (
+                "not shown",
+                "what the model id stands for: whoever made it could have left gates out, or taken "
+                "other weights. The same set-up of the same file gives the same id. Nor that "
+                "ezkl's circuit computes what the float model does",
+            ),
         ]
 
     def text(self) -> str:
@@ -70,21 +75,22 @@ class SnarkGuarantee:
 
     def to_json(self) -> dict[str, Any]:
         """As one JSON-ready object."""
+        words = {head.replace(" ", "_").replace("-", "_"): text for head, text in self.lines()}
         return {
+            **words,
             "model_id": self.model_id,
             "srs": self.srs,
             "srs_pinned": self.pinned_srs,
             "bits": BITS,
             "ezkl": self.version,
             "inputs_public": self.public,
-            **{head.replace(" ", "_").replace("-", "_"): text for head, text in self.lines()},
         }
 
     def _shown(self) -> str:
         return (
-            f"ezkl {self.version}'s circuit of the model, with ezkl's own rounding, gives these "
-            "outputs for its inputs: every gate of one run. It is not zktally's program: its "
-            "integers and its errors are not those of a .zkt file."
+            f"the circuit of the model id, one for ezkl {self.version}, gives these outputs for "
+            "its inputs: every gate of one run, with ezkl's own rounding. It is not zktally's "
+            "program: its integers and its errors are not those of a .zkt file."
         )
 
     def _string(self) -> str:
@@ -186,14 +192,17 @@ class VerifiedSnark(Verified):
         """The verdict in one line."""
         return f"1 run, model {self.model_id[:8]}…, snark, {self.guarantee.sentence()}"
 
-    def to_json(self) -> dict[str, Any]:
-        """Everything as one JSON-ready object."""
+    def to_json(self, most: int | None = None) -> dict[str, Any]:
+        """Everything as one JSON-ready object; see `Verified.to_json`."""
         integers = self.integers
-        outputs = [{**each, "integers": integers[each["name"]]} for each in _listed(self.outputs)]
+        outputs = [
+            {**each, "integers": None if each["values"] is None else integers[each["name"]]}
+            for each in _listed(self.outputs, most)
+        ]
         return {
             **self._shown,
             "outputs": outputs,
-            "inputs": _listed(self.inputs),
+            "inputs": _listed(self.inputs, most),
             "guarantee": self.guarantee.to_json(),
         }
 
@@ -201,14 +210,22 @@ class VerifiedSnark(Verified):
         arrays = ", ".join(f"{quoted(name)} {list(a.shape)}" for name, a in self.outputs.items())
         return f"VerifiedSnark({self.sentence()}; {arrays}; {self.backend})"
 
+    def rows(self) -> list[tuple[str, str]]:
+        """The verdict as short labels with words."""
+        guarantee: Any = self.guarantee
+        rows = [("model", guarantee.model_id), ("mode", "snark"), *guarantee.lines()]
+        for name, array in self.outputs.items():
+            rows.append((f"output {quoted(name)}", f"{array.dtype} {list(array.shape)}"))
+        return rows
 
-def _listed(arrays: Mapping[str, Array]) -> list[dict[str, Any]]:
+
+def _listed(arrays: Mapping[str, Array], most: int | None) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
             "dtype": str(array.dtype),
             "shape": list(array.shape),
-            "values": array.tolist(),
+            "values": None if most is not None and array.size > most else array.tolist(),
         }
         for name, array in arrays.items()
     ]
