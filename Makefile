@@ -117,7 +117,7 @@ vectors: $(READY)
 # The pages that are drawn from the code, and the site of all pages in build/site. What builds the site has an
 # environment and a lock of its own; nothing is asked of a network but for installing it.
 docs: $(READY) $(DOCS)/.ready
-	$(foreach page,$(wildcard docs/make_*.py),$(BIN)/python $(page) &&) true
+	$(foreach page,$(wildcard docs/make/make_*.py),$(BIN)/python $(page) &&) true
 	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/python -m mkdocs build --strict --quiet
 
 $(DOCS)/.ready: $(VENV)/bin/uv requirements-docs.lock

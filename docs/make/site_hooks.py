@@ -11,7 +11,7 @@ from typing import Any
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TREE = ROOT / "build/docs-tree/zktally"
 PACKAGES = ("bench", "circuits", "hybrid", "prover", "verifier")
 NOTEBOOK = ".ipynb"
