@@ -56,6 +56,7 @@ PEERS := $(shell sed -n 's/^peers = \[\(.*\)\]/\1/p' pyproject.toml | tr -d ',')
 peers: $(READY)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python $(PEERS)
 	$(BIN)/python -m pytest tests/snark tests/unit/test_ezkl_peer.py
+	$(BIN)/python -m pytest tests/integration/test_pages.py -k snark.md
 
 # The verifier's tests on the oldest numpy that pyproject.toml allows and on the newest one, which
 # the newest Python gets. The core keeps to the stable ABI, so that every Python takes the one built.

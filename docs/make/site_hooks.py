@@ -16,7 +16,7 @@ TREE = ROOT / "build/docs-tree/zktally"
 PACKAGES = ("bench", "circuits", "hybrid", "prover", "verifier")
 NOTEBOOK = ".ipynb"
 CODE = re.compile(r"(^```.*?^```$|`[^`\n]+`|^#[^\n]*$|\]\([^)\n]*\))", re.DOTALL | re.MULTILINE)
-POWER = re.compile(r"(?<=[\w)])\^(?:\(([^()\n]+)\)|([−-]?\w+))")
+POWER = re.compile(r"(?<=[\w)])\^(?:\(([^()\n]+)\)|([−-]?\w+(?:\.\d+)?))")
 
 
 def on_startup(**_: Any) -> None:
