@@ -284,7 +284,7 @@ def data_file(subject: Subject, folder: Path) -> str:
         return subject.calibrate
     path = folder / f"{DIGITS}.npz"
     if not path.exists():
-        np.savez(path, **_digits_data())
+        np.savez(path, image=_digits_data()["image"])
     return str(path)
 
 
