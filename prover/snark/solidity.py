@@ -68,6 +68,7 @@ class _Rounds:
 
 class _Text:
     def __init__(self, text: str) -> None:
+        self.text = text
         self.constants, self.places = {}, {}
         for place, value, name in re.findall(r"mstore\((0x\w+), (0x\w{64})\) // (\S+)", text):
             self.constants[name] = int(value, 16)
@@ -121,7 +122,7 @@ class _Text:
         of = {
             "products": (circuit.products, len(copies)),
             "omega": (pow(ROOT, 1 << (28 - circuit.k), R), self.constants["omega"]),
-            "delta": (DELTA, self.delta(copies)),
+            "delta": (DELTA, int(_one(r"DELTA = (\d+);", self.text))),
             "accumulator": (0, self.constants["has_accumulator"]),
             "points": (circuit.points, sum(self.rounds.points)),
             "openings": (_expected_openings(circuit), self.openings.sets),
@@ -129,12 +130,6 @@ class _Text:
         for what, (expected, received) in of.items():
             if expected != received:
                 raise ValueError(f"{what}: {expected} expected, {received} found")
-
-    def delta(self, copies: list[list[str]]) -> int:
-        """The text names it, and uses it under that name in every chunk."""
-        if not all(any("DELTA" in line for line in block) for block in copies[:-1]):
-            raise ValueError("a chunk without DELTA")
-        return DELTA
 
     def queries(self) -> None:
         """The advice and fixed queries behind the evaluations, out of the openings."""

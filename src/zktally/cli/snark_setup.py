@@ -44,8 +44,8 @@ def add_to(verbs: Any) -> None:
     verb.add_argument(
         "--srs-file",
         metavar="FILE",
-        help="a ceremony's structured reference string, in halo2's raw form, of the size that the "
-        "circuit asks for (without: one is made here, which convinces nobody else)",
+        help="a ceremony's structured reference string, in halo2's raw form, at least as large as "
+        "the circuit (without: one is made here, which convinces nobody else)",
     )
     verb.add_argument(
         "--target",
