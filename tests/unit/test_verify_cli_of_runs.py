@@ -164,7 +164,7 @@ WRONG = {
     "seed is unknown": ('"nonce"', '"mine"'),
     "start is unknown": ('"declared"', '"any where"'),
     "max_epochs is out of range": ("max_epochs = 3", "max_epochs = -1"),
-    "programs is not hexadecimal": ('programs = ["', 'programs = ["xy'),
+    "an id of a program is not hexadecimal": ('programs = ["', 'programs = ["xy'),
     "an id of a program has a wrong length": ('programs = ["', 'programs = ["00'),
 }
 
@@ -179,7 +179,7 @@ def test_files_that_are_no_policy(receipts, tmp_path, capsys, name):
 
 def test_the_policy_of_the_page_of_training(tmp_path):
     page = Path(__file__).parents[2] / "docs/training.md"
-    block = re.search(r"```toml\n(.*?)```", page.read_text(), re.DOTALL)
+    block = re.search(r"```toml\n(# policy.*?)```", page.read_text(), re.DOTALL)
     assert block is not None
     (tmp_path / "policy.toml").write_text(block.group(1))
     policy = Policy(**read_policy(str(tmp_path / "policy.toml")))
