@@ -148,6 +148,9 @@ def test_the_built_site_has_what_the_pages_promise(built: Path) -> None:
     assert (built / "notebooks/training.ipynb").is_file()
     assert (built / "search/search_index.js").is_file()
     assert "2<sup>−λ</sup>" in (built / "choosing.html").read_text("utf-8")
+    bench = (built / "bench.html").read_text("utf-8")
+    assert "parameters<sup>0.5</sup>" in bench
+    assert "16G \\\n    --time-limit 600" in re.sub(r"<[^>]*>", "", bench)
 
 
 def test_the_search_works_from_a_folder(built: Path, tmp_path: Path) -> None:
