@@ -56,6 +56,7 @@ PEERS := $(shell sed -n 's/^peers = \[\(.*\)\]/\1/p' pyproject.toml | tr -d ',')
 peers: $(READY)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python $(PEERS)
 	$(BIN)/python -m pytest tests/snark tests/unit/test_ezkl_peer.py
+	$(BIN)/python -m pytest tests/integration/test_pages.py -k snark.md
 
 # The verifier's tests on the oldest numpy that pyproject.toml allows and on the newest one, which
 # the newest Python gets. The core keeps to the stable ABI, so that every Python takes the one built.
@@ -117,7 +118,7 @@ vectors: $(READY)
 # The pages that are drawn from the code, and the site of all pages in build/site. What builds the site has an
 # environment and a lock of its own; nothing is asked of a network but for installing it.
 docs: $(READY) $(DOCS)/.ready
-	$(foreach page,$(wildcard docs/make_*.py),$(BIN)/python $(page) &&) true
+	$(foreach page,$(wildcard docs/make/make_*.py),$(BIN)/python $(page) &&) true
 	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/python -m mkdocs build --strict --quiet
 
 $(DOCS)/.ready: $(VENV)/bin/uv requirements-docs.lock

@@ -73,6 +73,7 @@ class ClusterError(UsageError):
     codes: ClassVar[Codes] = {
         "usage.no-cluster": (
             "Ray is not installed, or there is no cluster at the address, or it has no cores.",
-            "`pip install 'zktally[scale]'` and `ray start --head`; or use `--processes`.",
+            "`pip install 'zktally[scale]'`, and start a cluster with Ray's own `ray start`; or "
+            "use `--processes`.",
         ),
     }

@@ -218,7 +218,8 @@ class Policy:
                 )
             object.__setattr__(self, "batch", (low, high))
         if self.programs is not None:
-            digests = (as_digest(each, "programs") for each in _listed(self.programs, "programs"))
+            listed = _listed(self.programs, "programs")
+            digests = (as_digest(each, "an id of a program") for each in listed)
             object.__setattr__(self, "programs", tuple(digests))
             if any(len(each) != _DIGEST for each in self.programs):
                 raise UsageError(

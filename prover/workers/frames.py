@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO
+from typing import IO
 
 PROVEN, FAILED = b"P", b"F"
 LENGTH = 8
 
 
-def write_frame(stream: BinaryIO, kind: bytes, data: bytes) -> None:
+def write_frame(stream: IO[bytes], kind: bytes, data: bytes) -> None:
     """Send a message.
 
     Raises:
@@ -19,7 +19,7 @@ def write_frame(stream: BinaryIO, kind: bytes, data: bytes) -> None:
     stream.flush()
 
 
-def read_frame(stream: BinaryIO, limit: int) -> tuple[bytes, bytes]:
+def read_frame(stream: IO[bytes], limit: int) -> tuple[bytes, bytes]:
     """The next message: its kind and bytes.
 
     Raises:
@@ -33,7 +33,7 @@ def read_frame(stream: BinaryIO, limit: int) -> tuple[bytes, bytes]:
     return head[:1], _exactly(stream, length)
 
 
-def _exactly(stream: BinaryIO, count: int) -> bytes:
+def _exactly(stream: IO[bytes], count: int) -> bytes:
     data = stream.read(count)
     if data is None or len(data) < count:
         raise EOFError("the other side has ended")

@@ -17,7 +17,7 @@ from .circuits.errors import (
     RangeOverflow,
     UnsupportedOp,
 )
-from .prover.errors import BadStateFile, ProveError
+from .prover.errors import BadStateFile, ClusterError, ProveError
 from .verifier.errors import (
     ChainBroken,
     ErrorBoundExceeded,
@@ -42,6 +42,7 @@ __all__ = [
     "BadStateFile",
     "CalibrationMismatch",
     "ChainBroken",
+    "ClusterError",
     "CompileError",
     "ErrorBoundExceeded",
     "Inaccurate",

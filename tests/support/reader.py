@@ -3,20 +3,22 @@
 * ```` ```python ```` runs in one scope for the whole page; a block that imports torch or another
   package that is not installed is left out.
 * ```` ```sh ```` is run line by line. A line that ends in `# exit N` is meant to end so; any other
-  ends with 0. What sets up a machine (`SET_UP`) is not done again.
+  ends with 0. What sets up a machine (`SET_UP`) is not done again, and what needs an extra that is
+  not installed (`EXTRAS`) is left out.
 * ```` ```toml ```` whose first line is `# NAME.toml` is that file, and lies there from the start.
 * ```` ```text ```` behind a block of commands is what they say, line by line and in this order; `…`
   stands for whatever differs from run to run.
-* `$MODEL`, `$DATA`, `$SERVED` (and `<hex>`) are the first ids of their kind that commands print.
+* `$MODEL`, `$DATA`, `$SERVED`, `$SRS` (and `<hex>`) are the first ids of their kind that commands
+  print.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +37,16 @@ MODEL = dict.fromkeys(("$MODEL", "<hex>"), r"model id +([0-9a-f]{64})")
 NAMED = {
     "compile": MODEL,
     "train": {**MODEL, "$DATA": r"data set ([0-9a-f]{64})"},
+    "snark-setup": {**MODEL, "$SRS": r"srs +([0-9a-f]{64,})"},
     "export": {"$SERVED": r"model id ([0-9a-f]{64})"},
 }
 """By verb, what a page calls the ids that it prints, and how they are found there."""
 
 PROGRAMS = {"zktally": main, "zktally-verify": verify_alone}
 QUIET = ("compile", "prove", "resume", "train", "wrap")
+EXTRAS = {"--ray": "ray"}
+"""Options that take effect with a package only."""
+
 OPTIONAL = ("torch", "skl2onnx", "sklearn")
 
 
@@ -110,6 +116,8 @@ class Page:
         """One command; what it says on both of its outputs."""
         if command.startswith(SET_UP):
             return ""
+        if any(o in command and find_spec(package) is None for o, package in EXTRAS.items()):
+            return ""
         program, *words = [self.names.get(word, word) for word in shlex.split(command)]
         assert program in PROGRAMS, f"{self.path.name}: how is `{command}` run?"
         quiet = ["-q"] if words[0] in QUIET and "-q" not in words else []
@@ -131,7 +139,7 @@ class Page:
 
     def _python(self, text: str) -> str:
         needed = {name for name in OPTIONAL if re.search(rf"^(import|from) {name}\b", text, re.M)}
-        if any(importlib.util.find_spec(name) is None for name in needed):
+        if any(find_spec(name) is None for name in needed):
             return ""
         self.capsys.readouterr()
         exec(compile(text, str(self.path), "exec"), self.scope)

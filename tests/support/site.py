@@ -11,16 +11,6 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 CONFIG = ROOT / "mkdocs.yml"
 
-WRITTEN_ELSEWHERE = (
-    "auditing.md",
-    "bench.md",
-    "example.md",
-    "notebooks/cost.ipynb",
-    "reading.md",
-    "snark.md",
-)
-"""Pages that stand in the navigation, and may be missing yet."""
-
 
 def pages() -> list[str]:
     """Every page and notebook below docs/, by its path there."""

@@ -19,15 +19,17 @@ JUDGED = {"compile.inaccurate"}
 MENDED = {
     "usage", "usage.input", "usage.file-exists", "usage.unreadable", "usage.unwritable",
     "usage.busy", "usage.long", "compile.calibration", "compile.dynamic-shape",
-    "prove.needs-reveal", "prove.too-large",
+    "prove.needs-reveal", "prove.too-large", "usage.no-cluster",
 }  # fmt: skip
 UNJUDGED = {
     "program.malformed", "program.invalid", "receipt.too-large", "receipt.bad-magic",
     "receipt.truncated", "receipt.trailing-bytes", "receipt.non-canonical",
     "receipt.unsupported-version", "receipt.unsupported-mode", "verify.too-large",
     "hybrid.unsupported", "model.malformed", "state.malformed", "compile.bad-model",
-    "compile.not-finite", "compile.mixes-items", "compile.not-trainable", "compile.unsupported-op",
-    "compile.range-overflow", "prove.witness", "prove.randomness", "prove.retry",
+    "compile.bad-state", "compile.not-finite", "compile.mixes-items", "compile.not-trainable",
+    "compile.unsupported-op", "compile.range-overflow", "prove.witness", "prove.randomness",
+    "prove.retry", "prove.workers-lost", "snark.no-checker", "snark.unavailable", "snark.model",
+    "snark.ezkl",
 }  # fmt: skip
 
 

@@ -164,7 +164,7 @@ WRONG = {
     "seed is unknown": ('"nonce"', '"mine"'),
     "start is unknown": ('"declared"', '"any where"'),
     "max_epochs is out of range": ("max_epochs = 3", "max_epochs = -1"),
-    "programs is not hexadecimal": ('programs = ["', 'programs = ["xy'),
+    "an id of a program is not hexadecimal": ('programs = ["', 'programs = ["xy'),
     "an id of a program has a wrong length": ('programs = ["', 'programs = ["00'),
 }
 
@@ -177,14 +177,14 @@ def test_files_that_are_no_policy(receipts, tmp_path, capsys, name):
     assert message in capsys.readouterr().err
 
 
-def test_the_policy_of_the_readme(tmp_path):
-    readme = Path(__file__).parents[2] / "README.md"
-    block = re.search(r"```toml\n(.*?)```", readme.read_text(), re.DOTALL)
+def test_the_policy_of_the_page_of_training(tmp_path):
+    page = Path(__file__).parents[2] / "docs/training.md"
+    block = re.search(r"```toml\n(# policy.*?)```", page.read_text(), re.DOTALL)
     assert block is not None
     (tmp_path / "policy.toml").write_text(block.group(1))
     policy = Policy(**read_policy(str(tmp_path / "policy.toml")))
-    assert (policy.seed, policy.start, policy.batch) == ("nonce", "declared", (32, 128))
-    assert policy.ranges == {"learning_rate": (1e-4, 1.0)}
+    assert (policy.seed, policy.start, policy.batch) == ("nonce", "declared", (16, 64))
+    assert policy.ranges == {"learning_rate": (0.01, 0.06)}
 
 
 def test_a_file_that_is_not_there(tmp_path):

@@ -5,18 +5,26 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import textwrap
 from pathlib import Path
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TREE = ROOT / "build/docs-tree/zktally"
 PACKAGES = ("bench", "circuits", "hybrid", "prover", "verifier")
 NOTEBOOK = ".ipynb"
 CODE = re.compile(r"(^```.*?^```$|`[^`\n]+`|^#[^\n]*$|\]\([^)\n]*\))", re.DOTALL | re.MULTILINE)
-POWER = re.compile(r"(?<=[\w)])\^(?:\(([^()\n]+)\)|([−-]?\w+))")
+COMMANDS = re.compile(r"(?<=^```sh\n).*?(?=^```$)", re.DOTALL | re.MULTILINE)
+MARKS = re.compile(r"[#'\"\\]")
+POWER = re.compile(r"(?<=[\w)])\^(?:\(([^()\n]+)\)|([−-]?\w+(?:\.\d+)?))")
+
+# What a command has room for between the two lists of a page, less what continues it.
+WRAP = textwrap.TextWrapper(
+    78, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+)
 
 
 def on_startup(**_: Any) -> None:
@@ -43,9 +51,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Links to a notebook lead to its page, but for the one there; powers stand above the line."""
+    """Links to a notebook lead to its page, but for the one there; powers stand above the line.
+
+    Long commands are continued on a line of their own.
+    """
     linked = re.sub(r"\]\((notebooks/\w+)\.ipynb\)", r"](\1.md)", markdown)
-    parts = CODE.split(linked)
+    parts = CODE.split(COMMANDS.sub(lambda block: continued(block[0]), linked))
     parts[::2] = [raised(part) for part in parts[::2]]
     return "".join(parts)
 
@@ -53,6 +64,12 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 def raised(text: str) -> str:
     """The text with `2^−λ` and `2^(w−1)` as people write them, but for headings."""
     return POWER.sub(lambda power: f"<sup>{power[1] or power[2]}</sup>", text)
+
+
+def continued(block: str) -> str:
+    """Commands, the long ones cut at blanks; those stay in which a blank may mean something."""
+    lines = [[line] if MARKS.search(line) else WRAP.wrap(line) for line in block.splitlines()]
+    return "".join(" \\\n".join(parts) + "\n" for parts in lines)
 
 
 def cells(book: dict[str, Any], name: str) -> str:

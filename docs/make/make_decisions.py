@@ -1,6 +1,6 @@
 """Writes docs/adr/README.md: the decisions by number, with their status.
 
-Run it with `make docs`; tests/unit/test_decisions_page.py fails if the page is stale.
+Run it with `make docs`; tests/unit/test_drawn_pages.py fails if the page is stale.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 import textwrap
 from pathlib import Path
 
-FOLDER = Path(__file__).parent / "adr"
+FOLDER = Path(__file__).parents[1] / "adr"
 PAGE = FOLDER / "README.md"
 HEAD = """# Decisions
 Choices that a successor would question: what was decided, why, and which options lost. One page

@@ -1,6 +1,6 @@
 """Writes docs/cli.md from the parsers of the command line.
 
-Run it with `make docs`; tests/unit/test_cli_page.py fails if the page is stale.
+Run it with `make docs`; tests/unit/test_drawn_pages.py fails if the page is stale.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from unittest import mock
 from zktally.cli.main import parser
 from zktally.verifier.cli import main as verify_alone
 
-PAGE = Path(__file__).parent / "cli.md"
+PAGE = Path(__file__).parents[1] / "cli.md"
 LINE = 120
 HEAD = """# Command line
 Every command with its options, as `--help` tells them. Results go to stdout, progress and remarks

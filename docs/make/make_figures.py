@@ -13,7 +13,7 @@ import figures_of_chains as chains
 import figures_of_proofs as proofs
 from drawing import Figure
 
-FOLDER = Path(__file__).parent / "figures"
+FOLDER = Path(__file__).parents[1] / "figures"
 
 FIGURES: dict[str, Callable[[], Figure]] = {
     **{

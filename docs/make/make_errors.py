@@ -15,7 +15,7 @@ import zktally.prover.errors
 import zktally.verifier.errors
 from zktally.errors import ZktallyError
 
-PAGE = Path(__file__).parent / "errors.md"
+PAGE = Path(__file__).parents[1] / "errors.md"
 ROOMS = {
     "Verifying": zktally.verifier.errors,
     "Compiling, and checking a compiled model": zktally.circuits.errors,

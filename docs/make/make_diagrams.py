@@ -1,7 +1,7 @@
 """Draws docs/diagrams/*.svg: the figures of how-it-works.md, legible on light and dark pages.
 
-Each figure brings its own light ground. Run it with `make docs`; tests/unit/test_diagrams.py fails
-if a figure is stale.
+Each figure brings its own light ground. Run it with `make docs`; tests/unit/test_drawn_pages.py
+fails if a figure is stale.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from html import escape
 from pathlib import Path
 
-FOLDER = Path(__file__).parent / "diagrams"
+FOLDER = Path(__file__).parents[1] / "diagrams"
 INK, SOFT, LINE, GROUND = "#1d2b33", "#51626c", "#7b8b94", "#fbfcfc"
 FILLS = {"public": "#d9efe7", "hidden": "#e4e1f3", "neutral": "#eef1f3", "prover": "#fdf0d8"}
 EDGES = {"public": "#2f8f6f", "hidden": "#6a5fb0", "neutral": "#9aa7ae", "prover": "#c4902f"}

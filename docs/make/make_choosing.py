@@ -2,8 +2,8 @@
 
 Probabilities are exact: they follow from the number of draws that the verifier demands (protocol.md
 section 5), and each draw is independent of the others. Costs are the estimates that `zktally prove`
-prints before it begins. Run it with `make docs`; tests/unit/test_choosing.py fails if the page is
-stale.
+prints before it begins. Run it with `make docs`; tests/unit/test_drawn_pages.py fails if the page
+is stale.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from zktally.verifier.program.checked import Checked
 from zktally.verifier.program.types import gates
 from zktally.verifier.sampling import Counts, sample_count
 
-PAGE = Path(__file__).parent / "choosing.md"
+PAGE = Path(__file__).parents[1] / "choosing.md"
 MILLION = 10**6
 BATCH = 8
 DELTAS = (0.1, 0.05, 0.01, 0.001)

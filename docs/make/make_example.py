@@ -1,8 +1,8 @@
 """Writes docs/example.md: a golden receipt by hand, every byte of it named, every digest computed.
 
-The words stand in docs/example.template. Its blocks of Python are run, and what they print is put
-under them; tables of bytes come from the files. So the page is true by construction. Run it with
-`make docs`; tests/unit/test_example_page.py fails if it is stale.
+The words stand in example.template. Its blocks of Python are run, and what they print is put under
+them; tables of bytes come from the files. So the page is true by construction. Run it with `make
+docs`; tests/unit/test_example_page.py fails if it is stale.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pathlib import Path
 from fields import Field, journal_fields, program_fields, proof_fields
 from segment import Segment
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/example.md"
-TEMPLATE = ROOT / "docs/example.template"
+TEMPLATE = ROOT / "docs/make/example.template"
 VECTORS = ROOT / "tests/vectors"
 _BLOCK = re.compile(r"```python\n(.*?)```\n", re.DOTALL)
 _WIDEST = 12

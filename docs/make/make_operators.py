@@ -18,7 +18,7 @@ from zktally.circuits import contrib, ops
 from zktally.circuits.operator import Operator, computed
 from zktally.circuits.source import OPSETS
 
-PAGE = Path(__file__).parent / "operators.md"
+PAGE = Path(__file__).parents[1] / "operators.md"
 LINE = 120
 HEAD = f"""# Operators
 
