@@ -134,8 +134,11 @@ def choose(profile: int, counts: Counts, segments: int = 1, bits: int = 0) -> Pa
     def reached(queries: int) -> float:
         return proven(Parameters(PROFILES[profile], queries), counts).proven_bits
 
+    def suffices(queries: int) -> bool:
+        return reached(queries) >= least
+
     # Only the query term depends on the queries, and grows with them: halving finds the least.
-    queries = bisect_left(range(1, MAX_QUERIES + 1), least, key=reached) + 1
+    queries = bisect_left(range(1, MAX_QUERIES + 1), True, key=suffices) + 1
     if queries <= MAX_QUERIES:
         return Parameters(PROFILES[profile], queries)
     raise InsufficientSecurity(
