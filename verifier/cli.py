@@ -11,7 +11,9 @@ import io
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 from . import __version__
@@ -25,7 +27,7 @@ from .evidence import Written, refuse_files
 from .files import read_arrays as read_arrays
 from .quoting import listed, quoted_path
 from .receipt import read_receipt
-from .verified import Verified
+from .verified import Guarantee, Verified
 
 FORMAT, FORMAT_OF_RUN = "zktally.verify/1", "zktally.verify-run/1"
 INTERNAL, INTERRUPTED, UNREAD = 70, 130, 141
@@ -155,10 +157,33 @@ def print_run(args: argparse.Namespace, found: VerifiedRun) -> None:
     print(printable(f"OK {found.sentence()}"))
     for path, each in zip([*args.follows, *args.receipt], found.receipts, strict=True):
         print(printable(f"OK {quoted_path(path)}: {each.sentence()}"))
-    last = found.receipts[-1].guarantee
-    print("\n".join(map(printable, last.text().split("\n"))))
+    for names, promised in _promised([*args.follows, *args.receipt], found):
+        lines = [*names, *promised.text().split("\n")]
+        print("\n".join(map(printable, lines)))
     _print_exported(exported)
     _print_files(args)
+
+
+def _promised(paths: Sequence[str], found: VerifiedRun) -> Iterator[tuple[list[str], Guarantee]]:
+    """What the receipts promise, once for those next to each other that promise the same.
+
+    Yields:
+        The line that names them, none where all promise the same; and what they promise.
+    """
+    numbers = range(len(paths))
+    promised = [each.guarantee for each in found.receipts]
+    kinds = [list(same) for _, same in groupby(numbers, lambda n: _without_run(promised[n]))]
+    for kind in kinds:
+        first, last = promised[kind[0]], promised[kind[-1]]
+        run = last.run
+        if run is not None and first.run is not None:
+            run = replace(run, first=first.run.first, start=first.run.start)
+        names = [f"of         {listed(paths[n] for n in kind)}:"] if len(kinds) > 1 else []
+        yield names, replace(last, run=run)
+
+
+def _without_run(promised: Guarantee) -> str:
+    return replace(promised, run=None).text()
 
 
 def _exported(args: argparse.Namespace, verified: Verified) -> dict[str, str]:

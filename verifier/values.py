@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from .errors import UsageError
+from .facts import STATUSES
 from .gates import Ints
 from .inputs import dequantise, port_labels, port_name, unpack_ports
 from .journal import Journal
@@ -109,8 +110,11 @@ def _ports(
 
 
 def _joined(parts: Sequence[Values]) -> Values:
+    """Those of all receipts; the status is the worst that any of them gives."""
+    ranks = ("published", *STATUSES)
     return replace(
         parts[0],
+        status=max((part.status for part in parts), key=ranks.index),
         rows=np.concatenate([part.rows for part in parts]),
         values=np.concatenate([part.values for part in parts]),
         codes=np.concatenate([part.codes for part in parts]),

@@ -26,10 +26,12 @@ from zktally.verifier.journal import Journal
 from zktally.verifier.policy import Expectations, Policy
 from zktally.verifier.quoting import shell_word
 from zktally.verifier.receipt import split_receipt
-from zktally.verifier.report import Evidence, refusal, report
+from zktally.verifier.report import Evidence, refusal, report, sections
+from zktally.verifier.report.case import Case
 from zktally.verifier.report.curves import curve
 from zktally.verifier.report.markup import Html, element, joined
 from zktally.verifier.report.pictures import as_images, png, scale
+from zktally.verifier.values import outputs_of
 
 WHEN = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 LAX = Policy(max_delta=0.5, min_bits=1, outputs_exact=False)
@@ -92,6 +94,75 @@ def test_the_page_of_a_run_has_its_curves() -> None:
     assert "Begins as its program declares" in page.text
     assert first.journal.dataset_root.hex() in page.text
     assert "svg" in page.tags
+
+
+def unlike(order: str = "complete first") -> tuple[bytes, bytes]:
+    """Two receipts of a run: in one every value is checked, in the other δ is 50 %."""
+    every = tuple(c for c, op in enumerate(Prover("learner").program.ops) if not op.exact)
+    lax = {"delta_ppm": 500_000, "bits": 30}
+    claims = [{"exact": every, "delta_step_ppm": 10_000}, lax]
+    one, other = claims if order == "complete first" else claims[::-1]
+    first = Prover("learner", steps=2, declared=True, nonce=b"n", **one).commit()
+    second = Prover("learner", steps=3, follows=first, nonce=b"n", **other).commit()
+    return first.receipt(), second.receipt()
+
+
+@pytest.mark.parametrize("order", ["complete first", "complete last"])
+def test_no_receipt_of_a_run_speaks_for_another_one(order: str) -> None:
+    receipts = unlike(order)
+    worst = judged(*receipts).receipts[1 if order == "complete first" else 0].guarantee
+    assert not worst.complete
+    statuses = {each.status for each in outputs_of(receipts, judged(*receipts).receipts)}
+    assert statuses == set(worst.outputs.values()) != {"certified"}
+    page = page_of(*receipts, names=("a.receipt", "b.receipt"))
+    assert "At most 50 % of the work can be wrong" in page.text
+    assert "No bound is claimed for single steps" in page.text
+    assert "no common bound for single calculations" in page.text
+    assert "· certified" not in page.text
+    assert "50 % (δ)" in page.text
+
+
+def test_a_page_of_several_modes_says_which_receipt_is_of_which() -> None:
+    """The receipts of `train --mode fast --reveal --strict-steps 0:1`, but for the proofs."""
+    receipts = unlike("complete first")
+    run = judged(*receipts)
+    strict = replace(run.receipts[0].facts.journal, mode=2)
+    facts = replace(run.receipts[0].facts, journal=strict)
+    promised = replace(run.receipts[0].guarantee, hides=True)
+    first = replace(run.receipts[0], facts=facts, guarantee=promised)
+    mixed = VerifiedRun((first, run.receipts[1]))
+    text = pages.read(report(evidence(*receipts, names=("a.receipt", "b.receipt")), mixed)).text
+    assert '"a.receipt": strict: checked in full' in text
+    assert '"b.receipt": fast: checked by samples' in text
+    assert "In the strict receipts: All values are hidden" in text
+    assert "In the fast receipts: The values that were picked are shown" in text
+    hidden = text.split("What is hidden")[1]
+    assert hidden.startswith('"a.receipt"Hidden are weights')
+    assert '"b.receipt"Nothing that was checked is hidden' in hidden
+
+
+def test_what_is_among_the_checked_values_holds_of_every_output() -> None:
+    receipt = Prover("every_kind", steps=3, bits=4, delta_ppm=300_000).commit().receipt()
+    case = Case.of([receipt], ("a",), judged(receipt))
+    full = ", among them all of the calculations that give the outputs"
+    for statuses, said in (
+        (["certified", "consistent"], full),
+        (["consistent", "sampled"], ""),
+        (["certified", "sampled"], ""),
+        ([], ""),
+    ):
+        outputs = [replace(case.outputs[0], status=status) for status in statuses]
+        text = sections.promised(replace(case, outputs=outputs))
+        assert (full in text) == bool(said), statuses
+
+
+def test_a_probability_is_that_of_one_attempt() -> None:
+    page = page_of(Prover("every_kind", steps=3, bits=4, delta_ppm=300_000).commit().receipt())
+    assert "is seen in one attempt" in page.text
+    delta, appendix = page.text.split("Appendix: calculation by calculation")
+    for part in (delta, appendix):
+        assert "can draw again at little cost" in part
+        assert "count anything within δ as possibly wrong" in part
 
 
 def hostile(name: str) -> bytes:
