@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..circuits.model import CompiledModel, new_key
+from ..circuits.keys import OF_DATA, new_key
+from ..circuits.model import CompiledModel
 from ..verifier.cli import read_arrays
 from ..verifier.dataset import PUBLIC_KEY, root_of
 from ..verifier.errors import UsageError
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     key = new_key() if args.new_key else read_key(args.key_file)
     root = root_of(program, arrays, key).hex()
     if args.new_key:
-        keep_key(args.new_key, key)
+        keep_key(args.new_key, key, OF_DATA)
     shown = {"format": FORMAT, "dataset_root": root, "public": key == PUBLIC_KEY}
     print(json.dumps(shown, sort_keys=True) if args.json else root)
     return 0
