@@ -81,6 +81,7 @@ def add_verify_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="BYTES",
         help=f"refuse larger files (default: {DEFAULT_MAX_SIZE})",
     )
+    parser.set_defaults(also_read=())  # files that a command reads for options that take none
 
 
 def _add_options(parser: argparse.ArgumentParser, of: type[Policy] | type[Expectations]) -> None:

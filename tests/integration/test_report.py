@@ -124,12 +124,14 @@ def test_files_that_are_written_are_no_others(
     verify("--report", kept).refused(2, "usage.file-exists")
     assert kept.read_text() == "mine"
     assert verify("--outputs", kept, "--force").code == 0
-    assert kept.read_text().startswith("output,unit,number,position,value,code\n")
+    assert kept.read_text().startswith('"output","unit","number","position","value","code"\n')
     verify("--report", public, "--force").refused(2, "is an input of this command")
     verify("--outputs", tmp_path / "x.txt").refused(2, ".npz or .csv")
     verify("--outputs", tmp_path / "none" / "x.csv").refused(2, "usage.unwritable")
     verify("--even-refused").refused(2, "--report")
-    verify("--outputs", tmp_path / "a.csv", "--report", tmp_path / "a.csv").refused(2, "one file")
+    verify("--outputs", tmp_path / "a.csv", "--report", tmp_path / "a.csv").refused(
+        2, "two results"
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["kept.csv"]
     refused = verify("--max-delta", "0.01", "--outputs", tmp_path / "x.npz")
     refused.refused(1, "policy.delta")
@@ -153,7 +155,9 @@ def test_outputs_as_arrays_and_as_a_table(
     assert arrays["rows:logits"].tolist() == [*range(20)]
     about = json.loads(str(arrays["about"]))
     assert about["model_id"] == files.model_id
-    assert about["outputs"] == [{"name": "logits", "unit": "item", "status": "consistent"}]
+    assert about["outputs"] == [
+        {"name": "logits", "array": "logits", "unit": "item", "status": "consistent"}
+    ]
     # The codes are what the floats are multiples of, beside a zero.
     scale = np.diff(np.unique(arrays["logits"].astype(np.float64))).min()
     steps = np.diff(arrays["logits"].astype(np.float64).ravel()) / scale
