@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import __version__
-from .arguments import command_of
+from .arguments import command_of, files_read, names_of
 from .chain import VerifiedRun
 from .errors import UsageError, ZktallyError
 from .policy import Policy
@@ -94,15 +95,22 @@ class Written:
     def _evidence(self) -> Evidence:
         from .report import Evidence
 
+        names = names_of(files_read(self.args))
         return Evidence(
-            names=tuple(self.paths),
+            names=tuple(names[path] for path in self.paths),
             receipts=tuple(self.receipts),
+            others=self._others(names),
             policy=self.policy,
-            command=command_of(self.args),
+            command=command_of(self.args, names),
             version=__version__,
             backend=self.backend,
             when=datetime.now(UTC),
         )
+
+    def _others(self, names: Mapping[str, str]) -> dict[str, bytes]:
+        """What stands in the other files; nothing of pipes, which are read once."""
+        paths = files_read(self.args)[len(self.paths) :]
+        return {names[path]: Path(path).read_bytes() for path in paths if Path(path).is_file()}
 
     def _write(self, path: str, data: bytes) -> None:
         write_output(path, data, force=self.args.force)

@@ -30,8 +30,9 @@ from zktally.verifier.report import Evidence, refusal, report, sections
 from zktally.verifier.report.case import Case
 from zktally.verifier.report.curves import curve
 from zktally.verifier.report.markup import Html, element, joined
-from zktally.verifier.report.pictures import as_images, png, scale
-from zktally.verifier.values import outputs_of
+from zktally.verifier.report.pictures import as_images, png, reduced, scale, side
+from zktally.verifier.report.shown import parts
+from zktally.verifier.values import Values, outputs_of
 
 WHEN = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 LAX = Policy(max_delta=0.5, min_bits=1, outputs_exact=False)
@@ -269,6 +270,22 @@ def test_what_is_an_image() -> None:
     assert scale(np.array([0.0, 1.0]))[:2] == (0, 1)
     assert scale(np.array([0, 200]))[:2] == (0, 255)
     assert scale(np.array([-1.0, 3.0, np.inf]))[:2] == (-1, 3)
+
+
+def test_a_large_picture_is_shown_by_means_and_that_is_said() -> None:
+    """Every second pixel alone would show a white picture here, and hide a black line."""
+    image = np.ones((512, 400, 1), np.float32)
+    image[1::2] = 0
+    assert side(image) == 2
+    assert np.array_equal(reduced(image, 2), np.full((256, 200, 1), 0.5))
+    ends = np.arange(15, dtype=np.int64).reshape(3, 5, 1)
+    assert reduced(ends, 2)[..., 0].tolist() == [[3, 5, 6.5], [10.5, 12.5, 14]]
+    assert reduced(ends, 1) is ends
+    rows, codes = np.zeros(1, np.int64), np.zeros((1, 1), np.int64)
+    for size, said in ((512, True), (256, False)):
+        picture = np.zeros((1, 1, size, 8), np.float32)
+        text = "".join(parts(Values("x", "item", rows, picture, codes, "published")))
+        assert ("Each pixel that is shown is the mean of 2 by 2." in text) == said
 
 
 def test_pictures_of_published_images() -> None:

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import os
+import shlex
 import threading
 from functools import cache
+from html import unescape
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import zktally as package
 from support.receipts import Prover
 from zktally.cli.main import main as zktally
+from zktally.prover.locks import held_alone
+from zktally.verifier.api import verify_chain
+from zktally.verifier.arguments import names_of
 from zktally.verifier.cli import main
+from zktally.verifier.errors import UsageError
 from zktally.verifier.values import Values, encoded, member
 
 
@@ -174,3 +182,107 @@ def test_a_name_in_a_table_is_one_cell(name, cell):
     for line in text.splitlines()[1:]:
         assert line.endswith((",0.5,0", ",0.5,1"))  # numbers are no texts
         assert line.split('","')[0].startswith('"')
+
+
+BAD_ARCHIVES = ("deflated", "encrypted", "compression", "huge header", "bad header", "cut")
+
+
+def archive(kind: str) -> bytes:
+    """An .npz file of one array that cannot be read."""
+    held = io.BytesIO()
+    if kind == "huge header":
+        np.lib.format.write_array_header_1_0(
+            held, {"descr": "<f8", "fortran_order": False, "shape": (1 << 58,)}
+        )
+        return held.getvalue()
+    if kind == "bad header":
+        head = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1, }"
+        return b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head
+    np.savez_compressed(held, x=np.arange(1000))
+    data = bytearray(held.getvalue())
+    central = data.index(b"PK\x01\x02")
+    if kind == "deflated":
+        data[60:200] = bytes(140)
+    elif kind == "encrypted":
+        data[6] |= 1
+        data[central + 8] |= 1
+    elif kind == "compression":
+        data[8] = data[central + 10] = 99
+    else:
+        del data[len(data) // 2 :]
+    return bytes(data)
+
+
+@pytest.mark.parametrize("kind", BAD_ARCHIVES)
+def test_arrays_that_cannot_be_read_are_refused_in_words(receipt, tmp_path, capsys, kind):
+    path = tmp_path / "x.npz"
+    path.write_bytes(archive(kind))
+    assert main([str(receipt), *expecting("--input", path)]) == 2
+    assert "cannot read arrays from" in capsys.readouterr().err
+
+
+def command_on(page: Path) -> list[str]:
+    html = page.read_text(encoding="utf-8")
+    text = unescape(html.split("<pre>")[1].split("</pre>")[0])
+    return shlex.split(text.replace("\\\n", " "))
+
+
+def test_the_page_names_all_files_and_nothing_of_this_machine(
+    receipt, tmp_path, capsys, monkeypatch
+):
+    folder = tmp_path / "secret place"
+    folder.mkdir()
+    policy = folder / "policy.toml"
+    policy.write_text("max_delta = 0.5\n")
+    inputs = folder / "x.npz"
+    np.savez(inputs, **learner().inputs)
+    page = tmp_path / "a.html"
+    given = ("--policy", policy, "--input", inputs, "--max-size", 10**8)
+    assert main([str(receipt), *expecting(*given, "--report", page)]) == 0
+    text = page.read_text(encoding="utf-8")
+    assert "secret place" not in text
+    assert str(tmp_path) not in text
+    for path in (receipt, policy, inputs):
+        assert hashlib.sha256(path.read_bytes()).hexdigest() in text
+    shown = capsys.readouterr().out
+    # With the files in one folder the command repeats the check.
+    for path in (receipt, policy, inputs):
+        (tmp_path / "again").mkdir(exist_ok=True)
+        (tmp_path / "again" / path.name).write_bytes(path.read_bytes())
+    monkeypatch.chdir(tmp_path / "again")
+    command = command_on(page)
+    assert "--max-size=100000000" in command
+    assert main(command[1:]) == 0
+    assert capsys.readouterr().out.split(": ", 1)[1] == shown.split(": ", 1)[1].split("written")[0]
+
+
+def test_files_of_one_name_are_told_apart(tmp_path, capsys):
+    second = Prover("learner", steps=3, follows=learner()).commit()
+    for name, part in (("first", learner()), ("second", second)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.receipt").write_bytes(part.receipt())
+    paths = [str(tmp_path / name / "run.receipt") for name in ("first", "second")]
+    page = tmp_path / "a.html"
+    assert main([*paths, *expecting("--report", page, "--allow-sampled-outputs")]) == 0
+    assert command_on(page)[1:3] == ["first/run.receipt", "second/run.receipt"]
+    assert names_of(["-", "/a/b", "c"]) == {"-": "-", "/a/b": "b", "c": "c"}
+
+
+@pytest.mark.parametrize("chain", [verify_chain, package.verify_chain])
+@pytest.mark.parametrize("given", ["run.receipt", Path("run.receipt"), 3, None])
+def test_one_path_is_no_list_of_receipts(chain, given):
+    with pytest.raises(UsageError, match="receipts are no list"):
+        chain(given, "00" * 32)
+
+
+def test_a_file_that_is_no_lock_stays_as_it_is(tmp_path):
+    path = tmp_path / "lock"
+    for mine in ("my lock: 4711\n", "12 34\n", "x" * 100, "\n\n"):
+        path.write_text(mine)
+        with pytest.raises(UsageError, match="no lock of ours"), held_alone(path, "works"):
+            pass
+        assert path.read_text() == mine
+    for ours in ("", "4711\n"):
+        path.write_text(ours)
+        with held_alone(path, "works"):
+            assert path.read_text() == f"{os.getpid()}\n"
