@@ -20,7 +20,7 @@ _BEGINNINGS = (
     (b"ZKTALLY", RECEIPT),
     (b"ZKTMODEL", MODEL),
     (b"ZKSTATE", STATE),
-    (b"ZKTSNARK", "a receipt of a SNARK (mode snark)"),
+    (b"ZKSNARK", "a receipt of a SNARK (mode snark)"),
     (b"ZKTWORK", "the job of a work folder, not its receipt"),
     (b"ZKTSTEPS", "the program of a training run"),
     (b"\x93NUMPY", NPY),

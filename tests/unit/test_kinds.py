@@ -52,6 +52,7 @@ KINDS = {
     "a compiled model (.zkt)": [MAGIC, SALTED],
     "a state file (.zks)": [STATE],
     "the job of a work folder, not its receipt": [WORK],
+    "a receipt of a SNARK (mode snark)": [b"ZKSNARK\x01"],
     "the program of a training run": [STEPS],
     "an ONNX file": [MODEL_PATH.read_bytes(), small_model(), MODEL_PATH.read_bytes()[:500]],
     "arrays by name (.npz)": [npz(x=np.zeros(2)), npz(**{"a/b": np.zeros(2)})],
