@@ -83,7 +83,7 @@ class VerifiedRun:
         return f"VerifiedRun({self.sentence()})"
 
     def _repr_html_(self) -> str:
-        rows = [("run", self.sentence()), ("final state", self.final_state)]
+        rows = [("run", self.sentence()), ("final state", self.final_state or "none")]
         for number, each in enumerate(self.receipts):
             rows.append((f"receipt {number}", each.sentence()))
         return table("Verified run", rows)

@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import shlex
+import shutil
 from html import unescape
 from pathlib import Path
 
@@ -55,7 +56,11 @@ def test_a_report_is_a_page(
 
 
 def test_the_command_on_the_page_repeats_the_check(
-    zktally: Zktally, files: Files, public: Path, tmp_path: Path
+    zktally: Zktally,
+    files: Files,
+    public: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "my policy.toml").write_text('max_delta_op = 0.2\n[ranges]\n"image" = [0, 1]\n')
     given = (
@@ -71,9 +76,13 @@ def test_the_command_on_the_page_repeats_the_check(
         assert words in pages.read(html).text, words
     command = shlex.split(unescape(html.split("<pre>")[1].split("</pre>")[0]).replace("\\\n", " "))
     assert command[0] == "zktally-verify"
+    for path in (public, files.images):
+        shutil.copy(path, tmp_path)
+    monkeypatch.chdir(tmp_path)
     again = zktally("verify", *command[1:])
     assert again.code == 0, again.err
-    assert again.out == first.out.rsplit("written", 1)[0]
+    said = first.out.replace(f'"{public}"', f'"{public.name}"')
+    assert again.out == said.rsplit("written", 1)[0]
     assert command.count("--max-delta=0.06") == 1
     # Each demand is in it: with one of them the other way round it is refused.
     for before, after in (

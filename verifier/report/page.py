@@ -13,6 +13,7 @@ from ..policy import Policy
 from ..quoting import quoted
 from ..units import size
 from . import sections
+from .case import Case
 from .demands import demands
 from .markup import Html, bullets, code, element, facts, joined
 from .style import CSS
@@ -48,7 +49,7 @@ class Evidence:
 
 def report(evidence: Evidence, run: VerifiedRun) -> str:
     """The page for receipts that were judged and found good."""
-    case = sections.Case.of(evidence.receipts, evidence.names, run)
+    case = Case.of(evidence.receipts, evidence.names, run)
     parts = [
         _verdict(
             "VERIFIED",

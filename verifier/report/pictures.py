@@ -59,7 +59,8 @@ def data_uri(image: Array, low: float, high: float) -> str:
 
 def side(image: Array) -> int:
     """How many pixels, in each direction, of an image [H, W, …] are shown as one."""
-    return -(-max(image.shape[:2]) // LARGEST)
+    height, width = image.shape[:2]
+    return -(-max(int(height), int(width)) // LARGEST)
 
 
 def reduced(image: Array, size: int) -> Array:
