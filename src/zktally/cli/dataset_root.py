@@ -113,7 +113,10 @@ def _program(args: argparse.Namespace) -> Program:
     if args.program is not None:
         if Path(args.program).is_dir():
             raise UsageError(
-                f"{quoted_path(args.program)} holds no training run", code="usage.unreadable"
+                f"{quoted_path(args.program)} holds no training run",
+                code="usage.unreadable",
+                expected="the folder of a run, or a compiled model",
+                received="a folder of something else",
             )
         return CompiledModel.load(Path(args.program)).checked.program
     return load(bytes(split_receipt(read_receipt(args.receipt)).program)).program
