@@ -30,7 +30,7 @@ from zktally.verifier.report import Evidence, refusal, report, sections
 from zktally.verifier.report.case import Case
 from zktally.verifier.report.curves import curve
 from zktally.verifier.report.markup import Html, element, joined
-from zktally.verifier.report.pictures import as_images, png, reduced, scale, side
+from zktally.verifier.report.pictures import as_images, data_uri, png, reduced, scale, side
 from zktally.verifier.report.shown import parts
 from zktally.verifier.values import Values, outputs_of
 
@@ -278,6 +278,7 @@ def test_a_large_picture_is_shown_by_means_and_that_is_said() -> None:
     image[1::2] = 0
     assert side(image) == 2
     assert np.array_equal(reduced(image, 2), np.full((256, 200, 1), 0.5))
+    assert data_uri(image, 0, 1) == data_uri(np.full((256, 200, 1), 0.5, np.float32), 0, 1)
     ends = np.arange(15, dtype=np.int64).reshape(3, 5, 1)
     assert reduced(ends, 2)[..., 0].tolist() == [[3, 5, 6.5], [10.5, 12.5, 14]]
     assert reduced(ends, 1) is ends
