@@ -24,7 +24,7 @@ from .arguments import labels_from as labels_from
 from .arguments import read_policy as read_policy
 from .chain import Judge, VerifiedRun, verify_run
 from .errors import UsageError, ZktallyError
-from .evidence import Written, refuse_files, refuse_snarks, written_to
+from .evidence import Written, refuse_files, written_to
 from .files import read_arrays as read_arrays
 from .quoting import listed, quoted_path
 from .receipt import read_receipt
@@ -113,7 +113,6 @@ def run(args: argparse.Namespace, judge: Judge, backend: str = "python") -> None
     for path in written_to(args):
         remove_old(path)  # a page that says VERIFIED must not outlive a refusal
     receipts = [read_receipt(path, args.max_size) for path in paths]
-    refuse_snarks(args, receipts)
     written = Written(args, paths, receipts, expectations.policy, backend)
     try:
         if len(receipts) == 1:

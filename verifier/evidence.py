@@ -40,22 +40,6 @@ def refuse_files(args: argparse.Namespace) -> None:
         raise UsageError(f"--json and {on_stdout[0]} would both go to stdout")
 
 
-def refuse_snarks(args: argparse.Namespace, receipts: Sequence[bytes]) -> None:
-    """Refuse to write files about SNARK receipts, which say too little for a report.
-
-    Raises:
-        UsageError: one is among them.
-    """
-    from .snark.receipt import is_snark
-
-    if written_to(args) and any(map(is_snark, receipts)):
-        raise UsageError(
-            "a SNARK receipt gives no report and no file of outputs",
-            expected="a receipt of a fast, hybrid or strict run",
-            hint="--json prints its outputs",
-        )
-
-
 def written_to(args: argparse.Namespace) -> list[str]:
     """The files, or streams, that the command line asks for."""
     return [path for path in (args.outputs, args.report) if path is not None]

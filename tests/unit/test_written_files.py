@@ -184,15 +184,6 @@ def test_a_name_in_a_table_is_one_cell(name, cell):
         assert line.split('","')[0].startswith('"')
 
 
-def test_a_snark_receipt_gives_no_files_and_that_is_said(tmp_path, capsys):
-    (tmp_path / "a.receipt").write_bytes(b"ZKSNARK\x01 and so on")
-    for option, name in (("--report", "a.html"), ("--outputs", "a.npz")):
-        args = ["--model-id", "00" * 32, option, str(tmp_path / name), "--modes", "snark"]
-        assert main([str(tmp_path / "a.receipt"), *args]) == 2
-        assert "a SNARK receipt gives no report" in capsys.readouterr().err
-    assert [path.name for path in tmp_path.iterdir()] == ["a.receipt"]
-
-
 BAD_ARCHIVES = ("deflated", "encrypted", "compression", "huge header", "bad header", "cut")
 
 

@@ -13,7 +13,6 @@ from ..policy import Policy
 from ..quoting import quoted
 from ..units import size
 from . import sections
-from .case import Case
 from .demands import demands
 from .markup import Html, bullets, code, element, facts, joined
 from .style import CSS
@@ -49,7 +48,7 @@ class Evidence:
 
 def report(evidence: Evidence, run: VerifiedRun) -> str:
     """The page for receipts that were judged and found good."""
-    case = Case.of(evidence.receipts, evidence.names, run)
+    case = sections.Case.of(evidence.receipts, evidence.names, run)
     parts = [
         _verdict(
             "VERIFIED",

@@ -12,7 +12,7 @@ from ..quoting import quoted
 from ..values import Values
 from ..verified import BEGINS, CHOSEN, PINNED, Verified, counted, percent
 from . import shown, words
-from .case import Case
+from .case import Case as Case
 from .exposure import SHARES
 from .markup import Child, Html, bullets, code, element, facts, joined, table
 from .numbers import chance, exact, odds, spoken

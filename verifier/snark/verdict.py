@@ -186,8 +186,8 @@ class VerifiedSnark(Verified):
         """The verdict in one line."""
         return f"1 run, model {self.model_id[:8]}…, snark, {self.guarantee.sentence()}"
 
-    def to_json(self, most: int | None = None) -> dict[str, Any]:
-        """Everything as one JSON-ready object; its values are never too many to be shown."""
+    def to_json(self) -> dict[str, Any]:
+        """Everything as one JSON-ready object."""
         integers = self.integers
         outputs = [{**each, "integers": integers[each["name"]]} for each in _listed(self.outputs)]
         return {
