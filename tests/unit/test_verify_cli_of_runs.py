@@ -182,7 +182,7 @@ WRONG = {
     "start is unknown": ('"declared"', '"any where"'),
     "max_epochs is out of range": ("max_epochs = 3", "max_epochs = -1"),
     "programs is not hexadecimal": ('programs = ["', 'programs = ["xy'),
-    "programs has a wrong length": ('programs = ["', 'programs = ["00'),
+    "an id of a program has a wrong length": ('programs = ["', 'programs = ["00'),
 }
 
 
