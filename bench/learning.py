@@ -20,7 +20,7 @@ import onnx
 
 from .. import _core
 from ..circuits.graph import Array
-from ..circuits.model import PUBLIC_KEY
+from ..circuits.keys import PUBLIC_KEY
 from ..circuits.session import Session
 from ..circuits.training.losses import LABELS
 from ..circuits.training.program import TrainingProgram

@@ -21,7 +21,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from .. import _core
 from ..circuits.compile import compile
-from ..circuits.model import PUBLIC_KEY, CompiledModel
+from ..circuits.keys import PUBLIC_KEY
+from ..circuits.model import CompiledModel
 from ..hybrid.training.plan import Plan
 from ..hybrid.training.prepared import prepare
 from ..hybrid.training.run import rates_of

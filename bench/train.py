@@ -14,7 +14,8 @@ from functools import partial
 
 from .. import _core
 from ..circuits.graph import Array
-from ..circuits.model import PUBLIC_KEY, CompiledModel
+from ..circuits.keys import PUBLIC_KEY
+from ..circuits.model import CompiledModel
 from ..circuits.training.losses import LABELS
 from ..circuits.training.rehearsal import Rehearsal
 from ..hybrid.training.plan import Plan

@@ -10,7 +10,8 @@ from ..verifier.inputs import DTYPES
 from ..verifier.program.checked import Checked, check
 from ..verifier.program.types import Program, Role, gates
 from .graph import Array
-from .model import CompiledModel, Record, checked_key
+from .keys import master_key
+from .model import CompiledModel, Record
 from .report import LayerReport, Report, samples_at
 
 
@@ -27,11 +28,11 @@ def assemble(
         program: any valid program.
         weights: integer arrays by tensor number, one for each weight tensor, in its shape.
         public: salt the weights with zero, so that anyone can recompute their root.
-        weights_key: 32 bytes, to get the same model id again (default: from the OS).
+        weights_key: 32 random bytes, to get the same model id again (default: from the OS).
 
     Raises:
         InvalidProgram: the program breaks a rule.
-        UsageError: `usage.input`, weights that are not those of the program.
+        UsageError: `usage.input`, weights that are not those of the program; the key is none.
     """
     checked = check(program)
     given = dict(weights or {})
@@ -44,8 +45,8 @@ def assemble(
             received=sorted(given),
         )
     record = Record(program.name, program.batch, "by hand", 100.0, (), {})
-    key = checked_key(weights_key, public)
-    return CompiledModel(checked, arrays, key, record, _report(checked))
+    key = master_key(weights_key, public)
+    return CompiledModel.of(checked, arrays, key, record, _report(checked))
 
 
 def _weight(program: Program, number: int, given: dict[int, Array]) -> Array:

@@ -34,11 +34,12 @@ from .fuse import fuse
 from .graph import FLOATS, INTEGERS, Array, Carried, Graph, Network, Node
 from .items import itemised, refuse_mixing
 from .joins import parted
+from .keys import master_key
 from .loops import counted
 from .lowering import Lowered, lower
 from .magnitude import magnitudes
 from .masks import Scores
-from .model import CompiledModel, Record, checked_key
+from .model import CompiledModel, Record
 from .operator import Operator
 from .ops import OPERATORS
 from .ops.composite import compose
@@ -126,7 +127,9 @@ def compile(
         exact: names of ONNX nodes all of whose gates every receipt checks, or "all"; the ops that
             define outputs always are.
         name: name of the program (default: the graph's).
-        weights_key: 32 bytes, to get the same model id again (default: from the OS).
+        weights_key: 32 random bytes (`secrets.token_bytes(32)`), to get the same model id again
+            (default: from the OS). The salts follow from it, the program and the weights, so that
+            one key serves for several models.
         evaluation: data to compare integers and floats on (default: the last fifth of the
             calibration data if it has at least 20 samples, on a program calibrated without it).
         evaluate: how many of its samples (default: 64, or fewer of a large model).
@@ -159,7 +162,7 @@ def compile(
     for word, bound in (("min_sqnr", min_sqnr), ("min_agreement", min_agreement)):
         real(bound, word)
     asked = Asked(precision, target_sqnr, max_drop, min_sqnr, min_agreement, force)
-    key = checked_key(weights_key, public)
+    key = master_key(weights_key, public)
     network = open_network(model, dims, shapes, fixed, asked_for(states, initial))
     source, fused = prepare(network, batch, name)
     data = None if calibration is None else feeds(source, calibration)
@@ -186,7 +189,7 @@ def compile(
     record, built = work.whole(tried, data)
     if not force and tried.fidelity.samples:
         refuse(asked.goal, tried.fidelity, work.parts.basis)
-    return CompiledModel(
+    return CompiledModel.of(
         built.checked,
         built.weights,
         key,

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from ..verifier.errors import UsageError, ZktallyError
+from ..verifier.errors import ZktallyError
 from ..verifier.inputs import DTYPES, pack_values, unpack_values
 from ..verifier.journal import model_id
 from ..verifier.kinds import MODEL, what_is
@@ -29,10 +28,10 @@ from ..verifier.notebook import rows_of, table
 from ..verifier.program import checked as programs
 from ..verifier.program.checked import Checked
 from ..verifier.program.types import Role, Tensor
-from ..verifier.reader import P
 from .bits import NARROW, WIDEST
 from .errors import BadModelFile, named
 from .files import read_limited, write_atomically
+from .keys import PUBLIC_KEY, is_key, salting_key
 from .report import Report
 
 if TYPE_CHECKING:
@@ -45,10 +44,8 @@ SALTED = b"ZKTMODEL\x02"
 
 FILE_MAX = 1 << 33
 RECORD_MAX = 1 << 26
-KEY_BYTES = 32
 EXPONENT_MAX = 200
 """Of a column's divisor: calibrated values are between 1e-60 and 1e60."""
-PUBLIC_KEY = bytes(KEY_BYTES)
 
 
 @dataclass(frozen=True)
@@ -107,6 +104,19 @@ class CompiledModel:
     report: Report
     salts: tuple[Salt, ...] = ()
 
+    @classmethod
+    def of(
+        cls,
+        checked: Checked,
+        weights: tuple[Array, ...],
+        master: bytes,
+        record: Record,
+        report: Report,
+    ) -> CompiledModel:
+        """A model whose salts follow from a master key (`keys.master_key`)."""
+        key = salting_key(master, checked.id, _packed(checked, weights))
+        return cls(checked, weights, key, record, report)
+
     def salt_of(self, number: int) -> Salt:
         """What salts the weight tensor of this number."""
         if not self.salts:
@@ -147,8 +157,7 @@ class CompiledModel:
             "record": vars(self.record),
             "report": self.report.to_json(),
         }
-        tensors = _weight_tensors(self.checked)
-        packed = (pack_values(a, t.width) for t, a in zip(tensors, self.weights, strict=True))
+        packed = _packed(self.checked, self.weights)
         keys = b"".join(_SALT.pack(*salt) for salt in self.salts) or self.key
         sections = (self.checked.data, b"".join(packed), keys, _json(record))
         body = (SALTED if self.salts else MAGIC) + b"".join(
@@ -234,39 +243,10 @@ def _read_salts(data: bytes, count: int) -> tuple[Salt, ...]:
     return salts
 
 
-def new_key() -> bytes:
-    """8 uniform field elements from the operating system, by rejection."""
-    elements: list[int] = []
-    while len(elements) < 8:
-        element = int.from_bytes(os.urandom(4), "little") & (2**31 - 1)
-        if element < P:
-            elements.append(element)
-    return struct.pack("<8I", *elements)
-
-
-def is_key(key: bytes) -> bool:
-    """Whether these are 8 canonical field elements."""
-    return len(key) == KEY_BYTES and all(e < P for e in struct.unpack("<8I", key))
-
-
-def checked_key(key: bytes | None, public: bool) -> bytes:
-    """The key to use: zero for a public model, the caller's, or a new one.
-
-    Raises:
-        UsageError: a key that is not 8 field elements, or one for a public model.
-    """
-    if public:
-        if key not in (None, PUBLIC_KEY):
-            raise UsageError("a public model has no weights key", hint="drop one of the two")
-        return PUBLIC_KEY
-    if key is None:
-        return new_key()
-    if not is_key(key) or key == PUBLIC_KEY:
-        raise UsageError(
-            "weights_key is not a key",
-            expected="32 bytes: 8 little-endian u32 below 2^31 - 2^24 + 1",
-        )
-    return key
+def _packed(checked: Checked, weights: Sequence[Array]) -> Iterator[bytes]:
+    """The weights of each tensor as the file has them."""
+    tensors = _weight_tensors(checked)
+    return (pack_values(a, t.width) for t, a in zip(tensors, weights, strict=True))
 
 
 def _weight_tensors(checked: Checked) -> list[Tensor]:

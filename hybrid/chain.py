@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 
 from ..circuits.arguments import mapping, shown, whole
-from ..circuits.model import PUBLIC_KEY, CompiledModel
+from ..circuits.keys import PUBLIC_KEY
+from ..circuits.model import CompiledModel
 from ..prover import (
     Claims,
     Dataset,

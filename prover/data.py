@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from .. import _core
-from ..circuits.model import PUBLIC_KEY, CompiledModel
+from ..circuits.keys import PUBLIC_KEY
+from ..circuits.model import CompiledModel
 from ..verifier.errors import UsageError
 from ..verifier.inputs import DTYPES
 from ..verifier.program.checked import Checked

@@ -14,6 +14,9 @@ from ..verifier.quoting import quoted_path
 _FAR = 1 << 30
 """The byte that is locked where locks keep others from reading: behind all that is written."""
 
+_LONGEST = 32
+"""Bytes of the number of a process, and more."""
+
 
 @contextmanager
 def opened(path: Path) -> Iterator[int]:
@@ -39,19 +42,27 @@ def held_alone(path: Path, what: str) -> Iterator[None]:
     """Hold a file for as long as the context lasts; it names this process meanwhile.
 
     Raises:
-        UsageError: `usage.busy`, another process holds it; `usage.unwritable`.
+        UsageError: `usage.busy`, another process holds it; `usage.file-exists`, it is a file of
+            something else; `usage.unwritable`.
     """
     with opened(path) as handle:
-        if not acquire(handle, wait=False):
-            holder = os.pread(handle, 32, 0) if hasattr(os, "pread") else os.read(handle, 32)
-            number = holder.decode("ascii", "replace").strip()
+        held = not acquire(handle, wait=False)
+        number = os.read(handle, _LONGEST).decode("ascii", "replace").removesuffix("\n")
+        if held:
             raise UsageError(
                 f"another process {what}",
                 code="usage.busy",
                 received=f"process {number}" if number.isdecimal() else "a process",
                 hint="wait until it is done, or end it",
             )
+        if number and not number.isdecimal():
+            raise UsageError(
+                f"{quoted_path(path)} is there, and no lock of ours",
+                code="usage.file-exists",
+                hint="use another folder",
+            )
         os.ftruncate(handle, 0)
+        os.lseek(handle, 0, os.SEEK_SET)
         os.write(handle, f"{os.getpid()}\n".encode())
         yield
 

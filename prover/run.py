@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from .. import _core
-from ..circuits.model import new_key
+from ..circuits.keys import new_key
 from ..verifier.errors import UsageError
 from ..verifier.journal import Journal
 from ..verifier.program.checked import Checked

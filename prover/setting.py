@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from .. import _core
-from ..circuits.model import new_key
+from ..circuits.keys import new_key
 from ..verifier.errors import UsageError
 from ..verifier.program.types import Program, Role
 from .state import RunState

@@ -23,7 +23,8 @@ from typing import Literal, NoReturn
 import numpy as np
 
 from ..circuits.files import read_limited, write_atomically
-from ..circuits.model import CompiledModel, Salt, is_key
+from ..circuits.keys import is_key
+from ..circuits.model import CompiledModel, Salt
 from ..verifier.errors import UsageError
 from ..verifier.inputs import DTYPES, Array, pack_values, unpack_values
 from ..verifier.journal import MAX_POSITION

@@ -15,7 +15,7 @@ from .files import read_arrays
 from .judge import verify as judge_receipt
 from .pins import Pins
 from .policy import Expectations, Inputs, Policy
-from .receipt import as_receipt, read_receipt
+from .receipt import as_receipt, read_receipt, refuse_no_list
 from .snark.judge import refuse_string, verify_snark
 from .snark.receipt import is_snark
 from .verified import Verified
@@ -110,6 +110,7 @@ def verify_chain(
         ChainBroken: `verify.follows`, one does not go on where the one before has ended.
         ZktallyError: what `verify` raises.
     """
+    refuse_no_list(receipts)
     expectations = Expectations.of(model_id, policy, **expected)
     return verify_run([bytes_of(receipt) for receipt in receipts], expectations, judge)
 

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,7 @@ def add_verify_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="BYTES",
         help=f"refuse larger files (default: {DEFAULT_MAX_SIZE})",
     )
+    parser.set_defaults(also_read=())  # files that a command reads for options that take none
 
 
 def _add_options(parser: argparse.ArgumentParser, of: type[Policy] | type[Expectations]) -> None:
@@ -171,15 +173,44 @@ def labels_from(args: argparse.Namespace) -> dict[str, Any]:
     return {name: parse(name, text) for name, text in given.items() if text is not None}
 
 
-def command_of(args: argparse.Namespace) -> str:
-    """The command that makes the same demands of the same receipts, for a shell: a line a word."""
-    return " \\\n    ".join(["zktally-verify", *map(shell_word, _words(args))])
+def command_of(args: argparse.Namespace, names: Mapping[str, str]) -> str:
+    """The command that makes the same demands of the same receipts, for a shell: a line a word.
+
+    Args:
+        args: the command line.
+        names: what the files that it reads are called where it is repeated (`names_of`).
+    """
+    return " \\\n    ".join(["zktally-verify", *map(shell_word, _words(args, names))])
 
 
-def _words(args: argparse.Namespace) -> Iterator[str]:
-    for path in [*args.follows, *args.receipt]:
+def files_read(args: argparse.Namespace) -> list[str]:
+    """The files that a verification reads again when it is repeated: receipts first."""
+    others = [path for path in (args.input, args.policy) if path is not None]
+    return [*args.follows, *args.receipt, *others]
+
+
+def names_of(paths: Iterable[str]) -> dict[str, str]:
+    """Names that tell files apart, and nothing of the machine that they lie on.
+
+    That is what is last in their paths, or, where two of them have that in common, their places
+    under the folder that they share.
+    """
+    found = dict.fromkeys(path for path in paths if path != "-")
+    places = {path: Path(path).parent.resolve() / Path(path).name for path in found}
+    names = {path: place.name for path, place in places.items()}
+    if len(set(names.values())) < len(set(places.values())):
+        shared = os.path.commonpath([place.parent for place in places.values()])
+        names = {path: place.relative_to(shared).as_posix() for path, place in places.items()}
+    return {**names, "-": "-"}
+
+
+def _words(args: argparse.Namespace, names: Mapping[str, str]) -> Iterator[str]:
+    for path in (names[path] for path in [*args.follows, *args.receipt]):
         yield f"./{path}" if path.startswith("-") and path != "-" else path
-    for name in ("model_id", "policy", "modes", "input", "exported", *LABELS):
+    for name in ("input", "policy"):
+        path = getattr(args, name)
+        yield from _option(name, None if path is None else names[path])
+    for name in ("model_id", "modes", "exported", *LABELS):
         yield from _option(name, getattr(args, name))
     for each in (each for of in (Policy, Expectations) for each in options(of)):
         value = getattr(args, each.name)
@@ -191,6 +222,8 @@ def _words(args: argparse.Namespace) -> Iterator[str]:
         yield f"--range={given}"
     if args.allow_sampled_outputs:
         yield "--allow-sampled-outputs"
+    if args.max_size != DEFAULT_MAX_SIZE:
+        yield f"--max-size={args.max_size}"
 
 
 def _flag(name: str) -> str:

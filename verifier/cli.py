@@ -11,7 +11,10 @@ import io
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext, redirect_stdout
+from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 from . import __version__
@@ -21,11 +24,12 @@ from .arguments import labels_from as labels_from
 from .arguments import read_policy as read_policy
 from .chain import Judge, VerifiedRun, verify_run
 from .errors import UsageError, ZktallyError
-from .evidence import Written, refuse_files
+from .evidence import Written, refuse_files, written_to
 from .files import read_arrays as read_arrays
 from .quoting import listed, quoted_path
 from .receipt import read_receipt
-from .verified import Verified
+from .targets import is_stdout, remove_old
+from .verified import Guarantee, Verified
 
 FORMAT, FORMAT_OF_RUN = "zktally.verify/1", "zktally.verify-run/1"
 INTERNAL, INTERRUPTED, UNREAD = 70, 130, 141
@@ -106,6 +110,8 @@ def run(args: argparse.Namespace, judge: Judge, backend: str = "python") -> None
         raise UsageError("stdin is one receipt", expected="- once", received=listed(paths))
     refuse_files(args)
     expectations = expectations_from(args)
+    for path in written_to(args):
+        remove_old(path)  # a page that says VERIFIED must not outlive a refusal
     receipts = [read_receipt(path, args.max_size) for path in paths]
     written = Written(args, paths, receipts, expectations.policy, backend)
     try:
@@ -116,11 +122,14 @@ def run(args: argparse.Namespace, judge: Judge, backend: str = "python") -> None
     except ZktallyError as error:
         written.refused(error)
         raise
+    exported = _exported(args, found.receipts[-1])
     written.verified(found)
-    if len(receipts) == 1:
-        print_verified(args, found.receipts[0])
-    else:
-        print_run(args, found)
+    on_stdout = any(map(is_stdout, written_to(args)))
+    with redirect_stdout(sys.stderr) if on_stdout else nullcontext():
+        if len(receipts) == 1:
+            print_verified(args, found.receipts[0], exported)
+        else:
+            print_run(args, found, exported)
 
 
 def read_argument(args: argparse.Namespace) -> bytes:
@@ -133,9 +142,10 @@ def read_argument(args: argparse.Namespace) -> bytes:
     return read_receipt(args.receipt, args.max_size)
 
 
-def print_verified(args: argparse.Namespace, verified: Verified) -> None:
+def print_verified(
+    args: argparse.Namespace, verified: Verified, exported: Mapping[str, str]
+) -> None:
     """Print the verdict on stdout, in words or as one JSON object."""
-    exported = _exported(args, verified)
     if args.json:
         shown = verified.to_json(MOST_VALUES)
         print(_dumps({"format": FORMAT, "verified": True, **shown, **exported, **_files(args)}))
@@ -147,9 +157,8 @@ def print_verified(args: argparse.Namespace, verified: Verified) -> None:
     _print_files(args)
 
 
-def print_run(args: argparse.Namespace, found: VerifiedRun) -> None:
+def print_run(args: argparse.Namespace, found: VerifiedRun, exported: Mapping[str, str]) -> None:
     """The same for the receipts of a run: what holds of all of them, then each by itself."""
-    exported = _exported(args, found.receipts[-1])
     if args.json:
         shown = found.to_json(MOST_VALUES)
         said = {"format": FORMAT_OF_RUN, "verified": True, **shown, **exported, **_files(args)}
@@ -158,10 +167,33 @@ def print_run(args: argparse.Namespace, found: VerifiedRun) -> None:
     print(printable(f"OK {found.sentence()}"))
     for path, each in zip([*args.follows, *args.receipt], found.receipts, strict=True):
         print(printable(f"OK {quoted_path(path)}: {each.sentence()}"))
-    last = found.receipts[-1].guarantee
-    print("\n".join(map(printable, last.text().split("\n"))))
+    for names, promised in _promised([*args.follows, *args.receipt], found):
+        lines = [*names, *promised.text().split("\n")]
+        print("\n".join(map(printable, lines)))
     _print_exported(exported)
     _print_files(args)
+
+
+def _promised(paths: Sequence[str], found: VerifiedRun) -> Iterator[tuple[list[str], Guarantee]]:
+    """What the receipts promise, once for those next to each other that promise the same.
+
+    Yields:
+        The line that names them, none where all promise the same; and what they promise.
+    """
+    numbers = range(len(paths))
+    promised = [each.guarantee for each in found.receipts]
+    kinds = [list(same) for _, same in groupby(numbers, lambda n: _without_run(promised[n]))]
+    for kind in kinds:
+        first, last = promised[kind[0]], promised[kind[-1]]
+        run = last.run
+        if run is not None and first.run is not None:
+            run = replace(run, first=first.run.first, start=first.run.start)
+        names = [f"of         {listed(paths[n] for n in kind)}:"] if len(kinds) > 1 else []
+        yield names, replace(last, run=run)
+
+
+def _without_run(promised: Guarantee) -> str:
+    return replace(promised, run=None).text()
 
 
 def _exported(args: argparse.Namespace, verified: Verified) -> dict[str, str]:

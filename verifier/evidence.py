@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import __version__
-from .arguments import command_of
+from .arguments import command_of, files_read, names_of
 from .chain import VerifiedRun
 from .errors import UsageError, ZktallyError
-from .files import write_atomically
 from .policy import Policy
-from .quoting import quoted_path
+from .targets import is_stdout, refuse_outputs, write_output
 
 if TYPE_CHECKING:
     from .report import Evidence
@@ -25,8 +24,7 @@ def refuse_files(args: argparse.Namespace) -> None:
     """Refuse files to write, before anything is judged: that exist, or that the command reads.
 
     Raises:
-        UsageError: `usage.file-exists` without --force; a file that is read is never overwritten;
-            `usage.unwritable`, there is no such folder.
+        UsageError: see `targets.refuse_outputs`; two things would go to stdout.
     """
     if args.outputs is not None:
         from .values import refuse_name
@@ -34,32 +32,17 @@ def refuse_files(args: argparse.Namespace) -> None:
         refuse_name(args.outputs)
     if args.even_refused and args.report is None:
         raise UsageError("--even-refused is about a report", hint="name one with --report")
-    files = [path for path in (args.outputs, args.report) if path is not None]
-    reads = [*args.follows, *args.receipt, args.input, args.policy]
-    for path in files:
-        _refuse(path, [each for each in reads if each not in (None, "-")], force=args.force)
-    if len(files) == 2 and Path(files[0]).absolute() == Path(files[1]).absolute():
-        raise UsageError("outputs and report are one file", expected="two names")
+    paths = written_to(args)
+    reads = [*args.follows, *args.receipt, args.input, args.policy, *args.also_read]
+    refuse_outputs(paths, [each for each in reads if each != "-"], force=args.force)
+    on_stdout = [path for path in paths if is_stdout(path)]
+    if args.json and on_stdout:
+        raise UsageError(f"--json and {on_stdout[0]} would both go to stdout")
 
 
-def _refuse(path: str, reads: Sequence[str], *, force: bool) -> None:
-    target = Path(path)
-    if not target.parent.is_dir():
-        raise UsageError(
-            f"cannot write {quoted_path(path)}: there is no such folder", code="usage.unwritable"
-        )
-    if not target.exists():
-        return
-    if not force:
-        raise UsageError(
-            f"{quoted_path(path)} exists",
-            code="usage.file-exists",
-            hint="choose another name, or pass --force",
-        )
-    if any(Path(each).exists() and Path(each).samefile(target) for each in reads):
-        raise UsageError(
-            f"{quoted_path(path)} is an input of this command", hint="write to another file"
-        )
+def written_to(args: argparse.Namespace) -> list[str]:
+    """The files, or streams, that the command line asks for."""
+    return [path for path in (args.outputs, args.report) if path is not None]
 
 
 @dataclass(frozen=True)
@@ -113,15 +96,22 @@ class Written:
     def _evidence(self) -> Evidence:
         from .report import Evidence
 
+        names = names_of(files_read(self.args))
         return Evidence(
-            names=tuple(self.paths),
+            names=tuple(names[path] for path in self.paths),
             receipts=tuple(self.receipts),
+            others=self._others(names),
             policy=self.policy,
-            command=command_of(self.args),
+            command=command_of(self.args, names),
             version=__version__,
             backend=self.backend,
             when=datetime.now(UTC),
         )
 
+    def _others(self, names: Mapping[str, str]) -> dict[str, bytes]:
+        """What stands in the other files; nothing of pipes, which are read once."""
+        paths = files_read(self.args)[len(self.paths) :]
+        return {names[path]: Path(path).read_bytes() for path in paths if Path(path).is_file()}
+
     def _write(self, path: str, data: bytes) -> None:
-        write_atomically(path, data, force=self.args.force)
+        write_output(path, data, force=self.args.force)

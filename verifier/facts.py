@@ -18,6 +18,8 @@ SEEDS, STARTS = ("own", "derived"), ("root", "declared")
 """Names of what a journal has as numbers."""
 
 CERTIFIED, CONSISTENT, SAMPLED = "certified", "consistent", "sampled"
+STATUSES = (CERTIFIED, CONSISTENT, SAMPLED)
+"""Of an output, from the best to the worst."""
 
 
 @dataclass(frozen=True)

@@ -538,7 +538,7 @@ def as_digest(value: str | bytes, name: str) -> bytes:
 
 def _real(value: object, name: str) -> float:
     try:
-        if isinstance(value, numbers.Real):
+        if isinstance(value, numbers.Real) and not isinstance(value, bool):
             return float(value)
     except OverflowError:
         pass
@@ -590,8 +590,8 @@ def _flag(value: object, name: str) -> bool:
 
 def _whole(value: object, name: str) -> int:
     try:
-        return operator.index(value)  # type: ignore[arg-type]
-    except TypeError as error:
-        raise UsageError(
-            f"{name} is no whole number", expected="an integer", received=repr(value)
-        ) from error
+        if not isinstance(value, bool):  # True is no 1: that would be a demand of 1 bit
+            return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        pass
+    raise UsageError(f"{name} is no whole number", expected="an integer", received=repr(value))

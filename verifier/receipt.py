@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,23 @@ def as_receipt(given: object) -> bytes:
     if isinstance(given, bytes | bytearray | memoryview):
         return bytes(given)
     raise UsageError("a receipt is bytes", expected="bytes", received=f"a {type(given).__name__}")
+
+
+def refuse_no_list(receipts: object) -> None:
+    """Refuse one path, or the bytes of one receipt, where a list of receipts is meant.
+
+    Raises:
+        UsageError: it is no list, or anything else with an order.
+    """
+    if isinstance(receipts, str | bytes | bytearray | memoryview) or not isinstance(
+        receipts, Iterable
+    ):
+        raise UsageError(
+            "receipts are no list",
+            expected="a list of receipts in their order",
+            received=f"a {type(receipts).__name__}",
+            hint="put a single one between brackets: [receipt]",
+        )
 
 
 def split_receipt(data: bytes) -> Sections:

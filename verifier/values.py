@@ -9,7 +9,7 @@ import csv
 import io
 import json
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from .errors import UsageError
+from .facts import STATUSES
 from .gates import Ints
-from .inputs import dequantise, port_labels, port_name, unpack_ports
+from .inputs import dequantise, port_labels, unpack_ports
 from .journal import Journal
 from .program.codec import decode
 from .program.types import ABSENT, Port, Program
@@ -34,6 +35,9 @@ SUFFIXES = (".npz", ".csv")
 COLUMNS = ("output", "unit", "number", "position", "value", "code")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for the beginning of a formula."""
+_NPY = ".npy"
+_WHOLE = 10**4
+"""Characters that no escaped name of a port has."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +127,11 @@ def _ports(
 
 
 def _joined(parts: Sequence[Values]) -> Values:
+    """Those of all receipts; the status is the worst that any of them gives."""
+    ranks = ("published", *STATUSES)
     return replace(
         parts[0],
+        status=max((part.status for part in parts), key=ranks.index),
         rows=np.concatenate([part.rows for part in parts]),
         values=np.concatenate([part.values for part in parts]),
         codes=np.concatenate([part.codes for part in parts]),
@@ -160,14 +167,13 @@ def encoded(path: str, outputs: Sequence[Values], about: Mapping[str, Any]) -> b
 
 
 def _npz(outputs: Sequence[Values], about: Mapping[str, Any]) -> bytes:
-    """Arrays by name; beside `NAME` stand `codes:NAME` and `rows:NAME`, and `about`."""
-    names = [each.name if each.name.isprintable() else port_name(each.name) for each in outputs]
-    arrays = {name: each.values for name, each in zip(names, outputs, strict=True)}
-    for name, each in zip(names, outputs, strict=True):
-        arrays[_free(f"codes:{name}", arrays)] = each.codes
-        arrays[_free(f"rows:{name}", arrays)] = each.rows
+    """Arrays by name (`member`); beside `NAME` stand `codes:NAME` and `rows:NAME`, and `about`."""
+    arrays: dict[str, Array] = {}
+    for each in outputs:
+        name = member(each.name)
+        arrays |= {name: each.values, f"codes:{name}": each.codes, f"rows:{name}": each.rows}
     shown = {**about, "outputs": [_about(each) for each in outputs]}
-    arrays[_free("about", arrays)] = np.array(json.dumps(shown, sort_keys=True))
+    arrays["about"] = np.array(json.dumps(shown, sort_keys=True))
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:  # numpy.savez takes no array of the name "file"
         for name, array in arrays.items():
@@ -178,33 +184,55 @@ def _npz(outputs: Sequence[Values], about: Mapping[str, Any]) -> bytes:
 
 
 def _about(values: Values) -> dict[str, str]:
-    return {"name": values.name, "unit": values.unit, "status": values.status}
+    return {
+        "name": values.name,
+        "array": member(values.name),
+        "unit": values.unit,
+        "status": values.status,
+    }
 
 
-def _free(name: str, taken: Iterable[str]) -> str:
-    """The name, or one with more underscores that no output has."""
-    while name in taken:
-        name = f"_{name}"
-    return name
+def member(name: str) -> str:
+    """The name of an output as that of an array, and of a file wherever the archive is unpacked.
+
+    `%`, slashes, dots in front, the dot of a last `.npy` (which numpy takes for its own) and what
+    cannot be seen become `%` and the hexadecimal digits of their bytes, as in addresses; so does
+    the first letter of a name that is one of ours. Two names stay two.
+    """
+    dots = len(name) - len(name.lstrip("."))
+    last = len(name) - len(_NPY) if name.lower().endswith(_NPY) else len(name)
+    ours = name == "about" or name.startswith(("codes:", "rows:"))
+    return "".join(
+        _percent(c)
+        if c in "%/\\" or not c.isprintable() or at < dots or at == last or (ours and at == 0)
+        else c
+        for at, c in enumerate(name)
+    )
+
+
+def _percent(character: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))
 
 
 def _csv(outputs: Sequence[Values]) -> bytes:
-    """One line for each value: of which output, item or step, at which position, and its code."""
+    """One line for each value: of which output, item or step, at which position, and its code.
+
+    All but numbers stands between quotes, whatever a spreadsheet takes for its separator.
+    """
     text = io.StringIO(newline="")
-    table = csv.writer(text, lineterminator="\n")
+    table = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     table.writerow(COLUMNS)
     for each in outputs:
         name = _cell(each.name)
         for number, values, codes in zip(each.rows, each.values, each.codes, strict=True):
             for position in np.ndindex(values.shape):
                 place = " ".join(map(str, position))
-                value, code = str(values[position]), int(codes[position])
+                value, code = values[position], int(codes[position])
                 table.writerow([name, each.unit, int(number), place, value, code])
     return text.getvalue().encode("ascii")
 
 
 def _cell(name: str) -> str:
     """A name from outside as printable ASCII that no spreadsheet computes."""
-    plain = quoted(name)
-    cell = plain[1:-1] if plain.endswith('"') else plain
+    cell = quoted(name, _WHOLE)[1:-1]
     return f"'{cell}" if cell.startswith(_FORMULA) else cell

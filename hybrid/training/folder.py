@@ -28,7 +28,7 @@ import numpy as np
 
 from ...circuits.files import read_limited, write_atomically
 from ...circuits.graph import Array
-from ...circuits.model import is_key, new_key
+from ...circuits.keys import OF_DATA, is_key, key_in, key_text, new_key
 from ...circuits.training.file import MAGIC, decode, encode
 from ...circuits.training.program import TrainingProgram
 from ...prover import RunState, Work
@@ -236,12 +236,9 @@ class Folder:
         """Of the data set's salts: made once, and kept for whoever computes the root again."""
         path = self.path / "data-key"
         if not path.exists():
-            write_atomically(path, new_key().hex().encode() + b"\n", private=True)
-        try:
-            key = bytes.fromhex(read_limited(path, 256).decode("ascii"))
-        except ValueError:
-            key = b""
-        return _judged_key(path, key)
+            write_atomically(path, key_text(new_key(), OF_DATA), private=True)
+        key, _ = key_in(read_limited(path, 256))
+        return _judged_key(path, key or b"")
 
     def part(self, number: int) -> Part:
         """What belongs to a receipt, by its number from 0."""

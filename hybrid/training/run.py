@@ -17,7 +17,8 @@ import onnx
 from ... import _core
 from ...circuits.files import read_limited
 from ...circuits.graph import Array
-from ...circuits.model import PUBLIC_KEY, CompiledModel, is_key
+from ...circuits.keys import PUBLIC_KEY, is_key
+from ...circuits.model import CompiledModel
 from ...circuits.source import ModelLike
 from ...circuits.training.losses import LABELS
 from ...circuits.training.optimisers import DECAY, RATE

@@ -41,7 +41,7 @@ from .verifier.notebook import table
 from .verifier.pins import Pins
 from .verifier.policy import Expectations, Policy
 from .verifier.program.checked import load as load_program
-from .verifier.receipt import as_receipt, read_receipt, split_receipt
+from .verifier.receipt import as_receipt, read_receipt, refuse_no_list, split_receipt
 from .verifier.snark.judge import refuse_string, verify_snark
 from .verifier.snark.receipt import SnarkReceipt, is_snark
 from .verifier.snark.verdict import VerifiedSnark
@@ -601,5 +601,6 @@ def verify_chain(
     expectations = Expectations.of(model_id, policy, **expected)
     if isinstance(receipts, Receipt | bytes):
         receipts = [receipts]
+    refuse_no_list(receipts)
     plain = [_receipt(each) for each in receipts]
     return verify_run(plain, expectations, lambda one, of: judge(one, of, backend, threads))

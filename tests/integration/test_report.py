@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import shlex
+import shutil
 from html import unescape
 from pathlib import Path
 
@@ -55,7 +56,11 @@ def test_a_report_is_a_page(
 
 
 def test_the_command_on_the_page_repeats_the_check(
-    zktally: Zktally, files: Files, public: Path, tmp_path: Path
+    zktally: Zktally,
+    files: Files,
+    public: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "my policy.toml").write_text('max_delta_op = 0.2\n[ranges]\n"image" = [0, 1]\n')
     given = (
@@ -71,9 +76,13 @@ def test_the_command_on_the_page_repeats_the_check(
         assert words in pages.read(html).text, words
     command = shlex.split(unescape(html.split("<pre>")[1].split("</pre>")[0]).replace("\\\n", " "))
     assert command[0] == "zktally-verify"
+    for path in (public, files.images):
+        shutil.copy(path, tmp_path)
+    monkeypatch.chdir(tmp_path)
     again = zktally("verify", *command[1:])
     assert again.code == 0, again.err
-    assert again.out == first.out.rsplit("written", 1)[0]
+    said = first.out.replace(f'"{public}"', f'"{public.name}"')
+    assert again.out == said.rsplit("written", 1)[0]
     assert command.count("--max-delta=0.06") == 1
     # Each demand is in it: with one of them the other way round it is refused.
     for before, after in (
@@ -124,12 +133,14 @@ def test_files_that_are_written_are_no_others(
     verify("--report", kept).refused(2, "usage.file-exists")
     assert kept.read_text() == "mine"
     assert verify("--outputs", kept, "--force").code == 0
-    assert kept.read_text().startswith("output,unit,number,position,value,code\n")
+    assert kept.read_text().startswith('"output","unit","number","position","value","code"\n')
     verify("--report", public, "--force").refused(2, "is an input of this command")
     verify("--outputs", tmp_path / "x.txt").refused(2, ".npz or .csv")
     verify("--outputs", tmp_path / "none" / "x.csv").refused(2, "usage.unwritable")
     verify("--even-refused").refused(2, "--report")
-    verify("--outputs", tmp_path / "a.csv", "--report", tmp_path / "a.csv").refused(2, "one file")
+    verify("--outputs", tmp_path / "a.csv", "--report", tmp_path / "a.csv").refused(
+        2, "two results"
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["kept.csv"]
     refused = verify("--max-delta", "0.01", "--outputs", tmp_path / "x.npz")
     refused.refused(1, "policy.delta")
@@ -153,7 +164,9 @@ def test_outputs_as_arrays_and_as_a_table(
     assert arrays["rows:logits"].tolist() == [*range(20)]
     about = json.loads(str(arrays["about"]))
     assert about["model_id"] == files.model_id
-    assert about["outputs"] == [{"name": "logits", "unit": "item", "status": "consistent"}]
+    assert about["outputs"] == [
+        {"name": "logits", "array": "logits", "unit": "item", "status": "consistent"}
+    ]
     # The codes are what the floats are multiples of, beside a zero.
     scale = np.diff(np.unique(arrays["logits"].astype(np.float64))).min()
     steps = np.diff(arrays["logits"].astype(np.float64).ravel()) / scale

@@ -167,7 +167,7 @@ def kept(zktally: Zktally, shop: Shop, tmp_path_factory: pytest.TempPathFactory)
         zktally, shop.model, "--data", shop.arrays, "--steps", 4, *FAST, "-o", folder / "probe"
     )
     assert "data set" in first.out
-    (folder / "data.key").write_text(package.circuits.model.new_key().hex() + "\n")
+    (folder / "data.key").write_text(package.circuits.keys.new_key().hex() + "\n")
     shown = trained(
         zktally, shop.model, "--data", shop.arrays, "--data-key-file", folder / "data.key",
         "--steps", 24, "--receipt-every", 12, *SMALL, "--work", folder / "run", "--json",

@@ -12,7 +12,8 @@ import pytest
 
 import zktally
 from support import programs, training
-from zktally.circuits.model import Salt, from_bytes, new_key
+from zktally.circuits.keys import new_key
+from zktally.circuits.model import Salt, from_bytes
 from zktally.errors import BadModelFile, BadStateFile, ProveError
 from zktally.prover import state as states
 from zktally.verifier.errors import UsageError, VerificationFailed

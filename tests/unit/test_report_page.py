@@ -26,10 +26,13 @@ from zktally.verifier.journal import Journal
 from zktally.verifier.policy import Expectations, Policy
 from zktally.verifier.quoting import shell_word
 from zktally.verifier.receipt import split_receipt
-from zktally.verifier.report import Evidence, refusal, report
+from zktally.verifier.report import Evidence, refusal, report, sections
+from zktally.verifier.report.case import Case
 from zktally.verifier.report.curves import curve
 from zktally.verifier.report.markup import Html, element, joined
-from zktally.verifier.report.pictures import as_images, png, scale
+from zktally.verifier.report.pictures import as_images, data_uri, png, reduced, scale, side
+from zktally.verifier.report.shown import parts
+from zktally.verifier.values import Values, outputs_of
 
 WHEN = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 LAX = Policy(max_delta=0.5, min_bits=1, outputs_exact=False)
@@ -92,6 +95,75 @@ def test_the_page_of_a_run_has_its_curves() -> None:
     assert "Begins as its program declares" in page.text
     assert first.journal.dataset_root.hex() in page.text
     assert "svg" in page.tags
+
+
+def unlike(order: str = "complete first") -> tuple[bytes, bytes]:
+    """Two receipts of a run: in one every value is checked, in the other δ is 50 %."""
+    every = tuple(c for c, op in enumerate(Prover("learner").program.ops) if not op.exact)
+    lax = {"delta_ppm": 500_000, "bits": 30}
+    claims = [{"exact": every, "delta_step_ppm": 10_000}, lax]
+    one, other = claims if order == "complete first" else claims[::-1]
+    first = Prover("learner", steps=2, declared=True, nonce=b"n", **one).commit()
+    second = Prover("learner", steps=3, follows=first, nonce=b"n", **other).commit()
+    return first.receipt(), second.receipt()
+
+
+@pytest.mark.parametrize("order", ["complete first", "complete last"])
+def test_no_receipt_of_a_run_speaks_for_another_one(order: str) -> None:
+    receipts = unlike(order)
+    worst = judged(*receipts).receipts[1 if order == "complete first" else 0].guarantee
+    assert not worst.complete
+    statuses = {each.status for each in outputs_of(receipts, judged(*receipts).receipts)}
+    assert statuses == set(worst.outputs.values()) != {"certified"}
+    page = page_of(*receipts, names=("a.receipt", "b.receipt"))
+    assert "At most 50 % of the work can be wrong" in page.text
+    assert "No bound is claimed for single steps" in page.text
+    assert "no common bound for single calculations" in page.text
+    assert "· certified" not in page.text
+    assert "50 % (δ)" in page.text
+
+
+def test_a_page_of_several_modes_says_which_receipt_is_of_which() -> None:
+    """The receipts of `train --mode fast --reveal --strict-steps 0:1`, but for the proofs."""
+    receipts = unlike("complete first")
+    run = judged(*receipts)
+    strict = replace(run.receipts[0].facts.journal, mode=2)
+    facts = replace(run.receipts[0].facts, journal=strict)
+    promised = replace(run.receipts[0].guarantee, hides=True)
+    first = replace(run.receipts[0], facts=facts, guarantee=promised)
+    mixed = VerifiedRun((first, run.receipts[1]))
+    text = pages.read(report(evidence(*receipts, names=("a.receipt", "b.receipt")), mixed)).text
+    assert '"a.receipt": strict: checked in full' in text
+    assert '"b.receipt": fast: checked by samples' in text
+    assert "In the strict receipts: All values are hidden" in text
+    assert "In the fast receipts: The values that were picked are shown" in text
+    hidden = text.split("What is hidden")[1]
+    assert hidden.startswith('"a.receipt"Hidden are weights')
+    assert '"b.receipt"Nothing that was checked is hidden' in hidden
+
+
+def test_what_is_among_the_checked_values_holds_of_every_output() -> None:
+    receipt = Prover("every_kind", steps=3, bits=4, delta_ppm=300_000).commit().receipt()
+    case = Case.of([receipt], ("a",), judged(receipt))
+    full = ", among them all of the calculations that give the outputs"
+    for statuses, said in (
+        (["certified", "consistent"], full),
+        (["consistent", "sampled"], ""),
+        (["certified", "sampled"], ""),
+        ([], ""),
+    ):
+        outputs = [replace(case.outputs[0], status=status) for status in statuses]
+        text = sections.promised(replace(case, outputs=outputs))
+        assert (full in text) == bool(said), statuses
+
+
+def test_a_probability_is_that_of_one_attempt() -> None:
+    page = page_of(Prover("every_kind", steps=3, bits=4, delta_ppm=300_000).commit().receipt())
+    assert "is seen in one attempt" in page.text
+    delta, appendix = page.text.split("Appendix: calculation by calculation")
+    for part in (delta, appendix):
+        assert "can draw again at little cost" in part
+        assert "count anything within δ as possibly wrong" in part
 
 
 def hostile(name: str) -> bytes:
@@ -198,6 +270,23 @@ def test_what_is_an_image() -> None:
     assert scale(np.array([0.0, 1.0]))[:2] == (0, 1)
     assert scale(np.array([0, 200]))[:2] == (0, 255)
     assert scale(np.array([-1.0, 3.0, np.inf]))[:2] == (-1, 3)
+
+
+def test_a_large_picture_is_shown_by_means_and_that_is_said() -> None:
+    """Every second pixel alone would show a white picture here, and hide a black line."""
+    image = np.ones((512, 400, 1), np.float32)
+    image[1::2] = 0
+    assert side(image) == 2
+    assert np.array_equal(reduced(image, 2), np.full((256, 200, 1), 0.5))
+    assert data_uri(image, 0, 1) == data_uri(np.full((256, 200, 1), 0.5, np.float32), 0, 1)
+    ends = np.arange(15, dtype=np.int64).reshape(3, 5, 1)
+    assert reduced(ends, 2)[..., 0].tolist() == [[3, 5, 6.5], [10.5, 12.5, 14]]
+    assert reduced(ends, 1) is ends
+    rows, codes = np.zeros(1, np.int64), np.zeros((1, 1), np.int64)
+    for size, said in ((512, True), (256, False)):
+        picture = np.zeros((1, 1, size, 8), np.float32)
+        text = "".join(parts(Values("x", "item", rows, picture, codes, "published")))
+        assert ("Each pixel that is shown is the mean of 2 by 2." in text) == said
 
 
 def test_pictures_of_published_images() -> None:

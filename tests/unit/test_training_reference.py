@@ -9,7 +9,7 @@ from zktally import _core
 from zktally.bench.learners import convolutional, digits, perceptron, random_images
 from zktally.bench.sampling import given_of
 from zktally.circuits import reference
-from zktally.circuits.model import PUBLIC_KEY
+from zktally.circuits.keys import PUBLIC_KEY
 from zktally.hybrid.training.plan import Plan
 from zktally.hybrid.training.prepared import prepare
 from zktally.hybrid.training.run import rates_of

@@ -18,7 +18,8 @@ EVERYWHERE = {
     "__future__", "abc", "argparse", "base64", "bisect", "collections", "contextlib", "csv",
     "dataclasses", "datetime", "decimal", "enum", "fractions", "functools", "hashlib", "heapq",
     "html", "importlib", "io", "itertools", "json", "math", "numbers", "operator", "os", "pathlib",
-    "re", "shlex", "struct", "sys", "tempfile", "tomllib", "types", "typing", "zipfile", "zlib",
+    "re", "shlex", "stat", "struct", "sys", "tempfile", "tomllib", "types", "typing", "zipfile",
+    "zlib",
 }  # fmt: skip
 """Modules of the standard library that are the same on Linux, macOS and Windows."""
 

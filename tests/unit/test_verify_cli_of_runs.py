@@ -57,6 +57,23 @@ def test_receipts_of_a_run_in_their_order(receipts, capsys):
     assert capsys.readouterr().out == shown
 
 
+def test_no_receipt_of_a_run_speaks_for_another_one(tmp_path, capsys):
+    """Every value of the last one is checked; the first one leaves half of the work."""
+    every = tuple(c for c, op in enumerate(run()[0].program.ops) if not op.exact)
+    first = Prover("learner", steps=2, declared=True, nonce=NONCE.encode(), delta_ppm=500_000)
+    last = Prover("learner", follows=first.commit(), nonce=NONCE.encode(), exact=every).commit()
+    paths = [str(tmp_path / name) for name in ("a.receipt", "b.receipt")]
+    for path, part in zip(paths, (first, last), strict=True):
+        Path(path).write_bytes(part.receipt())
+    assert main([*paths, *expecting("--allow-sampled-outputs")]) == 0
+    shown = capsys.readouterr().out
+    one, other = shown.split(f'of         "{paths[1]}":')
+    assert f'of         "{paths[0]}":' in one
+    assert "≤ 50 % of those of all steps:" in one.split("of  ")[1]
+    assert "not shown  that every value is right" in one
+    assert "shown      every gate of every step was checked" in other
+
+
 def test_a_run_as_json(receipts, capsys):
     assert main([*receipts, *expecting("--json")]) == 0
     shown = json.loads(capsys.readouterr().out)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -33,13 +33,14 @@ class Evidence:
     """What was judged, how, and when.
 
     Attributes:
-        names: of the files, as they were given.
+        names: of the files, without their places on this machine.
         receipts: their bytes.
         policy: what was demanded.
         command: that repeats the check.
         version: of the verifier.
         backend: "rust" or "python".
         when: of the check, with its time zone.
+        others: what stands in the other files that the command names, by name: inputs, a policy.
     """
 
     names: tuple[str, ...]
@@ -49,6 +50,7 @@ class Evidence:
     version: str
     backend: str
     when: datetime
+    others: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def report(evidence: Evidence, run: VerifiedRun) -> str:
@@ -155,7 +157,10 @@ def _repeat(evidence: Evidence, said: list[str], needs: str = "Python and numpy"
             f"{quoted(name)}, {size(len(data))}, SHA-256 ",
             code(hashlib.sha256(data).hexdigest()),
         )
-        for name, data in zip(evidence.names, evidence.receipts, strict=True)
+        for name, data in [
+            *zip(evidence.names, evidence.receipts, strict=True),
+            *evidence.others.items(),
+        ]
     ]
     demanded = [(name, value) for name, value in demands(evidence.policy) if value is not None]
     when = evidence.when.strftime("%Y-%m-%d %H:%M %Z")

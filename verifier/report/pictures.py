@@ -18,7 +18,7 @@ SMALLEST = 4
 """Pixels of a side: what is less is taken for a table."""
 
 LARGEST = 256
-"""Pixels of a side that are shown; of a larger picture every second one, or every third, …."""
+"""Pixels of a side that are shown; each of a larger picture is the mean of a square of them."""
 
 
 def as_images(values: Array) -> Array | None:
@@ -53,9 +53,27 @@ def scale(values: Array) -> tuple[float, float, str]:
 
 def data_uri(image: Array, low: float, high: float) -> str:
     """One image [H, W, 1|3] as the address of a picture that stands in the page itself."""
-    step = -(-max(image.shape[:2]) // LARGEST)
-    file = png(_pixels(image[::step, ::step], low, high))
+    file = png(_pixels(reduced(image, side(image)), low, high))
     return f"data:image/png;base64,{base64.b64encode(file).decode()}"
+
+
+def side(image: Array) -> int:
+    """How many pixels, in each direction, of an image [H, W, …] are shown as one."""
+    height, width = image.shape[:2]
+    return -(-max(int(height), int(width)) // LARGEST)
+
+
+def reduced(image: Array, size: int) -> Array:
+    """The means over squares of so many pixels; those at the far edges may be cut."""
+    if size == 1:
+        return image
+    sums = image.astype(np.float64)
+    for axis in (0, 1):
+        starts = np.arange(0, image.shape[axis], size)
+        counts = np.diff(np.append(starts, image.shape[axis]))
+        shape = [-1 if each == axis else 1 for each in range(sums.ndim)]
+        sums = np.add.reduceat(sums, starts, axis=axis) / counts.reshape(shape)
+    return sums
 
 
 def _pixels(image: Array, low: float, high: float) -> Pixels:

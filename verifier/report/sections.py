@@ -2,79 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
-from ..chain import VerifiedRun
-from ..facts import CERTIFIED, CONSISTENT, SAMPLED
-from ..journal import MODES, STRICT
+from ..facts import SAMPLED
+from ..journal import STRICT
 from ..labels import in_words
 from ..pins import INPUTS
 from ..quoting import quoted
-from ..values import Values, inputs_of, outputs_of
-from ..verified import BEGINS, CHOSEN, PINNED, Guarantee, Verified, counted, percent
+from ..values import Values
+from ..verified import BEGINS, CHOSEN, PINNED, Verified, counted, percent
 from . import shown, words
-from .exposure import SHARES, Exposure
+from .case import Case as Case
+from .exposure import SHARES
 from .markup import Child, Html, bullets, code, element, facts, joined, table
 from .numbers import chance, exact, odds, spoken
-
-
-@dataclass(frozen=True)
-class Case:
-    """What the sections speak of: the receipts of a run, judged and found good."""
-
-    names: tuple[str, ...]
-    run: VerifiedRun
-    exposures: tuple[Exposure, ...]
-    outputs: list[Values]
-    inputs: list[Values]
-
-    @classmethod
-    def of(cls, receipts: Sequence[bytes], names: tuple[str, ...], run: VerifiedRun) -> Case:
-        """From receipts and the verdicts on them."""
-        return cls(
-            names,
-            run,
-            tuple(map(Exposure.of, receipts)),
-            outputs_of(receipts, run.receipts),
-            inputs_of(receipts),
-        )
-
-    @property
-    def first(self) -> Verified:
-        """The verdict on the first receipt; what is the same in all is read from it."""
-        return self.run.receipts[0]
-
-    @property
-    def guarantee(self) -> Guarantee:
-        """What it promises."""
-        return self.first.guarantee
-
-    @property
-    def several(self) -> bool:
-        """Whether there are more receipts than one."""
-        return len(self.run.receipts) > 1
-
-    @property
-    def complete(self) -> bool:
-        """Whether every value of every step was checked."""
-        return all(each.complete for each in self.exposures)
-
-    @property
-    def work(self) -> int:
-        """Multiply-accumulates that count, of all receipts."""
-        return int(sum(each.work for each in self.exposures))
-
-    @property
-    def unit(self) -> str:
-        """What the work is counted in."""
-        counted = "multiply-accumulates" if self.exposures[0].multiplies else "operations"
-        return counted
-
-    @property
-    def items(self) -> int:
-        """Real items of all receipts."""
-        return sum(each.guarantee.items for each in self.run.receipts)
 
 
 def _section(title: str, *children: Child | list[Html]) -> Html:
@@ -84,11 +25,11 @@ def _section(title: str, *children: Child | list[Html]) -> Html:
 def summary(case: Case, files: str) -> str:
     """The verdict in a few sentences."""
     steps = counted(case.run.steps, "step")
-    items = f" on {counted(case.items, 'item')}" if case.guarantee.itemised else ""
+    items = f" on {counted(case.items, 'item')}" if case.itemised else ""
     bound = f"At most {percent(case.run.delta)} of the work can be wrong"
     if case.complete:
         bound = "Every calculation was checked"
-    found = [words.STATUSES[status][0].lower() for status in _statuses(case)]
+    found = [words.STATUSES[status][0].lower() for status in case.statuses]
     outputs = f"; the outputs are {' or '.join(found)}" if found else ""
     return (
         f"{files} {'were' if case.several else 'was'} checked, and found good: {steps} of the "
@@ -96,29 +37,29 @@ def summary(case: Case, files: str) -> str:
     )
 
 
-def _statuses(case: Case) -> list[str]:
-    """Of the outputs, from the best to the worst."""
-    found = {each.status for each in case.outputs}
-    return [status for status in (CERTIFIED, CONSISTENT, SAMPLED) if status in found]
-
-
 def ran(case: Case) -> Html:
     """What was run."""
-    first, guarantee = case.first, case.guarantee
+    first, labels = case.first, case.first.guarantee.labels
     rows: list[tuple[Child, Child]] = [
         ("Model id", code(first.model_id)),
         ("Program", joined(f"{quoted(first.facts.program_name)}, id ", code(first.program_id))),
-        ("Kind of receipt", words.KINDS[MODES[first.facts.journal.mode]]),
+        *_kinds(case),
         ("Steps", _steps(case)),
-        ("Items", exact(case.items) if guarantee.itemised else None),
+        ("Items", exact(case.items) if case.itemised else None),
         ("Work", f"{exact(case.work)} {case.unit}"),
     ]
     rows += [
         (f"Made for ({name})", in_words(label))
-        for name, label in guarantee.labels.items()
+        for name, label in labels.items()
         if label is not None
     ]
     return _section("What was run", facts(rows))
+
+
+def _kinds(case: Case) -> Iterator[tuple[Child, Child]]:
+    for names, each in case.alike(lambda verdict: verdict.facts.mode):
+        kind = words.KINDS[each.facts.mode]
+        yield "Kind of receipt", f"{names}: {kind}" if names else kind
 
 
 def _steps(case: Case) -> str:
@@ -129,7 +70,7 @@ def _steps(case: Case) -> str:
 
 def promised(case: Case) -> Html:
     """What is promised, in a paragraph."""
-    method = words.METHODS[MODES[case.first.facts.journal.mode]]
+    method = " ".join(_methods(case))
     before = (
         "Whoever made this receipt first committed to every number of the computation, by a "
         "digest that cannot be changed afterwards. "
@@ -153,10 +94,18 @@ def promised(case: Case) -> Html:
     return _section("What is promised", element("p", text))
 
 
+def _methods(case: Case) -> Iterator[str]:
+    """How values are checked; where the receipts are of several modes, in which of them."""
+    several = len(case.modes) > 1
+    for mode in case.modes:
+        yield f"In the {mode} receipts: {words.METHODS[mode]}" if several else words.METHODS[mode]
+
+
 def _among(case: Case) -> str:
     """What is certain to be among the values that were checked."""
-    full = {CERTIFIED, CONSISTENT} & set(_statuses(case))
-    return ", among them all of the calculations that give the outputs" if full else ""
+    if not case.statuses or SAMPLED in case.statuses:
+        return ""
+    return ", among them all of the calculations that give the outputs"
 
 
 def not_promised(case: Case) -> Html:
@@ -195,14 +144,16 @@ def _sampled(case: Case) -> Iterator[Html]:
     yield element(
         "p",
         f"Less can be wrong, and is seen less surely. A single changed value would be seen with a "
-        f"probability of {between}, depending on where it stands; an output that is certified or "
-        "consistent is checked in full. What a wrong part of the work is seen with, at least:",
+        f"probability of {between} in one attempt, depending on where it stands; an output that is "
+        "certified or consistent is checked in full. What a wrong part of the work is seen with in "
+        "one attempt, at least:",
     )
     yield table(
-        f"Probability that a wrong part of all {case.unit} is seen",
-        ["Wrong part", f"That is, of {spoken(case.work)}", "Seen with a probability of"],
+        f"Probability that a wrong part of all {case.unit} is seen in one attempt",
+        ["Wrong part", f"That is, of {spoken(case.work)}", "Seen in one attempt"],
         _shares(case),
     )
+    yield element("p", words.ATTEMPTS)
     yield _bounds_of_steps(case)
 
 
@@ -214,31 +165,30 @@ def layers(case: Case) -> Html | None:
     caption = (
         "The calculations of the program in their order, with the names that its maker gave them: "
         "how many values each gives in all steps, how many of these were checked, with which "
-        "probability a single wrong one would be seen, and which part of them can be wrong unseen "
-        f"but for {odds(case.run.bits)}.{least}"
+        "probability a single wrong one would be seen in one attempt, and which part of them can "
+        f"be wrong unseen but for {odds(case.run.bits)} in one attempt. {words.ATTEMPTS}{least}"
     )
     heads = ["Calculation", "Values", "Checked", "One wrong is seen", "Wrong unseen, at most"]
     return _section("Appendix: calculation by calculation", table(caption, heads, _layers(case)))
 
 
 def _shares(case: Case) -> Iterator[list[Child]]:
-    largest = max(each.delta for each in case.exposures)
+    bounds = {each.delta for each in case.exposures if not each.complete}
     for part in SHARES:
-        share = largest * part
-        seen = min(each.seen(share) for each in case.exposures)
-        sure = part == 1
-        said = f"all but {odds(case.run.bits)}" if sure else chance(seen)
-        name = percent(float(share))
+        wrong = [(each, each.delta * part) for each in case.exposures if not each.complete]
+        name = percent(float(part * max(bounds))) if len(bounds) == 1 else f"{part} of δ of each"
         yield [
-            f"{name}{' (δ)' if sure else ''}",
-            exact(sum(int(share * each.work) for each in case.exposures)),
-            said,
+            f"{name}{' (δ)' if part == 1 and len(bounds) == 1 else ''}",
+            exact(sum(int(share * each.work) for each, share in wrong)),
+            f"all but {odds(case.run.bits)}"
+            if part == 1
+            else chance(min(each.seen(share) for each, share in wrong)),
         ]
 
 
 def _layers(case: Case) -> Iterator[list[Child]]:
     for place, (bound, *ops) in enumerate(
-        zip(case.guarantee.ops, *(each.ops for each in case.exposures), strict=True)
+        zip(case.first.guarantee.ops, *(each.ops for each in case.exposures), strict=True)
     ):
         bounds = [each.guarantee.ops[place].bound for each in case.run.receipts]
         values = sum(op.values for op in ops)
@@ -257,14 +207,13 @@ def _layers(case: Case) -> Iterator[list[Child]]:
 
 
 def _bounds_of_steps(case: Case) -> Html:
-    guarantee = case.guarantee
-    each = guarantee.delta_step
+    each = case.delta_step
     said = (
         "No bound is claimed for single steps"
         if each is None
         else f"In every single step at most {percent(each)} of its work can be wrong"
     )
-    op = guarantee.delta_op
+    op = case.delta_op
     more = (
         "no common bound for single calculations"
         if op is None
@@ -277,7 +226,7 @@ def outputs(case: Case) -> Html | None:
     """The outputs: what their status means, and their numbers."""
     if not case.outputs:
         return None
-    meanings: list[tuple[Child, Child]] = [words.STATUSES[status] for status in _statuses(case)]
+    meanings: list[tuple[Child, Child]] = [words.STATUSES[status] for status in case.statuses]
     parts: list[Html] = []
     for each in case.outputs:
         parts += _values(each, words.STATUSES[each.status][0])
@@ -304,7 +253,7 @@ def _values(values: Values, status: str) -> Iterator[Html]:
 
 def training(case: Case) -> Html | None:
     """The run that the steps belong to."""
-    run = case.guarantee.run
+    run = case.first.guarantee.run
     if run is None:
         return None
     last = case.run.receipts[-1].guarantee.run
@@ -340,9 +289,9 @@ def _seed(seed: str, has_nonce: bool) -> str:
 
 def fixed(case: Case) -> Html:
     """Who fixed what: the pins, and the choices of the prover."""
-    pins, labels = case.guarantee.pins, case.guarantee.labels
+    pins, labels = case.first.guarantee.pins, case.first.guarantee.labels
     named = [PINNED.get(name) or f"the {name} {in_words(labels[name])}" for name in pins.pinned]
-    chosen = [CHOSEN[name] for name in pins.prover_chosen]
+    chosen = [CHOSEN[name] for name in case.chosen]
     rows: list[tuple[Child, Child]] = [
         ("The reader named, and the receipt matched", ", ".join(named)),
         ("The maker of the receipt chose", ", ".join(chosen) or "nothing of what goes in"),
@@ -369,32 +318,36 @@ def _outside(count: int) -> str:
 
 
 def _roots(case: Case) -> Child:
-    if not case.guarantee.pins.has_inputs:
+    if not case.first.guarantee.pins.has_inputs:
         return None
     return joined([element("div", code(each.input_root)) for each in case.run.receipts])
 
 
 def hidden(case: Case) -> Html:
-    """What the receipt tells, and what it hides."""
-    guarantee, journal = case.guarantee, case.first.facts.journal
+    """What the receipts tell, and what they hide."""
+    kinds = case.alike(lambda each: (each.facts.mode, each.guarantee.published))
+    parts = []
+    for names, each in kinds:
+        parts += [element("h3", names)] if names else []
+        parts.append(element("p", _hidden(each)))
+    return _section("What is hidden", *parts)
+
+
+def _hidden(verdict: Verified) -> str:
+    guarantee, journal = verdict.guarantee, verdict.facts.journal
     if not guarantee.hides:
-        text = (
+        return (
             "Nothing that was checked is hidden: the values that were picked, with the weights and "
             "inputs that lead to them, stand in the receipt in the clear."
         )
-        return _section("What is hidden", element("p", text))
     tells = ["the statement", *guarantee.published, "the program with its constants"]
     tells += ["which values were picked"] if journal.mode != STRICT else []
     inputs = ["inputs"] if INPUTS not in guarantee.published else []
     records = ["records"] if guarantee.run is not None and guarantee.run.records else []
     held = ", ".join(["weights", *inputs, *records])
-    return _section(
-        "What is hidden",
-        element(
-            "p",
-            f"Hidden are {held} and intermediate values, also those that were checked. Whoever has "
-            f"the receipt learns {', '.join(tells)}, the digests, and sizes.",
-        ),
+    return (
+        f"Hidden are {held} and intermediate values, also those that were checked. Whoever has "
+        f"the receipt learns {', '.join(tells)}, the digests, and sizes."
     )
 
 

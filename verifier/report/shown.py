@@ -54,7 +54,9 @@ def _pictures(values: Values, images: Array) -> Iterator[Html]:
         class_="pictures",
     )
     rest = f"The first {MOST_PICTURES} of {len(images):,}. " if len(images) > MOST_PICTURES else ""
-    yield element("p", f"{rest}In the pictures {meaning}.", class_="sub")
+    size = pictures.side(images[0])
+    mean = "" if size == 1 else f" Each pixel that is shown is the mean of {size} by {size}."
+    yield element("p", f"{rest}In the pictures {meaning}.{mean}", class_="sub")
 
 
 def _curve(values: Values) -> Iterator[Html]:

@@ -48,6 +48,13 @@ NOT_PROMISED_OF_SAMPLES = (
     "is found only with the small probability that is given below."
 )
 
+ATTEMPTS = (
+    "Each probability is that of one attempt. Whoever forges on purpose can draw again at little "
+    "cost, and hand out the attempt in which nothing was seen: count anything within δ as possibly "
+    "wrong."
+)
+"""What a probability of less than certainty is worth against somebody who tries often."""
+
 NOT_PROMISED = (
     "That the model is good, fair or fit for its purpose. The receipt is about arithmetic: that "
     "these numbers follow from these inputs by this program.",

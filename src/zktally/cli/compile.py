@@ -9,7 +9,7 @@ from typing import Any
 
 from ..circuits.calibrate import METHODS
 from ..circuits.compile import compile as compile_model
-from ..circuits.model import new_key
+from ..circuits.keys import OF_WEIGHTS, new_key
 from ..circuits.precision import MIN_AGREEMENT, MIN_SQNR, PRECISIONS
 from ..circuits.report import Report
 from ..verifier.cli import read_arrays
@@ -21,6 +21,7 @@ from .files import (
     read_evaluation,
     refuse_json_beside,
     refuse_output,
+    refuse_outputs,
     write_output,
 )
 from .keys import keep_key, read_weights_key
@@ -80,7 +81,10 @@ def add_to(verbs: Any) -> None:
     )
     key = verb.add_mutually_exclusive_group()
     key.add_argument(
-        "--key-file", metavar="FILE", help="the key of private weights: gives the same id again"
+        "--key-file",
+        metavar="FILE",
+        help="the key of private weights: the same model gets the same id again; it serves for "
+        "several models, whose salts have nothing in common",
     )
     key.add_argument(
         "--new-key", metavar="FILE", help="draw a secret key for the weights, and keep it here"
@@ -153,6 +157,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("batch is out of range", expected="1 or more", received=args.batch)
     given = (args.model, args.calibrate, args.evaluate, args.key_file)
     refuse_output(args.output, given, force=args.force)
+    refuse_outputs((args.output, args.new_key), given, force=True)  # no two of them are one file
     refuse_json_beside(args)
     key = _weights_key(args)
     data = None if args.calibrate is None else read_arrays(args.calibrate)
@@ -182,7 +187,7 @@ def run(args: argparse.Namespace) -> int:
             force=args.force,
         )
     if args.new_key is not None and key is not None:
-        keep_key(args.new_key, key)
+        keep_key(args.new_key, key, OF_WEIGHTS)
     write_output(args.output, model.to_bytes(), force=args.force, private=not model.public)
     if args.json:
         print(json.dumps(summary(model), sort_keys=True))
@@ -217,7 +222,7 @@ def _weights_key(args: argparse.Namespace) -> bytes | None:
     if args.public and (args.key_file or args.new_key):
         raise UsageError("a public model has no key", received="--public beside a key file")
     if args.new_key is not None:
-        refuse_output(args.new_key, (args.output,), force=False)
+        refuse_output(args.new_key, (), force=False)
         return new_key()
     return None if args.key_file is None else read_weights_key(args.key_file)
 

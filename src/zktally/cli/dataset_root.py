@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..circuits.model import CompiledModel, new_key
+from ..circuits.keys import OF_DATA, new_key
+from ..circuits.model import CompiledModel
 from ..verifier.cli import read_arrays
 from ..verifier.dataset import PUBLIC_KEY, root_of
 from ..verifier.errors import UsageError
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     key = new_key() if args.new_key else read_key(args.key_file)
     root = root_of(program, arrays, key).hex()
     if args.new_key:
-        keep_key(args.new_key, key)
+        keep_key(args.new_key, key, OF_DATA)
     shown = {"format": FORMAT, "dataset_root": root, "public": key == PUBLIC_KEY}
     print(json.dumps(shown, sort_keys=True) if args.json else root)
     return 0
@@ -112,7 +113,10 @@ def _program(args: argparse.Namespace) -> Program:
     if args.program is not None:
         if Path(args.program).is_dir():
             raise UsageError(
-                f"{quoted_path(args.program)} holds no training run", code="usage.unreadable"
+                f"{quoted_path(args.program)} holds no training run",
+                code="usage.unreadable",
+                expected="the folder of a run, or a compiled model",
+                received="a folder of something else",
             )
         return CompiledModel.load(Path(args.program)).checked.program
     return load(bytes(split_receipt(read_receipt(args.receipt)).program)).program

@@ -1,170 +1,24 @@
-"""What the command line writes, where `-` is stdout, and data with labels that it reads."""
+"""What the command line writes, as the verifier's does, and data with labels that it reads."""
 
 from __future__ import annotations
 
 import argparse
-import os
-import stat
-import sys
-import tempfile
-from collections.abc import Iterable, Sequence
-from itertools import combinations
-from pathlib import Path
 from typing import Any
 
-from ..circuits.files import write_atomically
 from ..verifier.cli import read_arrays
 from ..verifier.errors import UsageError
 from ..verifier.policy import Inputs
-from ..verifier.quoting import quoted_path
-
-STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
-
-
-def is_stdout(path: str) -> bool:
-    """Whether a name stands for stdout, so that nothing else may be printed there."""
-    return path in STDOUT
-
-
-def is_stream(path: str) -> bool:
-    """Whether bytes go there as they come: stdout, a named pipe, a device. It is never replaced."""
-    if is_stdout(path) or path.startswith(("/dev/fd/", "/proc/self/fd/")):
-        return True
-    mode = _mode(path)
-    return mode is not None and (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode))
-
-
-def refuse_output(
-    path: str, reads: Iterable[str | None], *, force: bool, work: str | None = None
-) -> None:
-    """Refuse an output before any work is done, where writing it would fail or destroy something.
-
-    Args:
-        path: to be written.
-        reads: the files that the command reads; none of them is overwritten, by whatever name.
-        force: whether a file that is there is to be replaced.
-        work: a folder that the command keeps its work in; outputs do not go there.
-
-    Raises:
-        UsageError: `usage.file-exists` without force; `usage.unwritable`, a folder, or no such
-            folder, or one that cannot be written to; the output is an input.
-    """
-    if is_stream(path):
-        return
-    mode = _mode(path)
-    if mode is not None and not stat.S_ISREG(mode):
-        what = "a folder" if stat.S_ISDIR(mode) else "no ordinary file"
-        raise _unwritable(f"{quoted_path(path)} is {what}", "name a file to write")
-    for given in reads:
-        if given is not None and _same(given, path):
-            raise UsageError(
-                f"{quoted_path(path)} is an input of this command",
-                hint="write to another file: --force replaces no input",
-            )
-    if os.path.lexists(path) and not force:
-        raise UsageError(
-            f"{quoted_path(path)} exists",
-            code="usage.file-exists",
-            hint="choose another name, or pass --force",
-        )
-    if work is not None and Path(work).resolve() in Path(path).resolve().parents:
-        raise UsageError(
-            f"{quoted_path(path)} is in the folder of the work, which holds other files",
-            hint="write to another folder",
-        )
-    _try_folder(Path(path).parent)
-
-
-def refuse_outputs(
-    paths: Sequence[str | None],
-    reads: Sequence[str | None],
-    *,
-    force: bool,
-    work: str | None = None,
-) -> None:
-    """The same for several outputs, no two of which are one file.
-
-    Raises:
-        UsageError: see `refuse_output`; two outputs have one name.
-    """
-    named = [path for path in paths if path is not None]
-    for path in named:
-        refuse_output(path, reads, force=force, work=work)
-    for one, other in combinations(named, 2):
-        if Path(one).resolve() == Path(other).resolve() and not _is_sink(one):
-            raise UsageError(
-                f"two results would go to {quoted_path(other)}", hint="name a file for each"
-            )
+from ..verifier.targets import is_stdout as is_stdout
+from ..verifier.targets import is_stream as is_stream
+from ..verifier.targets import refuse_output as refuse_output
+from ..verifier.targets import refuse_outputs as refuse_outputs
+from ..verifier.targets import write_output as write_output
 
 
 def refuse_json_beside(args: argparse.Namespace) -> None:
     """Refuse that an output and JSON both go to stdout."""
     if args.json and is_stdout(args.output):
         raise UsageError(f"--json and -o {args.output} would both go to stdout")
-
-
-def write_output(path: str, data: bytes, *, force: bool, private: bool = False) -> None:
-    """Write to a file, atomically and never over an existing one unless forced; or to a stream.
-
-    A private file is for its owner only.
-
-    Raises:
-        UsageError: `usage.file-exists`, `usage.unwritable`: the disk is full, say.
-        BrokenPipeError: nobody reads the stream any more.
-    """
-    if not is_stream(path):
-        write_atomically(Path(path), data, force=force, private=private)
-        return
-    try:
-        if is_stdout(path):
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
-        else:
-            with Path(path).open("wb") as stream:
-                stream.write(data)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise _unwritable(f"cannot write {quoted_path(path)}: {error.strerror}") from error
-
-
-def _mode(path: str) -> int | None:
-    """What kind of file a name leads to; None where there is none."""
-    try:
-        return Path(path).stat().st_mode
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise _unwritable(f"cannot write {quoted_path(path)}: {why}") from error
-
-
-def _same(given: str, path: str) -> bool:
-    """Whether two names lead to one file: by way of links, too."""
-    try:
-        return Path(given).samefile(path)
-    except (OSError, ValueError):
-        return False
-
-
-def _is_sink(path: str) -> bool:
-    return path == os.devnull
-
-
-def _try_folder(folder: Path) -> None:
-    """Make a file in the folder and take it away: rights alone do not tell what a disk takes."""
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            return
-    except OSError as error:
-        raise _unwritable(
-            f"cannot write to {quoted_path(folder)}: {error.strerror or error}",
-            "name a folder that exists, and that you may write to",
-        ) from error
-
-
-def _unwritable(message: str, hint: str | None = None) -> UsageError:
-    return UsageError(message, code="usage.unwritable", hint=hint)
 
 
 LABELS = "labels"

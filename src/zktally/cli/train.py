@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..circuits.model import PUBLIC_KEY
+from ..circuits.keys import PUBLIC_KEY
 from ..display import Display
 from ..hybrid.training.plan import (
     BATCH_NORMS,

@@ -37,6 +37,7 @@ def add_backend(verb: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Verify; print the verdict in words or JSON."""
     if args.exported is not None and is_model_file(Path(args.exported)):
+        args.also_read = (args.exported,)
         args.exported = CompiledModel.load(args.exported).checked.id.hex()
     cli.run(args, lambda receipt, expected: judge(receipt, expected, args.backend), args.backend)
     return 0
