@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from .policy import Policy
     from .verified import Guarantee, Verified
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     ".api": ("inspect", "verify", "verify_chain"),

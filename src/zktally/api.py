@@ -31,7 +31,6 @@ from .prover import (
     wrapping_job,
 )
 from .prover.snark.model import SnarkModel
-from .prover.snark.prove import prove_snark
 from .prover.workers import Workers
 from .verifier.chain import VerifiedRun, following, refuse_chain, verify_run
 from .verifier.dataset import PUBLIC_KEY, root_of
@@ -265,6 +264,8 @@ def prove(
         _refuse_others(locals())
         if mode != "snark":
             raise UsageError("the model is set up for SNARKs", expected="snark", received=mode)
+        from .prover.snark.prove import prove_snark  # which imports onnx
+
         with showing(progress) as show:
             made_by_ezkl = prove_snark(
                 program,

@@ -117,7 +117,8 @@ def played(tmp_path, monkeypatch):
             "    print(json.dumps({'phase': phase, 'seconds': 0.5}), flush=True)\n" + script
         )
         monkeypatch.setattr(process, "CHILD", child)
-        monkeypatch.setattr(process, "version", lambda: "0")
+        for of in (process, ezkl_peer):
+            monkeypatch.setattr(of, "version", lambda: "0")
         return tmp_path
 
     return play

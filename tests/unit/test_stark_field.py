@@ -121,6 +121,23 @@ def test_dot_with_the_largest_words_of_many_rows():
     assert dot(columns[:, :0], weights[:0]).tolist() == [[0] * 5] * 2
 
 
+def test_dot_asks_for_many_rows_at_a_time():
+    """Columns that are made when they are asked for cost as much each time."""
+    rows, asked = (1 << 17) + 5, []
+
+    class Made:
+        shape = (99, rows)
+
+        def __getitem__(self, key):
+            asked.append(key[1])
+            first, end, _ = key[1].indices(rows)
+            return np.full((99, end - first), 7, np.uint32)
+
+    weights = np.full((rows, 5), 3, np.uint64)
+    assert dot(Made(), weights).tolist() == [[21 * rows % P] * 5] * 99
+    assert len(asked) == 3
+
+
 def test_roots_of_unity_and_points_of_positions():
     for log in range(25):
         root = root_of_unity(log)

@@ -22,7 +22,7 @@ SHIFT = 3
 _GENERATOR = 0x6AC49F88
 _HALF = (P + 1) // 2
 _P = np.uint64(P)
-_DOT_ROWS, _DOT_WORDS = 1 << 14, 1 << 15
+_DOT_ROWS, _DOT_WORDS, _DOT_SLICE = 1 << 14, 1 << 15, 1 << 16
 _LOW, _HALF_WORD = np.uint64(0xFFFF), np.uint64(16)
 _LOW_WORD, _HIGH_WORD = np.uint32(0xFFFF), np.uint32(16)
 
@@ -227,14 +227,23 @@ def dot(columns: Columns, weights: Elements) -> Elements:
     """
     total = np.zeros((columns.shape[0], DEGREE), np.uint64)
     part = min(max(_DOT_WORDS // max(columns.shape[0], 1), 1), _DOT_ROWS)
-    for start in range(0, len(weights), part):
-        rows = slice(start, start + part)
-        halves = np.concatenate([weights[rows] & _LOW, weights[rows] >> _HALF_WORD], axis=1)
-        factors, words = halves.astype(np.float64), columns[:, rows].astype(np.uint32)
-        for shift, half_words in ((0, words & _LOW_WORD), (16, words >> _HIGH_WORD)):
-            found = (half_words.astype(np.float64) @ factors).astype(np.uint64) % _P
-            found = (found[:, :DEGREE] + (found[:, DEGREE:] << _HALF_WORD)) % _P
-            total = (total + (found << np.uint64(shift))) % _P
+    # Columns that are made when they are asked for are asked for many rows at a time.
+    for first in range(0, len(weights), _DOT_SLICE):
+        words = np.asarray(columns[:, first : first + _DOT_SLICE]).astype(np.uint32)
+        factors = weights[first : first + _DOT_SLICE]
+        for start in range(0, len(factors), part):
+            rows = slice(start, start + part)
+            total = (total + _dot_part(words[:, rows], factors[rows])) % _P
+    return total
+
+
+def _dot_part(words: NDArray[np.uint32], weights: Elements) -> Elements:
+    halves = np.concatenate([weights & _LOW, weights >> _HALF_WORD], axis=1).astype(np.float64)
+    total = np.zeros((len(words), DEGREE), np.uint64)
+    for shift, half_words in ((0, words & _LOW_WORD), (16, words >> _HIGH_WORD)):
+        found = (half_words.astype(np.float64) @ halves).astype(np.uint64) % _P
+        found = (found[:, :DEGREE] + (found[:, DEGREE:] << _HALF_WORD)) % _P
+        total = (total + (found << np.uint64(shift))) % _P
     return total
 
 

@@ -8,7 +8,6 @@ import time
 from typing import Any
 
 from ..prover.snark.model import SnarkModel
-from ..prover.snark.prove import prove_snark
 from ..verifier.cli import labels_from, read_arrays
 from ..verifier.errors import UsageError
 from ..verifier.labels import LABELS, in_words
@@ -44,6 +43,8 @@ def prove(args: argparse.Namespace) -> int:
     if args.input is None:
         raise UsageError("there are no inputs", code="usage.input", expected="--input NPZ")
     start = time.perf_counter()
+    from ..prover.snark.prove import prove_snark  # which imports onnx
+
     receipt = prove_snark(
         model,
         read_arrays(args.input),

@@ -53,7 +53,7 @@ fn with<T>(act: impl FnOnce(&mut Kept) -> T) -> T {
 
 impl Keeper {
     pub fn new() -> Self {
-        with(|kept| kept.keepers += 1);
+        with(Kept::enter);
         Self(())
     }
 }
@@ -78,6 +78,14 @@ impl Drop for Keeper {
 }
 
 impl Kept {
+    /// One keeper more; what was in use before the first one is not what a proof needs.
+    fn enter(&mut self) {
+        if self.keepers == 0 {
+            self.most = self.used;
+        }
+        self.keepers += 1;
+    }
+
     fn pop(&mut self, class: usize) -> Option<*mut u8> {
         let block = self.heads[class];
         if block.is_null() {
@@ -100,6 +108,21 @@ impl Kept {
         block
     }
 
+    /// Counts a block of another size in place of one, where nobody keeps blocks.
+    fn regrow(&mut self, before: usize, after: usize) -> bool {
+        if self.keepers > 0 {
+            return false;
+        }
+        self.lose(layout_of(before).size());
+        self.used += layout_of(after).size();
+        true
+    }
+
+    /// Counts a block that is not in use any more. An allocator must not panic, whatever it is told.
+    fn lose(&mut self, size: usize) {
+        self.used = self.used.saturating_sub(size);
+    }
+
     /// Gives back blocks, the largest first, until no more bytes than these are kept.
     fn shrink(&mut self, bytes: usize) {
         for class in (0..CLASSES).rev() {
@@ -114,7 +137,7 @@ impl Kept {
     /// Takes a block that is given back, if there is a keeper.
     fn push(&mut self, class: usize, block: *mut u8) -> bool {
         let size = layout_of(class).size();
-        self.used -= size;
+        self.lose(size);
         if self.keepers == 0 {
             return false;
         }
@@ -124,6 +147,20 @@ impl Kept {
         self.bytes += size;
         true
     }
+}
+
+/// A block of a class from the system; where that has none, what is kept goes back to it first.
+fn fresh(class: usize, get: impl Fn(Layout) -> *mut u8) -> *mut u8 {
+    let layout = layout_of(class);
+    let mut block = get(layout);
+    if block.is_null() {
+        with(|kept| kept.shrink(0));
+        block = get(layout);
+    }
+    if block.is_null() {
+        with(|kept| kept.lose(layout.size()));
+    }
+    block
 }
 
 /// The class of a large block; `None` for those that the system serves.
@@ -153,15 +190,14 @@ unsafe impl GlobalAlloc for Pool {
             // SAFETY: the caller's promises.
             return unsafe { System.alloc(layout) };
         };
-        let layout = layout_of(class);
         let block = with(|kept| kept.take(class)).unwrap_or_else(|| {
             // SAFETY: the size of a class is not zero.
-            unsafe { System.alloc(layout) }
+            fresh(class, |layout| unsafe { System.alloc(layout) })
         });
         #[cfg(test)]
         if !block.is_null() {
             // SAFETY: the block is ours and so long.
-            unsafe { block.write_bytes(GARBAGE, layout.size()) };
+            unsafe { block.write_bytes(GARBAGE, layout_of(class).size()) };
         }
         block
     }
@@ -176,9 +212,8 @@ unsafe impl GlobalAlloc for Pool {
             unsafe { block.write_bytes(0, layout.size()) };
             return block;
         }
-        let layout = layout_of(class);
         // SAFETY: the size of a class is not zero.
-        unsafe { System.alloc_zeroed(layout) }
+        fresh(class, |layout| unsafe { System.alloc_zeroed(layout) })
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
@@ -199,6 +234,16 @@ unsafe impl GlobalAlloc for Pool {
             // SAFETY: the caller's promises.
             (None, None) => unsafe { System.realloc(block, layout, size) },
             (before, after) if before == after => block,
+            (Some(before), Some(after)) if with(|kept| kept.regrow(before, after)) => {
+                // SAFETY: the block has the layout of its class, and nobody keeps blocks: it grows or
+                // shrinks where it stands, or the system moves it.
+                let to =
+                    unsafe { System.realloc(block, layout_of(before), layout_of(after).size()) };
+                if to.is_null() {
+                    with(|kept| kept.regrow(after, before));
+                }
+                to
+            }
             _ => {
                 // SAFETY: the caller's promises; the new block is another one.
                 let to = unsafe { self.alloc(new) };
@@ -245,7 +290,11 @@ mod tests {
     #[test]
     fn no_more_is_kept_than_was_in_use() {
         let mut kept =
-            Kept { keepers: 1, heads: [null_mut(); CLASSES], used: 0, most: 0, bytes: 0 };
+            Kept { keepers: 0, heads: [null_mut(); CLASSES], used: 0, most: 9 << 30, bytes: 0 };
+        assert!(kept.regrow(0, CLASSES / 2) && kept.regrow(CLASSES / 2, 0));
+        kept.lose(layout_of(0).size());
+        kept.enter();
+        assert!(!kept.regrow(0, 1) && kept.most == 0);
         let mut held = Vec::new();
         let mut rng = crate::program::testing::Rng(7);
         let mut most = 0;
