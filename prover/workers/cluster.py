@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 from ... import _core
@@ -34,8 +35,10 @@ class Cluster:
         cores = [int(node["Resources"].get("CPU", 0)) for node in nodes]
         if not any(cores):
             raise ClusterError("the Ray cluster has no cores")
-        self._threads = min(threads, max(cores))
-        self.size = size or sum(each // self._threads for each in cores)
+        share = sum(cores) // size if size else threads
+        self._threads = max(1, min(threads, max(cores), share))
+        room = sum(each // self._threads for each in cores)
+        self.size = min(size or room, room)
         # Handed over once, however many workers there are. Nothing in it is secret.
         self._program = ray.put(job.program)
         self._job = (job.journal, job.profile, self._threads)
@@ -115,8 +118,16 @@ def _same_cluster(ray: Any, address: str) -> None:
         )
 
 
+def _listens(address: str) -> None:
+    """Find out at once where nobody is; Ray tries for minutes."""
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdecimal() and "/" not in address:
+        socket.create_connection((host, int(port)), timeout=10).close()
+
+
 def _connect(ray: Any, address: str) -> None:
     try:
+        _listens(address)
         ray.init(
             address=address,
             include_dashboard=False,

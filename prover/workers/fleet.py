@@ -161,6 +161,10 @@ class _Deal:
                 with self._claim(segment) as ours:
                     if ours:
                         worker = self._prove(segment, worker)
+                if self._todo.empty():
+                    # Where there is room for fewer workers than threads, another one waits for it.
+                    self._dismiss(worker)
+                    worker = None
                 self.outcomes.put(_Outcome(segment=segment))
         except BaseException as error:
             self.outcomes.put(_Outcome(error=error))

@@ -150,6 +150,36 @@ def test_segments_of_others_are_left_alone():
     assert sorted(told) == [0, 1, 2, 3, 4]
 
 
+def test_a_worker_with_nothing_to_do_makes_room_for_one_that_waits():
+    room = threading.Semaphore(1)
+
+    class Crowded(Scripted):
+        def start(self):
+            self.started += 1
+            return CrowdedWorker(self)
+
+    class CrowdedWorker(ScriptedWorker):
+        inside = False
+
+        def prove(self, segment, share):
+            if not self.inside and not room.acquire(timeout=30):
+                raise WorkerLost("no room")
+            self.inside = True
+            return super().prove(segment, share)
+
+        def end(self):
+            super().end()
+            if self.inside:
+                self.inside = False
+                room.release()
+
+        close = end
+
+    fleet = Crowded(2)
+    proofs, _ = run(fleet, segments=range(2))
+    assert len(proofs) == len(fleet.seen) == 2
+
+
 def test_what_cannot_be_kept_ends_the_run():
     def keep(_segment, _proof):
         raise UsageError("the disk is full", code="usage.unwritable")
