@@ -10,12 +10,14 @@ import platform
 import resource
 from pathlib import Path
 
+from ..prover.workers.options import cores
+
 
 def describe() -> dict[str, object]:
     """Processor, cores, memory, versions: what a figure needs beside it."""
     return {
         "cpu": _cpu(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
         "python": platform.python_version(),
         "system": platform.system(),
