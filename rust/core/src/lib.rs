@@ -15,6 +15,7 @@
 //! | [`fast`] | models, runs, openings in the clear | protocol.md §5–6 |
 //! | [`stark`] | the STARK engine | stark.md |
 //! | [`hybrid`] | openings inside a STARK: hybrid and strict receipts | hybrid.md |
+//! | [`recursion`] | proofs verified inside a proof: succinct receipts | recursion.md |
 //! | [`mod@verify`] | the entry: dispatch by mode | protocol.md §6 |
 //! | [`bytes`], `json`, [`error`] | reading bytes, writing them as digits, failing with a code | |
 
@@ -24,10 +25,12 @@ pub mod error;
 pub mod exec;
 pub mod fast;
 pub mod hash;
+#[macro_use]
 pub mod hybrid;
 mod json;
 pub mod program;
 pub mod receipt;
+pub mod recursion;
 pub mod sampling;
 pub mod stark;
 pub mod statement;

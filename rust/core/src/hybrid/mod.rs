@@ -9,6 +9,7 @@ pub mod schedule;
 pub mod segments;
 mod shares;
 pub mod support;
+#[macro_use]
 pub mod tables;
 pub mod trace;
 mod verify;
@@ -20,4 +21,4 @@ pub use segments::{Item, Segments};
 pub(crate) use verify::verify_hybrid;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

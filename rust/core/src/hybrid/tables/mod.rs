@@ -14,7 +14,7 @@ pub mod node;
 pub mod noise;
 #[cfg(test)]
 mod page;
-mod parts;
+pub(crate) mod parts;
 pub mod pick;
 pub mod range;
 pub mod read_dot;

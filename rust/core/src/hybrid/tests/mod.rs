@@ -2,8 +2,8 @@
 
 mod attacks;
 mod fixed;
-mod fixture;
-mod programs;
+pub(crate) mod fixture;
+pub(crate) mod programs;
 mod proofs;
 mod shares;
 

@@ -1,0 +1,167 @@
+//! Layers of proofs: nodes over leaves, nodes over nodes, and the outer proof over the last one
+//! (docs/recursion.md section 1).
+
+use sha2::{Digest as _, Sha256};
+
+use super::child::{Child, Inner, Points};
+use super::circuit;
+use super::machine::Machine;
+use super::tables::TABLES;
+use crate::bytes::Reader;
+use crate::error::{Error, Result};
+use crate::stark::parameters::{FOLDABLE, OUTER, Parameters};
+use crate::stark::statement::Statement;
+use crate::stark::{PublicTable, PublicTerms, prove as stark_prove, verify as stark_verify};
+
+const NODE_TAG: &[u8] = b"zktally node v1\0";
+const OUTER_TAG: &[u8] = b"zktally outer v1\0";
+/// Leaves under a node of the first layer, and nodes under one of a higher layer.
+const LEAVES: usize = 2;
+const NODES: usize = 4;
+/// Bits of all nodes and the outer proof together: beside λ = 102 and segments of 101 they leave 100.
+pub const PROVEN_BITS: f64 = 103.0;
+
+/// How many nodes each layer has, from the first one on.
+pub fn layers(leaves: usize) -> Vec<usize> {
+    let mut found = vec![leaves.div_ceil(LEAVES)];
+    while found[found.len() - 1] > 1 {
+        found.push(found[found.len() - 1].div_ceil(NODES));
+    }
+    found
+}
+
+/// Parameters of the nodes and of the outer proof over so many leaves.
+///
+/// # Errors
+/// `security.insufficient`.
+pub fn parameters(leaves: usize) -> Result<[Parameters; 2]> {
+    let proofs = layers(leaves).iter().sum::<usize>() + 1;
+    let target = PROVEN_BITS + f64::from(proofs.next_power_of_two().ilog2());
+    Ok([Parameters::reaching(FOLDABLE, target)?, Parameters::reaching(OUTER, target)?])
+}
+
+/// The statement of a node or of the outer proof.
+struct Node {
+    publics: Vec<PublicTable>,
+    terms: Vec<PublicTerms>,
+    parameters: Parameters,
+    context: [u8; 32],
+}
+
+impl Node {
+    fn new(machine: &Machine, tag: &[u8], children: &[Child], parameters: Parameters) -> Result<Self> {
+        Ok(Self {
+            publics: machine.publics(&parameters)?,
+            terms: machine.terms(),
+            parameters,
+            context: context(tag, children),
+        })
+    }
+
+    fn statement(&self) -> Statement<'_> {
+        Statement {
+            tables: &TABLES,
+            publics: &self.publics,
+            terms: &self.terms,
+            parameters: &self.parameters,
+            context: self.context,
+        }
+    }
+}
+
+/// What a node is bound to: all that its public columns follow from.
+fn context(tag: &[u8], children: &[Child]) -> [u8; 32] {
+    let mut hash = Sha256::new().chain_update(tag).chain_update((children.len() as u32).to_le_bytes());
+    for child in children {
+        hash.update(child.start.to_bytes());
+        hash.update(child.points.bytes());
+    }
+    hash.finalize().into()
+}
+
+/// A proof with what its verifier knows of it.
+pub struct Proven {
+    pub child: Child,
+    pub inner: Inner,
+}
+
+/// Proves that these proofs verify: the points of all nodes, and the outer proof.
+///
+/// # Errors
+/// `prove.witness` for a proof that does not verify; those of the prover.
+pub fn prove(mut row: Vec<Proven>) -> Result<Vec<u8>> {
+    let [of_nodes, of_outer] = parameters(row.len())?;
+    let mut out = Vec::new();
+    let mut arity = LEAVES;
+    loop {
+        let mut above = Vec::new();
+        let mut below = row.into_iter().peekable();
+        while below.peek().is_some() {
+            let children: Vec<Proven> = below.by_ref().take(arity).collect();
+            let (node, proof) = prove_node(NODE_TAG, children, of_nodes)?;
+            let proven = Proven::read(&node.statement(), &TABLES, &proof)?;
+            out.extend(proven.child.points.bytes());
+            above.push(proven);
+        }
+        row = above;
+        arity = NODES;
+        if row.len() == 1 {
+            break;
+        }
+    }
+    out.extend(prove_node(OUTER_TAG, row, of_outer)?.1);
+    Ok(out)
+}
+
+fn prove_node(tag: &[u8], children: Vec<Proven>, parameters: Parameters) -> Result<(Node, Vec<u8>)> {
+    let mut machine = Machine::default();
+    for Proven { child, inner } in &children {
+        circuit::verify(&mut machine, child, Some(inner));
+    }
+    let children: Vec<Child> = children.into_iter().map(|proven| proven.child).collect();
+    let node = Node::new(&machine, tag, &children, parameters)?;
+    let witness = machine.witness()?;
+    drop(machine);
+    let statement = node.statement();
+    statement.judge()?;
+    let (proof, _) = stark_prove::prove(&statement, witness)?;
+    Ok((node, proof))
+}
+
+/// Judges what [`prove`] wrote, over these leaves: the bits of the proof with the fewest.
+///
+/// # Errors
+/// Those of the verifier of a proof; of points that are not canonical.
+pub fn verify(leaves: Vec<Child>, reader: &mut Reader) -> Result<f64> {
+    let [of_nodes, of_outer] = parameters(leaves.len())?;
+    let mut bits = f64::INFINITY;
+    let mut row = leaves;
+    let mut arity = LEAVES;
+    while arity == LEAVES || row.len() > 1 {
+        let mut above = Vec::new();
+        for children in row.chunks(arity) {
+            let node = node(NODE_TAG, children, of_nodes)?;
+            let statement = node.statement();
+            bits = bits.min(judge(&statement)?);
+            above.push(Child::new(&statement, &TABLES, Points::read(reader)?)?);
+        }
+        row = above;
+        arity = NODES;
+    }
+    let outer = node(OUTER_TAG, &row, of_outer)?;
+    Ok(bits.min(stark_verify::verify(&outer.statement(), reader)?))
+}
+
+fn node(tag: &[u8], children: &[Child], parameters: Parameters) -> Result<Node> {
+    let mut machine = Machine::default();
+    children.iter().for_each(|child| circuit::verify(&mut machine, child, None));
+    Node::new(&machine, tag, children, parameters)
+}
+
+fn judge(statement: &Statement) -> Result<f64> {
+    let bits = statement.judge()?;
+    if statement.is_well_formed() {
+        return Ok(bits);
+    }
+    Err(Error::new("verify.too-large", "the tables of a node do not fit"))
+}
