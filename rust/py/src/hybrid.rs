@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use zktally_core::commit::Prepared;
 use zktally_core::hybrid::{self, Timings};
+use zktally_core::stark::parameters::FOLDABLE;
 
 use super::errors::{raise, usage};
 use super::pool::Pool;
@@ -121,8 +122,8 @@ impl SegmentProver {
 }
 
 fn check_profile(profile: u8) -> PyResult<()> {
-    if profile > 1 {
-        return Err(usage(format!("there is no profile {profile}, only 0 and 1")));
+    if profile > FOLDABLE {
+        return Err(usage(format!("there is no profile {profile}, only 0 to {FOLDABLE}")));
     }
     Ok(())
 }

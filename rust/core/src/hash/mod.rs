@@ -7,6 +7,7 @@ pub mod keys;
 pub mod multiproof;
 pub mod packing;
 pub mod poseidon;
+pub mod sponge16;
 pub mod tree;
 
 pub use keys::{Class, Key, Salt};

@@ -170,7 +170,7 @@ const MONTGOMERY: Elem = Elem::new(u32::MAX % P + 1);
 /// Words below `P` as elements. The conversion of the field library divides; hashing a row of 192
 /// bytes takes 1.5 times as long with it.
 #[inline(always)]
-fn packed(words: [u32; LANES]) -> Packed {
+pub(crate) fn packed(words: [u32; LANES]) -> Packed {
     const { assert!(size_of::<Elem>() == size_of::<u32>()) };
     debug_assert!(words.iter().all(|&word| word < P));
     // SAFETY: `MontyField31` is `repr(transparent)` over `u32`, and any word below `P` is a valid

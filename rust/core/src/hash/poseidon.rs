@@ -99,6 +99,11 @@ pub fn p16(state: &mut [Elem; 16]) {
     P16.permute_mut(state);
 }
 
+/// The permutation of width 16 of `LANES` states, in place.
+pub fn p16_packed(state: &mut [Packed; 16]) {
+    P16.permute_mut(state);
+}
+
 /// The permutation of width 24, in place.
 pub fn p24(state: &mut [Elem; 24]) {
     P24.permute_mut(state);

@@ -5,6 +5,7 @@ use sha2::{Digest as _, Sha256};
 use crate::commit::{AllRoots, Place, Prepared};
 use crate::error::{Error, Result};
 use crate::hash::{Digest, hex};
+use crate::stark::parameters::FOLDABLE;
 
 const TAG: &[u8] = b"zktally hybrid v1\0";
 /// Bytes before the roots: the digest of the journal, the profile.
@@ -53,9 +54,9 @@ impl Head {
             .received(hex(answered)));
         }
         let profile = *proof.get(32).ok_or_else(short)?;
-        if profile > 1 {
+        if profile > FOLDABLE {
             return Err(Error::new("receipt.non-canonical", "unknown profile")
-                .expected("0 or 1")
+                .expected("0, 1 or 2")
                 .received(profile));
         }
         let (roots, rest) = proof[FIXED..]

@@ -5,9 +5,10 @@ use rayon::prelude::*;
 
 use super::field::{DIM, K, coefficients, from_coefficients, put, reverse, root};
 use super::grid::Grid;
+use super::parameters::Hashing;
 use super::statement::{Round, Statement};
 use super::transcript::{Transcript, tag};
-use super::tree::{Hash, Opened, Tree, Widths, above};
+use super::tree::{Hash, Opened, Shape, Tree, Widths, above};
 use crate::bytes::Reader;
 use crate::error::Result;
 use crate::hash::Elem;
@@ -74,7 +75,8 @@ pub fn fold(
     for round in statement.rounds() {
         let width = DIM << round.log_arity;
         let values = vector.iter().flat_map(coefficients).copied().collect();
-        let tree = Tree::new(vec![Grid { width, values }], None);
+        let matrices = vec![Grid { width, values }];
+        let tree = Tree::new(statement.parameters.hashing, matrices, None);
         transcript.absorb(tag::ROUND, &tree.root());
         out.extend(tree.root());
         let witness = transcript.grind(statement.parameters.commit_bits);
@@ -136,6 +138,7 @@ pub struct Commitments {
 /// `receipt.truncated`, `receipt.non-canonical`.
 pub fn read_rounds(
     reader: &mut Reader,
+    hashing: Hashing,
     commitments: &Commitments,
     indices: &[usize],
 ) -> Result<Vec<Option<Opened>>> {
@@ -145,7 +148,8 @@ pub fn read_rounds(
         shift += round.log_arity;
         let widths: Widths =
             [(round.log_size - round.log_arity, vec![DIM << round.log_arity])].into();
-        opened.push(Opened::read(reader, &widths, &above(indices, shift), false, root)?);
+        let shape = Shape { hashing, widths: &widths, salted: false };
+        opened.push(Opened::read(reader, shape, &above(indices, shift), root)?);
     }
     Ok(opened)
 }

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use sha2::{Digest, Sha256};
 
-use super::tree::Hash;
+use super::hashes::Hash;
 
 /// Messages that are hashed together at most.
 pub const MOST: usize = 16;

@@ -8,6 +8,7 @@ pub mod eval;
 pub mod field;
 pub mod fri;
 pub mod grid;
+pub mod hashes;
 pub mod lanes;
 pub mod logup;
 pub mod memory;

@@ -3,9 +3,30 @@
 use crate::error::{Error, Result};
 use crate::hash::P;
 
+/// What trees and transcript hash with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hashing {
+    /// Fast in software.
+    Sha256,
+    /// Cheap to check inside a proof.
+    Poseidon2,
+}
+
+/// Profile 0, standard.
+pub const STANDARD: u8 = 0;
+/// Profile 1, small: fewer queries.
+pub const SMALL: u8 = 1;
+/// Profile 2, foldable: can be verified inside a proof.
+pub const FOLDABLE: u8 = 2;
+/// Profile 3, outer: that of a proof around others; no receipt names it in its head.
+pub const OUTER: u8 = 3;
+/// By number.
+pub const NAMES: [&str; 4] = ["standard", "small", "foldable", "outer"];
+
 /// Numbers of a proof system that both sides derive from profile and number of segments.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Parameters {
+    pub hashing: Hashing,
     pub log_blowup: usize,
     pub log_folding: usize,
     pub log_final: usize,
@@ -43,16 +64,25 @@ const USUAL_LAMBDA: u16 = 102;
 const MOST_MORE: u16 = 8;
 
 impl Parameters {
-    /// The parameters of a profile (0 standard, 1 small) for each of so many segments, beside a
-    /// sampling with confidence λ (0 where nothing is sampled): a λ above the usual one asks for as
-    /// many more bits here, so that the errors of several receipts can be added up.
+    /// The parameters of a profile for each of so many segments, beside a sampling with confidence λ
+    /// (0 where nothing is sampled): a λ above the usual one asks for as many more bits here, so that
+    /// the errors of several receipts can be added up.
     ///
     /// # Errors
-    /// `security.insufficient` where no number of queries reaches the target.
+    /// `security.insufficient` where no number of queries reaches the target; `usage` where there is
+    /// no such profile.
     pub fn new(profile: u8, segments: usize, lambda: u16) -> Result<Self> {
+        let (hashing, log_blowup) = match profile {
+            STANDARD => (Hashing::Sha256, 2),
+            SMALL => (Hashing::Sha256, 3),
+            FOLDABLE => (Hashing::Poseidon2, 3),
+            OUTER => (Hashing::Sha256, 4),
+            _ => return Err(Error::new("usage", "there is no such profile").received(profile)),
+        };
         let more = lambda.saturating_sub(USUAL_LAMBDA).min(MOST_MORE);
         let mut parameters = Self {
-            log_blowup: if profile == 0 { 2 } else { 3 },
+            hashing,
+            log_blowup,
             log_folding: 3,
             log_final: 5,
             queries: 0,
@@ -153,7 +183,7 @@ mod tests {
 
     #[test]
     fn profiles_reach_their_targets() {
-        for (profile, queries) in [(0, 83), (1, 55)] {
+        for (profile, queries) in [(0, 83), (1, 55), (2, 55), (3, 42)] {
             let parameters = Parameters::new(profile, 1, 0).unwrap();
             assert_eq!(parameters.queries, queries);
             assert!(parameters.judge(&Shape { log_rows: 16, ..REFERENCE }).unwrap() >= 101.0);
@@ -162,6 +192,16 @@ mod tests {
         }
         let many = Parameters::new(0, 64, 0).unwrap();
         assert!(many.target == 107.0 && many.queries > Parameters::new(0, 1, 0).unwrap().queries);
+    }
+
+    #[test]
+    fn there_are_four_profiles() {
+        let all = [STANDARD, SMALL, FOLDABLE, OUTER].map(|p| Parameters::new(p, 1, 0).unwrap());
+        assert_eq!(all.map(|p| p.log_blowup), [2, 3, 3, 4]);
+        let folded = all.map(|p| p.hashing == Hashing::Poseidon2);
+        assert_eq!(folded, [false, false, true, false]);
+        assert_eq!(Parameters { hashing: Hashing::Sha256, ..all[2] }, all[1]);
+        assert_eq!(Parameters::new(4, 1, 0).unwrap_err().code, "usage");
     }
 
     #[test]
@@ -213,11 +253,30 @@ mod tests {
         assert!(short > tall && tall > 102.9 && short < 105.0, "{short} {tall}");
     }
 
+    /// A query of Poseidon2 is not quite uniform: a set of positions has 2^-31 more at most.
+    #[test]
+    fn queries_of_a_foldable_proof_leave_room_for_their_draw() {
+        for segments in (0..=10).map(|log| 1 << log) {
+            for lambda in [0, 103, 104, 105, 106] {
+                let parameters = Parameters::new(FOLDABLE, segments, lambda).unwrap();
+                let errors = parameters.errors(&REFERENCE, 20.0);
+                let share = 1.0 + 2f64.powi(-31) / 8f64.sqrt().recip();
+                let lost = errors[0] * (share.powi(parameters.queries as i32) - 1.0);
+                let all = 2f64.powf(-parameters.proven_bits(&REFERENCE));
+                assert!(all + lost < 2f64.powf(-parameters.target));
+            }
+        }
+    }
+
     /// As tests/unit/test_stark_params.py: both verifiers find the same parameters and bits.
     #[test]
     fn the_figures_of_many_statements() {
+        assert_eq!([[0, 1], [2, 3]].map(figures), FIGURES);
+    }
+
+    fn figures(profiles: [u8; 2]) -> String {
         let mut found = Sha256::new();
-        for profile in [0, 1] {
+        for profile in profiles {
             for segments in [1, 2, 3, 7, 64, 1000, 1024] {
                 found.update([Parameters::new(profile, segments, 0).unwrap().queries as u8]);
             }
@@ -239,14 +298,18 @@ mod tests {
                 }
             }
         }
-        assert_eq!(crate::hash::hex(&found.finalize()), FIGURES);
+        crate::hash::hex(&found.finalize())
     }
 
     /// As tests/unit/test_stark_params.py: λ moves the queries of both verifiers alike.
     #[test]
     fn the_queries_of_every_lambda() {
+        assert_eq!([[0, 1], [2, 3]].map(queries), QUERIES);
+    }
+
+    fn queries(profiles: [u8; 2]) -> String {
         let mut found = Sha256::new();
-        for profile in [0, 1] {
+        for profile in profiles {
             for segments in [1, 2, 3, 7, 64, 1000, 1024] {
                 for lambda in [0, 100].into_iter().chain(102..=120) {
                     let chosen = Parameters::new(profile, segments, lambda);
@@ -254,9 +317,15 @@ mod tests {
                 }
             }
         }
-        assert_eq!(crate::hash::hex(&found.finalize()), QUERIES);
+        crate::hash::hex(&found.finalize())
     }
 
-    const QUERIES: &str = "481a3c4c1c6efb3237b1deb1592815759b9dea051a335d839ab92545441b8f5c";
-    const FIGURES: &str = "6b03008671170394780e91013e3a2306077cde08c77ce30ad089306ed04562d3";
+    const QUERIES: [&str; 2] = [
+        "481a3c4c1c6efb3237b1deb1592815759b9dea051a335d839ab92545441b8f5c",
+        "7077cea973f7b18c5b58e1da4b418b192c222e7b4da5efb8a1643f206b1c390e",
+    ];
+    const FIGURES: [&str; 2] = [
+        "6b03008671170394780e91013e3a2306077cde08c77ce30ad089306ed04562d3",
+        "6e8b0f88bedf6b0addaa5c72d5d9f1bc1c029ba89be4e1ea0ede01e95130d61b",
+    ];
 }

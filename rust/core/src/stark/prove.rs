@@ -102,6 +102,11 @@ impl<'a> Prover<'a> {
         extend(&self.dft, grid, self.statement.parameters.log_blowup)
     }
 
+    /// Commits to codewords.
+    fn tree(&mut self, words: Vec<Grid>) -> Tree {
+        Tree::new(self.statement.parameters.hashing, words, Some(&mut self.stream))
+    }
+
     /// 3. The main columns.
     fn commit(&mut self, witness: Vec<MainTable>) {
         let start = Instant::now();
@@ -113,7 +118,7 @@ impl<'a> Prover<'a> {
             self.rows.push(columns::mains(tables, position, &witness, &masks, hiding, stream));
         }
         let words = self.rows.iter().map(|rows| self.codeword(rows.clone())).collect();
-        let tree = Tree::new(words, Some(&mut self.stream));
+        let tree = self.tree(words);
         self.transcript.absorb(tag::MAIN, &tree.root());
         self.out.extend(tree.root());
         self.main = Some(tree);
@@ -137,7 +142,7 @@ impl<'a> Prover<'a> {
             self.terminals.push(terminal);
             words.push(self.codeword(grid));
         }
-        let tree = Tree::new(words, Some(&mut self.stream));
+        let tree = self.tree(words);
         let mut message = tree.root().to_vec();
         self.terminals.iter().for_each(|terminal| put(&mut message, terminal));
         self.transcript.absorb(tag::AUXILIARY, &message);
@@ -180,7 +185,7 @@ impl<'a> Prover<'a> {
                 stream,
             )?);
         }
-        let tree = Tree::new(words, Some(&mut self.stream));
+        let tree = self.tree(words);
         self.transcript.absorb(tag::QUOTIENT, &tree.root());
         self.out.extend(tree.root());
         (self.main, self.auxiliary, self.quotient) = (Some(main), Some(auxiliary), Some(tree));

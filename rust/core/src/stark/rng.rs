@@ -5,7 +5,7 @@ use rand::{Rng, SeedableRng, TryRng};
 
 use crate::error::{Error, Result};
 use crate::hash::{Elem, P};
-use p3_field::PrimeCharacteristicRing;
+use p3_field::{PrimeCharacteristicRing, PrimeField32};
 
 /// What randomness is for. Each is needed for a proof to hide its witness; tests take one away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,10 +77,20 @@ impl Stream {
         }
     }
 
+    /// A salt of 16 uniform bytes.
     pub fn salt(&mut self) -> [u8; 16] {
         let mut salt = [0; 16];
         if let Some(rng) = self.rng(Source::Salts) {
             rng.fill_bytes(&mut salt);
+        }
+        salt
+    }
+
+    /// A salt of four uniform elements.
+    pub fn salt_of_elements(&mut self) -> [u8; 16] {
+        let mut salt = [0; 16];
+        for word in salt.as_chunks_mut::<4>().0 {
+            *word = self.element(Source::Salts).as_canonical_u32().to_le_bytes();
         }
         salt
     }

@@ -4,7 +4,7 @@ use super::air::{Air, Tables};
 use super::field::TWO_ADICITY;
 use super::grid::{PublicTable, PublicTerms};
 use super::parameters::{MIN_LOG_ROWS, Parameters, Shape};
-use super::transcript::{Transcript, tag};
+use super::transcript::{Prefix, Transcript};
 use super::tree::Widths;
 use crate::error::{Error, Result};
 use crate::hash::P;
@@ -115,16 +115,14 @@ impl<'a> Statement<'a> {
 
     /// A transcript that has absorbed everything before the first commitment.
     pub fn transcript(&self) -> Transcript {
-        let mut transcript = Transcript::new();
-        transcript.absorb(tag::CONTEXT, &self.context);
-        transcript.absorb(tag::PARAMETERS, &self.parameters.bytes());
         let mut tables = self.tables.digest.to_vec();
         tables.push(self.publics.len() as u8);
         for public in self.publics {
             tables.extend([public.index as u8, public.log_rows as u8]);
         }
-        transcript.absorb(tag::TABLES, &tables);
-        transcript
+        let parameters = self.parameters.bytes();
+        let (context, parameters) = (&self.context, &parameters);
+        Transcript::new(self.parameters.hashing, Prefix { context, parameters, tables: &tables })
     }
 
     /// Widths of the matrices of the main, auxiliary and quotient tree.

@@ -12,20 +12,21 @@ use super::eval::Buses;
 use super::field::K;
 use super::grid::{Grid, MainTable, PublicTable, PublicTerms};
 use super::logup::auxiliary;
-use super::parameters::Parameters;
+use super::parameters::{Hashing, Parameters};
 use super::prove::prove;
 use super::rng::Stream;
 use super::statement::Statement;
-use super::verify::verify;
+use super::verify::{Head, verify};
 use crate::bytes::{Codes, Reader};
 use crate::error::{Error, Result};
-use crate::hash::Elem;
+use crate::hash::{Elem, P};
 
 const CODES: Codes = Codes {
     short: "receipt.truncated",
     trailing: "receipt.trailing-bytes",
     bad: "receipt.non-canonical",
 };
+const BOTH: [Hashing; 2] = [Hashing::Sha256, Hashing::Poseidon2];
 const RANGE: u32 = 7;
 const SUM: u32 = 8;
 
@@ -97,6 +98,11 @@ fn toy(values: &[u32], log_rows: [usize; 2]) -> Toy {
 }
 
 impl Toy {
+    fn hashed(mut self, hashing: Hashing) -> Self {
+        self.parameters.hashing = hashing;
+        self
+    }
+
     fn statement(&self, context: u8) -> Statement<'_> {
         Statement {
             tables: &self.tables,
@@ -141,8 +147,9 @@ fn a_challenge_that_meets_a_tuple_is_refused() {
 
 #[test]
 fn a_true_statement_is_proven_at_all_heights() {
-    for log_rows in [[11, 11], [12, 11], [11, 14]] {
-        let toy = toy(&values(1500), log_rows);
+    let all = |hashing| [[11, 11], [12, 11], [11, 14]].map(|log_rows| (hashing, log_rows));
+    for (hashing, log_rows) in BOTH.into_iter().flat_map(all) {
+        let toy = toy(&values(1500), log_rows).hashed(hashing);
         assert_eq!(first_failure(&toy.tables, &toy.publics, &toy.mains, &toy.terms, 96), None);
         let proof = toy.prove().unwrap();
         toy.check(&proof).unwrap();
@@ -154,7 +161,11 @@ fn a_true_statement_is_proven_at_all_heights() {
 
 #[test]
 fn another_statement_is_refused() {
-    let toy_of = || toy(&values(300), [11, 11]);
+    BOTH.into_iter().for_each(another_statement_is_refused_with);
+}
+
+fn another_statement_is_refused_with(hashing: Hashing) {
+    let toy_of = || toy(&values(300), [11, 11]).hashed(hashing);
     let proof = toy_of().prove().unwrap();
     let refused = |toy: Toy| assert_eq!(toy.check(&proof).unwrap_err().code, "verify.stark");
     let mut other = toy_of();
@@ -222,21 +233,65 @@ fn a_wrong_witness_is_not_proven() {
 
 #[test]
 fn every_byte_counts() {
-    let toy = toy(&values(300), [11, 11]);
-    let proof = toy.prove().unwrap();
-    let step = proof.len() / 150;
-    for at in (0..proof.len()).step_by(step) {
-        let mut bad = proof.clone();
-        bad[at] ^= 1 << (at % 8);
-        assert!(toy.check(&bad).is_err(), "byte {at} of {}", proof.len());
+    for hashing in BOTH {
+        let toy = toy(&values(300), [11, 11]).hashed(hashing);
+        let proof = toy.prove().unwrap();
+        let step = proof.len() / 150;
+        for at in (0..proof.len()).step_by(step) {
+            let mut bad = proof.clone();
+            bad[at] ^= 1 << (at % 8);
+            assert!(toy.check(&bad).is_err(), "byte {at} of {}", proof.len());
+        }
+        assert_eq!(toy.check(&proof[..proof.len() - 1]).unwrap_err().code, "receipt.truncated");
     }
-    assert_eq!(toy.check(&proof[..proof.len() - 1]).unwrap_err().code, "receipt.truncated");
+}
+
+/// Roots, work and all behind them: with Poseidon2 there is no word of a proof but elements.
+#[test]
+fn words_of_a_foldable_proof_are_below_p() {
+    let toy = toy(&values(300), [11, 11]).hashed(Hashing::Poseidon2);
+    let proof = toy.prove().unwrap();
+    let head = Head::read(&toy.statement(7), &mut Reader::new(&proof, CODES)).unwrap();
+    let refused = |proof: &[u8], what: &str| {
+        assert_eq!(toy.check(proof).unwrap_err().code, "receipt.non-canonical", "{what}");
+    };
+    let add_p = |at: usize| {
+        let mut bad = proof.clone();
+        let word = u32::from_le_bytes(bad[at..at + 4].try_into().unwrap());
+        bad[at..at + 4].copy_from_slice(&(word + P).to_le_bytes());
+        bad
+    };
+    for root in head.roots.iter().chain(head.rounds.iter().map(|(root, _)| root)) {
+        let at = proof.windows(32).position(|window| window == root).unwrap();
+        (0..8).for_each(|word| refused(&add_p(at + 4 * word), "a root"));
+    }
+    // A proof of work of 20 bits is followed by the openings: rows, salts, siblings.
+    let work = head.query_work.to_le_bytes();
+    let at = proof.windows(8).position(|window| window == work).unwrap();
+    refused(&add_p(at), "work");
+    let mut bad = proof.clone();
+    bad[at + 4] = 1;
+    refused(&bad, "work of two words");
+    for word in 1..60 {
+        refused(&add_p(at + 8 + (proof.len() - at - 12) / 60 / 4 * 4 * word), "an opening");
+    }
 }
 
 #[test]
 fn proofs_share_no_randomness() {
-    let toy = toy(&values(300), [11, 11]);
-    let (a, b) = (toy.prove().unwrap(), toy.prove().unwrap());
-    let equal = a.chunks(32).zip(b.chunks(32)).filter(|(a, b)| a == b).count();
-    assert!(equal <= 1, "{equal} words of 32 bytes are equal");
+    for hashing in BOTH {
+        let toy = toy(&values(300), [11, 11]).hashed(hashing);
+        let (a, b) = (toy.prove().unwrap(), toy.prove().unwrap());
+        let equal = a.chunks(32).zip(b.chunks(32)).filter(|(a, b)| a == b).count();
+        assert!(equal <= 1, "{equal} words of 32 bytes are equal");
+    }
+}
+
+/// Parameters of both are the same bytes, but no proof of one is one of the other.
+#[test]
+fn configurations_are_told_apart() {
+    let [a, b] = BOTH.map(|hashing| toy(&values(300), [11, 11]).hashed(hashing));
+    assert_eq!(a.parameters.bytes(), b.parameters.bytes());
+    assert!(a.check(&b.prove().unwrap()).is_err());
+    assert!(b.check(&a.prove().unwrap()).is_err());
 }

@@ -12,9 +12,10 @@ use super::eval::{Buses, Point, evaluate_at, fraction};
 use super::field::{DIM, K, TWO_ADICITY, elem_of, from_coefficients, powers, reverse, root, shift};
 use super::fri::{self, Commitments};
 use super::logup::public_sum;
+use super::parameters::Hashing;
 use super::statement::{CHUNKS, Statement};
 use super::transcript::{Transcript, tag};
-use super::tree::{Hash, Opened};
+use super::tree::{Hash, Opened, Shape};
 use crate::bytes::Reader;
 use crate::error::{Error, Result};
 use crate::hash::Elem;
@@ -35,13 +36,21 @@ fn elements(reader: &mut Reader, count: usize) -> Result<Vec<K>> {
     Ok(parts.chunks(DIM).map(from_coefficients).collect())
 }
 
-fn word(reader: &mut Reader) -> Result<u64> {
-    Ok(u64::from_le_bytes(reader.array()?))
+fn read_root(reader: &mut Reader, hashing: Hashing) -> Result<Hash> {
+    let root = reader.array()?;
+    hashing.judge(reader, &root)?;
+    Ok(root)
+}
+
+fn read_work(reader: &mut Reader, hashing: Hashing) -> Result<u64> {
+    let witness = reader.u64()?;
+    hashing.judge_work(reader, witness)?;
+    Ok(witness)
 }
 
 /// The part of a proof before the openings.
 #[derive(Clone)]
-pub(super) struct Head {
+pub struct Head {
     pub roots: [Hash; 3],
     pub terminals: Vec<K>,
     /// Per table, then per height.
@@ -54,34 +63,74 @@ pub(super) struct Head {
 
 impl Head {
     pub fn read(statement: &Statement, reader: &mut Reader) -> Result<Self> {
-        let main = reader.array()?;
-        let auxiliary = reader.array()?;
+        let hashing = statement.parameters.hashing;
+        let main = read_root(reader, hashing)?;
+        let auxiliary = read_root(reader, hashing)?;
         let tables = statement.publics.len();
         let terminals = elements(reader, tables)?;
-        let quotient = reader.array()?;
+        let quotient = read_root(reader, hashing)?;
         let sizes = statement.airs().map(|(air, _)| air.openings());
         let sizes: Vec<usize> = sizes.chain(statement.heights().iter().map(|_| CHUNKS)).collect();
         let mut rest = elements(reader, sizes.iter().sum())?.into_iter();
         let opened = sizes.iter().map(|&size| rest.by_ref().take(size).collect()).collect();
-        let batch_work = word(reader)?;
+        let batch_work = read_work(reader, hashing)?;
         let mut rounds = Vec::new();
         for _ in statement.rounds() {
-            rounds.push((reader.array()?, word(reader)?));
+            rounds.push((read_root(reader, hashing)?, read_work(reader, hashing)?));
         }
         let last = elements(reader, 1 << statement.parameters.log_final)?;
-        let query_work = word(reader)?;
+        let query_work = read_work(reader, hashing)?;
         let roots = [main, auxiliary, quotient];
         Ok(Self { roots, terminals, opened, batch_work, rounds, last, query_work })
+    }
+
+    /// What the transcript absorbs, as it is on the wire.
+    pub fn message(&self, message: Message) -> Vec<u8> {
+        match message {
+            Message::Main => self.roots[0].to_vec(),
+            Message::Auxiliary => [&self.roots[1][..], &put_all(&self.terminals)].concat(),
+            Message::Quotient => self.roots[2].to_vec(),
+            Message::Opened => put_all(&self.opened.concat()),
+            Message::Round(round) => self.rounds[round].0.to_vec(),
+            Message::Final => put_all(&self.last),
+        }
+    }
+}
+
+/// A message of the prover, in the order of section 3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message {
+    Main,
+    Auxiliary,
+    Quotient,
+    Opened,
+    Round(usize),
+    Final,
+}
+
+impl Message {
+    pub fn tag(self) -> u8 {
+        match self {
+            Self::Main => tag::MAIN,
+            Self::Auxiliary => tag::AUXILIARY,
+            Self::Quotient => tag::QUOTIENT,
+            Self::Opened => tag::OPENED,
+            Self::Round(_) => tag::ROUND,
+            Self::Final => tag::FINAL,
+        }
     }
 }
 
 /// The verifier's challenges.
-pub(super) struct Challenges {
+pub struct Challenges {
     pub buses: Buses,
     pub gamma: K,
     pub zeta: K,
     pub eta: K,
     pub commitments: Commitments,
+    /// The queries as they were drawn, repeats among them.
+    pub drawn: Vec<usize>,
+    /// The same, ascending, each once: where trees are opened.
     pub indices: Vec<usize>,
 }
 
@@ -91,28 +140,30 @@ fn put_all(values: &[K]) -> Vec<u8> {
     bytes
 }
 
-pub(super) fn challenge(statement: &Statement, head: &Head) -> Result<Challenges> {
+pub fn challenge(statement: &Statement, head: &Head) -> Result<Challenges> {
     let parameters = statement.parameters;
     // 0 to 2. Context, parameters, tables and heights come first: a proof of another statement has
     // other challenges (hashes).
     let mut transcript: Transcript = statement.transcript();
+    let absorb = |transcript: &mut Transcript, message: Message| {
+        transcript.absorb(message.tag(), &head.message(message));
+    };
     // 3. α and β tell tuples apart, once all main columns are fixed (LogUp).
-    transcript.absorb(tag::MAIN, &head.roots[0]);
+    absorb(&mut transcript, Message::Main);
     let (alpha, beta) = (transcript.element(), transcript.element());
     // 4, 5. γ makes one of all constraints of a height, once fractions and terminals are fixed
     // (constraints).
-    let message = [&head.roots[1][..], &put_all(&head.terminals)].concat();
-    transcript.absorb(tag::AUXILIARY, &message);
+    absorb(&mut transcript, Message::Auxiliary);
     let gamma = transcript.element();
     // 6. ζ is where identities of polynomials are tried, once the quotient is fixed (out of domain).
-    transcript.absorb(tag::QUOTIENT, &head.roots[2]);
+    absorb(&mut transcript, Message::Quotient);
     let zeta = transcript.element();
     // Off both domains: in them Z or x − ζ vanishes, and what is opened is a row.
     let whole = |x: K| x.exp_power_of_2(TWO_ADICITY) == K::ONE;
     demand(!whole(zeta) && !whole(zeta * shift().inverse()), "ζ lies in a domain")?;
     // 7, 8. η makes one word a height of all columns, once the values at ζ are fixed; work makes tries at
     // it dear (batching).
-    transcript.absorb(tag::OPENED, &put_all(&head.opened.concat()));
+    absorb(&mut transcript, Message::Opened);
     demand(
         transcript.check_work(parameters.batch_bits, head.batch_work),
         "no proof of work (batch)",
@@ -120,19 +171,20 @@ pub(super) fn challenge(statement: &Statement, head: &Head) -> Result<Challenges
     let eta = transcript.element();
     // 9. Each β folds a word that is fixed by its root; work likewise (folding).
     let mut rounds = Vec::new();
-    for (round, (root, work)) in statement.rounds().into_iter().zip(&head.rounds) {
-        transcript.absorb(tag::ROUND, root);
+    for (i, (round, (root, work))) in statement.rounds().into_iter().zip(&head.rounds).enumerate() {
+        absorb(&mut transcript, Message::Round(i));
         demand(transcript.check_work(parameters.commit_bits, *work), "no proof of work (round)")?;
         rounds.push((round, *root, transcript.element()));
     }
     // 10. The queries come when there is nothing left to choose; work likewise (query).
-    transcript.absorb(tag::FINAL, &put_all(&head.last));
+    absorb(&mut transcript, Message::Final);
     demand(
         transcript.check_work(parameters.query_bits, head.query_work),
         "no proof of work (queries)",
     )?;
     let bits = statement.heights()[0] + parameters.log_blowup;
-    let mut indices = transcript.indices(parameters.queries, bits);
+    let drawn = transcript.indices(parameters.queries, bits);
+    let mut indices = drawn.clone();
     indices.sort_unstable();
     indices.dedup();
     Ok(Challenges {
@@ -141,6 +193,7 @@ pub(super) fn challenge(statement: &Statement, head: &Head) -> Result<Challenges
         zeta,
         eta,
         commitments: Commitments { rounds, last: head.last.clone() },
+        drawn,
         indices,
     })
 }
@@ -168,11 +221,13 @@ pub fn verify(statement: &Statement, reader: &mut Reader) -> Result<f64> {
     check_constraints(statement, &head, &challenges)?;
 
     // Opened rows are those that were committed to before the challenges (hashes).
+    let (hashing, indices) = (statement.parameters.hashing, &challenges.indices);
     let mut trees = Vec::new();
     for (widths, root) in statement.widths().iter().zip(&head.roots) {
-        trees.push(Opened::read(reader, widths, &challenges.indices, true, root)?);
+        let shape = Shape { hashing, widths, salted: true };
+        trees.push(Opened::read(reader, shape, indices, root)?);
     }
-    let rounds = fri::read_rounds(reader, &challenges.commitments, &challenges.indices)?;
+    let rounds = fri::read_rounds(reader, hashing, &challenges.commitments, indices)?;
     let trees: Option<Vec<Opened>> = trees.into_iter().collect();
     let trees = trees.ok_or_else(|| refused("opened rows do not lead to a root"))?;
     let rounds: Option<Vec<Opened>> = rounds.into_iter().collect();

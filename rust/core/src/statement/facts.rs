@@ -8,6 +8,7 @@ use crate::json;
 use crate::program::{OpKind, OperandRef, Program, Role};
 use crate::receipt::Journal;
 use crate::sampling::{Counts, Plan};
+use crate::stark::parameters::NAMES;
 
 /// How far an output is established (docs/protocol.md section 5, Guarantee).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -42,7 +43,7 @@ pub struct OutputFacts {
 /// The STARK around a hybrid or strict receipt.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct StarkFacts {
-    /// 0 standard, 1 small (docs/stark.md section 8); as JSON its name.
+    /// Its number in docs/stark.md section 8; as JSON its name.
     #[serde(serialize_with = "profile_name")]
     pub profile: u8,
     pub segments: u32,
@@ -60,7 +61,7 @@ impl StarkFacts {
 }
 
 fn profile_name<S: Serializer>(profile: &u8, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(if *profile == 0 { "standard" } else { "small" })
+    to.serialize_str(NAMES[usize::from(*profile)])
 }
 
 fn tenths<S: Serializer>(bits: &f64, to: S) -> Result<S::Ok, S::Error> {

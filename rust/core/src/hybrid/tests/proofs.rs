@@ -65,16 +65,37 @@ pub fn judge(receipt: &[u8]) -> Result<Verified> {
 fn golden_receipts_are_wrapped_and_verified() {
     for fast in GOLDEN {
         let wanted = judge(fast).unwrap();
-        for profile in [0, 1] {
+        for profile in [0, 1, 2] {
             let (receipt, _) = wrap(fast, profile);
             let found = judge(&receipt).unwrap();
             assert_eq!(found.outputs, wanted.outputs);
+            // The lowest bit of the last word, which stays below p.
             let mut other = receipt.clone();
-            *other.last_mut().unwrap() ^= 1;
+            other[receipt.len() - 4] ^= 1;
             assert_eq!(judge(&other).unwrap_err().code, "verify.stark");
             other.push(0);
             other.truncate(receipt.len() - 1);
             assert!(judge(&other).is_err());
         }
+    }
+}
+
+/// The outer profile is that of a proof around others, and no receipt's.
+#[test]
+fn only_profiles_of_receipts_are_named() {
+    let (receipt, _) = wrap(GOLDEN[0], 2);
+    let sections = Receipt::split(&receipt, MAX_BYTES).unwrap();
+    for profile in [3, 4, 255] {
+        let mut proof = sections.proof.to_vec();
+        proof[32] = profile;
+        let other = Receipt { proof: &proof, ..sections }.join().unwrap();
+        assert_eq!(judge(&other).unwrap_err().code, "receipt.non-canonical");
+    }
+    // The same words under another hash are no proof.
+    for profile in [0, 1] {
+        let mut proof = sections.proof.to_vec();
+        proof[32] = profile;
+        let other = Receipt { proof: &proof, ..sections }.join().unwrap();
+        assert!(judge(&other).is_err());
     }
 }

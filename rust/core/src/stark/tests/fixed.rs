@@ -23,6 +23,13 @@ fn a_proof_has_the_bytes_it_had() {
     assert_eq!(digest(&toy(&values(1500), [11, 11])), wanted);
 }
 
+#[test]
+fn a_foldable_proof_has_the_bytes_it_had() {
+    let wanted = "b973bcdbbbeadb273f5980aac66f35f2cb73a38486c5dfa33c4295119dabddc0";
+    let toy = toy(&values(1500), [11, 11]).hashed(Hashing::Poseidon2);
+    assert_eq!(digest(&toy), wanted);
+}
+
 /// In tests every large block of memory is full of garbage when it is given.
 #[test]
 fn memory_that_was_used_before_does_not_show_in_a_proof() {
@@ -34,11 +41,13 @@ fn memory_that_was_used_before_does_not_show_in_a_proof() {
 
 #[test]
 fn threads_do_not_show_in_a_proof() {
-    let toy = toy(&values(700), [11, 12]);
-    let on = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| digest(&toy))
-    };
-    let one = on(1);
-    assert!([2, 3, 7].into_iter().all(|threads| on(threads) == one));
+    for hashing in BOTH {
+        let toy = toy(&values(700), [11, 12]).hashed(hashing);
+        let on = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| digest(&toy))
+        };
+        let one = on(1);
+        assert!([2, 3, 7].into_iter().all(|threads| on(threads) == one));
+    }
 }

@@ -2,7 +2,7 @@
 //! is not absorbed and why.
 
 use super::super::field::{K, basis, coefficients};
-use super::super::transcript::{Transcript, tag};
+use super::super::transcript::{Prefix, Transcript, tag};
 use super::super::verify::{Challenges, Head, challenge, verify};
 use super::*;
 
@@ -54,21 +54,20 @@ impl Parts {
     /// The same by the page: absorbs and squeezes in the order of its table.
     fn by_the_page(&self) -> Vec<Vec<u8>> {
         let (p, head) = (&self.parameters, &self.head);
-        let mut t = Transcript::new();
         let bytes = |values: &[K]| -> Vec<u8> {
             let parts = values.iter().flat_map(coefficients);
             parts.flat_map(|c| p3_field::PrimeField32::as_canonical_u32(c).to_le_bytes()).collect()
         };
-        t.absorb(1, &self.context);
         let [queries, hiding] = [p.queries, p.hiding_rows].map(|x| (x as u16).to_le_bytes());
-        let mut data = vec![p.log_blowup as u8, p.log_folding as u8, p.log_final as u8];
-        data.extend([queries, hiding].concat());
-        data.extend([p.batch_bits as u8, p.commit_bits as u8, p.query_bits as u8]);
-        t.absorb(2, &data);
-        let mut data = self.tables.digest.to_vec();
-        data.push(self.publics.len() as u8);
-        self.publics.iter().for_each(|t| data.extend([t.index as u8, t.log_rows as u8]));
-        t.absorb(3, &data);
+        let mut parameters = vec![p.log_blowup as u8, p.log_folding as u8, p.log_final as u8];
+        parameters.extend([queries, hiding].concat());
+        parameters.extend([p.batch_bits as u8, p.commit_bits as u8, p.query_bits as u8]);
+        let mut tables = self.tables.digest.to_vec();
+        tables.push(self.publics.len() as u8);
+        self.publics.iter().for_each(|t| tables.extend([t.index as u8, t.log_rows as u8]));
+        let (context, parameters) = (&self.context, &parameters);
+        let prefix = Prefix { context, parameters, tables: &tables };
+        let mut t = Transcript::new(p.hashing, prefix);
         t.absorb(4, &head.roots[0]);
         let mut out = vec![t.element(), t.element()];
         t.absorb(5, &[&head.roots[1][..], &bytes(&head.terminals)].concat());
@@ -86,11 +85,9 @@ impl Parts {
         t.absorb(9, &bytes(&head.last));
         t.check_work(p.query_bits, head.query_work);
         let bits = self.statement().heights()[0] + p.log_blowup;
-        let mut indices = t.indices(p.queries, bits);
-        indices.sort_unstable();
-        indices.dedup();
+        let drawn = t.indices(p.queries, bits);
         let mut out: Vec<Vec<u8>> = out.iter().map(|x| bytes(&[*x])).collect();
-        out.push(indices.into_iter().flat_map(usize::to_le_bytes).collect());
+        out.push(drawn.into_iter().flat_map(usize::to_le_bytes).collect());
         out
     }
 }
@@ -104,7 +101,11 @@ fn listed(found: &Challenges) -> Vec<Vec<u8>> {
     let mut out = vec![bytes(&found.buses.alpha), bytes(&found.buses.powers[1])];
     out.extend([&found.gamma, &found.zeta, &found.eta].map(bytes));
     out.extend(found.commitments.rounds.iter().map(|(_, _, beta)| bytes(beta)));
-    out.push(found.indices.iter().flat_map(|i| i.to_le_bytes()).collect());
+    out.push(found.drawn.iter().flat_map(|i| i.to_le_bytes()).collect());
+    let mut once = found.drawn.clone();
+    once.sort_unstable();
+    once.dedup();
+    assert_eq!(once, found.indices);
     out
 }
 
@@ -144,8 +145,8 @@ impl Ledger {
     }
 }
 
-fn proven(bits: usize) -> (Toy, Vec<u8>) {
-    let mut toy = toy(&values(300), [12, 11]);
+fn proven(hashing: Hashing, bits: usize) -> (Toy, Vec<u8>) {
+    let mut toy = toy(&values(300), [12, 11]).hashed(hashing);
     let p = &mut toy.parameters;
     (p.batch_bits, p.commit_bits, p.query_bits) = (bits, bits, bits);
     let proof = toy.prove().unwrap();
@@ -155,7 +156,11 @@ fn proven(bits: usize) -> (Toy, Vec<u8>) {
 
 #[test]
 fn every_absorbed_item_changes_every_later_challenge() {
-    let (toy, proof) = proven(0);
+    BOTH.into_iter().for_each(absorbed_items);
+}
+
+fn absorbed_items(hashing: Hashing) {
+    let (toy, proof) = proven(hashing, 0);
     let mut ledger = Ledger::new(Parts::new(&toy, &proof));
     for i in 0..32 {
         ledger.item("context", ALPHA, |parts| parts.context[i] ^= 1);
@@ -215,7 +220,11 @@ fn every_absorbed_item_changes_every_later_challenge() {
 
 #[test]
 fn proofs_of_work_are_absorbed() {
-    let (toy, proof) = proven(2);
+    BOTH.into_iter().for_each(absorbed_work);
+}
+
+fn absorbed_work(hashing: Hashing) {
+    let (toy, proof) = proven(hashing, 2);
     let mut ledger = Ledger::new(Parts::new(&toy, &proof));
     let rounds = ledger.parts.head.rounds.len();
     // Another proof of work that suffices where it stands; those behind it are found anew.
@@ -297,7 +306,11 @@ impl Parts {
 
 #[test]
 fn what_is_not_absorbed_is_bound_otherwise() {
-    let (toy, proof) = proven(0);
+    BOTH.into_iter().for_each(not_absorbed);
+}
+
+fn not_absorbed(hashing: Hashing) {
+    let (toy, proof) = proven(hashing, 0);
     let honest = Parts::new(&toy, &proof).challenges().unwrap();
     let mut shown = Vec::new();
 

@@ -11,7 +11,7 @@ use super::super::logup::public_sum;
 use super::super::prove::prove_with;
 use super::super::rng::{Source, Stream};
 use super::super::statement::CHUNKS;
-use super::super::tree::{Opened, Widths, above};
+use super::super::tree::{Opened, Shape, Widths, above};
 use super::super::verify::{Challenges, Head, challenge};
 use super::*;
 
@@ -46,9 +46,11 @@ impl Parsed {
         let hashes = hashes.collect();
         let mut parsed = Self { head, challenges, rows: vec![], salts: vec![], hashes };
         let roots = parsed.head.roots;
+        let hashing = statement.parameters.hashing;
         for (widths, root) in statement.widths().iter().zip(&roots) {
             let indices = parsed.challenges.indices.clone();
-            parsed.tree(proof, &mut reader, widths, &indices, Some(root));
+            let shape = Shape { hashing, widths, salted: true };
+            parsed.tree(proof, &mut reader, shape, &indices, root);
         }
         let mut shift = 0;
         for (round, (root, _)) in statement.rounds().iter().zip(parsed.head.rounds.clone()) {
@@ -56,7 +58,8 @@ impl Parsed {
             let height = round.log_size - round.log_arity;
             let widths: Widths = [(height, vec![DIM << round.log_arity])].into();
             let indices = above(&parsed.challenges.indices, shift);
-            parsed.round(proof, &mut reader, &widths, &indices, &root);
+            let shape = Shape { hashing, widths: &widths, salted: false };
+            parsed.tree(proof, &mut reader, shape, &indices, &root);
         }
         assert_eq!(reader.remaining(), 0);
         parsed
@@ -66,45 +69,21 @@ impl Parsed {
         &mut self,
         proof: &[u8],
         reader: &mut Reader,
-        widths: &Widths,
+        shape: Shape,
         indices: &[usize],
-        root: Option<&[u8; 32]>,
-    ) {
-        self.read(proof, reader, widths, indices, true, root.expect("a root"));
-    }
-
-    fn round(
-        &mut self,
-        proof: &[u8],
-        reader: &mut Reader,
-        widths: &Widths,
-        indices: &[usize],
-        root: &[u8; 32],
-    ) {
-        self.read(proof, reader, widths, indices, false, root);
-    }
-
-    fn read(
-        &mut self,
-        proof: &[u8],
-        reader: &mut Reader,
-        widths: &Widths,
-        indices: &[usize],
-        salted: bool,
         root: &[u8; 32],
     ) {
         let mut at = proof.len() - reader.remaining();
-        assert!(Opened::read(reader, widths, indices, salted, root).unwrap().is_some());
+        assert!(Opened::read(reader, shape, indices, root).unwrap().is_some());
         let end = proof.len() - reader.remaining();
-        let top = *widths.keys().last().unwrap();
         let mut rows = Rows::new();
-        for (&level, widths) in widths.iter().rev() {
+        for (&level, widths) in shape.widths.iter().rev() {
             let width: usize = widths.iter().sum();
-            for i in above(indices, top - level) {
+            for i in above(indices, shape.height() - level) {
                 let row = proof[at..at + 4 * width].as_chunks::<4>().0.to_vec();
                 at += 4 * width;
                 rows.insert((level, i), row);
-                if salted {
+                if shape.salted {
                     self.salts.push(proof[at..at + 16].try_into().unwrap());
                     at += 16;
                 }
@@ -210,8 +189,8 @@ fn shared(a: &Parsed, b: &Parsed, first: usize, count: usize) -> bool {
 }
 
 /// A toy with so many queries that two proofs open many rows in common.
-fn open_toy() -> Toy {
-    let mut toy = toy(&values(300), [11, 11]);
+fn open_toy(hashing: Hashing) -> Toy {
+    let mut toy = toy(&values(300), [11, 11]).hashed(hashing);
     let p = &mut toy.parameters;
     (p.queries, p.batch_bits, p.commit_bits, p.query_bits) = (900, 0, 0, 0);
     toy
@@ -241,7 +220,11 @@ fn pair(toy: &Toy, without: Option<Source>) -> [Parsed; 2] {
 
 #[test]
 fn each_source_of_blinding_is_needed() {
-    let toy = open_toy();
+    BOTH.into_iter().for_each(blinding);
+}
+
+fn blinding(hashing: Hashing) {
+    let toy = open_toy(hashing);
     for without in [None].into_iter().chain(SOURCES.map(Some)) {
         let [a, b] = pair(&toy, without);
         for source in SOURCES {
@@ -254,7 +237,11 @@ fn each_source_of_blinding_is_needed() {
 /// Without any randomness two proofs are the same: nothing else varies.
 #[test]
 fn all_randomness_comes_from_these_sources() {
-    let mut toy = open_toy();
+    BOTH.into_iter().for_each(randomness);
+}
+
+fn randomness(hashing: Hashing) {
+    let mut toy = open_toy(hashing);
     toy.parameters.queries = 40;
     let prove = |seeds: [Option<u64>; 6]| {
         prove_with(&toy.statement(7), toy.mains.clone(), Stream::scripted(seeds)).unwrap().0
@@ -271,10 +258,14 @@ fn all_randomness_comes_from_these_sources() {
 /// Two witnesses of one statement: all that their proofs show is fresh, and of the same form.
 #[test]
 fn two_witnesses_of_one_statement_look_alike() {
+    BOTH.into_iter().for_each(two_witnesses);
+}
+
+fn two_witnesses(hashing: Hashing) {
     let list = values(300);
     let reversed: Vec<u32> = list.iter().rev().copied().collect();
     let toys = [&list, &reversed, &list].map(|list| {
-        let mut toy = toy(list, [12, 11]);
+        let mut toy = toy(list, [12, 11]).hashed(hashing);
         (toy.parameters.query_bits, toy.parameters.batch_bits) = (0, 0);
         toy
     });
