@@ -59,11 +59,7 @@ impl Child {
     /// # Errors
     /// `verify.stark` for points at which nothing can be verified; `usage` for a statement whose proof
     /// cannot be verified inside.
-    pub fn new(
-        statement: &Statement,
-        tables: &'static Tables,
-        points: Points,
-    ) -> Result<Self> {
+    pub fn new(statement: &Statement, tables: &'static Tables, points: Points) -> Result<Self> {
         let zeta = points.zeta;
         let whole = |x: K| x.exp_power_of_2(TWO_ADICITY) == K::ONE;
         if whole(zeta) || whole(zeta * p3_field::Field::inverse(&shift())) {
@@ -108,8 +104,7 @@ impl Hollow {
     fn new(statement: &Statement, tables: &'static Tables) -> Self {
         let empty = |width| Grid { width, values: vec![] };
         let table = |of: &PublicTable| PublicTable { publics: empty(of.publics.width), ..*of };
-        let terms =
-            |of: &PublicTerms| PublicTerms { bus: of.bus, tuples: empty(of.tuples.width) };
+        let terms = |of: &PublicTerms| PublicTerms { bus: of.bus, tuples: empty(of.tuples.width) };
         Self {
             tables,
             publics: statement.publics.iter().map(table).collect(),

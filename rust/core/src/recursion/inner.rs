@@ -106,7 +106,8 @@ fn path(opened: &Opened, heights: &[usize], index: usize) -> Path {
     let row = |&height: &usize| {
         let salt = opened.salt(height, index);
         let salt = salt.map(|salt| canonical_elements::<4>(salt).expect("read as elements"));
-        [opened.row(height, index), &salt.unwrap_or_default()[..salt.map_or(0, |s| s.len())]].concat()
+        [opened.row(height, index), &salt.unwrap_or_default()[..salt.map_or(0, |s| s.len())]]
+            .concat()
     };
     let siblings = (1..=opened.height()).rev().map(|level| digest(opened.sibling(level, index)));
     Path { rows: heights.iter().map(row).collect(), siblings: siblings.collect() }

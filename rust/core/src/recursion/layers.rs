@@ -49,7 +49,12 @@ struct Node {
 }
 
 impl Node {
-    fn new(machine: &Machine, tag: &[u8], children: &[Child], parameters: Parameters) -> Result<Self> {
+    fn new(
+        machine: &Machine,
+        tag: &[u8],
+        children: &[Child],
+        parameters: Parameters,
+    ) -> Result<Self> {
         Ok(Self {
             publics: machine.publics(&parameters)?,
             terms: machine.terms(),
@@ -71,7 +76,8 @@ impl Node {
 
 /// What a node is bound to: all that its public columns follow from.
 fn context(tag: &[u8], children: &[Child]) -> [u8; 32] {
-    let mut hash = Sha256::new().chain_update(tag).chain_update((children.len() as u32).to_le_bytes());
+    let mut hash =
+        Sha256::new().chain_update(tag).chain_update((children.len() as u32).to_le_bytes());
     for child in children {
         hash.update(child.start.to_bytes());
         hash.update(child.points.bytes());
@@ -113,7 +119,11 @@ pub fn prove(mut row: Vec<Proven>) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-fn prove_node(tag: &[u8], children: Vec<Proven>, parameters: Parameters) -> Result<(Node, Vec<u8>)> {
+fn prove_node(
+    tag: &[u8],
+    children: Vec<Proven>,
+    parameters: Parameters,
+) -> Result<(Node, Vec<u8>)> {
     let mut machine = Machine::default();
     for Proven { child, inner } in &children {
         circuit::verify(&mut machine, child, Some(inner));

@@ -310,8 +310,7 @@ impl Machine {
             self.take_block(block);
             self.coefficient_uses[coefficients.0 as usize] += 1;
             let last = i + 1 == parts.len();
-            let row =
-                DotRow { block, coefficients, link: !last, cell: last.then_some(cell) };
+            let row = DotRow { block, coefficients, link: !last, cell: last.then_some(cell) };
             self.dot.push(row);
             self.order.push(Step::Dot);
         }

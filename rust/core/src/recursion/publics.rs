@@ -193,7 +193,8 @@ pub fn write_width<T: Sync, R: Row>(
     row: impl Fn(usize, &T) -> R + Sync,
 ) -> Grid {
     let mut grid = Grid::zeros(width, rows.len());
-    let tasks = grid.values.par_chunks_mut(width * ROWS_PER_TASK).zip(rows.par_chunks(ROWS_PER_TASK));
+    let tasks =
+        grid.values.par_chunks_mut(width * ROWS_PER_TASK).zip(rows.par_chunks(ROWS_PER_TASK));
     tasks.enumerate().for_each(|(task, (cells, rows))| {
         for (i, (cells, one)) in cells.chunks_exact_mut(width).zip(rows).enumerate() {
             row(task * ROWS_PER_TASK + i, one).write(cells);

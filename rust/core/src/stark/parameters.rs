@@ -72,6 +72,16 @@ impl Parameters {
     /// `security.insufficient` where no number of queries reaches the target; `usage` where there is
     /// no such profile.
     pub fn new(profile: u8, segments: usize, lambda: u16) -> Result<Self> {
+        let more = lambda.saturating_sub(USUAL_LAMBDA).min(MOST_MORE);
+        let segments = f64::from(segments.next_power_of_two().ilog2());
+        Self::reaching(profile, PROVEN_BITS + segments + f64::from(more))
+    }
+
+    /// The parameters of a profile that reach so many bits.
+    ///
+    /// # Errors
+    /// As [`Parameters::new`].
+    pub fn reaching(profile: u8, target: f64) -> Result<Self> {
         let (hashing, log_blowup) = match profile {
             STANDARD => (Hashing::Sha256, 2),
             SMALL => (Hashing::Sha256, 3),
@@ -79,7 +89,6 @@ impl Parameters {
             OUTER => (Hashing::Sha256, 4),
             _ => return Err(Error::new("usage", "there is no such profile").received(profile)),
         };
-        let more = lambda.saturating_sub(USUAL_LAMBDA).min(MOST_MORE);
         let mut parameters = Self {
             hashing,
             log_blowup,
@@ -90,7 +99,7 @@ impl Parameters {
             batch_bits: 16,
             commit_bits: 12,
             query_bits: 20,
-            target: PROVEN_BITS + segments.next_power_of_two().ilog2() as f64 + f64::from(more),
+            target,
         };
         for queries in 1..=196 {
             parameters.queries = queries;

@@ -53,8 +53,7 @@ fn check_height(
     chunks: &[Cell],
 ) {
     let statement = &child.statement();
-    let ends =
-        Ends { first: machine.constant(height.first), last: machine.constant(height.last) };
+    let ends = Ends { first: machine.constant(height.first), last: machine.constant(height.last) };
     let mut constraints = Vec::new();
     for t in statement.of_height(height.log_rows) {
         let table = Table {

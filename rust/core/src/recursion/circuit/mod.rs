@@ -7,7 +7,7 @@ mod queries;
 mod transcript;
 
 use self::batch::Batch;
-use self::transcript::{Transcript, Transcribed};
+use self::transcript::{Transcribed, Transcript};
 use super::child::{Child, Inner};
 use super::machine::Machine;
 

@@ -101,9 +101,8 @@ impl Shared<'_> {
             let level = self.child.heights[i].log_rows + self.log_blowup();
             digests.extend(sponge.digest.map(|digest| (level, digest)));
         }
-        let joined = |level: usize| {
-            digests.iter().find(|(of, _)| *of == level).map(|&(_, digest)| digest)
-        };
+        let joined =
+            |level: usize| digests.iter().find(|(of, _)| *of == level).map(|&(_, digest)| digest);
         let siblings = path.map(|path| &path.siblings[..]);
         climb(machine, &bits.bits[..self.top], siblings, joined, self.said.roots[tree]);
         firsts.reverse();
@@ -145,7 +144,8 @@ impl Shared<'_> {
             let Round { log_size, log_arity } = self.rounds[r];
             value = self.fold_round(machine, r, bits, first, points[self.top - log_size], value);
             let size = log_size - log_arity;
-            let joins = |at: &super::super::child::HeightAt| at.log_rows + self.log_blowup() == size;
+            let joins =
+                |at: &super::super::child::HeightAt| at.log_rows + self.log_blowup() == size;
             if let Some(i) = self.child.heights.iter().position(joins) {
                 value = machine.fused(self.joins[r], words[i], value);
             }
@@ -214,7 +214,8 @@ impl Shared<'_> {
         let mut base = point;
         for (m, &bit) in chosen.iter().enumerate() {
             let factor = root(m + 1).inverse() - Elem::ONE;
-            base = machine.compute(Terms::default().scaled(base, bit, factor).plus_a(base, Elem::ONE));
+            base =
+                machine.compute(Terms::default().scaled(base, bit, factor).plus_a(base, Elem::ONE));
         }
         let inverse = machine.invert(base);
         let (_, beta) = self.said.rounds[r];

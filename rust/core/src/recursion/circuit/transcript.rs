@@ -102,7 +102,8 @@ impl Transcript<'_> {
         t.known(beta, child.points.beta);
 
         let tables = statement.publics.len();
-        let message = inner.map(|inner| [inner.roots[1].0.to_vec(), words(&inner.terminals)].concat());
+        let message =
+            inner.map(|inner| [inner.roots[1].0.to_vec(), words(&inner.terminals)].concat());
         let auxiliary = t.absorb(tag::AUXILIARY, BLOCK + DIM * tables, message);
         let terminals = t.machine.unpack(Block(auxiliary.0 + 1), tables);
         let gamma = t.element();
@@ -134,18 +135,7 @@ impl Transcript<'_> {
         let bits = statement.heights()[0] + parameters.log_blowup;
         let indices = t.indices(parameters.queries, bits);
         let roots = [main, auxiliary, quotient];
-        Transcribed {
-            roots,
-            terminals,
-            opened,
-            alpha,
-            beta,
-            gamma,
-            eta,
-            rounds,
-            last,
-            indices,
-        }
+        Transcribed { roots, terminals, opened, alpha, beta, gamma, eta, rounds, last, indices }
     }
 
     /// Absorbs a message; its first block.

@@ -31,8 +31,7 @@ pub fn air() -> Air {
     let [x_a, x_b, x_c, x_d] = &x;
     let (by_b, by_c) = (times(x_a, x_b), times(x_a, x_c));
     for i in 0..DIM {
-        let products =
-            product[0].clone() * by_b[i].clone() + product[1].clone() * by_c[i].clone();
+        let products = product[0].clone() * by_b[i].clone() + product[1].clone() * by_c[i].clone();
         let sums = sum[0].clone() * x_a[i].clone()
             + sum[1].clone() * x_b[i].clone()
             + sum[2].clone() * x_c[i].clone();

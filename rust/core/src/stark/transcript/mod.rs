@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use super::field::K;
 use super::parameters::Hashing;
+use crate::hash::Digest;
 
 const POW: u8 = 0x20;
 const POW_CHECK: u8 = 0xfd;
@@ -73,6 +74,14 @@ impl Transcript {
             Hashing::Sha256 => State::Sha256(sha256::State::new(prefix)),
             Hashing::Poseidon2 => State::Poseidon2(poseidon2::State::new(prefix)),
         })
+    }
+
+    /// The state, where it is a digest of Poseidon2.
+    pub fn digest(&self) -> Option<Digest> {
+        match &self.0 {
+            State::Sha256(_) => None,
+            State::Poseidon2(state) => Some(state.digest()),
+        }
     }
 
     fn sponge(&self) -> &dyn Sponge {

@@ -36,6 +36,10 @@ impl State {
         Self(sponge16(START, &pack_bytes(&seed(prefix))))
     }
 
+    pub fn digest(&self) -> Digest {
+        self.0
+    }
+
     fn absorbed(&self, tag: u8, elements: &[Elem]) -> Digest {
         sponge16(u32::from(tag), &[&self.0.0, elements].concat())
     }
