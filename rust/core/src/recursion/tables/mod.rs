@@ -69,3 +69,28 @@ pub fn times(a: &[Expr; 5], b: &[Expr; 5]) -> [Expr; 5] {
     }
     std::array::from_fn(|i| wide[i].take().expect("every power occurs"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../verifier/recursion/tables.bin");
+
+    #[test]
+    fn the_tables_file_is_up_to_date() {
+        let found = std::fs::read(FILE).unwrap();
+        assert!(found == TABLES.bytes(), "run: make tables");
+    }
+
+    #[test]
+    fn tables_have_their_indices() {
+        let names: Vec<&str> = TABLES.airs.iter().map(|air| air.name.as_str()).collect();
+        assert_eq!(names, ["hash", "dot", "cells", "bits", "field"]);
+    }
+
+    #[test]
+    #[ignore = "writes verifier/recursion/tables.bin"]
+    fn write_tables() {
+        std::fs::write(FILE, TABLES.bytes()).unwrap();
+    }
+}
