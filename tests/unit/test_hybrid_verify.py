@@ -110,7 +110,7 @@ def test_the_order_of_refusals(judged, monkeypatch):
     assert hybrid.code(digest[:-1]) == "receipt.truncated"
     assert hybrid.code(bytes(32)) == "verify.journal-mismatch"
     assert hybrid.code(digest) == "receipt.truncated"
-    assert hybrid.code(digest + b"\2") == "receipt.non-canonical"
+    assert hybrid.code(digest + b"\3") == "receipt.non-canonical"
     assert hybrid.code(digest + b"\0" + roots[:-1]) == "receipt.truncated"
     assert hybrid.code(digest + b"\0" + roots[:-4] + b"\xff" * 4) == "receipt.non-canonical"
     changed = bytes([roots[0] ^ 1]) + roots[1:]
