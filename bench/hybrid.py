@@ -23,6 +23,7 @@ from ..circuits.compile import compile
 from ..circuits.model import CompiledModel
 from ..prover import Claims, Job, usual_bits, wrapping_job
 from ..prover.estimate import StarkEstimate, estimate_stark
+from ..prover.options import profile_of
 from ..prover.receipt import encode_receipt
 from ..verifier import stark
 from ..verifier.errors import UsageError
@@ -120,7 +121,7 @@ def chosen(args: argparse.Namespace) -> list[Cell]:
     Raises:
         UsageError: an unknown model, or both --quick and cells of one's own.
     """
-    profile = PROFILE_NAMES[int(args.small)]
+    profile = PROFILE_NAMES[profile_of(args.small, args.foldable)]
     own = (args.models, args.steps, args.deltas, args.batches)
     if not any(own):
         return quick(profile) if args.quick else sweep(profile)

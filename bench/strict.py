@@ -18,6 +18,7 @@ from ..circuits.compile import compile
 from ..circuits.model import CompiledModel
 from ..prover import Claims
 from ..prover.estimate import estimate_job
+from ..prover.options import profile_of
 from ..verifier.policy import Policy
 from ..verifier.stark.params import PROFILE_NAMES
 from .cells import (
@@ -75,7 +76,10 @@ def main(args: argparse.Namespace) -> int:
 def _measure_all(args: argparse.Namespace) -> tuple[list[Row], int]:
     for model in args.models:
         builder(model)
-    options = {"profile": PROFILE_NAMES[int(args.small)], "repeat": args.repeat}
+    options = {
+        "profile": PROFILE_NAMES[profile_of(args.small, args.foldable)],
+        "repeat": args.repeat,
+    }
     cells = [
         (f"{model}, batch {batch}", {"model": model, "batch": batch} | options)
         for model, batch in itertools.product(args.models, args.batches)
@@ -114,7 +118,9 @@ def measure(cell: Row) -> Row:
 def _prove(model: CompiledModel, data: np.ndarray, profile: int) -> tuple[bytes, Row]:
     """A receipt, and what it took: execution and commitments included."""
     before = cpu_seconds()
-    receipt, seconds = timed(lambda: prove(model, data, "strict", small=bool(profile)))
+    receipt, seconds = timed(
+        lambda: prove(model, data, "strict", small=profile == 1, foldable=profile == 2)
+    )
     return receipt.data, {"seconds": seconds, "cpu": cpu_seconds() - before}
 
 

@@ -202,8 +202,10 @@ def prove(
 
 def _judge_fast(model: CompiledModel, options: ProverOptions, training: Training) -> None:
     """Refuse what a fast receipt has nothing of, or what it would give away unasked."""
-    if options.small or options.work is not None:
-        raise UsageError("small and work are not about fast receipts", received="mode fast")
+    if options.profile or options.work is not None:
+        raise UsageError(
+            "small, foldable and work are not about fast receipts", received="mode fast"
+        )
     if options.reveal:
         return
     if not model.public:

@@ -5,9 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..verifier.errors import UsageError
 from .progress import Progress, silent
 from .work import Work
 from .workers.options import ALONE, Workers
+
+
+def profile_of(small: bool, foldable: bool) -> int:
+    """The profile of the STARK, by number (docs/stark.md section 8).
+
+    Raises:
+        UsageError: both are asked for.
+    """
+    if small and foldable:
+        raise UsageError(
+            "a receipt has one profile",
+            expected="small or foldable",
+            received="both",
+            hint="a foldable receipt is about as large as a small one",
+        )
+    return 2 if foldable else int(small)
 
 
 @dataclass(frozen=True)
@@ -16,6 +33,8 @@ class ProverOptions:
 
     Attributes:
         small: not in fast mode: a smaller receipt for more time and memory.
+        foldable: not in fast mode: a receipt whose proofs can be verified inside a proof, for more
+            time; not with `small`, which it is besides.
         work: not in fast mode: a new folder to prove in, so that the proof can be resumed.
         reveal: agree that a fast receipt opens private weights and records in the clear.
         progress: called as progress(phase, done, total).
@@ -27,11 +46,15 @@ class ProverOptions:
     reveal: bool = False
     progress: Progress = silent
     workers: Workers = ALONE
+    foldable: bool = False
+
+    def __post_init__(self) -> None:
+        profile_of(self.small, self.foldable)
 
     @property
     def profile(self) -> int:
         """Of the STARK, by number."""
-        return int(self.small)
+        return profile_of(self.small, self.foldable)
 
     def new_folder(self) -> Work | None:
         """The folder to prove in, where there shall be one.

@@ -39,7 +39,7 @@ class Job:
         program: its bytes.
         journal: the statement.
         openings: the proof section of a fast receipt of the same claims; in other modes, secret.
-        profile: of the STARK, 0 standard or 1 small (docs/stark.md section 8).
+        profile: of the STARK, 0 standard, 1 small or 2 foldable (docs/stark.md section 8).
     """
 
     program: bytes

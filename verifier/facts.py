@@ -60,7 +60,7 @@ class StarkFacts:
     """The proofs of a hybrid or strict receipt.
 
     Attributes:
-        profile: "standard" or "small".
+        profile: "standard", "small" or "foldable".
         segments: how many proofs there are.
         bits: proven bits of each, rounded down to tenths.
     """

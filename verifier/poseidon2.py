@@ -22,6 +22,8 @@ Elements = NDArray[np.uint64]
 """Field elements below p."""
 
 RATE = 16
+RATE16 = 8
+"""Elements that `S`, on the permutation of width 16, takes in at a time."""
 DIGEST = 8
 
 _PRIME = np.uint64(P)
@@ -76,7 +78,7 @@ def keyed(x: Elements) -> Elements:
 def permute(states: Elements) -> Elements:
     """`P16` of [n, 16] or `P24` of [n, 24]; a new array with values below p."""
     width = states.shape[1]
-    rounds = _rounds(width)
+    rounds = round_constants(width)
     out = np.empty_like(states)
     for start in range(0, len(states), _BLOCK):
         columns = np.ascontiguousarray(states[start : start + _BLOCK].T)
@@ -84,8 +86,24 @@ def permute(states: Elements) -> Elements:
     return out
 
 
+def sponge16(domain: int, elements: Elements) -> Elements:
+    """`S(domain, row)` of each row: elements [n, length], length ≥ 1, to digests [n, 8].
+
+    Domain numbers are those of the STARK (docs/stark.md sections 3 and 4).
+    """
+    count, length = elements.shape
+    state = np.zeros((count, 16), np.uint64)
+    state[:, RATE16 : RATE16 + 2] = length, domain
+    for start in range(0, length, RATE16):
+        block = elements[:, start : start + RATE16]
+        state[:, : block.shape[1]] = block
+        state[:, block.shape[1] : RATE16] = 0
+        state = permute(state)
+    return state[:, :DIGEST]
+
+
 @dataclass(frozen=True)
-class _Rounds:
+class Rounds:
     """Constants for columns: initial, final [4, width, 1]; partial [R_P]; diagonal [width, 1]."""
 
     initial: Elements
@@ -94,7 +112,7 @@ class _Rounds:
     diagonal: Elements
 
 
-def _permute_columns(s: Elements, rounds: _Rounds) -> Elements:
+def _permute_columns(s: Elements, rounds: Rounds) -> Elements:
     """One column per state. Every value is below p between rounds, and below 2^64 within one."""
     s = _external_layer(s)
     for constants in rounds.initial:
@@ -134,13 +152,14 @@ def _reduce(x: Elements) -> Elements:
 
 
 @lru_cache
-def _rounds(width: int) -> _Rounds:
+def round_constants(width: int) -> Rounds:
+    """The constants of the permutation of width 16 or 24."""
     partial = _PARTIAL_ROUNDS[width]
     half = _FULL_ROUNDS // 2 * width
     drawn = np.fromiter(
         islice(_grain(width, partial), 2 * half + partial), np.uint64, 2 * half + partial
     )
-    return _Rounds(
+    return Rounds(
         initial=drawn[:half].reshape(-1, width, 1),
         partial=drawn[half : half + partial],
         final=drawn[half + partial :].reshape(-1, width, 1),

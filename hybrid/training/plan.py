@@ -20,6 +20,7 @@ from ...circuits.training.optimisers import SGD, Adam, Optimiser
 from ...circuits.training.program import FILE, SEED
 from ...circuits.training.schedule import KINDS, Schedule
 from ...circuits.training.step import BATCH, FROZEN, Recipe
+from ...prover.options import profile_of
 from ...verifier.errors import UsageError
 from ...verifier.quoting import listed, quoted_path
 
@@ -83,6 +84,7 @@ class Plan:
         receipt_every: steps of a receipt; None: one receipt for the whole run.
         strict_steps: `A:B`, steps A to B − 1 get a strict receipt of their own.
         small: receipts are smaller, and take longer.
+        foldable: proofs of receipts can be verified inside a proof; not with `small`.
         reveal: a fast receipt may show records and weights in the clear.
 
     Raises:
@@ -118,6 +120,7 @@ class Plan:
     receipt_every: int | None = None
     strict_steps: str | None = None
     small: bool = False
+    foldable: bool = False
     reveal: bool = False
 
     def __post_init__(self) -> None:
@@ -152,8 +155,8 @@ class Plan:
             raise UsageError(
                 "weight_decay is out of range", expected="≥ 0", received=self.weight_decay
             )
-        if self.mode == "fast" and self.small:
-            raise UsageError("small is not about fast receipts", received="mode fast")
+        if profile_of(self.small, self.foldable) and self.mode == "fast":
+            raise UsageError("small and foldable are not about fast receipts", received="mode fast")
         self.nonce_bytes()
         strict = sum(part.mode == "strict" for part in self.parts())
         if strict > STRICT_MOST:
@@ -296,7 +299,7 @@ _TEXTS = {
     "batch_norm", "dropout",
 }  # fmt: skip
 _WHOLE = {"warmup", "step_every", "batch", "steps", "rehearsal", "receipt_every"}
-_TRUTHS = {"nesterov", "small", "reveal"}
+_TRUTHS = {"nesterov", "small", "foldable", "reveal"}
 
 
 def _typed(name: str, value: Any) -> Any:

@@ -380,7 +380,10 @@ class _Run:
         )
 
     def _prove(self, part: Part, state: RunState | None, asked: Asked) -> bytes:
-        options = ProverOptions(self._plan.small, reveal=self._plan.reveal, progress=self._progress)
+        plan = self._plan
+        options = ProverOptions(
+            plan.small, reveal=plan.reveal, progress=self._progress, foldable=plan.foldable
+        )
         if (part.proof / "job").exists() or (part.proof / "receipt").exists():
             receipt = prove_in(Work(part.proof), self._steps.model.core, options)
         else:

@@ -170,7 +170,7 @@ def estimate_job(counts: Counts, profile: int = 0) -> JobEstimate:
 
     Args:
         counts: what the claims about the program ask for; in mode fast there is no STARK.
-        profile: of the STARK, 0 standard or 1 small.
+        profile: of the STARK, 0 standard, 1 small or 2 foldable.
 
     Raises:
         UnsupportedReceipt: `hybrid.unsupported`, unless the mode is fast.

@@ -187,6 +187,7 @@ def prove(
     bits: int | None = None,
     exact: Sequence[str] | Literal["all"] = (),
     small: bool = False,
+    foldable: bool = False,
     work: str | Path | None = None,
     reveal: bool = False,
     visibility: InputVisibility | None = None,
@@ -223,6 +224,8 @@ def prove(
             one, 102 in a hybrid receipt and 128 in a fast one.
         exact: names of ops to check in full, or one of them, or "all".
         small: not in fast mode: a smaller receipt for more time and memory.
+        foldable: not in fast mode: a receipt whose proofs can be verified inside a proof, for more
+            time; as small as with `small`, with which it does not go.
         work: not in fast mode: a new folder to prove in, so that `resume` can go on if this is
             interrupted, and other processes can help. It holds secrets until the receipt is made.
         reveal: agree that a fast receipt opens weights in the clear; needed there unless the model
@@ -294,7 +297,7 @@ def prove(
     training = Training(state, start, first, seed, data, data_key, final_state)
     workers = Workers(processes, ray)
     with showing(progress) as show:
-        options = ProverOptions(small, work, reveal, show, workers)
+        options = ProverOptions(small, work, reveal, show, workers, foldable)
         made = prove_chain(program, inputs, claims, options, training=training, items=items)
     return Receipt(made)
 
@@ -328,6 +331,7 @@ def wrap(
     model: CompiledModel | None = None,
     *,
     small: bool = False,
+    foldable: bool = False,
     work: str | Path | None = None,
     processes: int | None = None,
     ray: str | None = None,
@@ -342,6 +346,7 @@ def wrap(
         receipt: a fast receipt; it is judged first, on its own terms.
         model: the model that it must be about, or None for whichever it names.
         small: a smaller receipt for more time and memory.
+        foldable: a receipt whose proofs can be verified inside a proof; see `prove`.
         work: a new folder to prove in; see `prove`.
         processes: see `prove`, as of `ray` and `progress`.
         ray: see `prove`.
@@ -356,7 +361,7 @@ def wrap(
     model = None if model is None else _model(model)
     workers = Workers(processes, ray)
     with showing(progress) as show:
-        options = ProverOptions(small, work, progress=show, workers=workers)
+        options = ProverOptions(small, work, progress=show, workers=workers, foldable=foldable)
         return Receipt(wrap_fast(data, model, options))
 
 

@@ -332,8 +332,8 @@ def train(
         progress: called as progress(phase, done, total); True, False or None as of `prove`.
         report: called with each step and its loss.
         settings: any other setting of `Plan`: schedule, warmup, mode, delta, receipt_every, start,
-            precision, clip_value, clip_norm, label_smoothing, rehearsal, small, reveal,
-            loss_output, batch_norm, dropout.
+            precision, clip_value, clip_norm, label_smoothing, rehearsal, small, foldable,
+            reveal, loss_output, batch_norm, dropout.
 
     Raises:
         UsageError: settings or data that do not fit.

@@ -24,7 +24,7 @@ CORE = {16: testing.poseidon2_16, 24: testing.poseidon2_24}
 def plain_permutation(state: list[int]) -> list[int]:
     """Poseidon2 by its definition: matrices in full, Python's own integers."""
     width = len(state)
-    rounds = poseidon2._rounds(width)
+    rounds = poseidon2.round_constants(width)
     m4 = [[2, 3, 1, 1], [1, 2, 3, 1], [1, 1, 2, 3], [3, 1, 1, 2]]
     external = [
         [m4[i % 4][j % 4] * (2 if i // 4 == j // 4 else 1) for j in range(width)]

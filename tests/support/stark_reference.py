@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 import numpy as np
 
 from zktally.verifier.errors import InvalidProof
+from zktally.verifier.poseidon2 import compress, sponge16
 from zktally.verifier.reader import P, Writer
 from zktally.verifier.stark import (
     Parameters,
@@ -45,12 +46,15 @@ from zktally.verifier.stark.field import (
     sub,
 )
 from zktally.verifier.stark.fri import plan_rounds
+from zktally.verifier.stark.params import Hashing
 from zktally.verifier.stark.statement import mask_columns
 from zktally.verifier.stark.tables import MAGIC, Kind, Values, evaluate
-from zktally.verifier.stark.transcript import Transcript
+from zktally.verifier.stark.transcript import begin
 
 MOD = np.uint64(P)
 TOY = Parameters(Profile(2, batch_bits=3, commit_bits=2, query_bits=3), queries=6)
+FOLDABLE = replace(TOY, profile=replace(TOY.profile, hashing=Hashing.POSEIDON2))
+"""The same numbers under Poseidon2."""
 
 
 class Builder:
@@ -247,31 +251,29 @@ def uniform(rng, *shape):
 class Tree:
     """A full tree over base columns [columns, 2^l], natural order, by l."""
 
-    def __init__(self, matrices, rng=None):
-        self.words, self.salts, self.nodes = {}, {}, {}
-        rows = {}
+    def __init__(self, matrices, rng=None, hashing=Hashing.SHA256):
+        self.nodes, rows = {}, {}
+        hash_rows, hash_nodes = {
+            Hashing.SHA256: (_sha_rows, _sha_nodes),
+            Hashing.POSEIDON2: (_poseidon_rows, _poseidon_nodes),
+        }[hashing]
         for level, columns in matrices.items():
-            words = columns[:, reversal(level)].T.astype("<u4")
-            salt = rng.bytes(16 << level) if rng is not None else b""
-            size = len(salt) >> level
-            rows[level] = [
-                row.tobytes() + salt[i * size : (i + 1) * size] for i, row in enumerate(words)
-            ]
+            rows[level] = columns[:, reversal(level)].T.astype("<u4")
+            if rng is not None:
+                salts = uniform(rng, 1 << level, 4).astype("<u4")
+                rows[level] = np.concatenate([rows[level], salts], axis=1)
         self.rows, self.top = rows, max(rows)
-        hashed = {level: [_sha(b"\0" + row) for row in found] for level, found in rows.items()}
-        self.nodes[self.top] = hashed[self.top]
+        self.nodes[self.top] = hash_rows(rows[self.top])
         for level in reversed(range(self.top)):
-            below, own = self.nodes[level + 1], hashed.get(level, [b""] * (1 << level))
-            self.nodes[level] = [
-                _sha(b"\1" + below[2 * i] + below[2 * i + 1] + own[i]) for i in range(1 << level)
-            ]
+            own = hash_rows(rows[level]) if level in rows else None
+            self.nodes[level] = hash_nodes(self.nodes[level + 1], own)
         self.root = self.nodes[0][0]
 
     def open(self, indices):
         out = b""
         for level in sorted(self.rows, reverse=True):
             at = sorted({int(index) >> (self.top - level) for index in indices})
-            out += b"".join(self.rows[level][i] for i in at)
+            out += b"".join(self.rows[level][i].tobytes() for i in at)
         known = {int(index) for index in indices}
         for level in range(self.top, 0, -1):
             siblings = sorted({i ^ 1 for i in known} - known)
@@ -282,6 +284,31 @@ class Tree:
 
 def _sha(data):
     return hashlib.sha256(data).digest()
+
+
+def _sha_rows(rows):
+    return [_sha(b"\0" + row.tobytes()) for row in rows]
+
+
+def _sha_nodes(below, own):
+    own = own or [b""] * (len(below) // 2)
+    return [_sha(b"\1" + below[2 * i] + below[2 * i + 1] + row) for i, row in enumerate(own)]
+
+
+def _poseidon_rows(rows):
+    return _digests(sponge16(0x40, rows.astype(np.uint64)))
+
+
+def _poseidon_nodes(below, own):
+    words = np.frombuffer(b"".join(below), "<u4").reshape(-1, 2, 8).astype(np.uint64)
+    found = compress(words[:, 0], words[:, 1])
+    if own:
+        found = compress(found, np.frombuffer(b"".join(own), "<u4").reshape(-1, 8).astype("u8"))
+    return _digests(found)
+
+
+def _digests(words):
+    return [row.tobytes() for row in words.astype("<u4")]
 
 
 def grind(transcript, bits):
@@ -306,7 +333,10 @@ class Prover:
         self.case, self.rng = case, np.random.default_rng(seed)
         self.statement = Statement(TABLES, case.present, case.parameters)
         self.hiding, self.blowup = case.parameters.hiding_rows, self.statement.log_blowup
-        self.transcript = Transcript()
+        profile = case.parameters.profile
+        known = case.context, case.parameters.encode(), self.statement.encode()
+        self.hashing = profile.hashing
+        self.transcript = begin(self.hashing, *known)
 
     def change(self, name, value):
         return self.case.changes.get(name, lambda found: found)(value)
@@ -314,9 +344,6 @@ class Prover:
     def prove(self):
         """The bytes of the proof."""
         t, statement, profile = self.transcript, self.statement, self.case.parameters.profile
-        t.absorb(1, self.case.context)
-        t.absorb(2, self.case.parameters.encode())
-        t.absorb(3, statement.encode())
         self.traces()
         log_rows = [one.log_rows for one in statement.tables]
         main = self.commit(zip(log_rows, self.main, strict=True))
@@ -375,7 +402,8 @@ class Prover:
         for log_rows, coefficients in matrices:
             level = log_rows + self.blowup
             levels.setdefault(level, []).append(extend(coefficients, level))
-        return Tree({level: np.concatenate(found) for level, found in levels.items()}, self.rng)
+        matrices = {level: np.concatenate(found) for level, found in levels.items()}
+        return Tree(matrices, self.rng, self.hashing)
 
     def values(self, public, main, ahead, first, last):
         return Values(
@@ -564,7 +592,8 @@ class Prover:
         for each in rounds:
             vector = ntt(f)[:, reversal(each.log_size)]
             rows = vector.T.reshape(1 << each.log_rows, -1)
-            tree = Tree({each.log_rows: rows.T[:, reversal(each.log_rows)]})
+            columns = {each.log_rows: rows.T[:, reversal(each.log_rows)]}
+            tree = Tree(columns, hashing=self.hashing)
             self.transcript.absorb(8, tree.root)
             sent += tree.root + grind(self.transcript, profile.commit_bits)
             beta = self.transcript.element()

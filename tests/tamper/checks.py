@@ -87,7 +87,11 @@ FUNCTIONS = (
 ENGINE = (
     params.choose,
     statement.Statement._judge_sizes,
-    stark_tree._canonical,
+    stark_tree._judge_words,
+    stark_tree.read_words,
+    stark_tree.read_digest,
+    stark_tree._read_rows,
+    stark_tree.read_opening,
     proof._nonce,
     engine._judge_point,
     transcript.Transcript.pow,
@@ -102,7 +106,8 @@ ENGINE = (
 HELPERS = {
     "_same", "_judge_elements", "end", "_limit", "demand", "_judge_limbs", "judge",
     "_judge_sampling", "judge_bits", "_fit_digests", "_fit_run", "_judge_digest",
-    "_judge_data_set", "judge_run", "_judge_ranges", "_judge_start", "_demand", "_at_most",
+    "_judge_data_set", "_judge_words", "judge_run", "_judge_ranges", "_judge_start", "_demand",
+    "_at_most",
 }  # fmt: skip
 
 

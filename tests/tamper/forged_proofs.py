@@ -16,10 +16,11 @@ import numpy as np
 
 from support import stark_lies
 from support import stark_reference as reference
-from support.stark_reference import Case, Prover, toy_case
+from support.stark_reference import TOY, Case, Prover, toy_case
 from zktally.verifier.errors import InvalidProof, ZktallyError
 from zktally.verifier.reader import P
 from zktally.verifier.stark import Statement, verify_stark
+from zktally.verifier.stark.fri import plan_rounds
 
 ACCEPTED = "accepted"
 
@@ -120,6 +121,25 @@ def _nonce_for_nothing() -> Lie:
     return Lie(bytes(proof), case)
 
 
+def _plus_p(place: Callable[[Case], int]) -> Lie:
+    """A word of a foldable proof as itself plus p: another word for the same element."""
+    case = toy_case(walk_log=11, parameters=reference.FOLDABLE)
+    proof = bytearray(Prover(case).prove())
+    at = place(case) % len(proof)
+    word = int.from_bytes(proof[at : at + 4], "little") + P
+    proof[at : at + 4] = word.to_bytes(4, "little")
+    return Lie(bytes(proof), case)
+
+
+def _first_salt(case: Case) -> int:
+    """Where that of the first opened row of the main tree starts."""
+    statement, profile = Statement(reference.TABLES, case.present, case.parameters), TOY.profile
+    final = profile.log_blowup + profile.log_final
+    rounds = len(plan_rounds([statement.log_domain], profile.log_folding, final))
+    row = 4 * statement.shapes[0].widths[statement.log_domain]
+    return _field(case, "batch nonce") + 8 + 40 * rounds + (20 << profile.log_final) + 8 + row
+
+
 def _by(prover: type[Prover]) -> Lie:
     case = _case()
     return Lie(prover(case).prove(), case)
@@ -137,6 +157,13 @@ LIES: dict[str, tuple[str, Callable[[], Lie]]] = {
     "rows of another tree of a round": ("verify.stark", lambda: _opening_of(3)),
     "a fold of other codewords": ("verify.stark", lambda: _by(_OfZeros)),
     "an element as itself plus p": ("receipt.non-canonical", lambda: _by(_AboveP)),
+    "a root as itself plus p": ("receipt.non-canonical", lambda: _plus_p(lambda _: 0)),
+    "a salt as itself plus p": ("receipt.non-canonical", lambda: _plus_p(_first_salt)),
+    "a sibling as itself plus p": ("receipt.non-canonical", lambda: _plus_p(lambda _: -32)),
+    "a nonce as itself plus p": (
+        "receipt.non-canonical",
+        lambda: _plus_p(lambda case: _field(case, "batch nonce")),
+    ),
     "no work done": ("verify.stark", _unworked),
     "a nonce for no work": ("receipt.non-canonical", _nonce_for_nothing),
 }

@@ -34,7 +34,7 @@ from zktally.verifier.receipt import split_receipt
 from zktally.verifier.stark import fri, proof, verify
 from zktally.verifier.stark.statement import Statement
 
-STANDARD, SMALL = 0, 1
+STANDARD, SMALL, FOLDABLE = 0, 1, 2
 KNOWN = 32
 """Bytes of the digest of the statement, with which a proof begins."""
 
@@ -284,7 +284,7 @@ def fields_of(data: bytes, one: Judged) -> Iterator[tuple[str, int, int]]:
         salt = 0 if name.startswith("round") else 16
         for level, rows in opening.rows.items():
             for position, raw in zip(rows.positions.tolist(), rows.raw, strict=True):
-                yield field(f"{name} row {level}.{position}", len(raw) - salt)
+                yield field(f"{name} row {level}.{position}", raw.nbytes - salt)
                 if salt:
                     yield field(f"{name} salt {level}.{position}", salt)
         for number in range(len(opening.siblings)):

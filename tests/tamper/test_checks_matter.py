@@ -413,8 +413,13 @@ ALSO = {
 """The same of checks that both modes share, for hybrid receipts."""
 
 ENGINE = {
-    "tree._canonical 0": {"an element as itself plus p": ACCEPTED},
+    "tree._judge_words 0": {"an element as itself plus p": ACCEPTED},
+    "tree.read_words 0": {"an element as itself plus p": ACCEPTED},
+    "tree.read_digest 0": {"a root as itself plus p": "verify.stark"},
+    "tree._read_rows 0": {"a salt as itself plus p": ACCEPTED},
+    "tree.read_opening 0": {"a sibling as itself plus p": ACCEPTED},
     "proof._nonce 0": {"a nonce for no work": ACCEPTED},
+    "proof._nonce 1": {"a nonce as itself plus p": ACCEPTED},
     "transcript.Transcript.pow 0": {"no work done": ACCEPTED},
     "verify.verify_stark 0": {"a value that no table provides": ACCEPTED},
     "constraints.check_constraints 0": {

@@ -63,15 +63,18 @@ def two_proofs(name: str = "dense", profile: int = 1) -> tuple[dict[str, bytes],
     return first, second
 
 
-@pytest.mark.parametrize("name", ["dense", "average", "sampled"])
-def test_two_proofs_of_one_run_share_nothing(name):
-    first, second = two_proofs(name)
+@pytest.mark.parametrize(
+    ("name", "profile"), [("dense", 1), ("average", 1), ("sampled", 1), ("dense", 2)]
+)
+def test_two_proofs_of_one_run_share_nothing(name, profile):
+    first, second = two_proofs(name, profile)
     assert len(values(first)) > 3000
     assert values(first) & values(second) == set()
 
 
-def test_two_proofs_share_no_salt_even_with_themselves():
-    first, second = two_proofs()
+@pytest.mark.parametrize("profile", [1, 2])
+def test_two_proofs_share_no_salt_even_with_themselves(profile):
+    first, second = two_proofs("dense", profile)
     salts = [data for found in (first, second) for name, data in found.items() if "salt" in name]
     assert len(salts) > 400
     assert all(len(salt) == 16 for salt in salts)

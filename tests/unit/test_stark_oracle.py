@@ -174,7 +174,11 @@ def test_m4_is_mds(base):
 @pytest.mark.parametrize("width", [16, 24])
 def test_a_permutation_of_matrices_and_cubes(base, width):
     """The whole permutation once more, by matrices."""
-    rounds, outer, inner = poseidon2._rounds(width), external(base, width), internal(base, width)
+    rounds, outer, inner = (
+        poseidon2.round_constants(width),
+        external(base, width),
+        internal(base, width),
+    )
     start = random(width, seed=7)
     state = outer @ base(start)
     for constants in rounds.initial:

@@ -1,4 +1,4 @@
-"""Proven bits: every term by an independent formula, and the figures of the two profiles."""
+"""Proven bits: every term by an independent formula, and the figures of the profiles."""
 
 from __future__ import annotations
 
@@ -41,7 +41,10 @@ COUNTS = Counts(
 )
 
 
-FIGURES = "6b03008671170394780e91013e3a2306077cde08c77ce30ad089306ed04562d3"
+FIGURES = {
+    (0, 1): "6b03008671170394780e91013e3a2306077cde08c77ce30ad089306ed04562d3",
+    (2, 3): "6e8b0f88bedf6b0addaa5c72d5d9f1bc1c029ba89be4e1ea0ede01e95130d61b",
+}
 """As in rust/core/src/stark/parameters.rs."""
 
 
@@ -76,21 +79,24 @@ def test_the_best_proximity_parameter(profile, log_rows):
     assert found == pytest.approx(expected, abs=1e-9)
 
 
-BY_LAMBDA = "481a3c4c1c6efb3237b1deb1592815759b9dea051a335d839ab92545441b8f5c"
+BY_LAMBDA = {
+    (0, 1): "481a3c4c1c6efb3237b1deb1592815759b9dea051a335d839ab92545441b8f5c",
+    (2, 3): "7077cea973f7b18c5b58e1da4b418b192c222e7b4da5efb8a1643f206b1c390e",
+}
 
 
 def test_figures_of_the_profiles():
     """One segment at the reference shape: the number of queries depends on nothing else."""
-    standard, small = choose(0, REFERENCE), choose(1, REFERENCE)
-    assert (standard.queries, small.queries) == (83, 55)
-    assert standard.hiding_rows == 182
-    for parameters in (standard, small):
+    all_four = [choose(profile, REFERENCE) for profile in PROFILES]
+    assert [parameters.queries for parameters in all_four] == [83, 55, 55, 42]
+    assert all_four[0].hiding_rows == 182
+    for parameters in all_four:
         assert proven(parameters, REFERENCE).proven_bits >= 101
         fewer = replace(parameters, queries=parameters.queries - 1)
         assert proven(fewer, REFERENCE).proven_bits < 101
 
 
-@pytest.mark.parametrize("profile", [0, 1])
+@pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("segments", [1, 2, 7, 300])
 def test_one_query_less_does_not_reach_the_target(profile, segments):
     for log_rows in range(11, 21):
@@ -119,9 +125,11 @@ def test_the_default_headline():
     assert headline(101, TARGET, 1) == 99
 
 
-def test_the_figures_of_many_statements():
+@pytest.mark.parametrize("profiles", FIGURES)
+def test_the_figures_of_many_statements(profiles):
     found = hashlib.sha256()
-    for profile, parameters in PROFILES.items():
+    for profile in profiles:
+        parameters = PROFILES[profile]
         for segments in (1, 2, 3, 7, 64, 1000, 1024):
             found.update(bytes([choose(profile, REFERENCE, segments).queries]))
         for log_rows in (11, 16, 21):
@@ -130,7 +138,7 @@ def test_the_figures_of_many_statements():
                     counts = Counts(log_rows, 100 * size, 37 * size, 1000 * size**2, 0, size + 5)
                     bits = proven(Parameters(parameters, queries), counts).proven_bits
                     found.update(floor(10 * bits).to_bytes(2, "little"))
-    assert found.hexdigest() == FIGURES
+    assert found.hexdigest() == FIGURES[profiles]
 
 
 def test_a_higher_lambda_asks_for_as_many_more_bits():
@@ -141,17 +149,18 @@ def test_a_higher_lambda_asks_for_as_many_more_bits():
     assert queries == sorted(set(queries))
 
 
-def test_both_verifiers_choose_the_same_for_every_lambda():
+@pytest.mark.parametrize("profiles", BY_LAMBDA)
+def test_both_verifiers_choose_the_same_for_every_lambda(profiles):
     """A byte for each; where no number of queries reaches the target, 0. The core has this, too."""
     found, known = hashlib.sha256(), {}
-    for profile in PROFILES:
+    for profile in profiles:
         for segments in (1, 2, 3, 7, 64, 1000, 1024):
             for bits in (0, 100, *range(102, 121)):
                 least = target(segments, bits)
                 if (profile, least) not in known:
                     known[profile, least] = _queries(profile, segments, bits)
                 found.update(bytes([known[profile, least]]))
-    assert found.hexdigest() == BY_LAMBDA
+    assert found.hexdigest() == BY_LAMBDA[profiles]
 
 
 def _queries(profile: int, segments: int, bits: int) -> int:

@@ -11,7 +11,7 @@ import pytest
 
 from support import stark_reference as reference
 from support.stark_lies import LIES, SMALL
-from support.stark_reference import TOY, prove, toy_case
+from support.stark_reference import FOLDABLE, TOY, prove, toy_case
 from zktally.verifier.errors import InvalidProof, MalformedReceipt
 from zktally.verifier.reader import P
 from zktally.verifier.stark import (
@@ -24,6 +24,7 @@ from zktally.verifier.stark import (
 from zktally.verifier.stark.field import SHIFT, K, root_of_unity
 from zktally.verifier.stark.fri import plan_rounds
 from zktally.verifier.stark.logup import public_sum
+from zktally.verifier.stark.params import Hashing
 from zktally.verifier.stark.verify import _judge_point
 
 
@@ -31,10 +32,14 @@ def verify(proof, case, **other):
     return verify_stark(memoryview(proof), **(case.arguments() | other))
 
 
+PARAMETERS = {Hashing.SHA256: TOY, Hashing.POSEIDON2: FOLDABLE}
+both = pytest.mark.parametrize("hashing", Hashing)
+
+
 @cache
-def honest():
+def honest(hashing=Hashing.SHA256):
     """A case of two heights and its proof."""
-    case = toy_case(walk_log=12, range_log=11)
+    case = toy_case(walk_log=12, range_log=11, parameters=PARAMETERS[hashing])
     return case, prove(case)
 
 
@@ -42,6 +47,7 @@ SHAPES = {
     "one height": {"walk_log": 11},
     "taller range, all tables": {"walk_log": 11, "extra_log": 11, "range_log": 12},
     "other parameters": {"walk_log": 11, "parameters": SMALL},
+    "foldable": {"walk_log": 11, "extra_log": 11, "range_log": 12, "parameters": FOLDABLE},
 }
 
 
@@ -98,25 +104,28 @@ def refused(proof, case, **other):
     return error.value
 
 
+@both
 @pytest.mark.parametrize("name", fields())
-def test_every_field_is_bound(name):
-    case, proof = honest()
+def test_every_field_is_bound(name, hashing):
+    case, proof = honest(hashing)
     for offset in range(8):
         changed = bytearray(proof)
         changed[fields()[name] + offset] ^= 1
         refused(bytes(changed), case)
 
 
-def test_flipped_bits_anywhere_are_refused():
-    case, proof = honest()
+@both
+def test_flipped_bits_anywhere_are_refused(hashing):
+    case, proof = honest(hashing)
     for bit in random.Random(1).sample(range(8 * len(proof)), 100):
         changed = bytearray(proof)
         changed[bit // 8] ^= 1 << bit % 8
         refused(bytes(changed), case)
 
 
-def test_bits_flipped_in_openings_are_refused_by_roots_or_words():
-    case, proof = honest()
+@both
+def test_bits_flipped_in_openings_are_refused_by_roots_or_words(hashing):
+    case, proof = honest(hashing)
     bits = range(8 * fields()["openings"], 8 * len(proof))
     for bit in random.Random(2).sample(bits, 40):
         changed = bytearray(proof)
@@ -125,9 +134,10 @@ def test_bits_flipped_in_openings_are_refused_by_roots_or_words():
         assert "root" in error.message or error.code == "receipt.non-canonical"
 
 
-def test_cuts_are_truncated():
-    case, proof = honest()
-    for end in [*range(0, len(proof), 211), len(proof) - 1]:
+@both
+def test_cuts_are_truncated(hashing):
+    case, proof = honest(hashing)
+    for end in [*range(0, len(proof), 1009), len(proof) - 1]:
         assert refused(proof[:end], case).code == "receipt.truncated"
 
 
@@ -145,6 +155,27 @@ def test_a_word_of_p_is_not_canonical(name):
     at = fields()[name]
     changed = proof[:at] + P.to_bytes(4, "little") + proof[at + 4 :]
     assert refused(changed, case).code == "receipt.non-canonical"
+
+
+@pytest.mark.parametrize("name", [name for name in fields() if "root" in name or "nonce" in name])
+def test_roots_and_nonces_are_elements_where_all_is(name):
+    """Added to a word, p makes another one of the same element."""
+    case, proof = honest(Hashing.POSEIDON2)
+    at = fields()[name]
+    for place in range(at, at + (4 if "nonce" in name else 32), 4):
+        word = int.from_bytes(proof[place : place + 4], "little") + P
+        changed = proof[:place] + word.to_bytes(4, "little") + proof[place + 4 :]
+        assert refused(changed, case).code == "receipt.non-canonical"
+    if "nonce" in name:
+        changed = proof[: at + 4] + b"\1" + proof[at + 5 :]
+        assert refused(changed, case).code == "receipt.non-canonical"
+
+
+def test_a_proof_is_one_of_its_configuration():
+    one, two = honest(), honest(Hashing.POSEIDON2)
+    assert one[0].parameters.encode() == two[0].parameters.encode()
+    refused(one[1], two[0])
+    refused(two[1], one[0])
 
 
 def test_a_nonce_without_a_proof_of_work_is_zero():

@@ -164,8 +164,8 @@ def read_profile(reader: Reader) -> int:
         MalformedReceipt: there is no such profile.
     """
     profile = reader.u8()
-    if profile not in params.PROFILES:
-        raise reader.bad("an unknown profile", expected="0 or 1", received=profile)
+    if profile not in params.OF_RECEIPTS:
+        raise reader.bad("an unknown profile", expected="0, 1 or 2", received=profile)
     return profile
 
 

@@ -6,6 +6,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 
 from ..confidence import HASH_BITS
 from ..errors import InsufficientSecurity
@@ -23,6 +24,13 @@ MAX_QUERIES = 196
 _LOG_K = 5 * math.log2(P)
 
 
+class Hashing(Enum):
+    """What trees and transcript hash with."""
+
+    SHA256 = "SHA-256"
+    POSEIDON2 = "Poseidon2"
+
+
 @dataclass(frozen=True)
 class Profile:
     """All parameters but the number of queries."""
@@ -33,10 +41,18 @@ class Profile:
     query_bits: int = 20
     log_folding: int = 3
     log_final: int = 5
+    hashing: Hashing = Hashing.SHA256
 
 
-PROFILES: Mapping[int, Profile] = {0: Profile(log_blowup=2), 1: Profile(log_blowup=3)}
-PROFILE_NAMES = ("standard", "small")
+PROFILES: Mapping[int, Profile] = {
+    0: Profile(log_blowup=2),
+    1: Profile(log_blowup=3),
+    2: Profile(log_blowup=3, hashing=Hashing.POSEIDON2),
+    3: Profile(log_blowup=4),
+}
+PROFILE_NAMES = ("standard", "small", "foldable", "outer")
+OF_RECEIPTS = (0, 1, 2)
+"""Profiles that a receipt may name; the outer one is that of a proof around others."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +136,7 @@ def choose(profile: int, counts: Counts, segments: int = 1, bits: int = 0) -> Pa
     """The parameters of a profile with the least queries that reach the target.
 
     Args:
-        profile: 0 or 1.
+        profile: one of `PROFILES`.
         counts: of the statement.
         segments: proofs that stand for one claim.
         bits: λ of that claim, 0 where nothing is sampled.

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..reader import Reader
+from ..reader import P, Reader
 from .field import DEGREE, Elements, Ints, K, elements
 from .fri import Round
+from .params import Hashing
 from .statement import CHUNKS, Statement
-from .tree import Opening, Shape, read_opening, read_words
-
-_ROOT = 32
+from .tree import Opening, Shape, read_digest, read_opening, read_words
 
 
 @dataclass(frozen=True)
@@ -66,16 +65,21 @@ def read_head(reader: Reader, statement: Statement, rounds: list[Round]) -> Head
         MalformedReceipt: `receipt.truncated`, `receipt.non-canonical`.
     """
     profile = statement.parameters.profile
+    hashing = profile.hashing
+
+    def nonce(bits: int) -> int:
+        return _nonce(reader, bits, hashing)
+
     return Head(
-        main_root=_root(reader),
-        aux_root=_root(reader),
+        main_root=read_digest(reader, hashing),
+        aux_root=read_digest(reader, hashing),
         terminals=elements(_read(reader, len(statement.tables))),
-        quotient_root=_root(reader),
+        quotient_root=read_digest(reader, hashing),
         opened=_read(reader, statement.opening_count),
-        batch_nonce=_nonce(reader, profile.batch_bits),
-        rounds=[(_root(reader), _nonce(reader, profile.commit_bits)) for _ in rounds],
+        batch_nonce=nonce(profile.batch_bits),
+        rounds=[(read_digest(reader, hashing), nonce(profile.commit_bits)) for _ in rounds],
         final=_read(reader, 1 << profile.log_final),
-        query_nonce=_nonce(reader, profile.query_bits),
+        query_nonce=nonce(profile.query_bits),
     )
 
 
@@ -90,7 +94,8 @@ def read_openings(
     main, aux, quotient = (read_opening(reader, shape, indices) for shape in statement.shapes)
     folded = []
     for each in rounds:
-        shape = Shape({each.log_rows: DEGREE << each.log_arity}, salted=False)
+        widths = {each.log_rows: DEGREE << each.log_arity}
+        shape = Shape(widths, salted=False, hashing=statement.parameters.profile.hashing)
         rows = indices >> (statement.log_domain - each.log_rows)
         folded.append(read_opening(reader, shape, rows))
     return Openings(main, aux, quotient, folded)
@@ -125,12 +130,10 @@ def _read(reader: Reader, count: int) -> Elements:
     return read_words(reader, DEGREE * count).reshape(count, DEGREE)
 
 
-def _root(reader: Reader) -> bytes:
-    return bytes(reader.take(_ROOT))
-
-
-def _nonce(reader: Reader, bits: int) -> int:
+def _nonce(reader: Reader, bits: int, hashing: Hashing) -> int:
     nonce = reader.u64()
     if bits == 0 and nonce:
         raise reader.bad("a nonce without a proof of work", 0, nonce)
+    if hashing is Hashing.POSEIDON2 and nonce >= P:
+        raise reader.bad("a nonce is not below p", f"below {P}", nonce)
     return nonce

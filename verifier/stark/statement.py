@@ -204,7 +204,11 @@ class Statement:
             aux[level] = DEGREE * sum(one.fractions + 1 for one in tables)
             quotient[level] = DEGREE * CHUNKS
         quotient[self.log_domain] += DEGREE
-        return tree.Shape(main), tree.Shape(aux), tree.Shape(quotient)
+        hashing = self.parameters.profile.hashing
+        main_shape, aux_shape, quotient_shape = (
+            tree.Shape(widths, hashing=hashing) for widths in (main, aux, quotient)
+        )
+        return main_shape, aux_shape, quotient_shape
 
     def openings_of(self, log_rows: int) -> Openings:
         """What is opened of the columns of that height."""

@@ -7,12 +7,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ..poseidon2 import DIGEST, compress, sponge16
 from ..reader import P, Reader
 from .field import Base, Ints
+from .params import Hashing
+
+Words = NDArray[np.uint32]
+"""Words as they are on the wire."""
 
 SALT = 16
 _HASH = 32
+_ROW = 0x40
+"""The domain of rows in Poseidon2's sponge."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +30,12 @@ class Shape:
     Attributes:
         widths: by log of the height, the words in a row of all matrices of that height.
         salted: whether a salt follows each row.
+        hashing: of rows and nodes.
     """
 
     widths: Mapping[int, int]
     salted: bool = True
+    hashing: Hashing = Hashing.SHA256
 
     @property
     def top(self) -> int:
@@ -44,46 +54,36 @@ class Rows:
 
     Attributes:
         positions: int64 [n], strictly ascending.
-        raw: bytes of each row, its salt included.
-        words: below p, uint64 [n, width].
+        raw: the words of each row, those of its salt included, little-endian uint32 [n, words].
+        words: those of the row alone, below p, uint64 [n, width].
     """
 
     positions: Ints
-    raw: tuple[memoryview, ...]
+    raw: Words
     words: Base
 
     def at(self, positions: Ints) -> Base:
         """The words of these opened positions, in any order and repeated, uint64 [n, width]."""
         return self.words[np.searchsorted(self.positions, positions)]
 
-    def digests(self) -> dict[int, bytes]:
-        """`row(l, i)` by position."""
-        return {
-            position: hashlib.sha256(b"\0" + raw).digest()
-            for position, raw in zip(self.positions.tolist(), self.raw, strict=True)
-        }
-
 
 @dataclass(frozen=True)
 class Opening:
-    """The opened rows of a tree by log of height, and the siblings from the leaves up."""
+    """The opened rows of a tree by log of height, and the siblings from the leaves up.
+
+    Attributes:
+        rows: by log of height.
+        siblings: their words, little-endian uint32 [n, 8].
+        hashing: of rows and nodes.
+    """
 
     rows: Mapping[int, Rows]
-    siblings: tuple[bytes, ...]
+    siblings: Words
+    hashing: Hashing
 
     def root(self) -> bytes:
-        """The root that the rows and siblings hash to."""
-        siblings = iter(self.siblings)
-        level = max(self.rows)
-        known = self.rows[level].digests()
-        while level:
-            level -= 1
-            rows = self.rows[level].digests() if level in self.rows else {}
-            known = {
-                parent: hashlib.sha256(b"\1" + left + right + rows.get(parent, b"")).digest()
-                for parent, left, right in _pairs(known, siblings)
-            }
-        return known[0]
+        """The root that the rows and siblings hash to, 32 bytes."""
+        return _sha256_root(self) if self.hashing is Hashing.SHA256 else _poseidon2_root(self)
 
 
 def read_opening(reader: Reader, shape: Shape, indices: Ints) -> Opening:
@@ -92,15 +92,15 @@ def read_opening(reader: Reader, shape: Shape, indices: Ints) -> Opening:
     Raises:
         MalformedReceipt: `receipt.truncated`; `receipt.non-canonical`, a word is not below p.
     """
-    salt = SALT if shape.salted else 0
     rows = {
-        level: _read_rows(reader, np.unique(indices >> (shape.top - level)), width, salt)
-        for level, width in ((level, shape.widths[level]) for level in shape.levels)
+        level: _read_rows(reader, np.unique(indices >> (shape.top - level)), shape, level)
+        for level in shape.levels
     }
     count = _missing(np.unique(indices), shape.top)
-    data = bytes(reader.take(count * _HASH))
-    siblings = tuple(data[at : at + _HASH] for at in range(0, len(data), _HASH))
-    return Opening(rows, siblings)
+    siblings = np.frombuffer(reader.take(count * _HASH), "<u4").reshape(count, DIGEST)
+    if shape.hashing is Hashing.POSEIDON2:
+        _judge_words(reader, siblings, "a word of a digest")
+    return Opening(rows, siblings, shape.hashing)
 
 
 def read_words(reader: Reader, count: int) -> Base:
@@ -109,23 +109,37 @@ def read_words(reader: Reader, count: int) -> Base:
     Raises:
         MalformedReceipt: `receipt.truncated`, `receipt.non-canonical`.
     """
-    return _canonical(reader, reader.take(4 * count), 0).reshape(count)
+    words = np.frombuffer(reader.take(4 * count), "<u4")
+    _judge_words(reader, words, "a word of an element")
+    return words.astype(np.uint64)
 
 
-def _read_rows(reader: Reader, positions: Ints, width: int, salt: int) -> Rows:
-    size = 4 * width + salt
-    data = reader.take(len(positions) * size)
-    raw = tuple(data[at : at + size] for at in range(0, len(data), size))
-    words = _canonical(reader, data, salt, len(positions))
-    return Rows(positions, raw, words)
+def read_digest(reader: Reader, hashing: Hashing) -> bytes:
+    """Read a digest, 32 bytes.
+
+    Raises:
+        MalformedReceipt: `receipt.truncated`; `receipt.non-canonical`, a word is not below p where
+            digests are elements.
+    """
+    digest = bytes(reader.take(_HASH))
+    if hashing is Hashing.POSEIDON2:
+        _judge_words(reader, np.frombuffer(digest, "<u4"), "a word of a digest")
+    return digest
 
 
-def _canonical(reader: Reader, data: memoryview, salt: int, rows: int = 1) -> Base:
-    cut = np.frombuffer(data, np.uint8).reshape(rows, -1)
-    words = np.ascontiguousarray(cut[:, : cut.shape[1] - salt]).view("<u4").astype(np.uint64)
+def _read_rows(reader: Reader, positions: Ints, shape: Shape, level: int) -> Rows:
+    width = shape.widths[level]
+    size = width + (SALT // 4 if shape.salted else 0)
+    raw = np.frombuffer(reader.take(4 * len(positions) * size), "<u4").reshape(-1, size)
+    # A salt is made of elements where all that is hashed is.
+    judged = raw if shape.hashing is Hashing.POSEIDON2 else raw[:, :width]
+    _judge_words(reader, judged, "a word of a row")
+    return Rows(positions, raw, raw[:, :width].astype(np.uint64))
+
+
+def _judge_words(reader: Reader, words: Words, what: str) -> None:
     if words.size and int(words.max()) >= P:
-        raise reader.bad("a word of an element is not below p", f"below {P}", int(words.max()))
-    return words
+        raise reader.bad(f"{what} is not below p", f"below {P}", int(words.max()))
 
 
 def _missing(positions: Ints, levels: int) -> int:
@@ -138,6 +152,27 @@ def _missing(positions: Ints, levels: int) -> int:
     return count
 
 
+def _sha256_root(opening: Opening) -> bytes:
+    siblings = (row.tobytes() for row in opening.siblings)
+
+    def digests(level: int) -> dict[int, bytes]:
+        """`row(l, i)` by position."""
+        rows = opening.rows[level]
+        hashed = (hashlib.sha256(b"\0" + raw.tobytes()).digest() for raw in rows.raw)
+        return dict(zip(rows.positions.tolist(), hashed, strict=True))
+
+    level = max(opening.rows)
+    known = digests(level)
+    while level:
+        level -= 1
+        rows = digests(level) if level in opening.rows else {}
+        known = {
+            parent: hashlib.sha256(b"\1" + left + right + rows.get(parent, b"")).digest()
+            for parent, left, right in _pairs(known, siblings)
+        }
+    return known[0]
+
+
 def _pairs(
     known: dict[int, bytes], siblings: Iterator[bytes]
 ) -> Iterator[tuple[int, bytes, bytes]]:
@@ -146,3 +181,31 @@ def _pairs(
         left = known.get(2 * parent) or next(siblings)
         right = known.get(2 * parent + 1) or next(siblings)
         yield parent, left, right
+
+
+def _poseidon2_root(opening: Opening) -> bytes:
+    """All nodes of a level at once."""
+    siblings = opening.siblings.astype(np.uint64)
+
+    def digests(level: int) -> Base:
+        """`row(l, i)` of the opened positions, ascending, uint64 [n, 8]."""
+        return sponge16(_ROW, opening.rows[level].raw.astype(np.uint64))
+
+    level = max(opening.rows)
+    positions, known = opening.rows[level].positions, digests(level)
+    while level:
+        level -= 1
+        parents, place = np.unique(positions >> 1, return_inverse=True)
+        children = np.zeros((len(parents), 2, DIGEST), np.uint64)
+        given = np.zeros((len(parents), 2), np.bool_)
+        children[place, positions & 1] = known
+        given[place, positions & 1] = True
+        # Row by row, left before right: the order in which siblings stand.
+        missing = 2 * len(parents) - len(positions)
+        children[~given], siblings = siblings[:missing], siblings[missing:]
+        known = compress(children[:, 0], children[:, 1])
+        if level in opening.rows:
+            known = compress(known, digests(level))
+        positions = parents
+    root: bytes = known[0].astype("<u4").tobytes()
+    return root

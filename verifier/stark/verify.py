@@ -19,7 +19,7 @@ from .params import Parameters
 from .proof import Head, Openings, read_head, read_openings, split_opened, to_bytes
 from .statement import PresentTable, PublicTerms, Statement
 from .tables import TablesFile
-from .transcript import Transcript
+from .transcript import begin
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,8 @@ def _draw(statement: Statement, context: bytes, head: Head) -> _Drawn:
     """
     profile = statement.parameters.profile
     # 0 to 2: a proof of another statement has other challenges (hashes).
-    transcript = Transcript()
-    transcript.absorb(1, context)
-    transcript.absorb(2, statement.parameters.encode())
-    transcript.absorb(3, statement.encode())
+    known = (context, statement.parameters.encode(), statement.encode())
+    transcript = begin(profile.hashing, *known)
     # 3: α and β tell tuples apart, once all main columns are fixed (LogUp).
     transcript.absorb(4, head.main_root)
     alpha, beta = transcript.element(), transcript.element()

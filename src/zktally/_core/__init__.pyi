@@ -280,7 +280,7 @@ class HybridProver:
         program: a model, a program, or its bytes.
         journal: the statement, of mode 1.
         openings: the proof section of a fast receipt of the same claims, from `Run.open`.
-        profile: 0 standard, 1 small (docs/stark.md section 8).
+        profile: 0 standard, 1 small, 2 foldable (docs/stark.md section 8).
         threads: 0 for all cores.
 
     Raises:
@@ -339,7 +339,7 @@ class SegmentProver:
     Args:
         program: a model, a program, or its bytes.
         journal: the statement, of mode 1 or 2.
-        profile: 0 standard, 1 small (docs/stark.md section 8).
+        profile: 0 standard, 1 small, 2 foldable (docs/stark.md section 8).
         threads: 0 for all cores.
 
     Raises:

@@ -103,6 +103,12 @@ def add_to(verbs: Any) -> None:
     agree.set_defaults(run=run_agree)
 
 
+def _add_profiles(suite: Any) -> None:
+    profile = suite.add_mutually_exclusive_group()
+    profile.add_argument("--small", action="store_true", help="the small profile of the STARK")
+    profile.add_argument("--foldable", action="store_true", help="the foldable one")
+
+
 def _add_hybrid(suites: Any) -> None:
     hybrid = suites.add_parser(
         "hybrid",
@@ -111,7 +117,7 @@ def _add_hybrid(suites: Any) -> None:
         "Without cells of your own: the sweep of docs/figures.md.",
     )
     hybrid.add_argument("--quick", action="store_true", help="a few small cells only")
-    hybrid.add_argument("--small", action="store_true", help="the small profile of the STARK")
+    _add_profiles(hybrid)
     hybrid.add_argument(
         "--models",
         type=_listed(str),
@@ -142,7 +148,7 @@ def _add_strict(suites: Any) -> None:
         help="comma-separated: mlp, lenet5, cnn264k, dense4m, dense<width>",
     )
     strict.add_argument("--batches", type=_listed(int), default=[1, 16], help="comma-separated")
-    strict.add_argument("--small", action="store_true", help="the small profile of the STARK")
+    _add_profiles(strict)
     strict.add_argument(
         "--repeat", type=int, default=3, help="runs of each timing; the median counts"
     )

@@ -11,6 +11,7 @@ from ..circuits.model import CompiledModel
 from ..hybrid.chain import prove
 from ..prover import Claims
 from ..prover.estimate import estimate_job
+from ..prover.options import profile_of
 from ..prover.run import KEEP_BYTES
 from ..prover.snark.model import is_snark_model
 from ..verifier.cli import labels_from, read_arrays
@@ -171,7 +172,7 @@ _delta_op.__name__ = "bound"  # what argparse calls it where it refuses a text
 
 def announce(args: argparse.Namespace, counts: Counts) -> None:
     """Say what the job will take, before it is begun, and ask where that is much."""
-    job = bounded(estimate_job(counts, int(args.small)), KEEP_BYTES)
+    job = bounded(estimate_job(counts, profile_of(args.small, args.foldable)), KEEP_BYTES)
     steps = "1 step" if job.run.steps == 1 else f"{job.run.steps:,} steps"
     checks = "every gate checked" if all(counts.enumerated) else f"{job.run.samples:,} samples"
     note(f"{steps}, {job.run.macs:,} MACs, {checks}{_single_ops(counts)}", args.quiet)

@@ -25,8 +25,14 @@ from .files import is_stdout, refuse_json_beside, refuse_outputs, write_output
 
 def add_prover_arguments(verb: Any) -> None:
     """Add the options of a zero-knowledge proof; `options_from` reads them."""
-    verb.add_argument(
+    profile = verb.add_mutually_exclusive_group()
+    profile.add_argument(
         "--small", action="store_true", help="not fast: a smaller receipt for more time and memory"
+    )
+    profile.add_argument(
+        "--foldable",
+        action="store_true",
+        help="not fast: a receipt whose proofs can be verified inside a proof, for more time",
     )
     verb.add_argument(
         "--work",
@@ -74,7 +80,9 @@ def names(text: str) -> Any:
 def options_from(args: argparse.Namespace, show: Progress | None) -> ProverOptions:
     """How the command line wants the receipt made."""
     reveal = getattr(args, "reveal", False)  # which only `prove` has
-    return ProverOptions(args.small, args.work, reveal, show or silent, workers_from(args))
+    return ProverOptions(
+        args.small, args.work, reveal, show or silent, workers_from(args), args.foldable
+    )
 
 
 def add_output_arguments(verb: Any) -> None:

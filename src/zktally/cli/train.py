@@ -27,6 +27,7 @@ from ..hybrid.training.run import prepare_run, train
 from ..hybrid.training.table import Read, read_records
 from ..prover import silent
 from ..prover.estimate import estimate_job
+from ..prover.options import profile_of
 from ..training import TrainingRun
 from ..verifier.errors import UsageError
 from ..verifier.plain import to_json
@@ -78,6 +79,7 @@ HELP = {
     "receipt_every": "steps of a receipt (all)",
     "strict_steps": "A:B: steps of which every gate is proven, in a receipt of their own",
     "small": "smaller receipts for more time and memory",
+    "foldable": "receipts whose proofs can be verified inside a proof, for more time",
     "reveal": "fast: show the sampled records and weights",
 }
 """What each setting of a plan is, for the command line."""
@@ -206,7 +208,8 @@ def _agree(
 ) -> None:
     """Say what the run will take, and ask where that is much."""
     most = _bytes(args.memory)
-    jobs = [bounded(estimate_job(counts, int(plan.small)), most) for counts in claims]
+    profile = profile_of(plan.small, plan.foldable)
+    jobs = [bounded(estimate_job(counts, profile), most) for counts in claims]
     if jobs:
         with paused(show):
             agree(args, together(jobs))
