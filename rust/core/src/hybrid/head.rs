@@ -5,11 +5,13 @@ use sha2::{Digest as _, Sha256};
 use crate::commit::{AllRoots, Place, Prepared};
 use crate::error::{Error, Result};
 use crate::hash::{Digest, hex};
-use crate::stark::parameters::FOLDABLE;
+use crate::stark::parameters::{FOLDABLE, SUCCINCT};
 
 const TAG: &[u8] = b"zktally hybrid v1\0";
 /// Bytes before the roots: the digest of the journal, the profile.
-const FIXED: usize = 33;
+const FIXED: usize = PROFILE_AT + 1;
+/// Where the profile stands, behind the digest of the journal.
+pub const PROFILE_AT: usize = 32;
 
 /// The parsed head of a proof section.
 pub struct Head {
@@ -54,9 +56,9 @@ impl Head {
             .received(hex(answered)));
         }
         let profile = *proof.get(32).ok_or_else(short)?;
-        if profile > FOLDABLE {
+        if profile > FOLDABLE && profile != SUCCINCT {
             return Err(Error::new("receipt.non-canonical", "unknown profile")
-                .expected("0, 1 or 2")
+                .expected("0, 1, 2 or 4")
                 .received(profile));
         }
         let (roots, rest) = proof[FIXED..]
@@ -95,13 +97,18 @@ impl Head {
         prepared.committed.root(AllRoots { weights, data, initial, steps }, place, tensor)
     }
 
+    /// The profile of the proofs of segments.
+    pub fn of_segments(&self) -> u8 {
+        if self.profile == SUCCINCT { FOLDABLE } else { self.profile }
+    }
+
     /// What the proof of a segment is bound to (docs/hybrid.md section 5).
     pub fn context(&self, segment: usize, segments: usize) -> [u8; 32] {
         Sha256::new()
             .chain_update(TAG)
             .chain_update(self.statement)
             .chain_update(self.roots_digest)
-            .chain_update([self.profile])
+            .chain_update([self.of_segments()])
             .chain_update((segment as u32).to_le_bytes())
             .chain_update((segments as u32).to_le_bytes())
             .finalize()

@@ -8,7 +8,7 @@ use crate::json;
 use crate::program::{OpKind, OperandRef, Program, Role};
 use crate::receipt::Journal;
 use crate::sampling::{Counts, Plan};
-use crate::stark::parameters::NAMES;
+use crate::stark::parameters::{NAMES, RECURSION_BITS, SUCCINCT};
 
 /// How far an output is established (docs/protocol.md section 5, Guarantee).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -56,7 +56,13 @@ impl StarkFacts {
     /// The headline of a receipt with so many bits of sampling, 0 where nothing is sampled.
     pub fn headline(&self, sampling: u16) -> u16 {
         let tenths = (self.bits * 10.0).floor().max(0.0) as u32;
-        headline(sampling, units_of_segments(tenths, self.segments))
+        let segments = units_of_segments(tenths, self.segments);
+        let above = if self.profile == SUCCINCT {
+            units_of_segments(10 * RECURSION_BITS, 1)
+        } else {
+            Some(0)
+        };
+        headline(sampling, segments.zip(above).and_then(|(a, b)| a.checked_add(b)))
     }
 }
 
