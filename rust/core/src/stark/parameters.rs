@@ -20,8 +20,6 @@ pub const SMALL: u8 = 1;
 pub const FOLDABLE: u8 = 2;
 /// Profile 3, outer: that of a proof around others; no receipt names it in its head.
 pub const OUTER: u8 = 3;
-/// By number.
-pub const NAMES: [&str; 4] = ["standard", "small", "foldable", "outer"];
 
 /// Numbers of a proof system that both sides derive from profile and number of segments.
 #[derive(Clone, Copy, Debug, PartialEq)]
