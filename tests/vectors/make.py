@@ -66,6 +66,7 @@ PROVEN = {
     "hybrid-average": ("average", 1, Claims("hybrid", visibility="private")),
     "strict-dense": ("dense", 0, Claims("strict", visibility="private", nonce=b"\x03")),
     "hybrid-trained-on": ("trained-on", 1, replace(GOLDEN["trained-on"][2], mode="hybrid")),
+    "foldable-dense": ("dense", 2, Claims("strict", visibility="private", nonce=b"\x05")),
 }
 """Run, profile and claims of each golden receipt whose openings are proven."""
 
@@ -279,11 +280,11 @@ def refused_hybrids() -> list[tuple[str, str, Golden, bytes, dict[str, Any]]]:
     called = encode_receipt(bytes(parts.program), called_hybrid, bytes(parts.proof))
     head = SEED + 1 + ROOT * len(Trees(dense.checked.program, dense.journal.steps))
     cut = bytes(split_receipt(dense.receipt).proof[:head])
-    profile = cut[:SEED] + b"\2" + cut[SEED + 1 :]
+    outer = cut[:SEED] + b"\3" + cut[SEED + 1 :]
     return [
         ("hybrid-other-claims", "verify.stark", average, average.restated(bits=103), {}),
         ("hybrid-no-segments", "receipt.truncated", dense, dense.joined(proof=cut), {}),
-        ("hybrid-profile-2", "receipt.non-canonical", dense, dense.joined(proof=profile), {}),
+        ("hybrid-profile-3", "receipt.non-canonical", dense, dense.joined(proof=outer), {}),
         ("hybrid-not-covered", "hybrid.unsupported", kinds, uncovered, {}),
         ("hybrid-of-openings", "verify.journal-mismatch", fast, called, {}),
         ("hybrid-stricter-bits", "policy.bits", dense, dense.receipt, {"min_bits": 101}),

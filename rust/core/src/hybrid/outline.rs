@@ -20,11 +20,11 @@ use crate::recursion::inner::Proven;
 use crate::recursion::layers;
 use crate::sampling::{Mark, Plan, SEED_BYTES, course, seed};
 use crate::stark::memory::Keeper;
-use crate::stark::parameters::{FOLDABLE, NAMES, Parameters, SUCCINCT};
+use crate::stark::parameters::{FOLDABLE, Parameters, SUCCINCT};
 use crate::stark::prove as stark_prove;
 use crate::stark::statement::Statement;
 use crate::stark::verify as stark_verify;
-use crate::statement::check_shape;
+use crate::statement::{PROFILES, check_shape};
 
 const CODES: Codes = Codes {
     short: "receipt.truncated",
@@ -237,7 +237,7 @@ impl Outline {
         if head.profile != FOLDABLE || self.profile != FOLDABLE {
             return Err(Error::new("usage", "only a foldable receipt can be compressed")
                 .expected("profile foldable")
-                .received(NAMES[usize::from(head.profile)]));
+                .received(PROFILES[usize::from(head.profile)]));
         }
         if self.segments as u64 > MAX_INSIDE {
             return Err(Error::new("usage", "too many segments for one succinct receipt")

@@ -23,7 +23,7 @@ use crate::receipt::journal::{DECLARED, DERIVED, MAX_POSITION};
 use crate::receipt::{Journal, MAX_BYTES, Receipt};
 use crate::sampling::Plan;
 
-pub use facts::{Facts, OpFacts, OutputFacts, StarkFacts, Status, kind_name};
+pub use facts::{Facts, OpFacts, OutputFacts, PROFILES, StarkFacts, Status, kind_name};
 pub(crate) use outputs::port_values;
 pub use outputs::{Output, OutputValues};
 pub use policy::{Expectations, Policy};
