@@ -166,9 +166,9 @@ impl Page<'_> {
     }
 
     fn lookup(&self, number: usize, lookup: &Lookup) -> String {
-        const BUSES: [&str; 9] =
-            ["blind", "digest", "block", "read", "acc", "limb", "word", "act", "range"];
-        assert_eq!((BLIND, bus::RANGE), (0, 8));
+        const BUSES: [&str; 10] =
+            ["blind", "digest", "block", "read", "acc", "limb", "word", "act", "range", "element"];
+        assert_eq!((BLIND, bus::RANGE, bus::ELEMENT), (0, 8, 9));
         let (verb, times) = match self.air.nodes[lookup.multiplicity as usize] {
             Node::Sub(zero, x) if self.air.nodes[zero as usize] == Node::Const(0) => ("gives", x),
             _ => ("takes", lookup.multiplicity),
