@@ -79,7 +79,8 @@ impl Sizes<'_> {
 
     /// Blocks of what the item of a step has to hash.
     pub fn item_blocks(&self) -> usize {
-        let after = if self.committed.states.is_empty() { 0 } else { self.blocks(Record::After(0)) };
+        let after =
+            if self.committed.states.is_empty() { 0 } else { self.blocks(Record::After(0)) };
         self.blocks(Record::Step(0)) + after + self.blocks(Record::Input(0))
     }
 }

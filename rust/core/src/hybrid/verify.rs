@@ -13,9 +13,7 @@ use crate::stark::parameters::Parameters;
 use crate::stark::statement::Statement;
 use crate::stark::verify as stark_verify;
 use crate::statement::inputs::{CallerInputs, InputRoots, check_inputs};
-use crate::statement::{
-    Accepted, Expectations, StarkFacts, Verified, check_origin, port_values,
-};
+use crate::statement::{Accepted, Expectations, StarkFacts, Verified, check_origin, port_values};
 
 const CODES: Codes = Codes {
     short: "receipt.truncated",

@@ -50,7 +50,8 @@ impl Contents {
         }
         let node = |name: Name| match name {
             Name::Root(place, tensor) => {
-                let of = leaves.trees.binary_search_by_key(&(place, tensor), |t| (t.place, t.tensor));
+                let of =
+                    leaves.trees.binary_search_by_key(&(place, tensor), |t| (t.place, t.tensor));
                 of.ok().map(|tree| nodes.roots[tree])
             }
             Name::After(step) => {
@@ -71,7 +72,10 @@ impl Contents {
 
     /// Where the first element of a digest stands on its bus, if a row gives it.
     fn address(&self, name: Name) -> Option<usize> {
-        self.digests.binary_search_by_key(&name, |row| row.name).ok().map(|row| digest::DIGEST * row)
+        self.digests
+            .binary_search_by_key(&name, |row| row.name)
+            .ok()
+            .map(|row| digest::DIGEST * row)
     }
 
     /// The elements of a record: what each is held to.

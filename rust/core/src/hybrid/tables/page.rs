@@ -62,6 +62,8 @@ fn names() -> Vec<Names> {
         div,
         noise "P16 of (bytes[3j] + 256·bytes[3j + 1] + 65536·bytes[3j + 2] for j = 0–7, rest)",
         bits,
+        digest,
+        record,
         act,
         range,
     ]

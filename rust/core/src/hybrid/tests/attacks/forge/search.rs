@@ -104,6 +104,8 @@ impl<'a> Search<'a> {
                     Side::In
                 }
             }
+            // What a record is said to hold.
+            (index::RECORD, bus::BLOCK) => Side::Out,
             (index::NODE, _) if times.as_canonical_u32() <= P / 2 => Side::In,
             _ if times.is_zero() => Side::None,
             (_, bus::RANGE | bus::ACT) if index < index::ACT => Side::Range,
