@@ -1,10 +1,10 @@
-"""Write the golden receipts of format version 3 and `vectors.json`; see README.md.
+"""Write the golden receipts of formats 3 and 4 and `vectors.json`; see README.md.
 
     python tests/vectors/make.py
 
 Everything is fixed: programs come from the `.program` files, arrays and keys from formulas. So the
 same bytes come out, unless the format, the protocol or the prover has changed. Only the proofs of
-hybrid receipts are random: one that is there is kept if it is about the same statement and roots.
+hybrid receipts are random: one that is there is kept if it is about the same statement.
 """
 
 from __future__ import annotations
@@ -416,7 +416,7 @@ def build() -> dict[str, bytes]:
         file = by_bytes.setdefault(data, f"refused-{name}.receipt")
         files[file] = data
         vectors.append({"name": name, "receipt": file, "expect": expect, "verdict": code})
-    listed = {"format": "zktally.vectors/1", "receipt_version": 3, "vectors": vectors}
+    listed = {"format": "zktally.vectors/1", "receipt_version": 4, "vectors": vectors}
     files["vectors.json"] = (json.dumps(listed, indent=1) + "\n").encode()
     return files
 
