@@ -144,10 +144,9 @@ impl Outline {
         seed(&self.statement)
     }
 
-    /// The proof section up to the first segment, from openings or a share.
-    pub(super) fn head(&self, openings: &[u8]) -> Vec<u8> {
-        let roots = self.prepared.roots_bytes(self.course.steps) as usize;
-        head::encode(&self.statement, self.profile, &openings[..roots])
+    /// The proof section up to the first segment.
+    pub fn head(&self) -> Vec<u8> {
+        head::encode(&self.statement, self.profile)
     }
 
     /// The leaves that a segment opens.
@@ -168,13 +167,12 @@ impl Outline {
         Err(Error::new("usage", message))
     }
 
-    fn schedule(&self, segment: usize, head: &Head) -> Result<Schedule> {
+    fn schedule(&self, segment: usize) -> Result<Schedule> {
         self.check_number(segment)?;
         let prepared = &self.prepared;
         let segments = segments(prepared, &self.plan, self.course.steps, self.blocks);
         let items = segments.items(segment as u64);
-        let root = |place, tensor| head.root(prepared, place, tensor);
-        Schedule::new(prepared, &self.journal, &items, root, self.parameters.hiding_rows)
+        Schedule::new(prepared, &self.journal, &items, self.parameters.hiding_rows)
     }
 
     fn statement<'a>(
@@ -202,9 +200,9 @@ impl Outline {
         let start = Instant::now();
         let prepared = &self.prepared;
         let proof = Proof::parse(held.openings, prepared, &self.course, held.marks)?;
-        let head = self.head(held.openings);
-        let (head, _) = Head::split(prepared, &self.statement, self.course.steps, &head)?;
-        let schedule = self.schedule(segment, &head)?;
+        let head = self.head();
+        let (head, _) = Head::split(&self.statement, &head)?;
+        let schedule = self.schedule(segment)?;
         let mut timings = Timings { schedule: seconds(start), ..Timings::default() };
         let start = Instant::now();
         let witness = schedule.witness(&Opened::new(prepared, &proof), proof.prf_seed)?;
@@ -233,7 +231,7 @@ impl Outline {
     /// of the prover.
     pub fn compress(&self, section: &[u8]) -> Result<Vec<u8>> {
         let (head, rest) =
-            Head::split(&self.prepared, &self.statement, self.course.steps, section)?;
+            Head::split(&self.statement, section)?;
         if head.profile != FOLDABLE || self.profile != FOLDABLE {
             return Err(Error::new("usage", "only a foldable receipt can be compressed")
                 .expected("profile foldable")
@@ -247,7 +245,7 @@ impl Outline {
         let mut reader = Reader::new(rest, CODES);
         let mut leaves = Vec::new();
         for segment in 0..self.segments {
-            let schedule = self.schedule(segment, &head)?;
+            let schedule = self.schedule(segment)?;
             let statement = self.statement(segment, &head, &schedule);
             let start = rest.len() - reader.remaining();
             stark_verify::verify(&statement, &mut reader)?;
@@ -267,8 +265,8 @@ impl Outline {
     /// # Errors
     /// Those of the verifier for a segment.
     pub fn check(&self, segment: usize, head: &[u8], proof: &[u8]) -> Result<()> {
-        let (head, _) = Head::split(&self.prepared, &self.statement, self.course.steps, head)?;
-        let schedule = self.schedule(segment, &head)?;
+        let (head, _) = Head::split(&self.statement, head)?;
+        let schedule = self.schedule(segment)?;
         let mut reader = Reader::new(proof, CODES);
         stark_verify::verify(&self.statement(segment, &head, &schedule), &mut reader)?;
         judge_end(&reader)

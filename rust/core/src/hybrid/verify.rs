@@ -14,10 +14,8 @@ use crate::sampling::{Plan, course};
 use crate::stark::parameters::{Parameters, SUCCINCT};
 use crate::stark::statement::Statement;
 use crate::stark::verify as stark_verify;
-use crate::statement::inputs::{CallerInputs, check_inputs};
-use crate::statement::{
-    Accepted, Expectations, Roots, StarkFacts, Verified, check_roots, port_values,
-};
+use crate::statement::inputs::{CallerInputs, InputRoots, check_inputs};
+use crate::statement::{Accepted, Expectations, StarkFacts, Verified, check_origin, port_values};
 
 const CODES: Codes = Codes {
     short: "receipt.truncated",
@@ -42,20 +40,12 @@ pub(crate) fn verify_hybrid(
     let Accepted { sections, journal, prepared, .. } = &accepted;
     // 7. Plan, head of the proof, coverage.
     let plan = Plan::new(&prepared.checked, journal, sections.journal)?;
-    let steps = journal.steps as usize;
-    let (head, rest) = Head::split(prepared, sections.journal, steps, sections.proof)?;
+    let (head, rest) = Head::split(sections.journal, sections.proof)?;
     check_supported(&prepared.checked)?;
-    // 8. Roots.
-    let of_steps = head.of_steps();
-    let roots = Roots {
-        weights: &head.weights,
-        data: &head.data,
-        initial: &head.initial,
-        steps: &of_steps,
-    };
-    check_roots(prepared, journal, &roots, None)?;
+    // 8. What needs no proof: a derived seed, a declared start.
+    check_origin(prepared, journal)?;
     // 9. Inputs; outputs in their ranges.
-    check_inputs(prepared, journal, &of_steps, inputs)?;
+    check_inputs(prepared, journal, InputRoots::Digest, inputs)?;
     check_outputs(&accepted)?;
     // 10. Number of segments, and what the parameters warrant.
     let course = course(prepared, journal);
@@ -77,10 +67,9 @@ pub(crate) fn verify_hybrid(
     let mut children = Vec::new();
     let mut bits = f64::INFINITY;
     for segment in 0..count {
-        let root = |place, tensor| head.root(prepared, place, tensor);
         let items = segments.items(segment as u64);
         let hiding = parameters.hiding_rows;
-        let schedule = Schedule::new(prepared, journal, &items, root, hiding)?;
+        let schedule = Schedule::new(prepared, journal, &items, hiding)?;
         let statement = Statement {
             tables: &TABLES,
             publics: &schedule.tables,

@@ -13,7 +13,7 @@ use crate::stark::rng::Stream;
 use crate::stark::statement::Statement;
 use crate::stark::verify::verify;
 
-fn digest(program: &Program, profile: u8, tables: &mut [bool; 15]) -> String {
+fn digest(program: &Program, profile: u8, tables: &mut [bool; 17]) -> String {
     let case = Case::new(program, 2, MANY);
     let mut parameters = Parameters::new(profile, 1, 128).unwrap();
     parameters.hiding_rows = HIDING;
@@ -63,8 +63,8 @@ fn a_proof_has_the_bytes_it_had() {
         (dense(13, 13), 2),
         (picks(), 2),
     ];
-    let mut tables = [false; 15];
+    let mut tables = [false; 17];
     let found = programs.map(|(program, profile)| digest(&program, profile, &mut tables));
-    assert_eq!(tables, [true; 15]);
+    assert_eq!(tables, [true; 17]);
     assert_eq!(found, DIGESTS);
 }
