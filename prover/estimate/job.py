@@ -220,7 +220,11 @@ def _run(schedule: Schedule) -> RunEstimate:
         samples=schedule.counts.samples,
         trace_bytes=trace,
         proof_bytes=round(
-            _statement_bytes(schedule) + opened_bytes + _SALT * leaves + _DIGEST * siblings
+            _statement_bytes(schedule)
+            + _root_bytes(schedule)
+            + opened_bytes
+            + _SALT * leaves
+            + _DIGEST * siblings
         ),
         seconds=run + trace * HASHED_SECONDS + opening,
         memory_bytes=round(BASE_BYTES + TRACE_COPIES * trace + WEIGHT_COPIES * fixed),
@@ -244,12 +248,17 @@ def _fixed_bytes(schedule: Schedule) -> int:
 
 
 def _statement_bytes(schedule: Schedule) -> int:
-    """Of a receipt: the program, the statement with its outputs, the roots of all trees."""
+    """Of a receipt: the program, the statement with its outputs."""
     program = schedule.program
     outputs = schedule.steps * sum(schedule.cuts[port.tensor].bytes for port in program.outputs)
+    return len(schedule.checked.data) + outputs
+
+
+def _root_bytes(schedule: Schedule) -> int:
+    """Of a fast receipt: the roots of all trees."""
+    program = schedule.program
     once = len(program.of_role(Role.WEIGHT, Role.DATA, Role.STATE))
-    trees = once + schedule.steps * len(program.of_role(Role.INPUT, Role.VALUE))
-    return len(schedule.checked.data) + outputs + _DIGEST * trees
+    return _DIGEST * (once + schedule.steps * len(program.of_role(Role.INPUT, Role.VALUE)))
 
 
 def _stark(schedule: Schedule, profile: int) -> StarkEstimate:

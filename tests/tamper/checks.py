@@ -76,8 +76,10 @@ FUNCTIONS = (
     openings.Proof._judge_elements,
     steps.hash_roots,
     steps._judge_start,
+    steps.judge_origin,
     steps.compare_inputs,
     steps._compare_published,
+    steps._InputRoots.compare_all,
     fast._recompute_gates,
     fast._compare_outputs,
     hybrid._read_head,
@@ -115,7 +117,8 @@ ENGINE = (
 HELPERS = {
     "_same", "_judge_elements", "end", "_limit", "demand", "_judge_limbs", "judge",
     "_judge_sampling", "judge_bits", "_fit_digests", "_fit_run", "_judge_digest",
-    "_judge_data_set", "_judge_words", "judge_run", "_judge_ranges", "_judge_start", "_demand",
+    "_judge_data_set", "_judge_words", "judge_run", "_judge_ranges", "_judge_start", "_judge_seed",
+    "_demand",
     "_at_most",
 }  # fmt: skip
 

@@ -24,13 +24,11 @@ from ..gates import Ints
 from ..journal import HYBRID, STRICT, Journal
 from ..openings import Trees
 from ..policy import Expectations
-from ..poseidon2 import DIGEST, Elements
 from ..program.checked import Checked
 from ..program.types import Program
 from ..quoting import quoted
-from ..reader import RECEIPT_CODES, P, Reader
+from ..reader import RECEIPT_CODES, Reader
 from ..receipt import Sections
-from ..roots import digest_elements
 from ..sampling import Counts, Plan, make_plan, sample_seed
 from ..stark import params
 from ..stark.params import REFERENCE
@@ -39,7 +37,7 @@ from ..steps import (
     Statement,
     claimed_outputs,
     compare_inputs,
-    hash_roots,
+    judge_origin,
     judge_statement,
     order_of,
     to_caller,
@@ -50,7 +48,6 @@ from .requantise import judge_covered
 from .schedule import Claims, Schedule, derive
 from .segments import (
     OWN_PROOFS,
-    SEGMENT_COST,
     SUCCINCT,
     ItemList,
     Room,
@@ -87,18 +84,15 @@ def check_hybrid(statement: Statement, expectations: Expectations) -> tuple[Fact
     journal, checked = statement.journal, statement.checked
     program, digest = checked.program, hashlib.sha256(statement.sections.journal).digest()
     plan = make_plan(statement.counts, sample_seed(statement.sections.journal))
-    trees = Trees(
-        program, journal.steps, statement.order
-    )  # 7. Plan, head of the proof section, coverage.
+    trees = Trees(program, journal.steps, statement.order)  # 7. Plan, head, coverage.
     reader = Reader(statement.sections.proof, RECEIPT_CODES)
-    head = _read_head(reader, digest, len(trees))
+    head = _read_head(reader, digest)
     judge_covered(checked)
-    hash_roots(statement, trees, head.roots)  # 8. Roots.
-    compare_inputs(program, journal, trees, head.roots, expectations)  # 9. Inputs, outputs.
+    judge_origin(statement, trees)  # 8. Seed and start.
+    compare_inputs(program, journal, trees, None, expectations)  # 9. Inputs, outputs.
     outputs = claimed_outputs(program, journal)
     _judge_outputs(program, outputs)
-    seed = digest_elements(journal.prf_seed)
-    claims = Claims(head.roots, seed, outputs, journal.first)
+    claims = Claims(journal, outputs)
     segments = _Segments(checked, plan, trees, claims, (reader.remaining, _room(head.profile)))
     count, succinct = len(segments), head.profile == params.SUCCINCT
     contexts = (_context(digest, head, number, count) for number in range(count))
@@ -128,14 +122,12 @@ def tables_file() -> stark.TablesFile:
 
 @dataclass(frozen=True)
 class _Head:
-    """The head of the proof section: the profile, and the roots of all trees [trees, 8]."""
+    """The head of the proof section: the profile."""
 
     profile: int
-    roots: Elements
-    digest: bytes
 
 
-def _read_head(reader: Reader, journal: bytes, trees: int) -> _Head:
+def _read_head(reader: Reader, journal: bytes) -> _Head:
     """7. The head, whose first field names the statement that the proof is for."""
     answered = bytes(reader.take(len(journal)))
     if answered != journal:
@@ -145,12 +137,7 @@ def _read_head(reader: Reader, journal: bytes, trees: int) -> _Head:
             expected=journal.hex(),
             received=answered.hex(),
         )
-    profile = read_profile(reader)
-    data = reader.take(4 * DIGEST * trees)
-    roots = np.frombuffer(data, "<u4").astype(np.uint64).reshape(trees, DIGEST)
-    if int(roots.max()) >= P:
-        raise reader.bad("an element of a root is not below p", f"below {P}", int(roots.max()))
-    return _Head(profile, roots, hashlib.sha256(data).digest())
+    return _Head(read_profile(reader))
 
 
 def read_profile(reader: Reader) -> int:
@@ -229,7 +216,7 @@ def _own_profile(profile: int) -> int:
 
 
 def _count(items: ItemList, plan: Plan, trees: Trees, room: tuple[int, Room]) -> int:
-    judge_count(-(-items.cost // SEGMENT_COST), *room)
+    judge_count(segment_count(items, 0), *room)
     count = segment_count(items, count_blocks(plan, trees, *room))
     judge_count(count, *room)
     return count
@@ -259,5 +246,5 @@ def _context(journal: bytes, head: _Head, number: int, segments: int) -> bytes:
     """What the proof of a segment is bound to."""
     ends = number.to_bytes(4, "little") + segments.to_bytes(4, "little")
     profile = bytes([_own_profile(head.profile)])
-    data = b"zktally hybrid v1\0" + journal + head.digest + profile + ends
+    data = b"zktally hybrid v2\0" + journal + profile + ends
     return hashlib.sha256(data).digest()

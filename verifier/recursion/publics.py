@@ -15,18 +15,22 @@ from .tables import REFERENCES, Bus, Reference, Table, column
 
 
 def present_tables(machine: Machine, hiding: int) -> list[PresentTable]:
-    """All tables with so many hiding rows each, at the least height that holds their rows.
+    """All tables with so many hiding rows each, at the least height that holds the rows of any.
+
+    A proof of one height has one word to fold, and is shorter than the rows that short tables
+    would save are worth.
 
     Raises:
         UnsupportedReceipt: `verify.too-large`, a table of more than 2^22 rows.
     """
     rows = {table: machine.rows(table) for table in Table}
     uses = _uses(machine, rows)
+    height = log_rows(max(map(len, rows.values())), hiding)
     found = []
     for table, own in rows.items():
         _count_gifts(table, own, uses)
         words = np.ascontiguousarray((own % P).astype(np.uint32).T)
-        found.append(PresentTable(int(table), log_rows(len(own), hiding), words))
+        found.append(PresentTable(int(table), height, words))
     return found
 
 

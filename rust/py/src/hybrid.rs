@@ -128,6 +128,22 @@ fn check_profile(profile: u8) -> PyResult<()> {
     Ok(())
 }
 
+/// The proof section of a succinct receipt from that of a foldable one.
+#[pyfunction]
+#[pyo3(signature = (program, journal, proof, threads = 0))]
+pub fn compress_receipt<'py>(
+    py: Python<'py>,
+    program: &Bound<'_, PyAny>,
+    journal: Vec<u8>,
+    proof: &[u8],
+    threads: usize,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let (prepared, pool) = (prepared(py, program)?, Pool::new(threads)?);
+    let compress = || hybrid::Outline::new(prepared, journal, FOLDABLE)?.compress(proof);
+    let section = pool.run(py, compress).map_err(raise)?;
+    Ok(PyBytes::new(py, &section))
+}
+
 /// The number of segments of a hybrid receipt with this program and journal.
 #[pyfunction]
 pub fn hybrid_segments(py: Python<'_>, program: &[u8], journal: &[u8]) -> PyResult<usize> {

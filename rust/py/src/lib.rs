@@ -66,7 +66,7 @@ mod _core {
     }
 
     #[pymodule_export]
-    use super::hybrid::{HybridProver, SegmentProver, hybrid_segments};
+    use super::hybrid::{HybridProver, SegmentProver, compress_receipt, hybrid_segments};
     #[pymodule_export]
     use super::proving::{Dataset, Executor, Model, Program, Run};
     #[pymodule_export]

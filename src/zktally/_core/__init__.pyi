@@ -21,6 +21,7 @@ __all__ = [
     "Run",
     "SegmentProver",
     "build_info",
+    "compress_receipt",
     "hybrid_segments",
     "testing",
     "tree_times",
@@ -363,6 +364,16 @@ class SegmentProver:
                 `prove.witness` where it does not pass the checks; `prove.randomness`;
                 `prove.retry`.
         """
+
+def compress_receipt(
+    program: bytes | Program | Model, journal: bytes, proof: bytes, threads: int = 0
+) -> bytes:
+    """The proof section of a succinct receipt from that of a foldable one (docs/recursion.md).
+
+    Raises:
+        ZktallyError: `usage` for another receipt or one of too many segments; the codes of the
+            verifier for its segments; `prove.witness`, `prove.randomness`, `prove.retry`.
+    """
 
 def hybrid_segments(program: bytes, journal: bytes) -> int:
     """The number of segments of a hybrid receipt with this program and journal.

@@ -5,6 +5,7 @@ pub mod leaves;
 mod outline;
 pub mod permutation;
 mod prove;
+pub mod records;
 pub mod schedule;
 pub mod segments;
 mod shares;

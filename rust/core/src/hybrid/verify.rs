@@ -8,14 +8,14 @@ use super::tables::TABLES;
 use crate::bytes::{Codes, Reader};
 use crate::commit::{Course, Prepared, first_outside};
 use crate::error::{Error, Result};
+use crate::recursion::child::{Child, Points};
+use crate::recursion::layers;
 use crate::sampling::{Plan, course};
-use crate::stark::parameters::Parameters;
+use crate::stark::parameters::{Parameters, SUCCINCT};
 use crate::stark::statement::Statement;
 use crate::stark::verify as stark_verify;
-use crate::statement::inputs::{CallerInputs, check_inputs};
-use crate::statement::{
-    Accepted, Expectations, Roots, StarkFacts, Verified, check_roots, port_values,
-};
+use crate::statement::inputs::{CallerInputs, InputRoots, check_inputs};
+use crate::statement::{Accepted, Expectations, StarkFacts, Verified, check_origin, port_values};
 
 const CODES: Codes = Codes {
     short: "receipt.truncated",
@@ -25,6 +25,8 @@ const CODES: Codes = Codes {
 /// No proof of a segment is shorter.
 const LEAST_BYTES: u64 = 1 << 16;
 const MAX_SEGMENTS: u64 = 1 << 10;
+/// Of a succinct receipt, whose length does not pay for the work that its segments are.
+pub(super) const MAX_INSIDE: u64 = 64;
 
 /// Sections 7 to 12 of a hybrid receipt.
 ///
@@ -38,26 +40,19 @@ pub(crate) fn verify_hybrid(
     let Accepted { sections, journal, prepared, .. } = &accepted;
     // 7. Plan, head of the proof, coverage.
     let plan = Plan::new(&prepared.checked, journal, sections.journal)?;
-    let steps = journal.steps as usize;
-    let (head, rest) = Head::split(prepared, sections.journal, steps, sections.proof)?;
+    let (head, rest) = Head::split(sections.journal, sections.proof)?;
     check_supported(&prepared.checked)?;
-    // 8. Roots.
-    let of_steps = head.of_steps();
-    let roots = Roots {
-        weights: &head.weights,
-        data: &head.data,
-        initial: &head.initial,
-        steps: &of_steps,
-    };
-    check_roots(prepared, journal, &roots, None)?;
+    // 8. What needs no proof: a derived seed, a declared start.
+    check_origin(prepared, journal)?;
     // 9. Inputs; outputs in their ranges.
-    check_inputs(prepared, journal, &of_steps, inputs)?;
+    check_inputs(prepared, journal, InputRoots::Digest, inputs)?;
     check_outputs(&accepted)?;
     // 10. Number of segments, and what the parameters warrant.
     let course = course(prepared, journal);
-    let segments = segments(prepared, &plan, &course, rest.len())?;
+    let room = Room::new(head.profile, rest.len());
+    let segments = segments(prepared, &plan, &course, &room)?;
     let count = segments.count() as usize;
-    let parameters = Parameters::new(head.profile, count, journal.bits)?;
+    let parameters = Parameters::new(head.of_segments(), count, journal.bits)?;
     let facts = |bits| StarkFacts { profile: head.profile, segments: count as u32, bits };
     let warranted = facts(parameters.target).headline(journal.bits);
     if warranted < expect.policy.min_bits {
@@ -67,12 +62,14 @@ pub(crate) fn verify_hybrid(
     }
     // 11. Segments.
     let mut reader = Reader::new(rest, CODES);
+    let succinct = head.profile == SUCCINCT;
+    let points = if succinct { points(&mut reader, count)? } else { vec![] };
+    let mut children = Vec::new();
     let mut bits = f64::INFINITY;
     for segment in 0..count {
-        let root = |place, tensor| head.root(prepared, place, tensor);
         let items = segments.items(segment as u64);
         let hiding = parameters.hiding_rows;
-        let schedule = Schedule::new(prepared, journal, &items, root, hiding)?;
+        let schedule = Schedule::new(prepared, journal, &items, hiding)?;
         let statement = Statement {
             tables: &TABLES,
             publics: &schedule.tables,
@@ -80,7 +77,16 @@ pub(crate) fn verify_hybrid(
             parameters: &parameters,
             context: head.context(segment, count),
         };
-        bits = bits.min(stark_verify::verify(&statement, &mut reader)?);
+        bits = bits.min(if succinct {
+            let of_segment = stark_verify::judge(&statement)?;
+            children.push(Child::new(&statement, &TABLES, points[segment])?);
+            of_segment
+        } else {
+            stark_verify::verify(&statement, &mut reader)?
+        });
+    }
+    if succinct {
+        layers::verify(children, &mut reader)?;
     }
     // 12. Nothing follows.
     if reader.remaining() > 0 {
@@ -90,19 +96,48 @@ pub(crate) fn verify_hybrid(
     Ok(accepted.verified(&plan, Some(facts(bits))))
 }
 
+/// Where segments are verified inside, the challenges that each was verified with.
+fn points(reader: &mut Reader, count: usize) -> Result<Vec<Points>> {
+    (0..count).map(|_| Points::read(reader)).collect()
+}
+
+/// What the proof section has room for: claims are free, so they are held against its length.
+struct Room {
+    bytes: usize,
+    /// Segments at most, and the least bytes of one and of what stands behind all of them.
+    segments: u64,
+    each: u64,
+    rest: u64,
+}
+
+impl Room {
+    fn new(profile: u8, bytes: usize) -> Self {
+        let (segments, each, rest) = match profile {
+            SUCCINCT => (MAX_INSIDE, Points::BYTES as u64, LEAST_BYTES),
+            _ => (MAX_SEGMENTS, LEAST_BYTES, 0),
+        };
+        Self { bytes, segments, each, rest }
+    }
+
+    /// Segments at most that fit.
+    fn most(&self) -> u64 {
+        self.segments.min((self.bytes as u64).saturating_sub(self.rest) / self.each)
+    }
+}
+
 /// The segments of a receipt whose proofs have so much room.
 fn segments<'a>(
     prepared: &'a Prepared,
     plan: &'a Plan,
     course: &Course,
-    room: usize,
+    room: &Room,
 ) -> Result<Segments<'a>> {
     let limits = Limits::default();
     let of_blocks = |blocks| Segments::new(prepared, plan, course.steps, blocks, limits);
     // By cost alone there are at least so many.
     judge_count(of_blocks(0).count(), room)?;
     // A leaf of n bytes with its salt has at least n/56 blocks, so more bytes are too many segments.
-    let most = MAX_SEGMENTS.min(room as u64 / LEAST_BYTES);
+    let most = room.most();
     let marks = prepared.marks(course, plan, (most + 1) * limits.blocks * 56);
     let marks = marks.or_else(|_| judge_count(most + 1, room).map(|()| vec![]))?;
     let segments = of_blocks(total_blocks(prepared, &marks));
@@ -110,16 +145,16 @@ fn segments<'a>(
     Ok(segments)
 }
 
-fn judge_count(count: u64, room: usize) -> Result<()> {
-    let least = count.min(MAX_SEGMENTS + 1) * LEAST_BYTES;
-    if least > room as u64 {
+fn judge_count(count: u64, room: &Room) -> Result<()> {
+    let least = count.min(room.segments + 1) * room.each + room.rest;
+    if least > room.bytes as u64 {
         return Err(Error::new("receipt.truncated", "the proof is shorter than its segments")
             .expected(format!("at least {least} bytes"))
-            .received(room));
+            .received(room.bytes));
     }
-    if count > MAX_SEGMENTS {
+    if count > room.segments {
         return Err(Error::new("verify.too-large", "too many segments")
-            .expected(format!("at most {MAX_SEGMENTS}"))
+            .expected(format!("at most {}", room.segments))
             .received(count));
     }
     Ok(())

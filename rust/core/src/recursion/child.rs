@@ -23,6 +23,7 @@ pub struct Points {
 }
 
 /// A statement whose proof is verified inside, and what the verifier works out itself.
+#[derive(Clone)]
 pub struct Child {
     /// Its tables and terms, without what stands in them.
     statement: Hollow,
@@ -38,6 +39,7 @@ pub struct Child {
 }
 
 /// What a height is at ζ.
+#[derive(Clone, Copy)]
 pub struct HeightAt {
     pub log_rows: usize,
     pub first: K,
@@ -93,6 +95,7 @@ impl Child {
 }
 
 /// The shape of a statement: public columns and terms without rows.
+#[derive(Clone)]
 struct Hollow {
     tables: &'static Tables,
     publics: Vec<PublicTable>,

@@ -1,7 +1,6 @@
 //! A proof taken apart for those who prove that it verifies.
 
 use super::child::{Child, Inner, Path, Points, Query};
-use super::layers::Proven;
 use crate::bytes::{Codes, Reader};
 use crate::error::{Error, Result};
 use crate::hash::poseidon::canonical_elements;
@@ -49,6 +48,12 @@ impl Points {
         let Challenges { buses, zeta, .. } = challenges;
         Self { alpha: buses.alpha, beta: buses.powers[1], zeta: *zeta }
     }
+}
+
+/// A proof with what its verifier knows of it.
+pub struct Proven {
+    pub child: Child,
+    pub inner: Inner,
 }
 
 impl Proven {

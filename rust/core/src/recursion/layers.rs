@@ -3,13 +3,14 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::child::{Child, Inner, Points};
+use super::child::{Child, Points};
 use super::circuit;
+use super::inner::Proven;
 use super::machine::Machine;
 use super::tables::TABLES;
 use crate::bytes::Reader;
-use crate::error::{Error, Result};
-use crate::stark::parameters::{FOLDABLE, OUTER, Parameters};
+use crate::error::Result;
+use crate::stark::parameters::{FOLDABLE, OUTER, Parameters, RECURSION_BITS};
 use crate::stark::statement::Statement;
 use crate::stark::{PublicTable, PublicTerms, prove as stark_prove, verify as stark_verify};
 
@@ -18,8 +19,6 @@ const OUTER_TAG: &[u8] = b"zktally outer v1\0";
 /// Leaves under a node of the first layer, and nodes under one of a higher layer.
 const LEAVES: usize = 2;
 const NODES: usize = 4;
-/// Bits of all nodes and the outer proof together: beside λ = 102 and segments of 101 they leave 100.
-pub const PROVEN_BITS: f64 = 103.0;
 
 /// How many nodes each layer has, from the first one on.
 pub fn layers(leaves: usize) -> Vec<usize> {
@@ -36,7 +35,7 @@ pub fn layers(leaves: usize) -> Vec<usize> {
 /// `security.insufficient`.
 pub fn parameters(leaves: usize) -> Result<[Parameters; 2]> {
     let proofs = layers(leaves).iter().sum::<usize>() + 1;
-    let target = PROVEN_BITS + f64::from(proofs.next_power_of_two().ilog2());
+    let target = f64::from(RECURSION_BITS + proofs.next_power_of_two().ilog2());
     Ok([Parameters::reaching(FOLDABLE, target)?, Parameters::reaching(OUTER, target)?])
 }
 
@@ -85,12 +84,6 @@ fn context(tag: &[u8], children: &[Child]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// A proof with what its verifier knows of it.
-pub struct Proven {
-    pub child: Child,
-    pub inner: Inner,
-}
-
 /// Proves that these proofs verify: the points of all nodes, and the outer proof.
 ///
 /// # Errors
@@ -133,7 +126,7 @@ fn prove_node(
     let witness = machine.witness()?;
     drop(machine);
     let statement = node.statement();
-    statement.judge()?;
+    stark_verify::judge(&statement)?;
     let (proof, _) = stark_prove::prove(&statement, witness)?;
     Ok((node, proof))
 }
@@ -152,7 +145,7 @@ pub fn verify(leaves: Vec<Child>, reader: &mut Reader) -> Result<f64> {
         for children in row.chunks(arity) {
             let node = node(NODE_TAG, children, of_nodes)?;
             let statement = node.statement();
-            bits = bits.min(judge(&statement)?);
+            bits = bits.min(stark_verify::judge(&statement)?);
             above.push(Child::new(&statement, &TABLES, Points::read(reader)?)?);
         }
         row = above;
@@ -166,12 +159,4 @@ fn node(tag: &[u8], children: &[Child], parameters: Parameters) -> Result<Node> 
     let mut machine = Machine::default();
     children.iter().for_each(|child| circuit::verify(&mut machine, child, None));
     Node::new(&machine, tag, children, parameters)
-}
-
-fn judge(statement: &Statement) -> Result<f64> {
-    let bits = statement.judge()?;
-    if statement.is_well_formed() {
-        return Ok(bits);
-    }
-    Err(Error::new("verify.too-large", "the tables of a node do not fit"))
 }

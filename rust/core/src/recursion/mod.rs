@@ -2,7 +2,7 @@
 
 pub mod child;
 pub mod circuit;
-mod inner;
+pub mod inner;
 pub mod layers;
 pub mod machine;
 mod publics;

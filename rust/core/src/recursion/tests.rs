@@ -1,9 +1,9 @@
 //! Proofs of small programs, verified inside.
 
-use std::time::Instant;
-
+use super::child::Child;
 use super::circuit;
-use super::layers::{self, Proven};
+use super::inner::Proven;
+use super::layers;
 use super::machine::Machine;
 use super::tables;
 use crate::bytes::{Codes, Reader};
@@ -58,15 +58,18 @@ fn a_proof_satisfies_its_rows() {
     assert_eq!(failure, None);
 }
 
+/// A tree over several segments, whose heights differ, and what verifies it.
 #[test]
 fn a_whole_tree_of_proofs_verifies() {
-    let segments = proven(&dense(13, 13), 2);
-    let points: Vec<_> = segments.iter().map(|proven| proven.child.points).collect();
-    let start = Instant::now();
-    let proof = layers::prove(segments).unwrap();
-    eprintln!("{} bytes, proven in {:?}", proof.len(), start.elapsed());
-    let again = proven(&dense(13, 13), 2);
-    let _ = (points, again);
-    let mut reader = Reader::new(&proof, Codes::all("receipt.truncated"));
-    let _ = &mut reader;
+    let programs = [dense(13, 13), picks(), dense(100, 48)];
+    let segments = || programs.iter().flat_map(|program| proven(program, 2));
+    for count in [1, 3] {
+        let leaves: Vec<Proven> = segments().take(count).collect();
+        let again: Vec<Child> = leaves.iter().map(|leaf| leaf.child.clone()).collect();
+        let proof = layers::prove(leaves).unwrap();
+        eprintln!("{count} segments: {} bytes", proof.len());
+        let mut reader = Reader::new(&proof, Codes::all("receipt.truncated"));
+        let bits = layers::verify(again, &mut reader).unwrap();
+        assert!(bits >= 103.0 && reader.remaining() == 0);
+    }
 }

@@ -20,8 +20,8 @@ pub const SMALL: u8 = 1;
 pub const FOLDABLE: u8 = 2;
 /// Profile 3, outer: that of a proof around others; no receipt names it in its head.
 pub const OUTER: u8 = 3;
-/// By number.
-pub const NAMES: [&str; 4] = ["standard", "small", "foldable", "outer"];
+/// Profile 4, succinct: foldable segments that are verified inside an outer proof. Only a head names it.
+pub const SUCCINCT: u8 = 4;
 
 /// Numbers of a proof system that both sides derive from profile and number of segments.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,6 +59,8 @@ const HASH_BITS: f64 = 124.0;
 pub const MIN_LOG_ROWS: usize = 11;
 /// Of the segments of a receipt together: λ = 102 beside it leaves more than 100 bits.
 pub const PROVEN_BITS: f64 = 101.0;
+/// Of all proofs above the segments of a succinct receipt together.
+pub const RECURSION_BITS: u32 = 103;
 const USUAL_LAMBDA: u16 = 102;
 /// Bits that a λ above the usual one adds at most: those of 2^8 receipts of one run.
 const MOST_MORE: u16 = 8;

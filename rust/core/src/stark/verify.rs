@@ -198,17 +198,25 @@ pub fn challenge(statement: &Statement, head: &Head) -> Result<Challenges> {
     })
 }
 
+/// What all errors together leave, at these heights; nothing is taken from the proof.
+///
+/// # Errors
+/// `verify.too-large`, `security.insufficient`.
+pub fn judge(statement: &Statement) -> Result<f64> {
+    let bits = statement.judge()?;
+    if statement.is_well_formed() {
+        return Ok(bits);
+    }
+    Err(Error::new("verify.too-large", "the tables of a segment do not fit"))
+}
+
 /// Reads and judges one proof; the caller goes on behind it.
 ///
 /// # Errors
 /// `verify.too-large`, `security.insufficient`, `receipt.truncated`, `receipt.non-canonical`,
 /// `verify.stark`.
 pub fn verify(statement: &Statement, reader: &mut Reader) -> Result<f64> {
-    // What all errors together leave, at these heights; nothing is taken from the proof.
-    let bits = statement.judge()?;
-    if !statement.is_well_formed() {
-        return Err(Error::new("verify.too-large", "the tables of a segment do not fit"));
-    }
+    let bits = judge(statement)?;
     let head = Head::read(statement, reader)?;
     let challenges = challenge(statement, &head)?;
     // What is taken from a bus is given to it, the public terms among them (LogUp). A term whose

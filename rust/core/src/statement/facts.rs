@@ -8,7 +8,7 @@ use crate::json;
 use crate::program::{OpKind, OperandRef, Program, Role};
 use crate::receipt::Journal;
 use crate::sampling::{Counts, Plan};
-use crate::stark::parameters::NAMES;
+use crate::stark::parameters::{RECURSION_BITS, SUCCINCT};
 
 /// How far an output is established (docs/protocol.md section 5, Guarantee).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -40,6 +40,9 @@ pub struct OutputFacts {
     pub status: Status,
 }
 
+/// Names of the profiles, of which a receipt may name all but the outer one.
+pub const PROFILES: [&str; 5] = ["standard", "small", "foldable", "outer", "succinct"];
+
 /// The STARK around a hybrid or strict receipt.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct StarkFacts {
@@ -56,12 +59,18 @@ impl StarkFacts {
     /// The headline of a receipt with so many bits of sampling, 0 where nothing is sampled.
     pub fn headline(&self, sampling: u16) -> u16 {
         let tenths = (self.bits * 10.0).floor().max(0.0) as u32;
-        headline(sampling, units_of_segments(tenths, self.segments))
+        let segments = units_of_segments(tenths, self.segments);
+        let above = if self.profile == SUCCINCT {
+            units_of_segments(10 * RECURSION_BITS, 1)
+        } else {
+            Some(0)
+        };
+        headline(sampling, segments.zip(above).and_then(|(a, b)| a.checked_add(b)))
     }
 }
 
 fn profile_name<S: Serializer>(profile: &u8, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(NAMES[usize::from(*profile)])
+    to.serialize_str(PROFILES[usize::from(*profile)])
 }
 
 fn tenths<S: Serializer>(bits: &f64, to: S) -> Result<S::Ok, S::Error> {

@@ -1,6 +1,6 @@
 //! A receipt's statement judged (docs/protocol.md section 6): what all modes have in common.
 //!
-//! Steps 1 to 6 are [`Accepted::judge`], 8 is [`check_roots`], 9 [`inputs::check_inputs`]; what else there
+//! Steps 1 to 6 are [`Accepted::judge`], 8 is [`check_roots`] or [`check_origin`], 9 [`inputs::check_inputs`]; what else there
 //! is depends on the mode.
 
 mod confidence;
@@ -23,11 +23,11 @@ use crate::receipt::journal::{DECLARED, DERIVED, MAX_POSITION};
 use crate::receipt::{Journal, MAX_BYTES, Receipt};
 use crate::sampling::Plan;
 
-pub use facts::{Facts, OpFacts, OutputFacts, StarkFacts, Status, kind_name};
+pub use facts::{Facts, OpFacts, OutputFacts, PROFILES, StarkFacts, Status, kind_name};
 pub(crate) use outputs::port_values;
 pub use outputs::{Output, OutputValues};
 pub use policy::{Expectations, Policy};
-pub(crate) use roots::{Roots, check_roots};
+pub(crate) use roots::{Roots, check_origin, check_roots};
 
 /// A receipt that passed every check.
 #[derive(Clone, Debug, PartialEq)]

@@ -9,6 +9,7 @@ mod hashes;
 mod memory;
 mod opened;
 mod others;
+mod records;
 
 use p3_field::PrimeCharacteristicRing;
 use rayon::prelude::*;
@@ -16,6 +17,7 @@ use rayon::prelude::*;
 use self::dots::Sums;
 use self::memory::Memory;
 pub use self::opened::{Opened, OpenedNodes};
+use self::records::Chain;
 use super::schedule::Schedule;
 use super::tables::columns::Row;
 use super::tables::{SLOTS, TABLES, bits, index, wide};
@@ -42,9 +44,11 @@ impl Schedule {
         let filler = Filler { schedule: self };
         let key = seed.unwrap_or_default();
         let elements = Digest::from_bytes(&key.to_bytes()).unwrap_or_default().0;
+        let chain = Chain::new(opened, self.first_step);
+        let contents = filler.contents(&chain);
         let ((sponge, plain), node) = {
-            let (sponge, node) =
-                rayon::join(|| filler.sponge(opened, &elements), || filler.node(opened));
+            let sponge = || filler.sponge((opened, &chain), &contents, &elements);
+            let (sponge, node) = rayon::join(sponge, || filler.node(opened, &chain));
             (sponge?, node?)
         };
         let blocks = &sponge.1.main;
@@ -71,6 +75,8 @@ impl Schedule {
             filler.pick(&memory),
             filler.scan(&memory),
             filler.div(&memory),
+            filler.digest(&chain),
+            filler.record(&contents),
         ]
         .into_iter()
         .chain([Some(sponge), node, wide, row_dot, read_dot, limbs, noise, bits])
