@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 
 from support import programs
-from support.foldable import points
 from support.receipts import Prover
 from zktally.prover.claims import usual_bits
 from zktally.prover.receipt import encode_receipt
 from zktally.verifier import stark
 from zktally.verifier.errors import ZktallyError
 from zktally.verifier.fast import verify_fast
-from zktally.verifier.hybrid import proofs, segments
+from zktally.verifier.hybrid import segments
 from zktally.verifier.hybrid.schedule import COLUMNS, Table
 from zktally.verifier.hybrid.verify import tables_file, verify_hybrid
 from zktally.verifier.journal import HYBRID
@@ -25,11 +24,6 @@ from zktally.verifier.pins import Pins
 from zktally.verifier.policy import Policy
 from zktally.verifier.program.checked import load
 from zktally.verifier.receipt import split_receipt
-from zktally.verifier.recursion import layers
-from zktally.verifier.recursion.child import POINTS_BYTES, child_of
-from zktally.verifier.recursion.tables import tables_file as recursion_tables
-from zktally.verifier.stark import params
-from zktally.verifier.stark.field import K
 from zktally.verifier.verified import Verified
 
 SIZE = 70_000
@@ -116,7 +110,7 @@ def test_the_order_of_refusals(judged, monkeypatch):
     assert hybrid.code(digest[:-1]) == "receipt.truncated"
     assert hybrid.code(bytes(32)) == "verify.journal-mismatch"
     assert hybrid.code(digest) == "receipt.truncated"
-    assert hybrid.code(digest + b"\3") == "receipt.non-canonical"
+    assert hybrid.code(digest + b"\2") == "receipt.non-canonical"
     assert hybrid.code(digest + b"\0" + roots[:-1]) == "receipt.truncated"
     assert hybrid.code(digest + b"\0" + roots[:-4] + b"\xff" * 4) == "receipt.non-canonical"
     changed = bytes([roots[0] ^ 1]) + roots[1:]
@@ -158,8 +152,8 @@ def test_bytes_that_are_no_proof():
     hybrid = Hybrid()
     rng = np.random.default_rng(1)
     codes = {"receipt.truncated", "receipt.non-canonical", "verify.stark"}
-    for data in (bytes(SIZE), bytes(1 << 20), rng.bytes(1 << 20)):
-        hybrid.proofs = data
+    for proofs in (bytes(SIZE), bytes(1 << 20), rng.bytes(1 << 20)):
+        hybrid.proofs = proofs
         assert hybrid.code() in codes
     words = rng.integers(0, 2**30, 1 << 18, dtype=np.uint32)
     hybrid.proofs = words.tobytes()
@@ -208,87 +202,3 @@ def test_the_tables_are_those_that_are_derived():
 
 def test_the_programs_are_what_they_were():
     assert load(bytes(split_receipt(Hybrid().fast).program)).program == programs.dense()[0]
-
-
-@pytest.fixture
-def succinct(judged):
-    """A succinct receipt of several segments, of which nothing but the outer proof is judged."""
-
-    def make(proofs=1, **claims):
-        hybrid = Hybrid("conv", **claims)
-        nodes = sum(layers.layers(proofs))
-        raw = b"".join(points(str(number)).to_bytes() for number in range(proofs + nodes))
-        hybrid.profile, hybrid.proofs = b"\4", raw + bytes(SIZE)
-        return hybrid
-
-    return make
-
-
-def test_a_succinct_receipt_of_one_segment(succinct, judged):
-    hybrid = succinct()
-    facts, _ = verify_hybrid(hybrid.receipt(), hybrid.prover.expectations())
-    assert (facts.stark.profile, facts.stark.segments, facts.headline_bits) == ("succinct", 1, 100)
-    # 2^-102 of sampling, about as much of the segment, and 2^-103 of the proofs around it.
-    assert 101 <= facts.stark.bits < 103
-    (given,) = judged
-    assert given["tables"] is recursion_tables()
-    assert given["parameters"] == params.reaching(params.OUTER, params.REFERENCE, 104)
-
-
-def test_a_succinct_receipt_of_several_segments(succinct, judged, monkeypatch):
-    monkeypatch.setattr(segments, "SEGMENT_COST", 5000)
-    calls = []
-    monkeypatch.setattr(proofs, "child_of", lambda *given: calls.append(given) or child_of(*given))
-    hybrid = succinct(proofs=5)
-    facts, _ = verify_hybrid(hybrid.receipt(), hybrid.prover.expectations())
-    assert (facts.stark.segments, len(calls), len(judged)) == (5, 5, 1)
-    tables, _, _, parameters, context, own = calls[3]
-    assert (tables, own) == (tables_file(), points("3"))
-    # As of a foldable receipt.
-    assert parameters == stark.choose(params.FOLDABLE, params.REFERENCE, 5, 102)
-    head = hashlib.sha256(hybrid.roots).digest()
-    ends = b"\2" + (3).to_bytes(4, "little") + (5).to_bytes(4, "little")
-    data = b"zktally hybrid v1\0" + hybrid.digest + head + ends
-    assert context == hashlib.sha256(data).digest()
-
-
-def test_the_order_of_refusals_of_a_succinct_receipt(succinct, judged, monkeypatch):
-    monkeypatch.setattr(segments, "SEGMENT_COST", 5000)
-    hybrid = succinct(proofs=5)
-    start = hybrid.digest + hybrid.profile + hybrid.roots
-    least = 5 * POINTS_BYTES + segments.LEAST_PROOF
-    assert hybrid.code(start + bytes(least - 1)) == "receipt.truncated"
-    other = hybrid.proofs
-    bad, zero = b"\xff" * 4, bytes(POINTS_BYTES)
-    one = K.of(1).to_bytes()
-    in_domain = other[:40] + one + other[60:]
-    # The words of all points of segments come before what is at any of them.
-    assert hybrid.code(start + in_domain[:296] + bad + other[300:]) == "receipt.non-canonical"
-    assert hybrid.code(start + in_domain) == "verify.stark"
-    assert hybrid.code(start + in_domain[:300] + bad + other[304:]) == "verify.stark"
-    assert hybrid.code(start + other[:300] + bad + other[304:]) == "receipt.non-canonical"
-    assert hybrid.code(start + other + zero[:1]) == "receipt.trailing-bytes"
-
-
-def test_a_succinct_receipt_has_at_most_64_segments(succinct, monkeypatch):
-    hybrid = succinct()
-    monkeypatch.setattr(segments, "SEGMENT_COST", 300)
-    assert hybrid.code() == "verify.too-large"
-    start = hybrid.digest + hybrid.profile + hybrid.roots
-    assert hybrid.code(start + bytes(65 * POINTS_BYTES + segments.LEAST_PROOF - 1)) == (
-        "receipt.truncated"
-    )
-
-
-def test_the_room_of_succinct_receipts():
-    rule = segments.SUCCINCT
-    segments.judge_count(64, 64 * POINTS_BYTES + segments.LEAST_PROOF, rule)
-    for count, room, code in [
-        (65, 1 << 30, "verify.too-large"),
-        (1000, 65 * POINTS_BYTES + segments.LEAST_PROOF, "verify.too-large"),
-        (1000, 65 * POINTS_BYTES + segments.LEAST_PROOF - 1, "receipt.truncated"),
-        (64, 64 * POINTS_BYTES + segments.LEAST_PROOF - 1, "receipt.truncated"),
-    ]:
-        with pytest.raises(ZktallyError) as refused:
-            segments.judge_count(count, room, rule)
-        assert refused.value.code == code
