@@ -12,7 +12,6 @@ from support.foldable import SHAPES, child, element, points
 from support.stark_reference import TOY, toy_case
 from zktally.verifier import stark
 from zktally.verifier.errors import InvalidProof, UnsupportedReceipt, ZktallyError
-from zktally.verifier.hybrid.verify import tables_file as segment_tables
 from zktally.verifier.reader import RECEIPT_CODES, P, Reader
 from zktally.verifier.recursion import layers, publics
 from zktally.verifier.recursion.child import POINTS_BYTES, Points, child_of
@@ -160,11 +159,11 @@ def test_too_few_bits(monkeypatch):
     assert refused.value.code == "security.insufficient"
 
 
-def segment(heights, seed):
-    """A statement of the tables of segments: in column c and row r of its 40 rows 1000·c + r."""
+def inside(heights, seed):
+    """A statement of tables that verify: in column c and row r of its 40 rows 1000·c + r."""
     present = []
     for index, log_rows in heights.items():
-        columns = segment_tables().tables[index].publics - 2
+        columns = tables_file().tables[index].publics - 2
         words = 1000 * np.arange(columns)[:, None] + np.arange(40)
         present.append(stark.PresentTable(index, log_rows, words.astype(np.uint32)))
     terms = stark.PublicTerms(
@@ -173,12 +172,12 @@ def segment(heights, seed):
     words = [tuple(range(seed + 5 * i, seed + 5 * i + 5)) for i in range(3)]
     parameters = choose(FOLDABLE, REFERENCE, 1, 102)
     own = Points(*map(K, words))
-    return child_of(segment_tables(), present, terms, parameters, bytes([seed]) * 32, own)
+    return child_of(tables_file(), present, terms, parameters, bytes([seed]) * 32, own)
 
 
 def test_the_statement_of_a_node_is_always_the_same():
     """The core finds the same: rust/core/src/recursion."""
-    children = [segment({0: 13, 7: 12, 14: 11}, 1), segment({2: 11, 14: 11}, 101)]
+    children = [inside({0: 13, 1: 12, 2: 13, 4: 11}, 1), inside({3: 11, 4: 11}, 101)]
     parameters = reaching(FOLDABLE, REFERENCE, 104)
     node = layers.node_over(b"zktally node v1\0", children, parameters)
     digest = hashlib.sha256(node.context)
@@ -186,7 +185,7 @@ def test_the_statement_of_a_node_is_always_the_same():
         digest.update(bytes([one.index, one.log_rows]))
         digest.update(np.ascontiguousarray(one.publics.T).astype("<u4").tobytes())
     digest.update(node.terms.groups[0].tuples.astype("<u4").tobytes())
-    assert [one.log_rows for one in node.present] == [15] * 5
+    assert [one.log_rows for one in node.present] == [14] * 5
     assert digest.hexdigest() == (
-        "668de8a0c378239ced61092b3766d99415c37efce8465ba43cb08be6f027e51c"
+        "42620559704d53eba8dfc898948d9a5ec4cab88d4a7d8e98b112a74b1b926c24"
     )
