@@ -32,6 +32,7 @@ from zktally.verifier import (
 )
 from zktally.verifier.hybrid import requantise, schedule, segments
 from zktally.verifier.hybrid import verify as hybrid
+from zktally.verifier.recursion import layers
 from zktally.verifier.stark import (
     constraints,
     fri,
@@ -92,6 +93,7 @@ FUNCTIONS = (
     schedule._limit,
     hybrid._judge_bits,
     security.judge_bits,
+    layers._judge_bits,
 )
 """In the order of protocol.md section 6, then of hybrid.md section 7."""
 

@@ -428,6 +428,7 @@ ELSEWHERE = {
     "schedule._limit 0": "test_hostile_sizes",
     "security.judge_bits 0": "test_hostile_sizes",
     "security.judge_bits 1": "test_hostile_sizes",
+    "layers._judge_bits 0": "test_recursion_layers",
     "params.reaching 0": "test_stark_params",
     "statement.Statement._judge_sizes 0": "test_stark_params",
     "statement.Statement._judge_sizes 1": "test_stark_params",
