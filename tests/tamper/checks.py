@@ -32,7 +32,17 @@ from zktally.verifier import (
 )
 from zktally.verifier.hybrid import requantise, schedule, segments
 from zktally.verifier.hybrid import verify as hybrid
-from zktally.verifier.stark import constraints, fri, logup, params, proof, statement, transcript
+from zktally.verifier.recursion import layers
+from zktally.verifier.stark import (
+    constraints,
+    fri,
+    logup,
+    params,
+    proof,
+    security,
+    statement,
+    transcript,
+)
 from zktally.verifier.stark import tree as stark_tree
 from zktally.verifier.stark import verify as engine
 
@@ -82,12 +92,13 @@ FUNCTIONS = (
     segments.judge_count,
     schedule._limit,
     hybrid._judge_bits,
-    hybrid._proven_bits,
+    security.judge_bits,
+    layers._judge_bits,
 )
 """In the order of protocol.md section 6, then of hybrid.md section 7."""
 
 ENGINE = (
-    params.choose,
+    params.reaching,
     statement.Statement._judge_sizes,
     stark_tree._judge_words,
     stark_tree.read_words,
@@ -95,7 +106,7 @@ ENGINE = (
     stark_tree._read_rows,
     stark_tree.read_opening,
     proof._nonce,
-    engine._judge_point,
+    engine.judge_point,
     transcript.Transcript.pow,
     logup.public_sum,
     engine.verify_stark,

@@ -426,15 +426,16 @@ ELSEWHERE = {
     "requantise._judge_limbs 1": "test_hybrid_coverage",
     "segments.judge_count 1": "test_hostile_sizes",
     "schedule._limit 0": "test_hostile_sizes",
-    "verify._proven_bits 0": "test_hostile_sizes",
-    "verify._proven_bits 1": "test_hostile_sizes",
-    "params.choose 0": "test_stark_params",
+    "security.judge_bits 0": "test_hostile_sizes",
+    "security.judge_bits 1": "test_hostile_sizes",
+    "layers._judge_bits 0": "test_recursion_layers",
+    "params.reaching 0": "test_stark_params",
     "statement.Statement._judge_sizes 0": "test_stark_params",
     "statement.Statement._judge_sizes 1": "test_stark_params",
     "statement.Statement._judge_sizes 2": "test_stark_params",
     "statement.Statement._judge_sizes 3": "test_stark_params",
     # Challenges that no hash gives: chances below 2^-120.
-    "verify._judge_point 0": "test_stark_verify",
+    "verify.judge_point 0": "test_stark_verify",
     "logup.public_sum 0": "test_stark_verify",
 }
 """Checks that no receipt of a size that a test proves can meet, and where they are tested."""

@@ -32,6 +32,26 @@ LEAST_PROOF = 1 << 16
 MAX_LOG_ROWS = 22
 """Of any table."""
 
+
+@dataclass(frozen=True)
+class Room:
+    """What bytes a receipt must have for its segments.
+
+    Attributes:
+        most: segments of a receipt.
+        each: bytes for each of them.
+        more: bytes for all of them.
+    """
+
+    most: int
+    each: int
+    more: int
+
+
+OWN_PROOFS = Room(MAX_SEGMENTS, LEAST_PROOF, 0)
+SUCCINCT = Room(64, 60, LEAST_PROOF)
+"""There are points of each segment, and one proof of all of them."""
+
 _POINTS = 1 << 18
 """Window points that are worked on at once."""
 
@@ -163,14 +183,14 @@ def segment_count(items: ItemList, blocks: int) -> int:
     return max(1, -(-blocks // SEGMENT_BLOCKS), -(-items.cost // SEGMENT_COST))
 
 
-def judge_count(segments: int, room: int) -> None:
+def judge_count(segments: int, room: int, rule: Room = OWN_PROOFS) -> None:
     """Refuse a receipt of so many segments, at least, if they are too many for it.
 
     Raises:
         UnsupportedReceipt: `verify.too-large`.
         MalformedReceipt: `receipt.truncated`, `room` bytes cannot hold their proofs.
     """
-    least = min(segments, MAX_SEGMENTS + 1) * LEAST_PROOF
+    least = min(segments, rule.most + 1) * rule.each + rule.more
     if least > room:
         raise MalformedReceipt(
             "the proof is shorter than the proofs of its segments",
@@ -178,11 +198,11 @@ def judge_count(segments: int, room: int) -> None:
             expected=f"at least {least} bytes",
             received=f"{room} bytes",
         )
-    if segments > MAX_SEGMENTS:
+    if segments > rule.most:
         raise UnsupportedReceipt(
             "too many segments to check",
             code="verify.too-large",
-            expected=f"at most {MAX_SEGMENTS}",
+            expected=f"at most {rule.most}",
             received=segments,
             hint="a receipt with a larger δ, fewer bits or fewer exact ops is cheaper to check",
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -18,7 +18,7 @@ import numpy as np
 
 from .. import stark
 from ..confidence import headline
-from ..errors import InsufficientSecurity, InvalidProof, JournalMismatch, UnsupportedReceipt
+from ..errors import InvalidProof, JournalMismatch
 from ..facts import Facts, StarkFacts, facts_of
 from ..gates import Ints
 from ..journal import HYBRID, STRICT, Journal
@@ -27,10 +27,11 @@ from ..policy import Expectations
 from ..program.checked import Checked
 from ..program.types import Program
 from ..quoting import quoted
-from ..reader import RECEIPT_CODES, P, Reader
+from ..reader import RECEIPT_CODES, Reader
 from ..receipt import Sections
 from ..sampling import Counts, Plan, make_plan, sample_seed
 from ..stark import params
+from ..stark.params import REFERENCE
 from ..steps import (
     Outputs,
     Statement,
@@ -42,19 +43,18 @@ from ..steps import (
     to_caller,
 )
 from .blocks import count_blocks
+from .proofs import Proofs
 from .requantise import judge_covered
 from .schedule import Claims, Schedule, derive
-from .segments import ItemList, cut, judge_count, segment_count
-
-REFERENCE = stark.Counts(
-    log_rows=22,
-    openings=4096,
-    constraints=4096,
-    lookups=1 << 28,
-    public_terms=0,
-    longest_tuple=49,
+from .segments import (
+    OWN_PROOFS,
+    SUCCINCT,
+    ItemList,
+    Room,
+    cut,
+    judge_count,
+    segment_count,
 )
-"""The shape that the number of queries is chosen for (docs/stark.md section 8)."""
 
 
 def verify_hybrid(
@@ -93,28 +93,23 @@ def check_hybrid(statement: Statement, expectations: Expectations) -> tuple[Fact
     outputs = claimed_outputs(program, journal)
     _judge_outputs(program, outputs)
     claims = Claims(journal, outputs)
-    segments = _Segments(checked, plan, trees, claims, reader.remaining)
-    parameters = stark.choose(head.profile, REFERENCE, len(segments), journal.bits)
-    target = params.target(len(segments), journal.bits)
-    _judge_bits(journal.bits, target, len(segments), expectations)  # 10. Bits.
-    proven_bits = math.inf
-    for number, schedule in enumerate(segments):  # 11. Segments.
-        present = schedule.present(parameters.hiding_rows)
-        proven_bits = min(proven_bits, _proven_bits(schedule, present, parameters, target))
-        used = stark.verify_stark(
-            statement.sections.proof[reader.position :],
-            context=_context(digest, head, number, len(segments)),
-            tables=tables_file(),
-            present=present,
-            public_terms=schedule.terms,
-            parameters=parameters,
-        )
-        reader.take(used)
-    reader.end()  # 12. Nothing follows.
-    headline_bits = headline(journal.bits, proven_bits, len(segments))
-    shown = StarkFacts(
-        params.PROFILE_NAMES[head.profile], len(segments), math.floor(10 * proven_bits) / 10
+    segments = _Segments(checked, plan, trees, claims, (reader.remaining, _room(head.profile)))
+    count, succinct = len(segments), head.profile == params.SUCCINCT
+    contexts = (_context(digest, head, number, count) for number in range(count))
+    proofs = Proofs(
+        count=count,
+        statements=zip(segments, contexts, strict=True),
+        tables=tables_file(),
+        parameters=stark.choose(_own_profile(head.profile), REFERENCE, count, journal.bits),
+        target=params.target(count, journal.bits),
     )
+    warranted = headline(journal.bits, proofs.target, count, succinct=succinct)
+    _judge_bits(warranted, expectations)  # 10. Bits.
+    judge = proofs.judge_succinct if succinct else proofs.judge
+    proven_bits = judge(reader)  # 11. Segments.
+    reader.end()  # 12. Nothing follows.
+    headline_bits = headline(journal.bits, proven_bits, count, succinct=succinct)
+    shown = StarkFacts(params.PROFILE_NAMES[head.profile], count, math.floor(10 * proven_bits) / 10)
     facts = facts_of(plan, statement.receipt_bytes, headline_bits, shown)
     return facts, to_caller(program, journal, outputs)
 
@@ -153,7 +148,7 @@ def read_profile(reader: Reader) -> int:
     """
     profile = reader.u8()
     if profile not in params.OF_RECEIPTS:
-        raise reader.bad("an unknown profile", expected="0, 1 or 2", received=profile)
+        raise reader.bad("an unknown profile", expected="0, 1, 2 or 4", received=profile)
     return profile
 
 
@@ -180,9 +175,14 @@ class _Segments:
     """The segments of a receipt: their number, and in order their schedules."""
 
     def __init__(
-        self, checked: Checked, plan: Plan, trees: Trees, claims: Claims, room: int
+        self,
+        checked: Checked,
+        plan: Plan,
+        trees: Trees,
+        claims: Claims,
+        room: tuple[int, Room],
     ) -> None:
-        """`room` bytes hold their proofs.
+        """So many bytes hold their proofs, or what stands for them, by this rule.
 
         Raises:
             UnsupportedReceipt: `verify.too-large`.
@@ -201,10 +201,24 @@ class _Segments:
             yield derive(self._checked, self._trees, items, self._claims)
 
 
-def _count(items: ItemList, plan: Plan, trees: Trees, room: int) -> int:
-    judge_count(segment_count(items, 0), room)
-    count = segment_count(items, count_blocks(plan, trees, room))
-    judge_count(count, room)
+def _judge_bits(warranted: int, expectations: Expectations) -> None:
+    """10. What λ (0: nothing is sampled) and the parameters warrant, whatever a segment's size."""
+    expectations.policy.judge_bits(warranted)
+
+
+def _room(profile: int) -> Room:
+    return SUCCINCT if profile == params.SUCCINCT else OWN_PROOFS
+
+
+def _own_profile(profile: int) -> int:
+    """The profile of the proofs of segments: a succinct receipt is made of foldable ones."""
+    return params.FOLDABLE if profile == params.SUCCINCT else profile
+
+
+def _count(items: ItemList, plan: Plan, trees: Trees, room: tuple[int, Room]) -> int:
+    judge_count(segment_count(items, 0), *room)
+    count = segment_count(items, count_blocks(plan, trees, *room))
+    judge_count(count, *room)
     return count
 
 
@@ -222,43 +236,15 @@ def count_segments(sections: Sections, journal: Journal, checked: Checked) -> in
     """
     plan = make_plan(Counts(checked, journal), sample_seed(sections.journal))
     trees = Trees(checked.program, journal.steps, order_of(checked.program, journal))
-    return _count(ItemList(plan, trees), plan, trees, len(sections.proof))
-
-
-def _judge_bits(bits: int, target: int, segments: int, expectations: Expectations) -> None:
-    """10. What λ (0: nothing is sampled) and the parameters warrant, whatever a segment's size."""
-    expectations.policy.judge_bits(headline(bits, target, segments))
-
-
-def _proven_bits(
-    schedule: Schedule,
-    present: Sequence[stark.PresentTable],
-    parameters: stark.Parameters,
-    target: int,
-) -> float:
-    """The proven bits of a segment at its size, at least the target."""
-    counts = stark.Statement(tables_file(), present, parameters).counts(schedule.terms)
-    lookups = counts.lookups + counts.public_terms
-    if lookups >= P:
-        raise UnsupportedReceipt(
-            "the tables of a segment have too many lookups: multiplicities could wrap",
-            code="verify.too-large",
-            expected=f"below {P}",
-            received=lookups,
-        )
-    proven = stark.proven(parameters, counts).proven_bits
-    if proven < target:
-        raise InsufficientSecurity(
-            "the proof of a segment shows too few bits at its size",
-            code="security.insufficient",
-            expected=f"at least {target}",
-            received=f"{proven:.1f}",
-        )
-    return proven
+    reader = Reader(sections.proof, RECEIPT_CODES)
+    reader.take(hashlib.sha256().digest_size)
+    room = len(sections.proof), _room(read_profile(reader))
+    return _count(ItemList(plan, trees), plan, trees, room)
 
 
 def _context(journal: bytes, head: _Head, number: int, segments: int) -> bytes:
     """What the proof of a segment is bound to."""
     ends = number.to_bytes(4, "little") + segments.to_bytes(4, "little")
-    data = b"zktally hybrid v2\0" + journal + bytes([head.profile]) + ends
+    profile = bytes([_own_profile(head.profile)])
+    data = b"zktally hybrid v2\0" + journal + profile + ends
     return hashlib.sha256(data).digest()
