@@ -37,4 +37,4 @@ pub mod statement;
 pub mod verify;
 
 pub use error::{Error, Result};
-pub use verify::verify;
+pub use verify::{verify, verify_aggregate};

@@ -8,9 +8,7 @@ use crate::stark::parameters::{FOLDABLE, SUCCINCT};
 
 const TAG: &[u8] = b"zktally hybrid v2\0";
 /// Where the profile stands, behind the digest of the journal.
-pub const PROFILE_AT: usize = 32;
-/// Bytes of a head.
-const BYTES: usize = PROFILE_AT + 1;
+const PROFILE_AT: usize = 32;
 
 /// The parsed head of a proof section.
 pub struct Head {
@@ -26,6 +24,13 @@ pub fn encode(journal: &[u8], profile: u8) -> Vec<u8> {
 }
 
 impl Head {
+    pub const BYTES: usize = PROFILE_AT + 1;
+
+    /// The head of a proof of this journal.
+    pub fn of(journal: &[u8], profile: u8) -> Self {
+        Self { profile, statement: Sha256::digest(journal).into() }
+    }
+
     /// Splits a proof section into head and rest.
     ///
     /// # Errors
@@ -47,7 +52,7 @@ impl Head {
                 .expected("0, 1, 2 or 4")
                 .received(profile));
         }
-        Ok((Self { profile, statement }, &proof[BYTES..]))
+        Ok((Self { profile, statement }, &proof[Self::BYTES..]))
     }
 
     /// The profile of the proofs of segments.

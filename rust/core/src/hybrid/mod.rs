@@ -1,5 +1,6 @@
 //! Hybrid receipts: the fast check inside a STARK (docs/hybrid.md).
 
+mod aggregate;
 pub mod head;
 pub mod leaves;
 mod outline;
@@ -15,6 +16,8 @@ pub mod tables;
 pub mod trace;
 mod verify;
 
+pub use aggregate::aggregate;
+pub(crate) use aggregate::verify_aggregate;
 pub use outline::{Outline, Timings, segment_count};
 pub use prove::Prover;
 pub use schedule::Schedule;

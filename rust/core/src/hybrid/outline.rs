@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::head::{self, Head, PROFILE_AT};
+use super::head::{self, Head};
 use super::leaves::Leaves;
 use super::schedule::Schedule;
 use super::segments::{Limits, Segments, total_blocks};
 use super::support::check_supported;
 use super::tables::TABLES;
 use super::trace::Opened;
-use super::verify::MAX_INSIDE;
+use super::verify::{CODES, MAX_INSIDE, judge_end};
 use crate::bytes::{Codes, Reader};
 use crate::commit::{Course, Prepared};
 use crate::error::{Error, Result};
@@ -25,12 +25,6 @@ use crate::stark::prove as stark_prove;
 use crate::stark::statement::Statement;
 use crate::stark::verify as stark_verify;
 use crate::statement::{PROFILES, check_shape};
-
-const CODES: Codes = Codes {
-    short: "receipt.truncated",
-    trailing: "receipt.trailing-bytes",
-    bad: "receipt.non-canonical",
-};
 
 /// Seconds of the parts of a segment's proof, and the size of its tables.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -227,20 +221,30 @@ impl Outline {
     /// The proof section of a succinct receipt from that of a foldable one.
     ///
     /// # Errors
-    /// `usage` for another receipt, or one of too many segments; those of the verifier for a segment,
-    /// of the prover.
+    /// `usage` for a receipt of too many segments; those of [`Outline::proven`], of the prover.
     pub fn compress(&self, section: &[u8]) -> Result<Vec<u8>> {
-        let (head, rest) =
-            Head::split(&self.statement, section)?;
-        if head.profile != FOLDABLE || self.profile != FOLDABLE {
-            return Err(Error::new("usage", "only a foldable receipt can be compressed")
-                .expected("profile foldable")
-                .received(PROFILES[usize::from(head.profile)]));
-        }
         if self.segments as u64 > MAX_INSIDE {
             return Err(Error::new("usage", "too many segments for one succinct receipt")
                 .expected(format!("at most {MAX_INSIDE}"))
                 .received(self.segments));
+        }
+        let leaves = self.proven(section)?;
+        let mut out = head::encode(&self.statement, SUCCINCT);
+        leaves.iter().for_each(|leaf| out.extend(leaf.child.points.bytes()));
+        out.extend(layers::prove(leaves)?);
+        Ok(out)
+    }
+
+    /// The proofs of a foldable receipt's segments, taken apart to be verified inside.
+    ///
+    /// # Errors
+    /// `usage` for another receipt; those of the verifier for a segment.
+    pub(super) fn proven(&self, section: &[u8]) -> Result<Vec<Proven>> {
+        let (head, rest) = Head::split(&self.statement, section)?;
+        if head.profile != FOLDABLE || self.profile != FOLDABLE {
+            return Err(Error::new("usage", "only a foldable receipt can be compressed")
+                .expected("profile foldable")
+                .received(PROFILES[usize::from(head.profile)]));
         }
         let mut reader = Reader::new(rest, CODES);
         let mut leaves = Vec::new();
@@ -253,11 +257,7 @@ impl Outline {
             leaves.push(Proven::read(&statement, &TABLES, proof)?);
         }
         judge_end(&reader)?;
-        let mut out = section[..section.len() - rest.len()].to_vec();
-        out[PROFILE_AT] = SUCCINCT;
-        leaves.iter().for_each(|leaf| out.extend(leaf.child.points.bytes()));
-        out.extend(layers::prove(leaves)?);
-        Ok(out)
+        Ok(leaves)
     }
 
     /// Checks the proof of a segment under a head of this statement, as the verifier would.
@@ -270,15 +270,6 @@ impl Outline {
         let mut reader = Reader::new(proof, CODES);
         stark_verify::verify(&self.statement(segment, &head, &schedule), &mut reader)?;
         judge_end(&reader)
-    }
-}
-
-fn judge_end(reader: &Reader) -> Result<()> {
-    match reader.remaining() {
-        0 => Ok(()),
-        more => {
-            Err(Error::new(CODES.trailing, "bytes after the proof of a segment").received(more))
-        }
     }
 }
 
