@@ -32,8 +32,12 @@ BASE_BYTES = 100e6
 
 @dataclass(frozen=True)
 class StarkCosts:
-    """Of a profile, by committed and by public field element: CPU seconds, bytes at the peak."""
+    """Of a profile: CPU seconds of a segment of no size, grinding mostly, and of each element.
 
+    By committed and by public field element: CPU seconds, bytes at the peak.
+    """
+
+    segment_seconds: float
     cell_seconds: float
     public_seconds: float
     cell_bytes: float
@@ -41,12 +45,10 @@ class StarkCosts:
 
 
 COSTS = {
-    0: StarkCosts(0.070e-6, 0.134e-6, 19.4, 23.7),
-    1: StarkCosts(0.116e-6, 0.154e-6, 41.2, 30.1),
+    0: StarkCosts(0.02, 0.070e-6, 0.134e-6, 19.4, 23.7),
+    1: StarkCosts(0.02, 0.116e-6, 0.154e-6, 41.2, 30.1),
+    2: StarkCosts(0.24, 0.24e-6, 0.154e-6, 41.2, 30.1),
 }
-SEGMENT_SECONDS = 0.02
-"""CPU seconds of a segment of no size: grinding, mostly."""
-
 MAC_SECONDS = 10e-12
 WEIGHT_SECONDS = 0.13e-9
 """Of a byte of the weights, in each step."""
@@ -270,7 +272,8 @@ def _stark(schedule: Schedule, profile: int) -> StarkEstimate:
     seconds, peak, proof, rows = 0.0, 0.0, 0.0, dict.fromkeys((t.name.lower() for t in Table), 0.0)
     for used, heights in zip(schedule.rows, each, strict=True):
         cells, publics = _elements(heights)
-        cpu = SEGMENT_SECONDS + cells * costs.cell_seconds + publics * costs.public_seconds
+        cpu = costs.segment_seconds
+        cpu += cells * costs.cell_seconds + publics * costs.public_seconds
         seconds += cpu / CORES_GAIN
         peak = max(peak, cells * costs.cell_bytes + publics * costs.public_bytes)
         proof += _stark_bytes(heights, parameters)
