@@ -83,9 +83,9 @@ def split_receipt(data: bytes) -> Sections:
     version = r.u8()
     if version not in VERSIONS.values():
         raise _unsupported(" or ".join(map(str, sorted(set(VERSIONS.values())))), version)
-    program = _section(r, "program", MAX_PROGRAM)
-    journal = _section(r, "journal", MAX_JOURNAL)
-    proof = _section(r, "proof", MAX_PROOF)
+    program = read_section(r, "program", MAX_PROGRAM)
+    journal = read_section(r, "journal", MAX_JOURNAL)
+    proof = read_section(r, "proof", MAX_PROOF)
     r.end()
     if version != version_of(journal):
         raise _unsupported(version_of(journal), version)
@@ -127,7 +127,12 @@ def read_receipt(path: str, max_size: int = DEFAULT_MAX_SIZE) -> bytes:
     return data
 
 
-def _section(r: Reader, name: str, limit: int) -> memoryview:
+def read_section(r: Reader, name: str, limit: int) -> memoryview:
+    """A u32 length, at most the limit, and so many bytes, not copied.
+
+    Raises:
+        MalformedReceipt: `receipt.too-large`, `receipt.truncated`.
+    """
     length = r.u32()
     _limit(name, length, limit)
     return r.take(length)

@@ -122,6 +122,13 @@ def judge_statement(
     """
     receipt = as_receipt(receipt)
     sections = split_receipt(receipt)  # 1. Envelope.
+    return judge_sections(sections, len(receipt), expectations, modes)
+
+
+def judge_sections(
+    sections: Sections, size: int, expectations: Expectations, modes: tuple[int, ...]
+) -> Statement:
+    """Sections 2 to 6, in a file of so many bytes; see `judge_statement`."""
     journal = Journal.decode(sections.journal)  # 2. Journal.
     _of_mode(journal, modes)
     _identify(sections.program, journal, expectations)  # 3. Program id, model id.
@@ -129,7 +136,7 @@ def judge_statement(
     _fit(checked.program, journal)  # 5. Journal against program.
     counts = Counts(checked, journal)
     expectations.judge(counts)  # 6. Policy and expectations.
-    return Statement(sections, journal, checked, counts, len(receipt))
+    return Statement(sections, journal, checked, counts, size)
 
 
 def _of_mode(journal: Journal, modes: tuple[int, ...]) -> None:

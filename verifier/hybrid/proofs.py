@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from .. import stark
 from ..reader import Reader
-from ..recursion.child import child_of, read_points
+from ..recursion.child import Child, child_of, read_points
 from ..recursion.layers import verify_layers
 from .schedule import Schedule
 
@@ -63,15 +63,25 @@ class Proofs:
             MalformedReceipt, InvalidProof, InsufficientSecurity, UnsupportedReceipt: see
                 `verify_layers` and `judge_bits`.
         """
-        least, leaves = math.inf, []
+        leaves, least = self.leaves(reader)
+        verify_layers(leaves, reader)
+        return least
+
+    def leaves(self, reader: Reader) -> tuple[list[Child], float]:
+        """Read the points of all segments; the segments at them, and the least bits of any.
+
+        Raises:
+            MalformedReceipt, InvalidProof, InsufficientSecurity, UnsupportedReceipt: see
+                `read_points`, `child_of` and `judge_bits`.
+        """
+        least, found = math.inf, []
         points = [read_points(reader) for _ in range(self.count)]
         for (schedule, context), own in zip(self.statements, points, strict=True):
             present, bits = self._judge_size(schedule)
             least = min(least, bits)
             leaf = child_of(self.tables, present, schedule.terms, self.parameters, context, own)
-            leaves.append(leaf)
-        verify_layers(leaves, reader)
-        return least
+            found.append(leaf)
+        return found, least
 
     def _judge_size(self, schedule: Schedule) -> tuple[list[stark.PresentTable], float]:
         """The tables of a segment, and the bits that its proof shows at their size."""

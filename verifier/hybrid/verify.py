@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
 from itertools import pairwise
@@ -81,37 +81,91 @@ def verify_hybrid(
 
 def check_hybrid(statement: Statement, expectations: Expectations) -> tuple[Facts, Outputs]:
     """Sections 7 to 12 for a statement of mode hybrid; see `verify_hybrid`."""
-    journal, checked = statement.journal, statement.checked
-    program, digest = checked.program, hashlib.sha256(statement.sections.journal).digest()
-    plan = make_plan(statement.counts, sample_seed(statement.sections.journal))
-    trees = Trees(program, journal.steps, statement.order)  # 7. Plan, head, coverage.
     reader = Reader(statement.sections.proof, RECEIPT_CODES)
-    head = _read_head(reader, digest)
-    judge_covered(checked)
-    judge_origin(statement, trees)  # 8. Seed and start.
-    compare_inputs(program, journal, trees, None, expectations)  # 9. Inputs, outputs.
-    outputs = claimed_outputs(program, journal)
-    _judge_outputs(program, outputs)
-    claims = Claims(journal, outputs)
-    segments = _Segments(checked, plan, trees, claims, (reader.remaining, _room(head.profile)))
-    count, succinct = len(segments), head.profile == params.SUCCINCT
-    contexts = (_context(digest, head, number, count) for number in range(count))
-    proofs = Proofs(
-        count=count,
-        statements=zip(segments, contexts, strict=True),
-        tables=tables_file(),
-        parameters=stark.choose(_own_profile(head.profile), REFERENCE, count, journal.bits),
-        target=params.target(count, journal.bits),
-    )
-    warranted = headline(journal.bits, proofs.target, count, succinct=succinct)
-    _judge_bits(warranted, expectations)  # 10. Bits.
-    judge = proofs.judge_succinct if succinct else proofs.judge
-    proven_bits = judge(reader)  # 11. Segments.
+
+    def opened() -> tuple[int, int]:
+        return _read_head(reader, _digest(statement)), reader.remaining
+
+    session = Session.of(statement, expectations, opened)
+    proofs, succinct = session.proofs, session.profile == params.SUCCINCT
+    proven_bits = proofs.judge_succinct(reader) if succinct else proofs.judge(reader)  # 11.
     reader.end()  # 12. Nothing follows.
-    headline_bits = headline(journal.bits, proven_bits, count, succinct=succinct)
-    shown = StarkFacts(params.PROFILE_NAMES[head.profile], count, math.floor(10 * proven_bits) / 10)
-    facts = facts_of(plan, statement.receipt_bytes, headline_bits, shown)
-    return facts, to_caller(program, journal, outputs)
+    return session.facts(proven_bits), session.outputs
+
+
+@dataclass(frozen=True)
+class Session:
+    """A statement that was judged up to its segments.
+
+    Attributes:
+        statement: what is judged.
+        plan: its samples.
+        profile: of its proofs.
+        proofs: of its segments, not judged yet.
+        outputs: as `verify_hybrid` returns them.
+    """
+
+    statement: Statement
+    plan: Plan
+    profile: int
+    proofs: Proofs
+    outputs: Outputs
+
+    @classmethod
+    def of(
+        cls,
+        statement: Statement,
+        expectations: Expectations,
+        opened: Callable[[], tuple[int, int]],
+        most: int | None = None,
+    ) -> Session:
+        """Sections 7 to 10.
+
+        Args:
+            statement: that was judged so far.
+            expectations: what the caller means and demands.
+            opened: reads what the proofs begin with: the profile, and how many bytes there are.
+            most: segments, if fewer than any receipt may have.
+
+        Raises:
+            ZktallyError: the codes of these sections.
+        """
+        journal, checked = statement.journal, statement.checked
+        program = checked.program
+        plan = make_plan(statement.counts, sample_seed(statement.sections.journal))
+        trees = Trees(program, journal.steps, statement.order)  # 7. Plan, head, coverage.
+        profile, room = opened()
+        judge_covered(checked)
+        judge_origin(statement, trees)  # 8. Seed and start.
+        compare_inputs(program, journal, trees, None, expectations)  # 9. Inputs, outputs.
+        outputs = claimed_outputs(program, journal)
+        _judge_outputs(program, outputs)
+        rule = _room(profile) if most is None else replace(_room(profile), most=most)
+        segments = _Segments(checked, plan, trees, Claims(journal, outputs), (room, rule))
+        own, count = _own_profile(profile), len(segments)
+        proofs = Proofs(
+            count=count,
+            statements=zip(segments, _contexts(statement, own, count), strict=True),
+            tables=tables_file(),
+            parameters=stark.choose(own, REFERENCE, count, journal.bits),
+            target=params.target(count, journal.bits),
+        )
+        session = cls(statement, plan, profile, proofs, to_caller(program, journal, outputs))
+        _judge_bits(session.headline(proofs.target), expectations)  # 10. Bits.
+        return session
+
+    def headline(self, proven_bits: float) -> int:
+        """What the receipt is worth if each segment shows so many bits."""
+        succinct = self.profile == params.SUCCINCT
+        bits = self.statement.journal.bits
+        return headline(bits, proven_bits, self.proofs.count, succinct=succinct)
+
+    def facts(self, proven_bits: float) -> Facts:
+        """What is shown once everything is judged."""
+        name, tenths = params.PROFILE_NAMES[self.profile], math.floor(10 * proven_bits)
+        shown = StarkFacts(name, self.proofs.count, tenths / 10)
+        size, bits = self.statement.receipt_bytes, self.headline(proven_bits)
+        return facts_of(self.plan, size, bits, shown)
 
 
 @lru_cache
@@ -120,15 +174,8 @@ def tables_file() -> stark.TablesFile:
     return stark.read_tables(files(stark).joinpath("tables.bin").read_bytes())
 
 
-@dataclass(frozen=True)
-class _Head:
-    """The head of the proof section: the profile."""
-
-    profile: int
-
-
-def _read_head(reader: Reader, journal: bytes) -> _Head:
-    """7. The head, whose first field names the statement that the proof is for."""
+def _read_head(reader: Reader, journal: bytes) -> int:
+    """7. The head: which statement the proof is for, and the profile, which is returned."""
     answered = bytes(reader.take(len(journal)))
     if answered != journal:
         raise JournalMismatch(
@@ -137,7 +184,7 @@ def _read_head(reader: Reader, journal: bytes) -> _Head:
             expected=journal.hex(),
             received=answered.hex(),
         )
-    return _Head(read_profile(reader))
+    return read_profile(reader)
 
 
 def read_profile(reader: Reader) -> int:
@@ -242,9 +289,14 @@ def count_segments(sections: Sections, journal: Journal, checked: Checked) -> in
     return _count(ItemList(plan, trees), plan, trees, room)
 
 
-def _context(journal: bytes, head: _Head, number: int, segments: int) -> bytes:
-    """What the proof of a segment is bound to."""
-    ends = number.to_bytes(4, "little") + segments.to_bytes(4, "little")
-    profile = bytes([_own_profile(head.profile)])
-    data = b"zktally hybrid v2\0" + journal + profile + ends
-    return hashlib.sha256(data).digest()
+def _contexts(statement: Statement, profile: int, segments: int) -> Iterator[bytes]:
+    """What the proof of each segment is bound to."""
+    known = b"zktally hybrid v2\0" + _digest(statement) + bytes([profile])
+    for number in range(segments):
+        ends = number.to_bytes(4, "little") + segments.to_bytes(4, "little")
+        yield hashlib.sha256(known + ends).digest()
+
+
+def _digest(statement: Statement) -> bytes:
+    """Of the journal: what a proof says that it is for."""
+    return hashlib.sha256(statement.sections.journal).digest()
