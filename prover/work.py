@@ -194,15 +194,20 @@ class Work:
 
         Joining can take long, so one process does it, and the others wait for its receipt.
         """
+        try:
+            files = (self._segment(number) for number in range(segments))
+            proofs = [read_limited(file, SEGMENT_MAX) for file in files]
+        except UsageError:
+            if (receipt_of_another := self.receipt()) is None:
+                raise
+            return receipt_of_another
         with opened(self.folder / "segment-all.lock") as lock:
             acquire(lock, wait=True)
             if not self._receipt.exists():
-                files = (self._segment(number) for number in range(segments))
-                receipt = join([read_limited(file, SEGMENT_MAX) for file in files])
-                write_atomically(self._receipt, receipt, force=True)
-        finished = self.receipt()
-        assert finished is not None, "written above, and nothing removes it"
-        return finished
+                write_atomically(self._receipt, join(proofs), force=True)
+        receipt = self.receipt()
+        assert receipt is not None, "written by this process or another"
+        return receipt
 
     def _clean(self) -> None:
         """Remove everything but the receipt; also what a run that died at this point left."""

@@ -44,7 +44,7 @@ class StarkCosts:
 COSTS = {
     0: StarkCosts(0.070e-6, 0.134e-6, 19.4, 23.7),
     1: StarkCosts(0.116e-6, 0.154e-6, 41.2, 30.1),
-    2: StarkCosts(0.270e-6, 0.300e-6, 41.2, 30.1),
+    2: StarkCosts(0.186e-6, 0.246e-6, 41.2, 30.1),
 }
 SEGMENT_SECONDS = 0.02
 """CPU seconds of a segment of no size: grinding, mostly."""
@@ -52,10 +52,10 @@ SEGMENT_SECONDS = 0.02
 FOLDED_LEAVES, FOLDED_NODES = 2, 4
 """Segments under a node of the first layer, nodes under one of a higher layer."""
 
-FOLDED_SECONDS = 0.9
-NODE_SECONDS = 0.6
-OUTER_SECONDS = 1.8
-"""CPU seconds to fold: of a proof that is verified inside, of each node, of the outer proof."""
+FOLDED_SECONDS = 1.8
+NODE_SECONDS = 0.4
+OUTER_SECONDS = 1.9
+"""CPU seconds to fold: of each proof that a node verifies, of the node, of the outer proof."""
 
 FOLDING_BYTES = 0.9e9
 OUTER_BYTES = 220_000

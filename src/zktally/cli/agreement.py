@@ -72,7 +72,7 @@ class Cost:
             some = "1 segment" if self.segments == 1 else f"{self.segments:,} segments"
             segments = f"{some} to prove{' and to fold' if self.folding else ''}: "
         elif self.folding:
-            segments = f"{self.folding.proofs} proofs around the ones that are there: "
+            segments = f"{self.folding.proofs} proofs of proofs to make: "
         return (
             f"{segments}about {duration(self.seconds)} on two cores, {size(self.memory_bytes)} of "
             f"memory and {size(self.proof_bytes)} of receipt, within a factor of 2"
