@@ -136,6 +136,11 @@ class FoldEstimate:
     memory_bytes: int
     proof_bytes: int
 
+    @property
+    def cpu_seconds(self) -> float:
+        """Of all threads together."""
+        return self.seconds * CORES_GAIN
+
 
 @dataclass(frozen=True)
 class StarkEstimate:
