@@ -31,8 +31,14 @@ def add_prover_arguments(verb: Any) -> None:
     verb.add_argument(
         "--foldable",
         action="store_true",
-        help="not fast: a receipt whose proofs can be verified inside a proof, for more time; not "
-        "with --small",
+        help="not fast: a receipt whose proofs can be verified inside a proof, for more time; "
+        "`zktally compress` makes it a succinct one; not with --small",
+    )
+    verb.add_argument(
+        "--succinct",
+        action="store_true",
+        help="not fast: a receipt of one small proof however many segments, for still more time; "
+        "not with --small or --foldable",
     )
     verb.add_argument(
         "--work",
@@ -80,8 +86,9 @@ def names(text: str) -> Any:
 def options_from(args: argparse.Namespace, show: Progress | None) -> ProverOptions:
     """How the command line wants the receipt made."""
     reveal = getattr(args, "reveal", False)  # which only `prove` has
+    workers, shown = workers_from(args), show or silent
     return ProverOptions(
-        args.small, args.work, reveal, show or silent, workers_from(args), args.foldable
+        args.small, args.work, reveal, shown, workers, args.foldable, args.succinct
     )
 
 
