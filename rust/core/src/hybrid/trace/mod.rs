@@ -19,11 +19,11 @@ use self::memory::Memory;
 pub use self::opened::{Opened, OpenedNodes};
 pub(super) use self::records::Chain;
 use super::schedule::Schedule;
-use super::tables::columns::Row;
 use super::tables::{SLOTS, TABLES, bits, index, wide};
 use crate::error::Result;
 use crate::hash::{Digest, Elem, Key};
 use crate::stark::{Grid, MainTable};
+use crate::table::columns::Row;
 
 /// Rows that one task fills.
 const ROWS_PER_TASK: usize = 256;
