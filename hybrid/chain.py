@@ -204,7 +204,7 @@ def _judge_fast(model: CompiledModel, options: ProverOptions, training: Training
     """Refuse what a fast receipt has nothing of, or what it would give away unasked."""
     if options.profile or options.work is not None:
         raise UsageError(
-            "small, foldable and work are not about fast receipts", received="mode fast"
+            "small, foldable, succinct and work are not about fast receipts", received="mode fast"
         )
     if options.reveal:
         return

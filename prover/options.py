@@ -6,25 +6,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..verifier.errors import UsageError
+from ..verifier.profiles import FOLDABLE, NAMES, SMALL, STANDARD, SUCCINCT
 from .progress import Progress, silent
 from .work import Work
 from .workers.options import ALONE, Workers
 
 
-def profile_of(small: bool, foldable: bool) -> int:
-    """The profile of the STARK, by number (docs/stark.md section 8).
+def profile_of(small: bool, foldable: bool, succinct: bool = False) -> int:
+    """The profile of the proofs, by number (docs/stark.md section 8).
 
     Raises:
-        UsageError: both are asked for.
+        UsageError: several are asked for.
     """
-    if small and foldable:
+    chosen = {SMALL: small, FOLDABLE: foldable, SUCCINCT: succinct}
+    asked = [profile for profile, wanted in chosen.items() if wanted]
+    if len(asked) > 1:
         raise UsageError(
             "a receipt has one profile",
-            expected="small or foldable",
-            received="both",
-            hint="a foldable receipt is about as large as a small one",
+            expected="one of small, foldable and succinct",
+            received=" and ".join(NAMES[profile] for profile in asked),
+            hint="foldable is about as small as small, and succinct is made of foldable",
         )
-    return 2 if foldable else int(small)
+    return asked[0] if asked else STANDARD
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class ProverOptions:
         small: not in fast mode: a smaller receipt for more time and memory.
         foldable: not in fast mode: a receipt whose proofs can be verified inside a proof, for more
             time; not with `small`, which it is besides.
+        succinct: not in fast mode: a foldable receipt, folded at the end: one proof that all its
+            proofs verify; with neither of the two.
         work: not in fast mode: a new folder to prove in, so that the proof can be resumed.
         reveal: agree that a fast receipt opens private weights and records in the clear.
         progress: called as progress(phase, done, total).
@@ -47,14 +52,15 @@ class ProverOptions:
     progress: Progress = silent
     workers: Workers = ALONE
     foldable: bool = False
+    succinct: bool = False
 
     def __post_init__(self) -> None:
-        profile_of(self.small, self.foldable)
+        profile_of(self.small, self.foldable, self.succinct)
 
     @property
     def profile(self) -> int:
-        """Of the STARK, by number."""
-        return profile_of(self.small, self.foldable)
+        """Of the proofs, by number."""
+        return profile_of(self.small, self.foldable, self.succinct)
 
     def new_folder(self) -> Work | None:
         """The folder to prove in, where there shall be one.

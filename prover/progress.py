@@ -12,12 +12,20 @@ SEGMENTS = "prove segments"
 """The phase whose units can take minutes each."""
 
 
+FOLDING = "fold proofs"
+"""The phase in which a succinct receipt is made of a foldable one: one unit, of seconds or minutes.
+"""
+
+PACED = (SEGMENTS, FOLDING)
+"""Phases whose pace is shown."""
+
+
 @runtime_checkable
 class Paced(Protocol):
     """A progress that shows something between two reports, too."""
 
     def expect(self, seconds: float) -> None:
-        """Be told about how long a segment takes, on this machine or one like it."""
+        """Be told about how long a unit takes from here on, on this machine or one like it."""
 
 
 def silent(phase: str, done: int, total: int) -> None:

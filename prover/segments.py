@@ -13,10 +13,12 @@ from dataclasses import replace
 from .. import _core
 from ..verifier.errors import UsageError
 from ..verifier.journal import FAST, HYBRID, MODES, Journal
+from ..verifier.profiles import SUCCINCT
 from ..verifier.program.checked import load
 from ..verifier.receipt import split_receipt
 from ..verifier.sampling import Counts
 from .estimate import estimate_stark
+from .folding import fold, judge_number
 from .options import DEFAULTS, ProverOptions
 from .progress import SEGMENTS as PHASE
 from .progress import Paced
@@ -80,7 +82,8 @@ def prove_job(
         for segment in range(prover.segments):
             proofs[segment] = prover.prove_segment(segment)[0]
             done()
-    return _receipt(job, prover, [proofs[segment] for segment in range(prover.segments)])
+    whole = [proofs[segment] for segment in range(prover.segments)]
+    return _receipt(job, prover, whole, model, options)
 
 
 def prove_in(
@@ -116,7 +119,9 @@ def prove_in(
                         work.write(segment, prover.prove_segment(segment)[0])
                         done()
     progress(PHASE, prover.segments, prover.segments)
-    return work.finish(lambda proofs: _receipt(job, prover, proofs), prover.segments)
+    return work.finish(
+        lambda proofs: _receipt(job, prover, proofs, model, options), prover.segments
+    )
 
 
 def _prove_by(
@@ -144,13 +149,27 @@ def _tell_pace(options: ProverOptions, job: Job) -> None:
     if isinstance(options.progress, Paced):
         whole = estimate_stark(claims_of(job), job.profile)
         at_once = options.workers.processes or 1
-        seconds = whole.seconds / max(1, whole.segments) * 2 / max(1, cores())
+        seconds = whole.segment_seconds * 2 / max(1, cores())
         options.progress.expect(seconds * (1 if options.workers.ray else at_once))
 
 
 def _prover(job: Job, model: _core.Model | None) -> _core.HybridProver:
-    return _core.HybridProver(model or job.program, job.journal, job.openings, job.profile)
+    program, profile = model or job.program, job.segment_profile
+    prover = _core.HybridProver(program, job.journal, job.openings, profile)
+    if job.profile == SUCCINCT:
+        judge_number(prover.segments)
+    return prover
 
 
-def _receipt(job: Job, prover: _core.HybridProver, proofs: list[bytes]) -> bytes:
-    return encode_receipt(job.program, job.journal, prover.head() + b"".join(proofs))
+def _receipt(
+    job: Job,
+    prover: _core.HybridProver,
+    proofs: list[bytes],
+    model: _core.Model | None,
+    options: ProverOptions,
+) -> bytes:
+    section = prover.head() + b"".join(proofs)
+    if job.profile == SUCCINCT:
+        program = model or job.program
+        section = fold(program, job.journal, section, prover.segments, options.progress)
+    return encode_receipt(job.program, job.journal, section)

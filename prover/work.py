@@ -20,6 +20,7 @@ from ..circuits.files import read_limited, write_atomically
 from ..verifier.errors import UsageError, ZktallyError
 from ..verifier.journal import FAST, MODES, Journal
 from ..verifier.kinds import what_is_at
+from ..verifier.profiles import of_segments
 from ..verifier.quoting import quoted_path
 from ..verifier.receipt import MAGIC as RECEIPT
 from ..verifier.receipt import MAX_RECEIPT, split_receipt
@@ -39,13 +40,19 @@ class Job:
         program: its bytes.
         journal: the statement.
         openings: the proof section of a fast receipt of the same claims; in other modes, secret.
-        profile: of the STARK, 0 standard, 1 small or 2 foldable (docs/stark.md section 8).
+        profile: of the proofs, 0 standard, 1 small, 2 foldable or 4 succinct (docs/stark.md
+            section 8).
     """
 
     program: bytes
     journal: bytes
     openings: bytes = field(repr=False)
     profile: int
+
+    @property
+    def segment_profile(self) -> int:
+        """Of the proofs of segments, which a succinct receipt is folded from."""
+        return of_segments(self.profile)
 
     def shown(self) -> bytes:
         """The fast receipt, which shows the openings.
@@ -183,16 +190,23 @@ class Work:
         write_atomically(self._segment(segment), proof, private=True)
 
     def finish(self, join: Callable[[list[bytes]], bytes], segments: int) -> bytes:
-        """Join all segments to the receipt, keep that, and remove everything else."""
+        """Join all segments to the receipt, keep that, and remove everything else.
+
+        Joining can take long, so one process does it, and the others wait for its receipt.
+        """
         try:
             files = (self._segment(number) for number in range(segments))
-            receipt = join([read_limited(file, SEGMENT_MAX) for file in files])
+            proofs = [read_limited(file, SEGMENT_MAX) for file in files]
         except UsageError:
             if (receipt_of_another := self.receipt()) is None:
                 raise
             return receipt_of_another
-        write_atomically(self._receipt, receipt, force=True)
-        self._clean()
+        with opened(self.folder / "segment-all.lock") as lock:
+            acquire(lock, wait=True)
+            if not self._receipt.exists():
+                write_atomically(self._receipt, join(proofs), force=True)
+        receipt = self.receipt()
+        assert receipt is not None, "written by this process or another"
         return receipt
 
     def _clean(self) -> None:

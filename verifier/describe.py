@@ -7,26 +7,22 @@ from typing import Any
 
 from .errors import ProgramMismatch
 from .facts import SEEDS, STARTS
-from .hybrid.verify import count_segments, read_profile
+from .hybrid.verify import count_segments
 from .journal import FAST, MODES, Journal
 from .labels import in_words
 from .plain import to_json
+from .profiles import NAMES, SUCCINCT, claimed_profile
 from .program.checked import Checked
 from .program.checked import load as load_program
 from .program.types import ConstantStart, Role, Start
 from .quoting import listed, quoted
-from .reader import RECEIPT_CODES, Reader
 from .receipt import Sections, split_receipt
 from .sampling import Counts
-from .stark.params import PROFILE_NAMES
 from .units import size
 from .verified import EVERYTHING
 
 Segments = Callable[[Sections, Journal, Checked], int]
 """Counts the proofs that a statement asks for."""
-
-JOURNAL_DIGEST = 32
-"""Bytes that the proof of a hybrid receipt begins with."""
 
 UNTOLD = {
     "weights_root", "delta_ppm", "delta_step_ppm", "delta_op_ppm", "prf_seed", "input_key",
@@ -183,12 +179,7 @@ def visibility(journal: Journal) -> str:
 
 def describe_stark(parts: Sections, segments: int) -> dict[str, Any]:
     """The STARK of a hybrid receipt of so many segments as one JSON-ready object."""
-    proof = Reader(parts.proof, RECEIPT_CODES)
-    proof.take(JOURNAL_DIGEST)
-    return {
-        "profile": PROFILE_NAMES[read_profile(proof)],
-        "segments": segments,
-    }
+    return {"profile": NAMES[claimed_profile(parts.proof)], "segments": segments}
 
 
 FAST_HIDES = (
@@ -208,6 +199,8 @@ HYBRID_SHOWS = (
 def stark_text(stark: dict[str, Any]) -> str:
     """The STARK in words."""
     segments = "1 segment" if stark["segments"] == 1 else f"{stark['segments']:,} segments"
+    if stark["profile"] == NAMES[SUCCINCT]:
+        return f"one proof that the proofs of {segments} verify (succinct profile)"
     return f"{segments} ({stark['profile']} profile)"
 
 

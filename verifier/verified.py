@@ -33,6 +33,7 @@ from .pins import (
 )
 from .plain import to_json
 from .policy import as_digest
+from .profiles import NAMES, SUCCINCT
 from .quoting import listed, quoted
 
 _DIGEST = 32
@@ -192,6 +193,8 @@ class Guarantee:
         hides: whether opened values stand inside proofs, and not in the clear.
         published: what is in the statement in the clear.
         run: what the steps belong to; None where they have nothing to do with each other.
+        folded: of a succinct receipt, the segments whose proofs are not in it, but were proven to
+            verify; 0 of any other.
     """
 
     bits: int
@@ -210,6 +213,7 @@ class Guarantee:
     hides: bool
     published: tuple[str, ...]
     run: Run | None
+    folded: int = 0
 
     @classmethod
     def of(cls, facts: Facts, pins: Pins) -> Guarantee:
@@ -237,6 +241,7 @@ class Guarantee:
             hides=journal.mode != FAST,
             published=_published(facts, pins),
             run=Run.of(facts, pins),
+            folded=folded_segments(facts),
         )
 
     def sentence(self) -> str:
@@ -257,6 +262,7 @@ class Guarantee:
                 *(self.run.lines() if self.run else []),
                 *self._pin_lines(),
                 *self._not_shown(),
+                *self._folded(),
                 *self._hidden(),
             ]
         )
@@ -403,6 +409,17 @@ class Guarantee:
             "not shown  that every value is right: one overwritten activation with everything "
             "after it recomputed",
             "           is one wrong gate, and samples need not hit it",
+        ]
+
+    def _folded(self) -> list[str]:
+        if not self.folded:
+            return []
+        shown, these = f"the proofs of all {self.folded:,} segments verify", "these are"
+        if self.folded == 1:
+            shown, these = "the proof of the one segment verifies", "that one is"
+        return [
+            f"succinct   the receipt holds one proof, which shows that {shown};",
+            f"           {these} not in it",
         ]
 
     def _hidden(self) -> list[str]:
@@ -580,6 +597,12 @@ def op_bound(op: OpFacts, facts: Facts) -> float:
     bound = journal.bits * _LN2 * slots / hits
     shown = float(bound)
     return min(1.0, math.nextafter(shown, 2.0) if shown < bound else shown)
+
+
+def folded_segments(facts: Facts) -> int:
+    """Segments of a succinct receipt, 0 of any other."""
+    stark = facts.stark
+    return stark.segments if stark is not None and stark.profile == NAMES[SUCCINCT] else 0
 
 
 def saturation_words(input: Saturated) -> str:

@@ -85,6 +85,7 @@ class Plan:
         strict_steps: `A:B`, steps A to B − 1 get a strict receipt of their own.
         small: receipts are smaller, and take longer.
         foldable: proofs of receipts can be verified inside a proof; not with `small`.
+        succinct: the receipt is foldable, and compressed at the end; there is only one.
         reveal: a fast receipt may show records and weights in the clear.
 
     Raises:
@@ -121,6 +122,7 @@ class Plan:
     strict_steps: str | None = None
     small: bool = False
     foldable: bool = False
+    succinct: bool = False
     reveal: bool = False
 
     def __post_init__(self) -> None:
@@ -155,9 +157,19 @@ class Plan:
             raise UsageError(
                 "weight_decay is out of range", expected="≥ 0", received=self.weight_decay
             )
-        if profile_of(self.small, self.foldable) and self.mode == "fast":
-            raise UsageError("small and foldable are not about fast receipts", received="mode fast")
+        profile = profile_of(self.small, self.foldable, self.succinct)
+        if profile and self.mode == "fast":
+            raise UsageError(
+                "small, foldable and succinct are not about fast receipts", received="mode fast"
+            )
         self.nonce_bytes()
+        if self.succinct and len(self.parts()) > 1:
+            raise UsageError(
+                "several succinct receipts of a run have fewer than 100 bits together",
+                expected="one receipt (no receipt_every, no strict_steps)",
+                received=f"{len(self.parts())} receipts",
+                hint="make foldable ones, which zktally compress folds one by one",
+            )
         strict = sum(part.mode == "strict" for part in self.parts())
         if strict > STRICT_MOST:
             raise UsageError(
@@ -299,7 +311,7 @@ _TEXTS = {
     "batch_norm", "dropout",
 }  # fmt: skip
 _WHOLE = {"warmup", "step_every", "batch", "steps", "rehearsal", "receipt_every"}
-_TRUTHS = {"nesterov", "small", "foldable", "reveal"}
+_TRUTHS = {"nesterov", "small", "foldable", "succinct", "reveal"}
 
 
 def _typed(name: str, value: Any) -> Any:

@@ -382,7 +382,11 @@ class _Run:
     def _prove(self, part: Part, state: RunState | None, asked: Asked) -> bytes:
         plan = self._plan
         options = ProverOptions(
-            plan.small, reveal=plan.reveal, progress=self._progress, foldable=plan.foldable
+            plan.small,
+            reveal=plan.reveal,
+            progress=self._progress,
+            foldable=plan.foldable,
+            succinct=plan.succinct,
         )
         if (part.proof / "job").exists() or (part.proof / "receipt").exists():
             receipt = prove_in(Work(part.proof), self._steps.model.core, options)

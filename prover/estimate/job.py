@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ...verifier import stark
 from ...verifier.hybrid.requantise import judge_covered
@@ -18,6 +18,7 @@ from ...verifier.hybrid.schedule import MIN_LOG_ROWS, Table
 from ...verifier.hybrid.segments import MAX_SEGMENTS
 from ...verifier.hybrid.verify import REFERENCE, tables_file
 from ...verifier.journal import FAST
+from ...verifier.profiles import SUCCINCT, of_segments
 from ...verifier.program.types import Role, gates
 from ...verifier.sampling import Counts
 from ...verifier.stark.params import Parameters
@@ -32,8 +33,12 @@ BASE_BYTES = 100e6
 
 @dataclass(frozen=True)
 class StarkCosts:
-    """Of a profile, by committed and by public field element: CPU seconds, bytes at the peak."""
+    """Of a profile: CPU seconds of a segment of no size, grinding mostly, and of each element.
 
+    By committed and by public field element: CPU seconds, bytes at the peak.
+    """
+
+    segment_seconds: float
     cell_seconds: float
     public_seconds: float
     cell_bytes: float
@@ -41,11 +46,22 @@ class StarkCosts:
 
 
 COSTS = {
-    0: StarkCosts(0.070e-6, 0.134e-6, 19.4, 23.7),
-    1: StarkCosts(0.116e-6, 0.154e-6, 41.2, 30.1),
+    0: StarkCosts(0.02, 0.070e-6, 0.134e-6, 19.4, 23.7),
+    1: StarkCosts(0.02, 0.116e-6, 0.154e-6, 41.2, 30.1),
+    2: StarkCosts(0.24, 0.24e-6, 0.154e-6, 41.2, 30.1),
 }
-SEGMENT_SECONDS = 0.02
-"""CPU seconds of a segment of no size: grinding, mostly."""
+
+FOLDED_LEAVES, FOLDED_NODES = 2, 4
+"""Segments under a node of the first layer, nodes under one of a higher layer."""
+
+FOLDED_SECONDS = 1.8
+NODE_SECONDS = 0.4
+OUTER_SECONDS = 1.9
+"""CPU seconds to fold: of each proof that a node verifies, of the node, of the outer proof."""
+
+FOLDING_BYTES = 0.9e9
+OUTER_BYTES = 181_000
+POINT_BYTES = 60
 
 MAC_SECONDS = 10e-12
 WEIGHT_SECONDS = 0.13e-9
@@ -107,6 +123,28 @@ class RunEstimate:
 
 
 @dataclass(frozen=True)
+class FoldEstimate:
+    """What it takes to fold the proofs of segments to one.
+
+    Attributes:
+        proofs: that are made: nodes of the tree over the segments, and the outer one.
+        seconds: on two cores.
+        memory_bytes: at the peak.
+        proof_bytes: of the succinct receipt.
+    """
+
+    proofs: int
+    seconds: float
+    memory_bytes: int
+    proof_bytes: int
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Of all threads together."""
+        return self.seconds * CORES_GAIN
+
+
+@dataclass(frozen=True)
 class StarkEstimate:
     """What the STARK of a hybrid or strict receipt adds to that.
 
@@ -117,6 +155,7 @@ class StarkEstimate:
         memory_bytes: at the peak.
         proof_bytes: of the receipt.
         rows: rows in use of each table, all segments together.
+        folding: of a succinct receipt, what folding takes; seconds, memory and bytes hold it, too.
     """
 
     blocks: int
@@ -125,11 +164,18 @@ class StarkEstimate:
     memory_bytes: int
     proof_bytes: int
     rows: Mapping[str, float] = field(default_factory=dict)
+    folding: FoldEstimate | None = None
 
     @property
     def cpu_seconds(self) -> float:
         """Of all threads together."""
         return self.seconds * CORES_GAIN
+
+    @property
+    def segment_seconds(self) -> float:
+        """Of one segment, on two cores."""
+        folding = self.folding.seconds if self.folding else 0.0
+        return (self.seconds - folding) / max(1, self.segments)
 
     @property
     def is_checkable(self) -> bool:
@@ -170,7 +216,7 @@ def estimate_job(counts: Counts, profile: int = 0) -> JobEstimate:
 
     Args:
         counts: what the claims about the program ask for; in mode fast there is no STARK.
-        profile: of the STARK, 0 standard, 1 small or 2 foldable.
+        profile: of the proofs, 0 standard, 1 small, 2 foldable or 4 succinct.
 
     Raises:
         UnsupportedReceipt: `hybrid.unsupported`, unless the mode is fast.
@@ -192,6 +238,27 @@ def estimate_stark(counts: Counts, profile: int) -> StarkEstimate:
         UnsupportedReceipt: `hybrid.unsupported`.
     """
     return _stark(Schedule(counts), profile)
+
+
+def estimate_fold(segments: int, statement_bytes: int = 0) -> FoldEstimate:
+    """Estimate how a foldable receipt becomes a succinct one.
+
+    Args:
+        segments: of the receipt.
+        statement_bytes: of program, statement and roots, which stay as they are.
+    """
+    layers = [-(-segments // FOLDED_LEAVES)]
+    while layers[-1] > 1:
+        layers.append(-(-layers[-1] // FOLDED_NODES))
+    nodes = sum(layers)
+    children = segments + nodes - 1
+    cpu = children * FOLDED_SECONDS + nodes * NODE_SECONDS + OUTER_SECONDS
+    return FoldEstimate(
+        proofs=nodes + 1,
+        seconds=cpu / CORES_GAIN,
+        memory_bytes=round(BASE_BYTES + FOLDING_BYTES),
+        proof_bytes=OUTER_BYTES + POINT_BYTES * (segments + nodes) + statement_bytes,
+    )
 
 
 def _run(schedule: Schedule) -> RunEstimate:
@@ -263,26 +330,41 @@ def _root_bytes(schedule: Schedule) -> int:
 
 def _stark(schedule: Schedule, profile: int) -> StarkEstimate:
     judge_covered(schedule.checked)
-    segments, costs = schedule.segments, COSTS[profile]
-    parameters = stark.choose(profile, REFERENCE, segments, schedule.counts.claim.bits)
+    segments, costs = schedule.segments, COSTS[of_segments(profile)]
+    parameters = stark.choose(of_segments(profile), REFERENCE, segments, schedule.counts.claim.bits)
     each = [_heights(rows, parameters.hiding_rows) for rows in schedule.rows]
     times = segments / len(each)
     seconds, peak, proof, rows = 0.0, 0.0, 0.0, dict.fromkeys((t.name.lower() for t in Table), 0.0)
     for used, heights in zip(schedule.rows, each, strict=True):
         cells, publics = _elements(heights)
-        cpu = SEGMENT_SECONDS + cells * costs.cell_seconds + publics * costs.public_seconds
+        cpu = costs.segment_seconds
+        cpu += cells * costs.cell_seconds + publics * costs.public_seconds
         seconds += cpu / CORES_GAIN
         peak = max(peak, cells * costs.cell_bytes + publics * costs.public_bytes)
         proof += _stark_bytes(heights, parameters)
         for table, count in used.items():
             rows[table.name.lower()] += times * count
-    return StarkEstimate(
+    statement = _statement_bytes(schedule)
+    found = StarkEstimate(
         blocks=round(schedule.blocks),
         segments=segments,
         seconds=times * seconds,
         memory_bytes=round(BASE_BYTES + peak + _fixed_bytes(schedule)),
-        proof_bytes=round(times * proof + _statement_bytes(schedule)),
+        proof_bytes=round(times * proof + statement),
         rows={name: count for name, count in rows.items() if count},
+    )
+    return _folded(found, round(statement)) if profile == SUCCINCT else found
+
+
+def _folded(found: StarkEstimate, statement_bytes: int) -> StarkEstimate:
+    """Folded at the end."""
+    folding = estimate_fold(found.segments, statement_bytes)
+    return replace(
+        found,
+        seconds=found.seconds + folding.seconds,
+        memory_bytes=max(found.memory_bytes, folding.memory_bytes),
+        proof_bytes=folding.proof_bytes,
+        folding=folding,
     )
 
 

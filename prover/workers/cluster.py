@@ -41,7 +41,7 @@ class Cluster:
         self.size = min(size or room, room)
         # Handed over once, however many workers there are. Nothing in it is secret.
         self._program = ray.put(job.program)
-        self._job = (job.journal, job.profile, self._threads)
+        self._job = (job.journal, job.segment_profile, self._threads)
 
     def start(self) -> Worker:
         """A new actor; what is asked of it waits until the cluster has room.

@@ -103,7 +103,7 @@ class _Process:
 
     def _tell(self) -> None:
         """Hand over what all segments have in common."""
-        setting = {"profile": self._job.profile, "threads": self._threads}
+        setting = {"profile": self._job.segment_profile, "threads": self._threads}
         self._send(PROGRAM, self._job.program)
         self._send(STATEMENT, self._job.journal)
         self._send(SETTING, json.dumps(setting).encode())

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .api import (
         Receipt,
         RunState,
+        compress,
         dataset_root,
         exported_model,
         load,
@@ -77,6 +78,7 @@ _HOMES = {
     ".api": (
         "Receipt",
         "RunState",
+        "compress",
         "dataset_root",
         "exported_model",
         "load",
@@ -177,6 +179,7 @@ __all__ = [
     "check_model",
     "columns",
     "compile",
+    "compress",
     "dataset_root",
     "exported_model",
     "load",

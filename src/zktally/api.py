@@ -30,6 +30,9 @@ from .prover import (
     prove_job,
     wrapping_job,
 )
+from .prover.estimate import FoldEstimate
+from .prover.folding import compress as fold_receipt
+from .prover.folding import foldable_sections
 from .prover.snark.model import SnarkModel
 from .prover.workers import Workers
 from .verifier.chain import VerifiedRun, following, refuse_chain, verify_run
@@ -50,6 +53,7 @@ __all__ = [
     "CompiledModel",
     "Receipt",
     "RunState",
+    "compress",
     "dataset_root",
     "exported_model",
     "load",
@@ -188,6 +192,7 @@ def prove(
     exact: Sequence[str] | Literal["all"] = (),
     small: bool = False,
     foldable: bool = False,
+    succinct: bool = False,
     work: str | Path | None = None,
     reveal: bool = False,
     visibility: InputVisibility | None = None,
@@ -226,6 +231,8 @@ def prove(
         small: not in fast mode: a smaller receipt for more time and memory.
         foldable: not in fast mode: a receipt whose proofs can be verified inside a proof, for more
             time; as small as with `small`, with which it does not go.
+        succinct: not in fast mode: a receipt with one proof however many segments it has: proven
+            as a foldable one, which is compressed at the end; with neither of the two.
         work: not in fast mode: a new folder to prove in, so that `resume` can go on if this is
             interrupted, and other processes can help. It holds secrets until the receipt is made.
         reveal: agree that a fast receipt opens weights in the clear; needed there unless the model
@@ -297,7 +304,7 @@ def prove(
     training = Training(state, start, first, seed, data, data_key, final_state)
     workers = Workers(processes, ray)
     with showing(progress) as show:
-        options = ProverOptions(small, work, reveal, show, workers, foldable)
+        options = ProverOptions(small, work, reveal, show, workers, foldable, succinct)
         made = prove_chain(program, inputs, claims, options, training=training, items=items)
     return Receipt(made)
 
@@ -332,6 +339,7 @@ def wrap(
     *,
     small: bool = False,
     foldable: bool = False,
+    succinct: bool = False,
     work: str | Path | None = None,
     processes: int | None = None,
     ray: str | None = None,
@@ -347,6 +355,7 @@ def wrap(
         model: the model that it must be about, or None for whichever it names.
         small: a smaller receipt for more time and memory.
         foldable: a receipt whose proofs can be verified inside a proof; see `prove`.
+        succinct: a receipt with one proof however many segments it has; see `prove`.
         work: a new folder to prove in; see `prove`.
         processes: see `prove`, as of `ray` and `progress`.
         ray: see `prove`.
@@ -361,8 +370,49 @@ def wrap(
     model = None if model is None else _model(model)
     workers = Workers(processes, ray)
     with showing(progress) as show:
-        options = ProverOptions(small, work, progress=show, workers=workers, foldable=foldable)
+        options = ProverOptions(
+            small, work, False, show, workers, foldable=foldable, succinct=succinct
+        )
         return Receipt(wrap_fast(data, model, options))
+
+
+def compress(
+    receipt: Receipt | bytes, *, threads: int = 0, progress: Progress | bool | None = None
+) -> Receipt:
+    """Make a succinct receipt out of a foldable one, with one proof instead of one a segment.
+
+    That one shows that the proofs of all segments verify; its size does not grow with their number.
+    Neither model nor data are needed: whoever holds the receipt can do it. The statement stays the
+    same, byte for byte.
+
+    Args:
+        receipt: a foldable receipt, of at most 64 segments; it is judged first, on its own terms.
+        threads: 0 for all cores.
+        progress: see `prove`.
+
+    Raises:
+        UsageError: it is not foldable, or has too many segments.
+        VerificationFailed: it is refused.
+        MalformedReceipt, UnsupportedReceipt, MalformedProgram, InvalidProgram: it cannot be judged.
+    """
+    whole(threads, "threads", 0, MAX_THREADS)
+    with showing(progress) as show:
+        return Receipt(compress_foldable(_receipt(receipt), show, threads))
+
+
+def compress_foldable(
+    receipt: bytes,
+    progress: Progress,
+    threads: int = 0,
+    agree: Callable[[FoldEstimate], None] | None = None,
+) -> bytes:
+    """The succinct receipt of a foldable one; see `compress`.
+
+    `agree` is called once the foldable one is judged; what it raises ends the call.
+    """
+    foldable_sections(receipt)
+    _judge_as_claimed(receipt, None)
+    return fold_receipt(receipt, agree=agree, progress=progress, threads=threads)
 
 
 def _model(given: CompiledModel | str | Path) -> CompiledModel:

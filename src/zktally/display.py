@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from .prover import Progress, silent
-from .prover.progress import SEGMENTS
+from .prover.progress import PACED
 from .verifier.errors import UsageError
 
 ALMOST = 0.95
@@ -39,7 +39,7 @@ class Display(Protocol):
 
 
 class Pace:
-    """How far a phase is between two reports of it."""
+    """How far a phase is between two reports of it; a phase that begins is measured anew."""
 
     def __init__(self) -> None:
         self._each: float | None = None
@@ -107,7 +107,7 @@ class Lines:
         """Print a line if there is news."""
         with self._lock:
             now, name = time.monotonic(), _name(phase)
-            if name == SEGMENTS:
+            if name in PACED:
                 self._pace.report(done, total, now)
             if name != self._phase or done == total or now - self._shown > self.EVERY:
                 self._print(f"{phase}: {done}/{total}{self._left(now)}", now)
@@ -119,12 +119,12 @@ class Lines:
             self._pace.expect(seconds)
 
     def tick(self) -> None:
-        """Say how far the segment in work is, where nothing was said for a while."""
+        """Say how far the unit in work is, where nothing was said for a while."""
         with self._lock:
             now = time.monotonic()
             part = math.floor(100 * (self._pace.at(now) - self._pace.done))
-            if self._phase == SEGMENTS and part and now - self._shown > self.WITHIN:
-                done = f"{SEGMENTS}: {self._pace.done}/{self._pace.total}"
+            if self._phase in PACED and part and now - self._shown > self.WITHIN:
+                done = f"{self._phase}: {self._pace.done}/{self._pace.total}"
                 self._print(f"{done}, about {part} % of the next{self._left(now)}", now)
 
     def pause(self) -> None:
@@ -182,6 +182,7 @@ class Bars:
         left = TextColumn("{task.fields[left]}")
         self._bars = Rich(*columns, TimeElapsedColumn(), left, console=Console(stderr=True))
         self._tasks: dict[str, Any] = {}
+        self._paced: str | None = None
         self._pace, self._lock = Pace(), threading.Lock()
         self._bars.start()
 
@@ -191,7 +192,8 @@ class Bars:
             name, at = _name(phase), f"{done}/{total}"
             if name not in self._tasks:
                 self._tasks[name] = self._bars.add_task(phase, total=total, at=at, left="")
-            if name == SEGMENTS:
+            if name in PACED:
+                self._paced = name
                 self._pace.report(done, total, time.monotonic())
             task = self._tasks[name]
             self._bars.update(task, completed=done, description=phase, at=at, left=self._left(name))
@@ -202,13 +204,11 @@ class Bars:
             self._pace.expect(seconds)
 
     def tick(self) -> None:
-        """Move the bar of the segments by what is likely done."""
+        """Move the bar of the phase that is paced by what is likely done."""
         with self._lock:
-            if SEGMENTS in self._tasks:
-                now = time.monotonic()
-                self._bars.update(
-                    self._tasks[SEGMENTS], completed=self._pace.at(now), left=self._left(SEGMENTS)
-                )
+            if self._paced is not None:
+                now, left = time.monotonic(), self._left(self._paced)
+                self._bars.update(self._tasks[self._paced], completed=self._pace.at(now), left=left)
 
     def pause(self) -> None:
         """Take the bars away, so that a question can be asked."""
@@ -219,7 +219,7 @@ class Bars:
         self._bars.start()
 
     def _left(self, name: str) -> str:
-        left = self._pace.left(time.monotonic()) if name == SEGMENTS else None
+        left = self._pace.left(time.monotonic()) if name == self._paced else None
         return "" if left is None else f"about {_clock(left)} left"
 
 

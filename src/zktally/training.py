@@ -333,7 +333,7 @@ def train(
         report: called with each step and its loss.
         settings: any other setting of `Plan`: schedule, warmup, mode, delta, receipt_every, start,
             precision, clip_value, clip_norm, label_smoothing, rehearsal, small, foldable,
-            reveal, loss_output, batch_norm, dropout.
+            succinct, reveal, loss_output, batch_norm, dropout.
 
     Raises:
         UsageError: settings or data that do not fit.

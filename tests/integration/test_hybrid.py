@@ -22,7 +22,7 @@ from support import programs
 from support.cli import Zktally
 from zktally.prover.receipt import encode_receipt
 from zktally.prover.work import Job
-from zktally.verifier.errors import ZktallyError
+from zktally.verifier.errors import UsageError, ZktallyError
 from zktally.verifier.inputs import pack_values
 from zktally.verifier.journal import FAST, HYBRID, Journal
 from zktally.verifier.program.types import Role
@@ -211,6 +211,18 @@ def test_a_small_receipt(first: Made) -> None:
     for backend in BACKENDS:
         assert receipt.verify(first.model.model_id, backend=backend).profile == "small"  # type: ignore[arg-type]
     assert len(receipt.data) < len(first.receipt.data)
+
+
+def test_a_foldable_receipt(zktally: Zktally, first: Made, tmp_path: Path) -> None:
+    receipt = api.prove(first.model, first.inputs, foldable=True)
+    for backend in BACKENDS:
+        verified = receipt.verify(first.model.model_id, backend=backend)  # type: ignore[arg-type]
+        assert verified.profile == "foldable"
+    receipt.save(tmp_path / "r")
+    found = zktally("inspect", tmp_path / "r")
+    assert "foldable profile" in found.out
+    with pytest.raises(UsageError, match="one profile"):
+        api.prove(first.model, first.inputs, small=True, foldable=True)
 
 
 def test_masks_are_fresh(first: Made) -> None:

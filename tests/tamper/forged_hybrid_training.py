@@ -35,7 +35,7 @@ def _():
     return parts_of("trained").restated(start=ROOT).encode()
 
 
-@tampering("hybrid run: another place, the proof names it", "verify.stark", "trained on")
+@tampering("hybrid run: another place, the proof names it", "verify.input-mismatch", "trained on")
 def _():
     return parts_of("trained on").restated(first=5).encode()
 

@@ -377,11 +377,9 @@ def _():
     return join(parts.program, journal, parts.sections[2])
 
 
-@tampering(
-    "hybrid: a fast receipt called hybrid, the digest to fit", "receipt.non-canonical", "dense"
-)
+@tampering("hybrid: a fast receipt called hybrid, the digest to fit", "receipt.truncated", "dense")
 def _():
-    """Where the profile is expected stands a byte of the first root."""
+    """Where the profile is expected stands a byte of the first root, here 0 or 1."""
     parts = dissect_fast(receipt_of("dense"))
     journal = parts.journal[:2] + bytes([HYBRID]) + parts.journal[3:]
     answered = hashlib.sha256(journal).digest()

@@ -99,6 +99,10 @@ def _methods(case: Case) -> Iterator[str]:
     several = len(case.modes) > 1
     for mode in case.modes:
         yield f"In the {mode} receipts: {words.METHODS[mode]}" if several else words.METHODS[mode]
+    folded = sum(each.guarantee.folded > 0 for each in case.run.receipts)
+    if folded:
+        of = "" if folded == len(case.run.receipts) else f"Of {counted(folded, 'receipt')}: "
+        yield f"{of}{words.FOLDED}"
 
 
 def _among(case: Case) -> str:

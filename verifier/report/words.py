@@ -41,6 +41,12 @@ METHODS = {
 }
 """How values are checked in each mode."""
 
+FOLDED = (
+    "These proofs are not in the receipt itself: one proof stands in their place, which shows that "
+    "they were checked and found good."
+)
+"""What is added for a succinct receipt."""
+
 NOT_PROMISED_OF_SAMPLES = (
     "That every single number is right. Samples find errors in bulk: a model that was exchanged, a "
     "batch that was not run, a part of the work that was skipped. A single number that was written "

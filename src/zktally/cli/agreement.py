@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..prover.estimate import JobEstimate
+from ..prover.estimate import FoldEstimate, JobEstimate
 from ..verifier.errors import UsageError
 from .console import note, size
 from .machine import cores, free_memory
@@ -30,6 +30,7 @@ class Cost:
         proof_bytes: of all receipts.
         segments: to prove; None of fast receipts.
         segment_seconds: of each, on two cores.
+        folding: what folding the proofs of segments takes; None where that is not asked for.
     """
 
     seconds: float
@@ -37,6 +38,7 @@ class Cost:
     proof_bytes: int
     segments: int | None
     segment_seconds: float = 0.0
+    folding: FoldEstimate | None = None
 
     @classmethod
     def of(cls, job: JobEstimate, done: int | None = None, at_once: int = 1) -> Cost:
@@ -46,21 +48,31 @@ class Cost:
         """
         if job.stark is None:
             return cls(job.seconds, job.memory_bytes, job.proof_bytes, None)
-        each = job.stark.seconds / max(1, job.stark.segments)
+        each, folding = job.stark.segment_seconds, job.stark.folding
         left = job.stark.segments - (done or 0)
         run = job.run.seconds if done is None else 0.0
         memory = max(
             job.memory_bytes if done is None else 0,
             job.stark.memory_bytes * min(at_once, max(1, left)),
         )
-        return cls(run + left * each, memory, job.proof_bytes, left, each)
+        seconds = run + left * each + (folding.seconds if folding else 0.0)
+        return cls(seconds, memory, job.proof_bytes, left, each, folding)
+
+    @classmethod
+    def of_folding(cls, folding: FoldEstimate) -> Cost:
+        """Of a foldable receipt that is compressed."""
+        return cls(
+            folding.seconds, folding.memory_bytes, folding.proof_bytes, None, folding=folding
+        )
 
     def text(self) -> str:
         """In words."""
         segments = ""
         if self.segments is not None:
             some = "1 segment" if self.segments == 1 else f"{self.segments:,} segments"
-            segments = f"{some} to prove: "
+            segments = f"{some} to prove{' and to fold' if self.folding else ''}: "
+        elif self.folding:
+            segments = f"{self.folding.proofs} proofs of proofs to make: "
         return (
             f"{segments}about {duration(self.seconds)} on two cores, {size(self.memory_bytes)} of "
             f"memory and {size(self.proof_bytes)} of receipt, within a factor of 2"

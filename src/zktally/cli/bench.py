@@ -32,6 +32,7 @@ def add_to(verbs: Any) -> None:
     fast.set_defaults(run=run_fast)
     _add_hybrid(suites)
     _add_strict(suites)
+    _add_succinct(suites)
     add_cost(suites)
     sampling = suites.add_parser(
         "sampling", help="adversaries with known wrong gates: caught at the formula's rates?"
@@ -154,6 +155,24 @@ def _add_strict(suites: Any) -> None:
     )
     _add_rows_arguments(strict)
     strict.set_defaults(run=run_strict)
+
+
+def _add_succinct(suites: Any) -> None:
+    succinct = suites.add_parser(
+        "succinct",
+        help="succinct receipts by steps and by segments: bytes, segments, folding, verify, memory",
+        description="JSON lines on stdout or in a file, tables on stderr.",
+    )
+    succinct.add_argument("--quick", action="store_true", help="a few small cells only")
+    succinct.add_argument(
+        "--steps", type=_listed(int), help="of the running average (1,16,256,4096)"
+    )
+    succinct.add_argument(
+        "--deltas", type=_listed(float), help="of the perceptron (for 1 to 16 segments)"
+    )
+    succinct.add_argument("--chain", type=int, help="steps of the perceptron (1280)")
+    _add_rows_arguments(succinct)
+    succinct.set_defaults(run=run_succinct)
 
 
 def _add_train(suites: Any) -> None:
@@ -297,6 +316,13 @@ def run_hybrid(args: argparse.Namespace) -> int:
 def run_strict(args: argparse.Namespace) -> int:
     """Measure proofs of every gate, or read the rows."""
     from ..bench.strict import main
+
+    return main(args)
+
+
+def run_succinct(args: argparse.Namespace) -> int:
+    """Measure receipts that are folded, or read the rows."""
+    from ..bench.succinct import main
 
     return main(args)
 

@@ -29,6 +29,7 @@ VERBS = (
     "export",
     "resume",
     "wrap",
+    "compress",
     "verify",
     "report",
     "inspect",

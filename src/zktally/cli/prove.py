@@ -172,7 +172,9 @@ _delta_op.__name__ = "bound"  # what argparse calls it where it refuses a text
 
 def announce(args: argparse.Namespace, counts: Counts) -> None:
     """Say what the job will take, before it is begun, and ask where that is much."""
-    job = bounded(estimate_job(counts, profile_of(args.small, args.foldable)), KEEP_BYTES)
+    job = bounded(
+        estimate_job(counts, profile_of(args.small, args.foldable, args.succinct)), KEEP_BYTES
+    )
     steps = "1 step" if job.run.steps == 1 else f"{job.run.steps:,} steps"
     checks = "every gate checked" if all(counts.enumerated) else f"{job.run.samples:,} samples"
     note(f"{steps}, {job.run.macs:,} MACs, {checks}{_single_ops(counts)}", args.quiet)

@@ -25,14 +25,20 @@ from .files import is_stdout, refuse_json_beside, refuse_outputs, write_output
 
 def add_prover_arguments(verb: Any) -> None:
     """Add the options of a zero-knowledge proof; `options_from` reads them."""
-    profile = verb.add_mutually_exclusive_group()
-    profile.add_argument(
+    verb.add_argument(
         "--small", action="store_true", help="not fast: a smaller receipt for more time and memory"
     )
-    profile.add_argument(
+    verb.add_argument(
         "--foldable",
         action="store_true",
-        help="not fast: a receipt whose proofs can be verified inside a proof, for more time",
+        help="not fast: a receipt whose proofs can be verified inside a proof, for more time; "
+        "`zktally compress` makes it a succinct one; not with --small",
+    )
+    verb.add_argument(
+        "--succinct",
+        action="store_true",
+        help="not fast: a receipt of one small proof however many segments, for still more time; "
+        "not with --small or --foldable",
     )
     verb.add_argument(
         "--work",
@@ -80,8 +86,9 @@ def names(text: str) -> Any:
 def options_from(args: argparse.Namespace, show: Progress | None) -> ProverOptions:
     """How the command line wants the receipt made."""
     reveal = getattr(args, "reveal", False)  # which only `prove` has
+    workers, shown = workers_from(args), show or silent
     return ProverOptions(
-        args.small, args.work, reveal, show or silent, workers_from(args), args.foldable
+        args.small, args.work, reveal, shown, workers, args.foldable, args.succinct
     )
 
 

@@ -20,7 +20,7 @@ from .files import write_output
 
 OTHERS = (
     "delta", "delta_step", "bits", "exact", "reveal", "visibility", "items", "small", "foldable",
-    "work", "state", "start", "first", "seed", "data", "data_key_file", "final_state",
+    "succinct", "work", "state", "start", "first", "seed", "data", "data_key_file", "final_state",
 )  # fmt: skip
 """Options of `prove` that a SNARK receipt has no use for."""
 

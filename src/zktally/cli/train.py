@@ -80,6 +80,7 @@ HELP = {
     "strict_steps": "A:B: steps of which every gate is proven, in a receipt of their own",
     "small": "smaller receipts for more time and memory",
     "foldable": "receipts whose proofs can be verified inside a proof, for more time",
+    "succinct": "a receipt of one small proof however many segments, for still more time",
     "reveal": "fast: show the sampled records and weights",
 }
 """What each setting of a plan is, for the command line."""
@@ -208,7 +209,7 @@ def _agree(
 ) -> None:
     """Say what the run will take, and ask where that is much."""
     most = _bytes(args.memory)
-    profile = profile_of(plan.small, plan.foldable)
+    profile = profile_of(plan.small, plan.foldable, plan.succinct)
     jobs = [bounded(estimate_job(counts, profile), most) for counts in claims]
     if jobs:
         with paused(show):

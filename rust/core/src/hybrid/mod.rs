@@ -4,14 +4,12 @@ mod aggregate;
 pub mod head;
 pub mod leaves;
 mod outline;
-pub mod permutation;
 mod prove;
 pub mod records;
 pub mod schedule;
 pub mod segments;
 mod shares;
 pub mod support;
-#[macro_use]
 pub mod tables;
 pub mod trace;
 mod verify;

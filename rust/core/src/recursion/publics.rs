@@ -10,10 +10,10 @@ use super::tables::field::Place;
 use super::tables::{BLOCK, CELLS, TABLES, bits, bus, cells, dot, field, hash, index};
 use crate::error::{Error, Result};
 use crate::hash::Elem;
-use crate::hybrid::tables::columns::Row;
 use crate::stark::field::{DIM, K, coefficients};
 use crate::stark::parameters::Parameters;
 use crate::stark::{Grid, PublicTable, PublicTerms};
+use crate::table::columns::Row;
 
 /// Rows of a table at most.
 const MAX_LOG_ROWS: usize = 22;

@@ -2,7 +2,6 @@
 //!
 //! One table, one file: it declares the table's columns, by name, and constrains them.
 
-#[macro_use]
 pub mod columns;
 
 pub mod act;
@@ -15,7 +14,7 @@ pub mod node;
 pub mod noise;
 #[cfg(test)]
 mod page;
-pub(crate) mod parts;
+mod parts;
 pub mod pick;
 pub mod range;
 pub mod read_dot;

@@ -2,8 +2,8 @@
 
 use super::parts::{elements, in_class, permutation};
 use super::{BLOCK, RATE, bus};
-use crate::hybrid::permutation::{HALF, P24};
 use crate::stark::air::{Air, Builder, Expr};
+use crate::table::permutation::{HALF, P24};
 
 table! {
     public {

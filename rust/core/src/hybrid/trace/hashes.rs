@@ -12,12 +12,12 @@ use crate::error::Result;
 use crate::hash::keys::{PRF_PER_CALL, Salt};
 use crate::hash::{Elem, Key, Tree, domain};
 use crate::hybrid::leaves::{blocks, data_elements};
-use crate::hybrid::permutation::{HALF, P16, P24};
-use crate::hybrid::tables::columns::Row;
 use crate::hybrid::tables::{
     BLOCK, LIMB, RATE, TABLES, WORD_BITS, bits, index, node, noise, sponge, spread, wide,
 };
 use crate::stark::{Grid, MainTable};
+use crate::table::columns::Row;
+use crate::table::permutation::{HALF, P16, P24};
 
 /// A leaf, a record or the seed that is to be hashed.
 struct Job<'a> {

@@ -5,12 +5,13 @@ use super::{Filler, MainOf, fill};
 use crate::commit::{Place, StepDigests, state_digest, weights_root};
 use crate::hash::{Digest, Elem, Tree};
 use crate::hybrid::records::{Name, Part, Record};
+use crate::hybrid::schedule::Schedule;
 use crate::hybrid::tables::{RATE, digest, index, record};
 
 /// The digests of all steps, and the trees over them.
 pub struct Chain<'a> {
     opened: &'a Opened<'a>,
-    steps: Vec<StepDigests>,
+    pub steps: Vec<StepDigests>,
     pub records: Tree,
     pub inputs: Tree,
 }
@@ -41,17 +42,19 @@ impl<'a> Chain<'a> {
     }
 }
 
-impl Filler<'_> {
+impl Schedule {
     /// The elements of every record.
-    pub(super) fn contents(&self, chain: &Chain) -> Vec<Vec<Elem>> {
+    pub(in crate::hybrid) fn contents(&self, chain: &Chain) -> Vec<Vec<Elem>> {
         let elements = |part: &Part| match *part {
             Part::Fixed(value) => vec![value],
             Part::Taken(name) => chain.digest(name).0.to_vec(),
         };
-        let parts = self.schedule.contents.parts.iter();
+        let parts = self.contents.parts.iter();
         parts.map(|parts| parts.iter().flat_map(elements).collect()).collect()
     }
+}
 
+impl Filler<'_> {
     pub(super) fn digest(&self, chain: &Chain) -> Option<MainOf> {
         let rows = &self.schedule.contents.digests;
         fill(self.schedule, index::DIGEST, |i, _| digest::Main {
