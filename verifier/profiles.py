@@ -24,6 +24,15 @@ def claimed_profile(proof: bytes | memoryview) -> int:
     """
     reader = Reader(proof, RECEIPT_CODES)
     reader.take(_JOURNAL_DIGEST)
+    return read_profile(reader)
+
+
+def read_profile(reader: Reader) -> int:
+    """Read a profile.
+
+    Raises:
+        MalformedReceipt: `receipt.truncated`; `receipt.non-canonical`, there is no such profile.
+    """
     profile = reader.u8()
     if profile not in NAMES:
         known = ", ".join(f"{number} {name}" for number, name in NAMES.items())

@@ -450,7 +450,7 @@ for _from, _to in ((hybrids.STANDARD, hybrids.SMALL), (hybrids.SMALL, hybrids.ST
         return replace(parts_of("dense", of), profile=to).encode()
 
 
-for _profile in (2, 128, 255):
+for _profile in (3, 128, 255):
 
     @tampering(f"hybrid: head: profile {_profile}", "receipt.non-canonical", "dense")
     def _(profile=_profile):

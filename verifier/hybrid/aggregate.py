@@ -9,6 +9,7 @@ from ..errors import MalformedReceipt, UnsupportedReceipt, UsageError
 from ..facts import Facts
 from ..journal import HYBRID, STRICT, Journal
 from ..policy import Expectations
+from ..profiles import SUCCINCT
 from ..reader import RECEIPT_CODES, Reader
 from ..receipt import (
     MAX_JOURNAL,
@@ -20,7 +21,6 @@ from ..receipt import (
 )
 from ..recursion.child import Child
 from ..recursion.layers import verify_layers
-from ..stark.params import SUCCINCT
 from ..steps import Outputs, judge_sections
 from .verify import Session
 

@@ -12,6 +12,7 @@ from ..errors import MalformedReceipt, UnsupportedReceipt
 from ..gates import Ints
 from ..layout import leaf_count, leaf_starts
 from ..openings import Trees, layout_of
+from ..profiles import MAX_FOLDED
 from ..program.checked import Checked
 from ..program.operands import products
 from ..program.types import Dot, Gather, Op, Tensor, gates
@@ -49,7 +50,7 @@ class Room:
 
 
 OWN_PROOFS = Room(MAX_SEGMENTS, LEAST_PROOF, 0)
-SUCCINCT = Room(64, 60, LEAST_PROOF)
+SUCCINCT = Room(MAX_FOLDED, 60, LEAST_PROOF)
 """There are points of each segment, and one proof of all of them."""
 
 _POINTS = 1 << 18

@@ -16,7 +16,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from .. import stark
+from .. import profiles, stark
 from ..confidence import headline
 from ..errors import InvalidProof, JournalMismatch
 from ..facts import Facts, StarkFacts, facts_of
@@ -87,7 +87,7 @@ def check_hybrid(statement: Statement, expectations: Expectations) -> tuple[Fact
         return _read_head(reader, _digest(statement)), reader.remaining
 
     session = Session.of(statement, expectations, opened)
-    proofs, succinct = session.proofs, session.profile == params.SUCCINCT
+    proofs, succinct = session.proofs, session.profile == profiles.SUCCINCT
     proven_bits = proofs.judge_succinct(reader) if succinct else proofs.judge(reader)  # 11.
     reader.end()  # 12. Nothing follows.
     return session.facts(proven_bits), session.outputs
@@ -142,7 +142,7 @@ class Session:
         _judge_outputs(program, outputs)
         rule = _room(profile) if most is None else replace(_room(profile), most=most)
         segments = _Segments(checked, plan, trees, Claims(journal, outputs), (room, rule))
-        own, count = _own_profile(profile), len(segments)
+        own, count = profiles.of_segments(profile), len(segments)
         proofs = Proofs(
             count=count,
             statements=zip(segments, _contexts(statement, own, count), strict=True),
@@ -156,13 +156,13 @@ class Session:
 
     def headline(self, proven_bits: float) -> int:
         """What the receipt is worth if each segment shows so many bits."""
-        succinct = self.profile == params.SUCCINCT
+        succinct = self.profile == profiles.SUCCINCT
         bits = self.statement.journal.bits
         return headline(bits, proven_bits, self.proofs.count, succinct=succinct)
 
     def facts(self, proven_bits: float) -> Facts:
         """What is shown once everything is judged."""
-        name, tenths = params.PROFILE_NAMES[self.profile], math.floor(10 * proven_bits)
+        name, tenths = profiles.NAMES[self.profile], math.floor(10 * proven_bits)
         shown = StarkFacts(name, self.proofs.count, tenths / 10)
         size, bits = self.statement.receipt_bytes, self.headline(proven_bits)
         return facts_of(self.plan, size, bits, shown)
@@ -184,19 +184,7 @@ def _read_head(reader: Reader, journal: bytes) -> int:
             expected=journal.hex(),
             received=answered.hex(),
         )
-    return read_profile(reader)
-
-
-def read_profile(reader: Reader) -> int:
-    """The profile of the STARK, which follows the digest of the journal.
-
-    Raises:
-        MalformedReceipt: there is no such profile.
-    """
-    profile = reader.u8()
-    if profile not in params.OF_RECEIPTS:
-        raise reader.bad("an unknown profile", expected="0, 1, 2 or 4", received=profile)
-    return profile
+    return profiles.read_profile(reader)
 
 
 def _judge_outputs(program: Program, outputs: Mapping[int, Ints]) -> None:
@@ -254,12 +242,7 @@ def _judge_bits(warranted: int, expectations: Expectations) -> None:
 
 
 def _room(profile: int) -> Room:
-    return SUCCINCT if profile == params.SUCCINCT else OWN_PROOFS
-
-
-def _own_profile(profile: int) -> int:
-    """The profile of the proofs of segments: a succinct receipt is made of foldable ones."""
-    return params.FOLDABLE if profile == params.SUCCINCT else profile
+    return SUCCINCT if profile == profiles.SUCCINCT else OWN_PROOFS
 
 
 def _count(items: ItemList, plan: Plan, trees: Trees, room: tuple[int, Room]) -> int:
@@ -283,9 +266,7 @@ def count_segments(sections: Sections, journal: Journal, checked: Checked) -> in
     """
     plan = make_plan(Counts(checked, journal), sample_seed(sections.journal))
     trees = Trees(checked.program, journal.steps, order_of(checked.program, journal))
-    reader = Reader(sections.proof, RECEIPT_CODES)
-    reader.take(hashlib.sha256().digest_size)
-    room = len(sections.proof), _room(read_profile(reader))
+    room = len(sections.proof), _room(profiles.claimed_profile(sections.proof))
     return _count(ItemList(plan, trees), plan, trees, room)
 
 

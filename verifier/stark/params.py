@@ -50,11 +50,9 @@ PROFILES: Mapping[int, Profile] = {
     2: Profile(log_blowup=3, hashing=Hashing.POSEIDON2),
     3: Profile(log_blowup=4),
 }
-PROFILE_NAMES = ("standard", "small", "foldable", "outer", "succinct")
-FOLDABLE, OUTER, SUCCINCT = 2, 3, 4
+PROFILE_NAMES = ("standard", "small", "foldable", "outer")
+FOLDABLE, OUTER = 2, 3
 """A succinct receipt has no parameters of its own: it is an outer proof around foldable ones."""
-OF_RECEIPTS = (0, 1, FOLDABLE, SUCCINCT)
-"""Profiles that a receipt may name."""
 
 
 @dataclass(frozen=True)
