@@ -51,7 +51,7 @@ from ..verifier.roots import (
     weights_root,
 )
 from ..verifier.sampling import Counts, make_plan, sample_seed
-from ..verifier.stark.params import OF_RECEIPTS
+from ..verifier.stark.params import FOLDABLE
 from ..verifier.steps import exported_roots, order_of, seed_of
 from .drawn import Random, draw_array
 
@@ -209,7 +209,7 @@ def _in_mode(claims: Claims, mode: str) -> Claims:
 def _prove(rng: Random, run: FastRun, claims: Claims, items: int) -> bytes:
     if claims.mode not in PROVEN:
         return run.prove(claims, items)
-    profile = int(rng.integers(0, len(OF_RECEIPTS)))
+    profile = int(rng.integers(0, FOLDABLE + 1))
     try:
         return prove_job(run.job(claims, items, profile))
     except ZktallyError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..verifier.reader import Writer
-from ..verifier.receipt import MAGIC, MAX_JOURNAL, MAX_PROGRAM, MAX_PROOF, VERSION
+from ..verifier.receipt import MAGIC, MAX_JOURNAL, MAX_PROGRAM, MAX_PROOF, version_of
 from .errors import ProveError
 
 
@@ -15,7 +15,7 @@ def encode_receipt(program: bytes, journal: bytes, proof: bytes) -> bytes:
     """
     w = Writer()
     w.raw(MAGIC)
-    w.u8(VERSION)
+    w.u8(version_of(journal))
     for section, limit in ((program, MAX_PROGRAM), (journal, MAX_JOURNAL), (proof, MAX_PROOF)):
         if len(section) > limit:
             raise ProveError(

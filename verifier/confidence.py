@@ -11,24 +11,36 @@ import math
 HASH_BITS = 124
 """Collision resistance of a digest of 8 elements."""
 
+INSIDE_BITS = 103
+"""Of all proofs that stand in for those of segments together (docs/recursion.md section 6)."""
+
 _LOG_UNIT = 127
 TENTHS = (65536, 70240, 75282, 80685, 86476, 92682, 99335, 106464, 114105, 122295)
 """2^(j/10) in units of 2^-16, rounded up."""
 
 
-def headline(sampled_bits: int, stark_bits: float = math.inf, segments: int = 0) -> int:
-    """`floor(-log2(2^-λ + segments·2^-stark_bits + 2^-124))`, at least 0.
+def headline(
+    sampled_bits: int,
+    stark_bits: float = math.inf,
+    segments: int = 0,
+    *,
+    succinct: bool = False,
+) -> int:
+    """`floor(-log2(2^-λ + segments·2^-stark_bits + 2^-103 + 2^-124))`, at least 0.
 
     Args:
         sampled_bits: λ, or 0 where nothing is sampled: every gate is checked.
         stark_bits: proven bits of each segment of a receipt with a STARK; tenths count.
         segments: how many there are; 0 of a fast receipt, which has no STARK.
+        succinct: whether one proof stands for theirs; else there is no term 2^-103.
     """
     error = _units(1, 10 * HASH_BITS)
     if sampled_bits:
         error += _units(1, 10 * sampled_bits)
     if segments:
         error += _units(segments, max(0, math.floor(10 * stark_bits)))
+    if succinct:
+        error += _units(1, 10 * INSIDE_BITS)
     return max(0, _LOG_UNIT - (error - 1).bit_length())
 
 

@@ -60,8 +60,8 @@ class StarkFacts:
     """The proofs of a hybrid or strict receipt.
 
     Attributes:
-        profile: "standard", "small", "foldable" or "succinct".
-        segments: how many proofs there are; of a succinct receipt, how many were proven to verify.
+        profile: "standard", "small", "foldable", or "succinct": one proof in place of all.
+        segments: how many proofs there are, or stand behind that one.
         bits: proven bits of each, rounded down to tenths.
     """
 

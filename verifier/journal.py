@@ -15,6 +15,9 @@ from .reader import RECEIPT_CODES, Reader, Writer
 
 VERSION = 3
 FAST, HYBRID, STRICT = 0, 1, 2
+MODE_AT = 2
+"""Where the byte of the mode stands."""
+
 MODES = ("fast", "hybrid", "strict")
 
 OWN, DERIVED = 0, 1

@@ -51,6 +51,11 @@ class Reader:
         """Bytes not consumed yet."""
         return len(self._data) - self._at
 
+    @property
+    def rest(self) -> memoryview:
+        """The bytes not consumed yet, not copied; they stay to be read."""
+        return self._data[self._at :]
+
     def bad(self, message: str, expected: object = None, received: object = None) -> ZktallyError:
         """The error for input that is well delimited but not canonical; the caller raises it."""
         text = f"{message} (before byte {self._at})"

@@ -9,11 +9,14 @@ from pathlib import Path
 
 from .errors import MalformedReceipt, UnsupportedReceipt, UsageError
 from .files import unreadable
+from .journal import FAST, HYBRID, MODE_AT, STRICT
 from .kinds import what_is
 from .reader import RECEIPT_CODES, Reader
 
 MAGIC = b"ZKTALLY"
-VERSION = 3
+VERSIONS = {FAST: 3, HYBRID: 4, STRICT: 4}
+"""By the mode of the statement: proofs with a STARK have had another form."""
+
 MAX_PROGRAM = 16 << 20
 MAX_JOURNAL = 256 << 20
 MAX_PROOF = 1 << 30
@@ -78,18 +81,30 @@ def split_receipt(data: bytes) -> Sections:
     r = Reader(data, RECEIPT_CODES)
     r.take(len(MAGIC))
     version = r.u8()
-    if version != VERSION:
-        raise UnsupportedReceipt(
-            "a receipt of another version",
-            code="receipt.unsupported-version",
-            expected=VERSION,
-            received=version,
-        )
-    program = _section(r, "program", MAX_PROGRAM)
-    journal = _section(r, "journal", MAX_JOURNAL)
-    proof = _section(r, "proof", MAX_PROOF)
+    if version not in VERSIONS.values():
+        raise _unsupported(" or ".join(map(str, sorted(set(VERSIONS.values())))), version)
+    program = read_section(r, "program", MAX_PROGRAM)
+    journal = read_section(r, "journal", MAX_JOURNAL)
+    proof = read_section(r, "proof", MAX_PROOF)
     r.end()
+    if version != version_of(journal):
+        raise _unsupported(version_of(journal), version)
     return Sections(program, journal, proof)
+
+
+def version_of(journal: bytes | memoryview) -> int:
+    """The version of the receipts of a statement, from its bytes, which may be none."""
+    mode = journal[MODE_AT] if len(journal) > MODE_AT else FAST
+    return VERSIONS.get(mode, VERSIONS[FAST])
+
+
+def _unsupported(expected: object, received: int) -> UnsupportedReceipt:
+    return UnsupportedReceipt(
+        "a receipt of another version",
+        code="receipt.unsupported-version",
+        expected=expected,
+        received=received,
+    )
 
 
 def read_receipt(path: str, max_size: int = DEFAULT_MAX_SIZE) -> bytes:
@@ -112,7 +127,12 @@ def read_receipt(path: str, max_size: int = DEFAULT_MAX_SIZE) -> bytes:
     return data
 
 
-def _section(r: Reader, name: str, limit: int) -> memoryview:
+def read_section(r: Reader, name: str, limit: int) -> memoryview:
+    """A u32 length, at most the limit, and so many bytes, not copied.
+
+    Raises:
+        MalformedReceipt: `receipt.too-large`, `receipt.truncated`.
+    """
     length = r.u32()
     _limit(name, length, limit)
     return r.take(length)

@@ -122,6 +122,13 @@ def judge_statement(
     """
     receipt = as_receipt(receipt)
     sections = split_receipt(receipt)  # 1. Envelope.
+    return judge_sections(sections, len(receipt), expectations, modes)
+
+
+def judge_sections(
+    sections: Sections, size: int, expectations: Expectations, modes: tuple[int, ...]
+) -> Statement:
+    """Sections 2 to 6, in a file of so many bytes; see `judge_statement`."""
     journal = Journal.decode(sections.journal)  # 2. Journal.
     _of_mode(journal, modes)
     _identify(sections.program, journal, expectations)  # 3. Program id, model id.
@@ -129,7 +136,7 @@ def judge_statement(
     _fit(checked.program, journal)  # 5. Journal against program.
     counts = Counts(checked, journal)
     expectations.judge(counts)  # 6. Policy and expectations.
-    return Statement(sections, journal, checked, counts, len(receipt))
+    return Statement(sections, journal, checked, counts, size)
 
 
 def _of_mode(journal: Journal, modes: tuple[int, ...]) -> None:
@@ -244,9 +251,7 @@ def hash_roots(
     if trees.data:
         found = dataset_root(checked.program.records, roots[data:first])
         _same("verify.dataset-root", found, journal.dataset_root)
-    seed = prf_seed if statement.seed is None else statement.seed
-    if seed is not None:
-        _same("verify.prf-seed", seed_commitment(seed), journal.prf_seed)
+    _judge_seed(journal, prf_seed if statement.seed is None else statement.seed)
     after = state_digests(linked)
     before = np.concatenate([state_digests(states[None]), after[:-1]])
     _same("verify.initial-state", digest_bytes(before[0]), journal.initial_state)
@@ -269,17 +274,46 @@ def exported_roots(program: Program, trees: Trees, roots: Elements) -> Elements:
     return roots[numbers]
 
 
+def judge_origin(statement: Statement, trees: Trees) -> None:
+    """8. What a statement alone says of seed and start, where the proof shows the rest."""
+    journal = statement.journal
+    _judge_seed(journal, statement.seed)
+    if journal.start != DECLARED:
+        return
+    roots = np.stack([_declared_root(statement, number) for number in trees.states])
+    found = digest_bytes(state_digests(roots[None])[0])
+    if found != journal.initial_state:
+        raise ChainBroken(
+            "the chain does not start as the program declares",
+            code="verify.start",
+            expected=found.hex(),
+            received=journal.initial_state.hex(),
+        )
+
+
+def _judge_seed(journal: Journal, seed: Elements | None) -> None:
+    """8. A seed that is known is the one that the statement names."""
+    if seed is not None:
+        _same("verify.prf-seed", seed_commitment(seed), journal.prf_seed)
+
+
+def _declared_root(statement: Statement, number: int) -> Elements:
+    """The root [8] of a state that starts as the program declares."""
+    program = statement.checked.program
+    seed = np.zeros(DIGEST, np.uint64) if statement.seed is None else statement.seed
+    start = next(link.start for link in program.states if link.state == number and link.start)
+    return start_root(program.tensors[number], start, seed)
+
+
 def _judge_start(statement: Statement, roots: Elements) -> None:
     """8. The states that the chain starts from are those that the program declares."""
     program = statement.checked.program
-    seed = np.zeros(DIGEST, np.uint64) if statement.seed is None else statement.seed
-    starts = {link.state: link.start for link in program.states if link.start is not None}
     for number, root in zip(program.of_role(Role.STATE), roots, strict=True):
-        tensor = program.tensors[number]
-        found = start_root(tensor, starts[number], seed)
+        found = _declared_root(statement, number)
         if (found != root).any():
             raise ChainBroken(
-                f"state {quoted(tensor.name)} does not start as the program declares",
+                f"state {quoted(program.tensors[number].name)} does not start as the program "
+                "declares",
                 code="verify.start",
                 expected=digest_bytes(found).hex(),
                 received=digest_bytes(root).hex(),
@@ -287,9 +321,22 @@ def _judge_start(statement: Statement, roots: Elements) -> None:
 
 
 def compare_inputs(
-    program: Program, journal: Journal, trees: Trees, roots: Elements, expectations: Expectations
+    program: Program,
+    journal: Journal,
+    trees: Trees,
+    roots: Elements | None,
+    expectations: Expectations,
 ) -> None:
-    """9. Values of the inputs, the statement's and the caller's, against the committed ones."""
+    """9. Values of the inputs, the statement's and the caller's, against the committed ones.
+
+    Args:
+        program: of the statement.
+        journal: the statement.
+        trees: of the receipt.
+        roots: of all trees, [trees, 8]; None where the proof shows none, so that all values
+            together are held against the input root of the statement.
+        expectations: of the caller.
+    """
     committed = _InputRoots(program, journal, trees, roots)
     if journal.inputs is not None:
         _compare_published(program, journal, committed)
@@ -307,8 +354,14 @@ def compare_inputs(
             expected=f"{items} items in {len(batches)} steps",
             received=f"{journal.items} items in {journal.steps} steps",
         )
-    for place, number in enumerate(program.of_role(Role.INPUT)):
-        array = np.stack([batch[place] for batch in batches])
+    arrays = {
+        number: np.stack([batch[place] for batch in batches])
+        for place, number in enumerate(program.of_role(Role.INPUT))
+    }
+    if roots is None:
+        committed.compare_all(arrays)
+        return
+    for number, array in arrays.items():
         wrong = np.flatnonzero(committed.differ(number, array))
         if len(wrong):
             raise committed.mismatch(number, array, int(wrong[0]))
@@ -327,7 +380,7 @@ def private_inputs() -> JournalMismatch:
 
 
 def _compare_published(program: Program, journal: Journal, roots: _InputRoots) -> None:
-    """Step by step, port by port: ranges, then roots."""
+    """Step by step, port by port: ranges, then roots; without roots all ranges first."""
     published = unpack_ports(program, program.inputs, journal.inputs or b"", journal.steps)
     failures = []
     for place, port in enumerate(program.inputs):
@@ -337,6 +390,7 @@ def _compare_published(program: Program, journal: Journal, roots: _InputRoots) -
         failed = np.flatnonzero(outside | roots.differ(port.tensor, array))
         failures += [(int(step), place, bool(outside[step])) for step in failed[:1]]
     if not failures:
+        roots.compare_all(published)
         return
     step, place, is_outside = min(failures)
     port = program.inputs[place]
@@ -349,15 +403,40 @@ def _compare_published(program: Program, journal: Journal, roots: _InputRoots) -
 
 
 class _InputRoots:
-    """Compares values of inputs with the committed roots, by the published key of their salts."""
+    """Compares values of inputs with the committed ones, by the published key of their salts.
 
-    def __init__(self, program: Program, journal: Journal, trees: Trees, roots: Elements) -> None:
+    With the roots of all trees step by step, without them all together with the input root.
+    """
+
+    def __init__(
+        self, program: Program, journal: Journal, trees: Trees, roots: Elements | None
+    ) -> None:
         self._program, self._trees, self._roots = program, trees, roots
         self._key = digest_elements(journal.input_key or ZERO_DIGEST)
-        self._first = journal.first
+        self._first, self._claimed = journal.first, journal.input_root
+
+    def compare_all(self, arrays: Mapping[int, NDArray[np.signedinteger[Any]]]) -> None:
+        """Where no roots are shown, hold the values [steps, *shape] of all inputs to their root."""
+        if self._roots is not None:
+            return
+        numbers = self._program.of_role(Role.INPUT)
+        shape = (self._trees.steps, len(numbers), DIGEST)
+        roots = np.zeros(shape, np.uint64)
+        for place, number in enumerate(numbers):
+            roots[:, place] = self._of(number, arrays[number])
+        found = input_root(roots, self._first)
+        if found != self._claimed:
+            raise JournalMismatch(
+                "the inputs are not the committed ones",
+                code="verify.input-mismatch",
+                expected=self._claimed.hex(),
+                received=found.hex(),
+            )
 
     def differ(self, tensor: int, arrays: NDArray[np.signedinteger[Any]]) -> NDArray[np.bool_]:
-        """Per step, whether these values [steps, *shape] are not the committed ones."""
+        """Per step, whether these values [steps, *shape] are not those of the root; of none no."""
+        if self._roots is None:
+            return np.zeros(self._trees.steps, bool)
         trees = [self._trees.number(tensor, step) for step in range(self._trees.steps)]
         found = self._of(tensor, arrays)
         different: NDArray[np.bool_] = (found != self._roots[trees]).any(axis=1)
@@ -367,6 +446,8 @@ class _InputRoots:
         self, tensor: int, arrays: NDArray[np.signedinteger[Any]], step: int
     ) -> JournalMismatch:
         """The error for values that differ in a step."""
+        if self._roots is None:
+            raise TypeError("without roots inputs are compared all together")
         name = self._program.tensors[tensor].name
         return JournalMismatch(
             f"input {quoted(name)} of step {step} is not the committed one",

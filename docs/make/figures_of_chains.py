@@ -194,7 +194,7 @@ def receipt() -> Figure:
     f = Figure(560, "The layout of a receipt")
     f.text(30, 32, "receipt")
     parts = (
-        ("ZKTALLY, 3", "plain", 1, 40),
+        ("ZKTALLY, 3 or 4", "plain", 1, 40),
         ("u32, program", "data", 4, 90),
         ("u32, journal", "public", 4, 210),
         ("u32, proof", "plain", 4, 160),
@@ -238,7 +238,6 @@ def receipt() -> Figure:
             (
                 ("SHA-256 of the journal", "public"),
                 ("profile (u8)", "public"),
-                ("the same roots", "public"),
                 ("STARK of segment 0", "secret"),
                 ("… of segment S − 1", "secret"),
             ),

@@ -16,11 +16,19 @@ from zktally.verifier.openings import Trees
 from zktally.verifier.program.checked import load
 from zktally.verifier.reader import RECEIPT_CODES, P, Reader
 from zktally.verifier.receipt import split_receipt
-from zktally.verifier.roots import digest_elements
 from zktally.verifier.sampling import Counts, make_plan, sample_seed
 from zktally.verifier.steps import claimed_outputs
 
-SHOWN = (Table.SPONGE, Table.NODE, Table.SPREAD, Table.WIDE, Table.READ_DOT, Table.GATE)
+SHOWN = (
+    Table.SPONGE,
+    Table.NODE,
+    Table.SPREAD,
+    Table.WIDE,
+    Table.READ_DOT,
+    Table.GATE,
+    Table.DIGEST,
+    Table.RECORD,
+)
 _WIDEST = 4
 """Columns of one name that are shown before the rest is counted."""
 
@@ -42,10 +50,8 @@ class Segment:
         plan = make_plan(Counts(checked, journal), sample_seed(sections.journal))
         trees, reader = Trees(checked.program, journal.steps), Reader(sections.proof, RECEIPT_CODES)
         digest = hashlib.sha256(sections.journal).digest()
-        head = hybrid._read_head(reader, digest, len(trees))
-        outputs = claimed_outputs(checked.program, journal)
-        seed = digest_elements(journal.prf_seed)
-        claims = hybrid.Claims(head.roots, seed, outputs, journal.first)
+        head = hybrid._read_head(reader, digest)
+        claims = hybrid.Claims(journal, claimed_outputs(checked.program, journal))
         segments = hybrid._Segments(checked, plan, trees, claims, reader.remaining)
         [schedule] = segments
         parameters = stark.choose(head.profile, hybrid.REFERENCE, len(segments), journal.bits)

@@ -33,8 +33,12 @@ BASE_BYTES = 100e6
 
 @dataclass(frozen=True)
 class StarkCosts:
-    """Of a profile, by committed and by public field element: CPU seconds, bytes at the peak."""
+    """Of a profile: CPU seconds of a segment of no size, grinding mostly, and of each element.
 
+    By committed and by public field element: CPU seconds, bytes at the peak.
+    """
+
+    segment_seconds: float
     cell_seconds: float
     public_seconds: float
     cell_bytes: float
@@ -42,12 +46,10 @@ class StarkCosts:
 
 
 COSTS = {
-    0: StarkCosts(0.070e-6, 0.134e-6, 19.4, 23.7),
-    1: StarkCosts(0.116e-6, 0.154e-6, 41.2, 30.1),
-    2: StarkCosts(0.186e-6, 0.246e-6, 41.2, 30.1),
+    0: StarkCosts(0.02, 0.070e-6, 0.134e-6, 19.4, 23.7),
+    1: StarkCosts(0.02, 0.116e-6, 0.154e-6, 41.2, 30.1),
+    2: StarkCosts(0.24, 0.24e-6, 0.154e-6, 41.2, 30.1),
 }
-SEGMENT_SECONDS = 0.02
-"""CPU seconds of a segment of no size: grinding, mostly."""
 
 FOLDED_LEAVES, FOLDED_NODES = 2, 4
 """Segments under a node of the first layer, nodes under one of a higher layer."""
@@ -58,7 +60,7 @@ OUTER_SECONDS = 1.9
 """CPU seconds to fold: of each proof that a node verifies, of the node, of the outer proof."""
 
 FOLDING_BYTES = 0.9e9
-OUTER_BYTES = 220_000
+OUTER_BYTES = 181_000
 POINT_BYTES = 60
 
 MAC_SECONDS = 10e-12
@@ -285,7 +287,11 @@ def _run(schedule: Schedule) -> RunEstimate:
         samples=schedule.counts.samples,
         trace_bytes=trace,
         proof_bytes=round(
-            _statement_bytes(schedule) + opened_bytes + _SALT * leaves + _DIGEST * siblings
+            _statement_bytes(schedule)
+            + _root_bytes(schedule)
+            + opened_bytes
+            + _SALT * leaves
+            + _DIGEST * siblings
         ),
         seconds=run + trace * HASHED_SECONDS + opening,
         memory_bytes=round(BASE_BYTES + TRACE_COPIES * trace + WEIGHT_COPIES * fixed),
@@ -309,12 +315,17 @@ def _fixed_bytes(schedule: Schedule) -> int:
 
 
 def _statement_bytes(schedule: Schedule) -> int:
-    """Of a receipt: the program, the statement with its outputs, the roots of all trees."""
+    """Of a receipt: the program, the statement with its outputs."""
     program = schedule.program
     outputs = schedule.steps * sum(schedule.cuts[port.tensor].bytes for port in program.outputs)
+    return len(schedule.checked.data) + outputs
+
+
+def _root_bytes(schedule: Schedule) -> int:
+    """Of a fast receipt: the roots of all trees."""
+    program = schedule.program
     once = len(program.of_role(Role.WEIGHT, Role.DATA, Role.STATE))
-    trees = once + schedule.steps * len(program.of_role(Role.INPUT, Role.VALUE))
-    return len(schedule.checked.data) + outputs + _DIGEST * trees
+    return _DIGEST * (once + schedule.steps * len(program.of_role(Role.INPUT, Role.VALUE)))
 
 
 def _stark(schedule: Schedule, profile: int) -> StarkEstimate:
@@ -326,7 +337,8 @@ def _stark(schedule: Schedule, profile: int) -> StarkEstimate:
     seconds, peak, proof, rows = 0.0, 0.0, 0.0, dict.fromkeys((t.name.lower() for t in Table), 0.0)
     for used, heights in zip(schedule.rows, each, strict=True):
         cells, publics = _elements(heights)
-        cpu = SEGMENT_SECONDS + cells * costs.cell_seconds + publics * costs.public_seconds
+        cpu = costs.segment_seconds
+        cpu += cells * costs.cell_seconds + publics * costs.public_seconds
         seconds += cpu / CORES_GAIN
         peak = max(peak, cells * costs.cell_bytes + publics * costs.public_bytes)
         proof += _stark_bytes(heights, parameters)

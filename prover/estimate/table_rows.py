@@ -18,10 +18,18 @@ import numpy as np
 from ...verifier.hybrid.addresses import WORDS
 from ...verifier.hybrid.hashing import range_rows
 from ...verifier.hybrid.leaves import BLOCK, block_counts
+from ...verifier.hybrid.record_sizes import blocks_of, item_blocks, step_elements
 from ...verifier.hybrid.schedule import Table
-from ...verifier.hybrid.segments import ITEM_COST, SEGMENT_BLOCKS, SEGMENT_COST, gate_cost
+from ...verifier.hybrid.segments import (
+    ITEM_COST,
+    RECORD_BLOCK_COST,
+    SEGMENT_BLOCKS,
+    SEGMENT_COST,
+    gate_cost,
+)
 from ...verifier.layout import leaf_count, row_length
-from ...verifier.openings import layout_of
+from ...verifier.openings import Trees, layout_of
+from ...verifier.poseidon2 import DIGEST
 from ...verifier.program.types import Role, Tensor, gates
 from ...verifier.sampling import Counts
 from .gate_shapes import op_shapes
@@ -95,11 +103,21 @@ class Schedule:
 
     @cached_property
     def costs(self) -> list[float]:
-        """Of the gates of each op, then of the output leaves (docs/hybrid.md section 1)."""
+        """Of the gates of each op, then of output leaves and records (docs/hybrid.md section 1)."""
         found = [n * gate_cost(self.checked, c) for c, n in enumerate(self.checked_gates)]
         cuts = [self.cuts[tensor] for tensor in self._ports]
-        leaves = self.steps * sum(ITEM_COST * cut.leaves + cut.bytes for cut in cuts)
-        return [*found, float(leaves)]
+        leaves = sum(ITEM_COST * cut.leaves + cut.bytes for cut in cuts)
+        record = ITEM_COST + RECORD_BLOCK_COST * self._record_blocks
+        return [*found, float(self.steps * (leaves + record))]
+
+    @cached_property
+    def _receipt_trees(self) -> Trees:
+        return Trees(self.program, self.steps)
+
+    @property
+    def _record_blocks(self) -> int:
+        """Of what the record of a step has to hash."""
+        return item_blocks(self._receipt_trees)
 
     @cached_property
     def cuts(self) -> Mapping[int, Cut]:
@@ -123,7 +141,8 @@ class Schedule:
     @cached_property
     def segments(self) -> int:
         """`S`."""
-        by_blocks = math.ceil(self.blocks / SEGMENT_BLOCKS)
+        blocks = self.blocks + self.steps * self._record_blocks
+        by_blocks = math.ceil(blocks / SEGMENT_BLOCKS)
         return max(1, by_blocks, math.ceil(sum(self.costs) / SEGMENT_COST))
 
     @cached_property
@@ -210,14 +229,38 @@ class Schedule:
                 used |= shape.tables
                 for table, each in shape.rows.items():
                     rows[table] += box.checked * each
-        opened = self._opened(shares).values()
-        rows[Table.SPONGE] = sum(each.blocks for each in opened)
-        rows[Table.NODE] = sum(each.nodes for each in opened)
+        opened = self._opened(shares)
+        rows[Table.SPONGE] = sum(each.blocks for each in opened.values())
+        rows[Table.NODE] = sum(each.nodes for each in opened.values())
+        self._add_records(rows, opened, self.steps * (shares[-1][1] - shares[-1][0]))
         rows[Table.SPREAD] = self._spread(boxes, shares[-1][1] - shares[-1][0])
         rows[Table.ACT] = sum(len(self.program.tables[number].entries) for number in used)
         rows[Table.RANGE] = range_rows(self.program).shape[1]
         self._add_values(rows, boxes)
         return {table: n for table, n in rows.items() if n > 0}
+
+    def _add_records(
+        self, rows: defaultdict[Table, float], opened: Mapping[int, Opened], items: float
+    ) -> None:
+        """What the roots of opened trees are hashed to, and the records of so many steps."""
+        of_step = blocks_of(step_elements(self._receipt_trees))
+        stepped = set(self._receipt_trees.stepped)
+        touched = [each.trees for tensor, each in opened.items() if tensor in stepped]
+        steps = min(float(self.steps), max([items, *touched]))
+        once = sum(blocks_of(DIGEST * n) for n in self._once() if n)
+        rows[Table.RECORD] = steps * of_step + items * (self._record_blocks - of_step) + once + 2
+        rows[Table.SPONGE] += rows[Table.RECORD]
+        for tree in (steps, items):
+            rows[Table.NODE] += nodes_above(
+                Region(self.steps, tree, 1.0, max(1.0, tree)), self.steps
+            )[0]
+        shared = len(self.program.inputs) + 2 * len(self.program.states)
+        rows[Table.DIGEST] = sum(each.trees for each in opened.values()) + items * shared
+
+    def _once(self) -> tuple[int, ...]:
+        """How many weights, data tensors and states there are."""
+        trees = self._receipt_trees
+        return len(trees.weights), len(trees.data), len(trees.states)
 
     def _spread(self, boxes: Sequence[Box | None], outputs: float) -> float:
         data = {number: cut.data for number, cut in self.cuts.items()}

@@ -141,6 +141,8 @@ NUMBERS = [
     Bad(f"{TRAIN} --mode fast -o {{new}}", "shows", 2, REVEAL, "--reveal"),
     Bad("prove {private} --input {x} --mode fast -o {new}", "", 2, REVEAL, "--reveal"),
     Bad(f"{PROVE} --small -o {{new}}", "fast is not small", 2, USAGE, "not about fast receipts"),
+    Bad(f"{PROVE} --foldable -o {{new}}", "nor folded", 2, USAGE, "not about fast receipts"),
+    Bad(f"{PROVE} --small --foldable -o {{new}}", "both", 2, USAGE, "one profile"),
     Bad(f"{COMPILE} --public --key-file {{x}} -o {{new}}", "both", 2, USAGE, "has no key"),
 ]
 

@@ -497,7 +497,8 @@ def test_settings_that_are_refused(
     ("options", "words"),
     [
         (("--mode", "strict", "--delta", "0.1"), "a strict receipt checks every gate"),
-        (("--mode", "fast", "--small", "--reveal"), "small is not about fast receipts"),
+        (("--mode", "fast", "--small", "--reveal"), "are not about fast receipts"),
+        (("--mode", "strict", "--small", "--foldable"), "a receipt has one profile"),
     ],
 )
 def test_settings_that_contradict_each_other(

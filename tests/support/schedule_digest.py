@@ -12,11 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from zktally.verifier.hybrid import blocks, schedule, segments
-from zktally.verifier.journal import FAST, Journal
+from zktally.verifier.journal import Journal
 from zktally.verifier.openings import Trees
 from zktally.verifier.program.checked import Checked, load
 from zktally.verifier.receipt import split_receipt
-from zktally.verifier.roots import digest_elements
 from zktally.verifier.sampling import Counts, Plan, make_plan, sample_seed
 from zktally.verifier.steps import claimed_outputs, order_of
 
@@ -49,14 +48,7 @@ def derived(receipt: bytes) -> Derived:
     journal, checked = Journal.decode(sections.journal), load(bytes(sections.program))
     plan = make_plan(Counts(checked, journal), sample_seed(sections.journal))
     trees = Trees(checked.program, journal.steps, order_of(checked.program, journal))
-    start = 32 if journal.mode == FAST else 33
-    roots = np.frombuffer(sections.proof[start : start + 32 * len(trees)], "<u4")
-    claims = schedule.Claims(
-        roots.reshape(-1, 8).astype(np.uint64),
-        digest_elements(journal.prf_seed),
-        claimed_outputs(checked.program, journal),
-        journal.first,
-    )
+    claims = schedule.Claims(journal, claimed_outputs(checked.program, journal))
     items = segments.ItemList(plan, trees)
     count = segments.segment_count(items, blocks.count_blocks(plan, trees, ROOM))
     bounds = segments.cut(items, count)

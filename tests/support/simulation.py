@@ -16,6 +16,7 @@ from zktally.verifier.openings import LEAF_BITS, Proof
 from zktally.verifier.poseidon2 import Domain, compress, keyed, permute
 from zktally.verifier.reader import P
 
+from .plain_records import PlainRecords
 from .schedule_digest import Derived
 
 O_DIRECT = 127 << 23
@@ -36,9 +37,11 @@ class Row:
 class Simulation:
     """Runs all tables of a segment; each method asserts what its constraints and lookups would."""
 
-    def __init__(self, derived: Derived, schedule: Schedule, proof: Proof, seed: list[int]) -> None:
+    def __init__(self, derived: Derived, schedule: Schedule, proof: Proof, prover) -> None:
         self.derived, self.schedule, self.proof = derived, schedule, proof
-        self.seed = seed
+        self.seed, self.plain = prover.seed.tolist(), PlainRecords(prover)
+        self.elements: dict[int, int] = {}
+        self.element_uses: Counter[int] = Counter()
         self.memory: dict[int, int] = {}
         self.unused: Counter[int] = Counter()
         self.digest: dict[int, tuple[int, ...]] = {}
@@ -64,6 +67,8 @@ class Simulation:
         self.act = {(row.table, row.x): row.y for row in self.rows(Table.ACT)}
         self._sponge()
         self._nodes()
+        self._digests()
+        self._records()
         self._terms()
         self._spread()
         self._wide()
@@ -109,12 +114,22 @@ class Simulation:
         key = self.proof.tree << LEAF_BITS | self.proof.leaf
         opened = self.opened = []
         number, state = -1, None
+        self.record_of: dict[Domain, list[int]] = {}
+        self.record_blocks: list[int] = []
+        self.ended = 0
         for row in rows:
             assert row.block == len(self.blocks)
             if row.domain == int(Domain.SEED):
                 self._seed_row(row)
                 continue
-            if row.first:
+            if row.first and row.domain != int(Domain.LEAF):
+                number += 1
+                elements, at = self._next_record(row, number), None
+                assert row.n == len(elements)
+                state = [0] * 24
+                state[16:19] = row.n, row.domain, row.aux
+                is_data, filled = [], []
+            elif row.first:
                 number += 1
                 at = self._next_leaf(number)
                 opened.append(int(key[at]))
@@ -129,12 +144,15 @@ class Simulation:
                 assert (row.n, row.domain) == (len(elements), int(Domain.LEAF))
                 state = [0] * 24
                 state[16], state[17] = row.n, row.domain
-                within = 0
             else:
-                assert (row.n, row.domain) == (0, 0)
+                assert (row.n, row.domain, row.aux) == (0, 0, 0)
             assert row.data == (is_data + [0] * 16)[:16]
             assert row.filling == [int(j >= len(elements)) for j in range(16)]
-            self._block(row, filled, at)
+            if at is None:
+                self.blocks.append(elements[:16])
+                self.record_blocks.append(row.block)
+            else:
+                self._block(row, filled)
             state[:16] = (elements + [0] * 16)[:16]
             elements, is_data, filled = elements[16:], is_data[16:], filled[48:]
             state = permute(np.array([state], np.uint64))[0].tolist()
@@ -142,16 +160,70 @@ class Simulation:
             assert row.node == (number if row.last else 0)
             if row.last:
                 self.digest[number] = tuple(state[:8])
-                tree = int(self.proof.tree[at])
-                self.place[number] = (tree, 0, int(self.proof.leaf[at]))
-            within += 1
+                if at is not None:
+                    tree = int(self.proof.tree[at])
+                    self.place[number] = (tree, 0, int(self.proof.leaf[at]))
         self.leaf_count = number + 1
         assert opened == sorted(set(opened))
 
     def _next_leaf(self, number):
         return self.expected_leaves[number]
 
-    def _block(self, row, filled, at):
+    def _next_record(self, row, number):
+        """The elements of the next record; of steps and inputs, its place in their trees."""
+        plain, domain = self.plain, Domain(row.domain)
+        self.record_of.setdefault(domain, []).append(number)
+        trees = len(self.derived.trees)
+        if domain is Domain.STEP:
+            step = self.steps_of[len(self.record_of[domain]) - 1]
+            self.place[number] = (trees, 0, step)
+            return plain.steps[step]
+        if domain is Domain.INPUT:
+            step = self.items[len(self.record_of[domain]) - 1]
+            self.place[number] = (trees + 1, 0, step)
+            return plain.inputs[step]
+        if domain is Domain.STATE and Domain.STEP in self.record_of:
+            self.ended += 1
+            return plain.after[self.items[self.ended - 1]]
+        after = Domain.STEP in self.record_of
+        names = {
+            Domain.WEIGHTS: "exported" if after else "weights",
+            Domain.DATASET: "data",
+            Domain.STATE: "initial",
+            Domain.CHAIN: "chain",
+            Domain.INPUTS: "input tree",
+        }
+        return plain.once[names[domain]]
+
+    def _digests(self):
+        """What is provided element by element: a digest hashed here, or whatever is taken first."""
+        for number, row in enumerate(self.rows(Table.DIGEST)):
+            assert row.at == 8 * number
+            digest = self.digest.pop(row.node) if row.has else [None] * 8
+            assert row.has or (row.node == 0 and row.uses > 1)
+            for i, element in enumerate(digest):
+                self.elements[row.at + i] = element
+                self.element_uses[row.at + i] = row.uses
+
+    def _records(self):
+        rows = self.rows(Table.RECORD)
+        assert [row.block for row in rows] == self.record_blocks
+        for row in rows:
+            self.block_uses[row.block] += 1
+            for j, element in enumerate((self.blocks[row.block] + [0] * 16)[:16]):
+                if row.fixed[j]:
+                    assert element == row.at[j] % P
+                if row.taken[j]:
+                    assert not row.fixed[j]
+                    if self.elements[row.at[j]] is None:
+                        self.elements[row.at[j]] = element
+                    assert self.elements[row.at[j]] == element
+                    self.element_uses[row.at[j]] -= 1
+                    self.kinds["taken"] += 1
+        assert not +self.element_uses
+        assert not -self.element_uses
+
+    def _block(self, row, filled):
         block = (filled + [0] * 48)[:48]
         for j, byte in enumerate(block):
             if row.data[j // 3]:
@@ -402,11 +474,17 @@ def simulate(derived: Derived, number: int, prover, receipt: bytes) -> Simulatio
     from zktally.verifier.receipt import split_receipt
 
     proof = Proof.parse(split_receipt(receipt).proof[32:], derived.trees, derived.plan)
-    run = Simulation(derived, derived.segment(number), proof, prover.seed.tolist())
+    run = Simulation(derived, derived.segment(number), proof, prover)
     items = derived.items.between(*derived.bounds[number : number + 2])
     keys = opened_keys(derived.trees, items)
+    run.items = items.records.tolist()
+    stepped = len(derived.trees.stepped)
+    once = len(derived.trees) - derived.trees.steps * stepped
+    opened = {(tree - once) // stepped for tree in (keys >> LEAF_BITS).tolist() if tree >= once}
+    before = {step - 1 for step in run.items if step and prover.program.states}
+    run.steps_of = sorted(opened | set(run.items) | before)
     run.expected_leaves = np.searchsorted(proof.tree << LEAF_BITS | proof.leaf, keys).tolist()
-    run.levels = [tree.levels for tree in prover.trees.values()]
+    run.levels = [*(tree.levels for tree in prover.trees.values()), *run.plain.levels]
     run.run()
     assert run.opened == keys.tolist()
     return run

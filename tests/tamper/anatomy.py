@@ -13,11 +13,12 @@ import numpy as np
 from zktally.verifier.journal import Journal
 from zktally.verifier.openings import Proof, Trees
 from zktally.verifier.program.checked import load
-from zktally.verifier.receipt import split_receipt
+from zktally.verifier.receipt import split_receipt, version_of
 from zktally.verifier.sampling import Counts, make_plan, sample_seed
 from zktally.verifier.steps import order_of
 
 MAGIC = b"ZKTALLY\x03"
+"""Of a fast receipt."""
 
 FIELDS = {
     "version": (0, 2),
@@ -95,8 +96,9 @@ class Parts:
 
 
 def join(*sections: bytes) -> bytes:
-    """A receipt of any sections, whatever is in them."""
-    return MAGIC + b"".join(struct.pack("<I", len(part)) + part for part in sections)
+    """A receipt of any sections, whatever is in them; its version is that of the statement."""
+    magic = MAGIC[:-1] + bytes([version_of(sections[1])])
+    return magic + b"".join(struct.pack("<I", len(part)) + part for part in sections)
 
 
 def dissect(receipt: bytes) -> Parts:

@@ -32,7 +32,17 @@ from zktally.verifier import (
 )
 from zktally.verifier.hybrid import requantise, schedule, segments
 from zktally.verifier.hybrid import verify as hybrid
-from zktally.verifier.stark import constraints, fri, logup, params, proof, statement, transcript
+from zktally.verifier.recursion import layers
+from zktally.verifier.stark import (
+    constraints,
+    fri,
+    logup,
+    params,
+    proof,
+    security,
+    statement,
+    transcript,
+)
 from zktally.verifier.stark import tree as stark_tree
 from zktally.verifier.stark import verify as engine
 
@@ -67,8 +77,10 @@ FUNCTIONS = (
     openings.Proof._judge_elements,
     steps.hash_roots,
     steps._judge_start,
+    steps.judge_origin,
     steps.compare_inputs,
     steps._compare_published,
+    steps._InputRoots.compare_all,
     fast._recompute_gates,
     fast._compare_outputs,
     hybrid._read_head,
@@ -80,12 +92,13 @@ FUNCTIONS = (
     segments.judge_count,
     schedule._limit,
     hybrid._judge_bits,
-    hybrid._proven_bits,
+    security.judge_bits,
+    layers._judge_bits,
 )
 """In the order of protocol.md section 6, then of hybrid.md section 7."""
 
 ENGINE = (
-    params.choose,
+    params.reaching,
     statement.Statement._judge_sizes,
     stark_tree._judge_words,
     stark_tree.read_words,
@@ -93,7 +106,7 @@ ENGINE = (
     stark_tree._read_rows,
     stark_tree.read_opening,
     proof._nonce,
-    engine._judge_point,
+    engine.judge_point,
     transcript.Transcript.pow,
     logup.public_sum,
     engine.verify_stark,
@@ -106,7 +119,8 @@ ENGINE = (
 HELPERS = {
     "_same", "_judge_elements", "end", "_limit", "demand", "_judge_limbs", "judge",
     "_judge_sampling", "judge_bits", "_fit_digests", "_fit_run", "_judge_digest",
-    "_judge_data_set", "_judge_words", "judge_run", "_judge_ranges", "_judge_start", "_demand",
+    "_judge_data_set", "_judge_words", "judge_run", "_judge_ranges", "_judge_start", "_judge_seed",
+    "_demand",
     "_at_most",
 }  # fmt: skip
 

@@ -109,7 +109,9 @@ for _name, (_code, _lengths) in LENGTHS.items():
 ENVELOPE = {
     "another magic": ("receipt.bad-magic", b"ZKTALLX" + WHOLE[7:]),
     "a compiled model": ("receipt.bad-magic", b"ZKTMODEL" + WHOLE[8:]),
-    "a version of the future": ("receipt.unsupported-version", b"ZKTALLY\x04" + WHOLE[8:]),
+    "the version of another mode": ("receipt.unsupported-version", b"ZKTALLY\x04" + WHOLE[8:]),
+    "a version of the future": ("receipt.unsupported-version", b"ZKTALLY\x05" + WHOLE[8:]),
+    "a short one of the future": ("receipt.unsupported-version", b"ZKTALLY\x05" + WHOLE[8:20]),
     "version 0": ("receipt.unsupported-version", b"ZKTALLY\x00" + WHOLE[8:]),
 }
 ENVELOPE["larger than any receipt"] = ("receipt.too-large", bytes(MAX_RECEIPT + 1))

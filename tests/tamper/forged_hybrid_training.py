@@ -7,7 +7,7 @@ from dataclasses import replace
 import forged_training
 from forged_statements import OTHER
 from forger import committed, execute, run, victim
-from hybrids import dissect, hybrid_of, parts_of, proven, spliced
+from hybrids import hybrid_of, parts_of, proven, spliced
 from registry import tampering
 
 from zktally.verifier.journal import OWN, ROOT
@@ -17,7 +17,7 @@ LAX = Policy(max_delta=0.5, min_bits=1, outputs_exact=False)
 
 STATED = {
     "dataset_root": ("verify.dataset-mismatch", OTHER),
-    "exported_root": ("verify.exported-root", OTHER),
+    "exported_root": ("verify.stark", OTHER),
     "prf_seed": ("verify.prf-seed", OTHER),
     "seed": ("receipt.non-canonical", OWN),
     "first": ("receipt.non-canonical", 1),
@@ -35,7 +35,7 @@ def _():
     return parts_of("trained").restated(start=ROOT).encode()
 
 
-@tampering("hybrid run: another place, the proof names it", "verify.input-root", "trained on")
+@tampering("hybrid run: another place, the proof names it", "verify.input-mismatch", "trained on")
 def _():
     return parts_of("trained on").restated(first=5).encode()
 
@@ -49,7 +49,7 @@ def _():
 # Statements and roots of lies, honestly hashed; proofs of the honest run.
 
 
-@tampering("hybrid run: a label flipped, under the victim's root", "verify.dataset-root", "trained")
+@tampering("hybrid run: a label flipped, under the victim's root", "verify.stark", "trained")
 def _():
     forged = forged_training.flipped()
     forged.change(dataset_root=committed("trained").journal.dataset_root)
@@ -102,14 +102,10 @@ def _():
     return spliced(forged.commit().receipt(), "trained on")
 
 
-@tampering("hybrid run: the weights of a better run exported", "verify.exported-root", "trained")
+@tampering("hybrid run: the weights of a better run exported", "verify.stark", "trained")
 def _():
     better = committed("trained on").journal.exported_root
-    return proven(committed_with(exported_root=better))
-
-
-def committed_with(**fields: object) -> bytes:
-    return forged_training.reopened("trained", **fields)
+    return parts_of("trained").restated(exported_root=better).encode()
 
 
 @tampering("hybrid run: another root than the caller's", "verify.dataset-mismatch", "trained")
@@ -134,11 +130,3 @@ for _code, (_base, _changes) in POLICIES.items():
     def _(base=_base, changes=_changes):
         expected = victim(base)
         return hybrid_of(base), victim(base, policy=replace(expected.policy, **changes))
-
-
-@tampering("hybrid run: roots of data and weight exchanged", "verify.weights-root", "trained")
-def _():
-    parts = dissect(hybrid_of("trained"))
-    roots = parts.roots
-    roots["weight scale"], roots["data x"] = roots["data x"], roots["weight scale"]
-    return parts.encode()

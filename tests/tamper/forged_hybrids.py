@@ -10,18 +10,16 @@ import forged_chains
 import forged_models
 import forged_statements
 import hybrids
-import numpy as np
 from anatomy import dissect as dissect_fast
 from anatomy import join
-from forged_openings import flipped, over_p
+from forged_openings import flipped
 from forger import committed, receipt_of, rechained, reopened, run, victim
-from hybrids import ROOT, Hybrid, dissect, head_of, hybrid_of, long, parts_of, proven, spliced
+from hybrids import Hybrid, dissect, head_of, hybrid_of, long, parts_of, proven, spliced
 from registry import tampering
 
 from zktally.verifier.hybrid.segments import LEAST_PROOF
 from zktally.verifier.journal import FAST, HYBRID
 from zktally.verifier.policy import Policy
-from zktally.verifier.roots import input_root
 from zktally.verifier.sampling import sample_seed
 
 OTHER = struct.pack("<8I", *range(1, 9))
@@ -33,10 +31,10 @@ LAX = Policy(max_delta=0.5, min_bits=1, outputs_exact=False)
 STATED = {
     "program_id": ("verify.program-mismatch", OTHER),
     "weights_root": ("verify.model-mismatch", OTHER),
-    "chain_root": ("verify.chain-root", OTHER),
-    "input_root": ("verify.input-root", OTHER),
-    "initial_state": ("verify.initial-state", OTHER),
-    "final_state": ("verify.final-state", OTHER),
+    "chain_root": ("verify.stark", OTHER),
+    "input_root": ("verify.input-mismatch", OTHER),
+    "initial_state": ("verify.stark", OTHER),
+    "final_state": ("verify.stark", OTHER),
     "prf_seed": ("receipt.non-canonical", OTHER),
     "input_key": ("verify.input-mismatch", OTHER),
     "steps": ("receipt.non-canonical", 4),
@@ -74,7 +72,7 @@ for _name, (_code, _value) in STATED.items():
             return replace(parts.restated(**changed()), answered=answered).encode(), expected()
 
 
-@tampering("hybrid: weights of a better model", "verify.weights-root", "average")
+@tampering("hybrid: weights of a better model", "verify.stark", "average")
 def _():
     """The caller's model id stands for a program and weights; the proof is about others."""
     named = "dense"
@@ -230,31 +228,6 @@ for _name, _order in CHAINS.items():
         return spliced(forged_chains.reordered("average", order).receipt(), "average")
 
 
-def _root_of(name: str, step: int) -> str:
-    return f"{name} of step {step}"
-
-
-EXCHANGED = {
-    "inputs": ("x", "verify.input-root"),
-    "states": ("next", "verify.chain-root"),
-    "outputs": ("y", "verify.chain-root"),
-}
-for _name, (_tensor, _code) in EXCHANGED.items():
-
-    @tampering(f"hybrid: chain: {_name} of two steps exchanged", _code, "average")
-    def _(tensor=_tensor):
-        roots = (parts := parts_of("average")).roots
-        first, second = _root_of(tensor, 0), _root_of(tensor, 1)
-        roots[first], roots[second] = roots[second], roots[first]
-        return parts.encode()
-
-    @tampering(f"hybrid: chain: {_name} repeated", _code, "average")
-    def _(tensor=_tensor):
-        roots = (parts := parts_of("average")).roots
-        roots[_root_of(tensor, 1)] = roots[_root_of(tensor, 0)]
-        return parts.encode()
-
-
 @tampering("hybrid: chain: one step less", "receipt.non-canonical", "average")
 def _():
     """Its outputs do not fit any more."""
@@ -269,31 +242,20 @@ def _():
     return spliced(shorter.commit().receipt(), "average")
 
 
-@tampering(
-    "hybrid: chain: cut after two steps, the old chain root", "verify.final-state", "average"
-)
+@tampering("hybrid: chain: cut after two steps, the old chain root", "verify.stark", "average")
 def _():
-    journal = committed("average").journal
-    parts = parts_of("average")
-    parts.roots = {n: r for n, r in parts.roots.items() if not n.endswith("step 2")}
-    share = {name: getattr(journal, name) for name in ("inputs", "outputs")}
-    cut = {name: data[: len(data) * 2 // 3] for name, data in share.items()}
-    words = [np.frombuffer(parts.roots[_root_of("x", step)], "<u4") for step in (0, 1)]
-    root = input_root(np.array(words, np.uint64)[:, None], 0)
-    return parts.restated(steps=2, items=2, input_root=root, **cut).encode()
+    shorter = run("average")
+    shorter.steps = shorter.items = 2
+    shorter.trace.pop()
+    cut = shorter.commit().journal
+    own = ("steps", "items", "inputs", "outputs", "input_root")
+    return parts_of("average").restated(**{name: getattr(cut, name) for name in own}).encode()
 
 
 @tampering("hybrid: chain: forked at a step", "verify.stark", "average")
 def _():
     """The first step of one honest run, then the steps of another."""
     return spliced(forged_chains.another_run("average").receipt(), "average")
-
-
-@tampering("hybrid: chain: a step of another run", "verify.input-root", "average")
-def _():
-    parts, other = parts_of("average"), head_of(forged_chains.another_run("average").receipt())
-    parts.roots |= {n: r for n, r in other.roots.items() if n.endswith("step 1")}
-    return parts.encode()
 
 
 @tampering(
@@ -306,25 +268,13 @@ def _():
     return proven(forged_chains.execute(forged).commit().receipt()), expected
 
 
-@tampering(
-    "hybrid: chain: another first state under the caller's", "verify.initial-state", "average"
-)
+@tampering("hybrid: chain: another first state under the caller's", "verify.stark", "average")
 def _():
     forged = run("average")
     forged.initial = {t: forged_models.poke(a, 7) for t, a in forged.initial.items()}
     honest = committed("average").journal.initial_state
     proof = dissect(proven(forged_chains.execute(forged).commit().receipt()))
     return proof.restated(initial_state=honest).encode(), victim("average", initial_state=honest)
-
-
-@tampering("hybrid: chain: the roots of another first state", "verify.initial-state", "average")
-def _():
-    forged = run("average")
-    forged.initial = {t: forged_models.poke(a, 7) for t, a in forged.initial.items()}
-    other = head_of(forged_chains.execute(forged).commit().receipt())
-    parts = parts_of("average")
-    parts.roots["initial state avg"] = other.roots["initial state avg"]
-    return parts.encode()
 
 
 # Binding: model, inputs, runs.
@@ -388,7 +338,7 @@ def _():
     return replace(parts_of("dense"), segments=_other().segments).encode()
 
 
-@tampering("hybrid: two runs: head and segments of the other one", "verify.input-root", "dense")
+@tampering("hybrid: two runs: head and segments of the other one", "verify.stark", "dense")
 def _():
     return replace(_other(), journal=parts_of("dense").journal).encode()
 
@@ -427,11 +377,9 @@ def _():
     return join(parts.program, journal, parts.sections[2])
 
 
-@tampering(
-    "hybrid: a fast receipt called hybrid, the digest to fit", "receipt.non-canonical", "dense"
-)
+@tampering("hybrid: a fast receipt called hybrid, the digest to fit", "receipt.truncated", "dense")
 def _():
-    """Where the profile is expected stands a byte of the first root."""
+    """Where the profile is expected stands a byte of the first root, here 0 or 1."""
     parts = dissect_fast(receipt_of("dense"))
     journal = parts.journal[:2] + bytes([HYBRID]) + parts.journal[3:]
     answered = hashlib.sha256(journal).digest()
@@ -444,7 +392,7 @@ for _profile in (0, 1):
     def _(profile=_profile):
         fast = dissect_fast(receipt_of("dense")).sections[2]
         head = replace(head_of(receipt_of("dense")), profile=profile)
-        opened = fast[hybrids.KNOWN + ROOT * len(head.roots) :]
+        opened = fast[hybrids.KNOWN :]
         return replace(head, segments=[opened]).encode()
 
 
@@ -509,64 +457,6 @@ for _profile in (2, 128, 255):
         return replace(parts_of("dense"), profile=profile).encode()
 
 
-ROOTS = {
-    "dense": {
-        "weight w": "verify.weights-root",
-        "weight bias": "verify.weights-root",
-        "x of step 1": "verify.input-root",
-        "y of step 0": "verify.chain-root",
-    },
-    "average": {
-        "initial state avg": "verify.initial-state",
-        "next of step 0": "verify.chain-root",
-        "next of step 2": "verify.final-state",
-    },
-}
-for _base, _codes in ROOTS.items():
-    for _tree, _code in _codes.items():
-
-        @tampering(f"hybrid: head: another root: {_tree}", _code, _base)
-        def _(base=_base, tree=_tree):
-            parts = parts_of(base)
-            parts.roots[tree] = flipped(parts.roots[tree], 28)
-            return parts.encode()
-
-        @tampering(f"hybrid: head: written plus p: {_tree}", "receipt.non-canonical", _base)
-        def _(base=_base, tree=_tree):
-            parts = parts_of(base)
-            parts.roots[tree] = over_p(parts.roots[tree], 2)
-            return parts.encode()
-
-
-@tampering("hybrid: head: two weights exchanged", "verify.weights-root", "dense")
-def _():
-    roots = (parts := parts_of("dense")).roots
-    roots["weight w"], roots["weight mult"] = roots["weight mult"], roots["weight w"]
-    return parts.encode()
-
-
-@tampering("hybrid: head: all roots zero", "verify.weights-root", "dense")
-def _():
-    parts = parts_of("dense")
-    return replace(parts, roots=dict.fromkeys(parts.roots, bytes(ROOT))).encode()
-
-
-@tampering("hybrid: head: a root more", "receipt.non-canonical", "dense")
-def _():
-    """The first bytes of the proof are then a root."""
-    parts = parts_of("dense")
-    parts.roots["another"] = bytes(ROOT)
-    return parts.encode()
-
-
-@tampering("hybrid: head: a root less", "verify.chain-root", "dense")
-def _():
-    parts = parts_of("dense")
-    parts.roots.popitem()
-    parts.segments[0] = bytes(64) + parts.segments[0]
-    return parts.encode()
-
-
 # Programs that hybrid receipts do not cover.
 
 
@@ -580,20 +470,12 @@ def _():
     return head_of(receipt_of("kinds")).encode()
 
 
-@tampering("hybrid: a program that they do not cover, under roots of zero", "hybrid.unsupported")
-def _():
-    head = head_of(receipt_of("kinds"))
-    return replace(head, roots=dict.fromkeys(head.roots, bytes(ROOT))).encode()
-
-
 # Sizes.
 
 _HEAD = len(parts_of("dense").head)
 CUTS = {
     "inside the digest": 31,
     "before the profile": 32,
-    "before the roots": 33,
-    "inside a root": 33 + ROOT + 3,
     "before the segments": _HEAD,
     "before the least proof": _HEAD + LEAST_PROOF - 1,
     "after the least proof": _HEAD + LEAST_PROOF,

@@ -1,7 +1,7 @@
 """Hybrid receipts of honest runs, taken apart, and put together otherwise.
 
 The prover proves no lie (`prove.witness`). So a liar has the proofs of honest runs, its own ones
-among them, any statement, any roots, and bytes of any kind.
+among them, any statement, and bytes of any kind.
 """
 
 from __future__ import annotations
@@ -25,9 +25,7 @@ from zktally.verifier.errors import ZktallyError
 from zktally.verifier.hybrid.verify import tables_file
 from zktally.verifier.journal import HYBRID, Journal
 from zktally.verifier.judge import verify as verify_plainly
-from zktally.verifier.openings import Trees
 from zktally.verifier.policy import Expectations, Policy
-from zktally.verifier.program.checked import load
 from zktally.verifier.program.types import Program, Role, Term
 from zktally.verifier.reader import RECEIPT_CODES, Reader
 from zktally.verifier.receipt import split_receipt
@@ -39,8 +37,8 @@ KNOWN = 32
 """Bytes of the digest of the statement, with which a proof begins."""
 
 ROOT = 32
-FIRST_PROOF = 33
-"""Bytes before the roots."""
+HEAD = 33
+"""Bytes before the first segment."""
 
 
 def proven(fast: bytes, profile: int = STANDARD) -> bytes:
@@ -61,7 +59,6 @@ class Hybrid:
     program: bytes
     journal: bytes
     profile: int
-    roots: dict[str, bytes]
     segments: list[bytes]
     answered: bytes | None = None
 
@@ -69,7 +66,7 @@ class Hybrid:
     def head(self) -> bytes:
         """What the proof section begins with."""
         answered = self.answered or hashlib.sha256(self.journal).digest()
-        return answered + bytes([self.profile]) + b"".join(self.roots.values())
+        return answered + bytes([self.profile])
 
     @property
     def proof(self) -> bytes:
@@ -126,16 +123,11 @@ def judged_segments(receipt: bytes, expectations: Expectations) -> list[Judged]:
 def dissect(receipt: bytes, segments: list[Judged] | None = None) -> Hybrid:
     """Take a hybrid receipt apart; without segments as judged, all its proofs are one."""
     parts = split_receipt(receipt)
-    journal = Journal.decode(parts.journal)
-    trees = Trees(load(bytes(parts.program)).program, journal.steps)
     data = bytes(parts.proof)
-    cut = [data[at : at + ROOT] for at in range(FIRST_PROOF, FIRST_PROOF + ROOT * len(trees), ROOT)]
-    roots = {trees.describe(tree).replace(chr(34), ""): root for tree, root in enumerate(cut)}
-    start = FIRST_PROOF + ROOT * len(trees)
-    proofs = [data[start:]]
+    proofs = [data[HEAD:]]
     if segments is not None:
         proofs = [data[one.start : one.start + one.length] for one in segments]
-    return Hybrid(bytes(parts.program), bytes(parts.journal), data[KNOWN], roots, proofs)
+    return Hybrid(bytes(parts.program), bytes(parts.journal), data[KNOWN], proofs)
 
 
 def parts_of(name: str, profile: int = STANDARD) -> Hybrid:
@@ -149,21 +141,14 @@ def _parts_of(name: str, profile: int) -> Hybrid:
 
 
 def head_of(fast: bytes) -> Hybrid:
-    """Statement and roots of a fast receipt, as a hybrid one without a proof."""
+    """The statement of a fast receipt, as a hybrid one without a proof."""
     parts = split_receipt(fast)
     journal = replace(Journal.decode(parts.journal), mode=HYBRID)
-    trees = Trees(load(bytes(parts.program)).program, journal.steps)
-    roots = {
-        trees.describe(tree).replace(chr(34), ""): bytes(
-            parts.proof[KNOWN + ROOT * tree : KNOWN + ROOT * (tree + 1)]
-        )
-        for tree in range(len(trees))
-    }
-    return Hybrid(bytes(parts.program), journal.encode(), STANDARD, roots, [])
+    return Hybrid(bytes(parts.program), journal.encode(), STANDARD, [])
 
 
 def spliced(fast: bytes, name: str) -> bytes:
-    """Statement and roots of any run, and the proofs of an honest one."""
+    """The statement of any run, and the proofs of an honest one."""
     return replace(head_of(fast), segments=parts_of(name).segments).encode()
 
 

@@ -404,8 +404,8 @@ def _target_of_judging(segments: int, bits: int = 0) -> int:
 
 
 SMALLER = {
-    "verify._proven_bits 0": ("verify.too-large", _as_many_lookups_as_p),
-    "verify._proven_bits 1": (
+    "security.judge_bits 0": ("verify.too-large", _as_many_lookups_as_p),
+    "security.judge_bits 1": (
         "security.insufficient",
         lambda: patch.object(hybrid.params, "target", _target_of_judging),
     ),

@@ -32,6 +32,14 @@ def test_the_headline_is_of_the_sum_and_never_rounded_up(case):
     assert headline(*case) == CASES[case]
 
 
+def test_one_proof_around_others_has_a_term_of_its_own():
+    found = [headline(102, bits, 1, succinct=True) for bits in (101.0, 102.0, 110.0, 200.0)]
+    assert found == [100, 100, 101, 101]
+    assert headline(0, 101.0, 1, succinct=True) == 100
+    assert headline(0, 200.0, 1, succinct=True) == 102
+    assert headline(0, 200.0, 1) == 123
+
+
 def test_without_a_stark():
     found = [headline(bits) for bits in (0, 1, 100, 123, 124, 125, 128, 256)]
     assert found == [124, 0, 99, 122, 123, 123, 123, 123]

@@ -74,7 +74,7 @@ def actual(counts: Counts) -> tuple[int, int, Rows]:
         )
         for port in checked.program.outputs
     }
-    said = Statements(np.zeros((len(trees), 8), np.uint64), np.zeros(8, np.uint64), outputs, 0)
+    said = Statements(journal, outputs)
     rows: Rows = Counter()
     for bounds in pairwise(cut(found, segments)):
         schedule = derive(checked, trees, found.between(*bounds), said)

@@ -33,7 +33,7 @@ def columns(row):
     return each * sum(sizes)
 
 
-@pytest.mark.parametrize("number", range(15))
+@pytest.mark.parametrize("number", range(17))
 def test_a_table_and_its_page(number):
     table = tables_file().tables[number]
     name, text, rows = section(number)

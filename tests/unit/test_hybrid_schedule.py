@@ -170,6 +170,12 @@ def test_items_and_their_costs(proved, monkeypatch):
         for port in program.outputs:
             packed = prover.trees[step, port.tensor].packed
             costs += [64 + len(leaf) for leaf in packed]
+        # The record: 36 elements and the roots, then position and inputs.
+        stepped = len(program.of_role(Role.INPUT, Role.VALUE))
+        elements = [36 + 8 * stepped, 1 + 8 * len(program.inputs)]
+        if program.states:
+            elements.append(8 * len(program.states))
+        costs.append(64 + 160 * sum(-(-n // 16) for n in elements))
     assert len(items) == len(costs)
     assert [items.preceding(i) for i in range(len(costs) + 1)] == [
         sum(costs[:i]) for i in range(len(costs) + 1)
@@ -185,6 +191,8 @@ def test_items_and_their_costs(proved, monkeypatch):
     assert gates == [(run.op, int(step), int(gate)) for run in whole.runs
                      for step, gate in zip(run.steps, run.gates, strict=True)]  # fmt: skip
     assert sum(len(part.outputs.leaf) for part in cut) == len(whole.outputs.leaf)
+    assert whole.records.tolist() == [0, 1, 2]
+    assert [step for part in cut for step in part.records.tolist()] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -207,7 +215,8 @@ def test_blocks_are_those_of_all_leaves(proved):
     _, receipt = proved("conv", steps=3)
     found = derived(receipt)
     blocks = count_blocks(found.plan, found.trees, schedule_digest.ROOM)
-    assert blocks == found.segment(0).words[Table.SPONGE].shape[1]
+    words = found.segment(0).words
+    assert blocks == words[Table.SPONGE].shape[1] - words[Table.RECORD].shape[1]
 
 
 @pytest.mark.parametrize(

@@ -37,14 +37,12 @@ class Hybrid:
         self.fast = self.prover.receipt()
         self.prover.change(mode=HYBRID)
         self.journal = self.prover.journal.encode()
-        trees = len(self.prover.trees)
         self.digest, self.profile = hashlib.sha256(self.journal).digest(), b"\0"
-        self.roots = bytes(split_receipt(self.fast).proof[32 : 32 + 32 * trees])
         self.proofs = bytes(proofs * SIZE)
 
     def receipt(self, proof=None):
         program = bytes(split_receipt(self.fast).program)
-        whole = self.digest + self.profile + self.roots + self.proofs
+        whole = self.digest + self.profile + self.proofs
         return encode_receipt(program, self.journal, whole if proof is None else proof)
 
     def code(self, proof=None, **changes):
@@ -84,9 +82,8 @@ def test_facts_and_outputs(name, judged):
     )
     assert all(np.array_equal(outputs[port], same[port]) for port in same)
     (given,) = judged
-    head = hashlib.sha256(hybrid.roots).digest()
     ends = b"\0" + (0).to_bytes(4, "little") + (1).to_bytes(4, "little")
-    context = b"zktally hybrid v1\0" + hybrid.digest + head + ends
+    context = b"zktally hybrid v2\0" + hybrid.digest + ends
     assert given["context"] == hashlib.sha256(context).digest()
     statement = stark.Statement(given["tables"], given["present"], given["parameters"])
     assert statement.tables[-1].table.name == "range"
@@ -94,29 +91,25 @@ def test_facts_and_outputs(name, judged):
 
 def test_each_segment_is_judged(judged, monkeypatch):
     monkeypatch.setattr(segments, "SEGMENT_COST", 5000)
-    hybrid = Hybrid("conv", proofs=5)
+    hybrid = Hybrid("conv", proofs=6)
     facts, _ = verify_hybrid(hybrid.receipt(), hybrid.prover.expectations())
-    assert facts.stark.segments == len(judged) == 5
-    assert len({given["context"] for given in judged}) == 5
+    assert facts.stark.segments == len(judged) == 6
+    assert len({given["context"] for given in judged}) == 6
     assert hybrid.code(hybrid.receipt()[-1:]) == "receipt.truncated"
-    cut = hybrid.digest + hybrid.profile + hybrid.roots + bytes(5 * segments.LEAST_PROOF - 1)
+    cut = hybrid.digest + hybrid.profile + bytes(6 * segments.LEAST_PROOF - 1)
     assert hybrid.code(cut) == "receipt.truncated"
 
 
 def test_the_order_of_refusals(judged, monkeypatch):
     """Each change is refused by its own code, though all later ones are there, too."""
     hybrid = Hybrid("conv")
-    digest, roots = hybrid.digest, hybrid.roots
+    digest = hybrid.digest
     assert hybrid.code(digest[:-1]) == "receipt.truncated"
     assert hybrid.code(bytes(32)) == "verify.journal-mismatch"
     assert hybrid.code(digest) == "receipt.truncated"
-    assert hybrid.code(digest + b"\2") == "receipt.non-canonical"
-    assert hybrid.code(digest + b"\0" + roots[:-1]) == "receipt.truncated"
-    assert hybrid.code(digest + b"\0" + roots[:-4] + b"\xff" * 4) == "receipt.non-canonical"
-    changed = bytes([roots[0] ^ 1]) + roots[1:]
-    assert hybrid.code(digest + b"\0" + changed) == "verify.weights-root"
-    assert hybrid.code(digest + b"\0" + roots) == "receipt.truncated"
-    rest = digest + b"\0" + roots + bytes(SIZE)
+    assert hybrid.code(digest + b"\3") == "receipt.non-canonical"
+    assert hybrid.code(digest + b"\0") == "receipt.truncated"
+    rest = digest + b"\0" + bytes(SIZE)
     strict = Policy(min_bits=100, max_delta=0.5, outputs_exact=False)
     verify_hybrid(hybrid.receipt(), hybrid.prover.expectations(policy=strict))
     assert hybrid.code(rest + b"\0") == "receipt.trailing-bytes"

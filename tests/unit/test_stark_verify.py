@@ -25,7 +25,7 @@ from zktally.verifier.stark.field import SHIFT, K, root_of_unity
 from zktally.verifier.stark.fri import plan_rounds
 from zktally.verifier.stark.logup import public_sum
 from zktally.verifier.stark.params import Hashing
-from zktally.verifier.stark.verify import _judge_point
+from zktally.verifier.stark.verify import judge_point
 
 
 def verify(proof, case, **other):
@@ -253,11 +253,11 @@ def test_terminals_are_blinded_and_proofs_differ():
 
 @pytest.mark.parametrize("at", [1, SHIFT])
 def test_a_point_in_a_domain_is_refused(at):
-    _judge_point(K([0, 1, 0, 0, 0]))
+    judge_point(K([0, 1, 0, 0, 0]))
     for power in (0, 1, 5):
         point = K.of(at * pow(root_of_unity(24), power, P) % P)
         with pytest.raises(InvalidProof, match="lies in a domain"):
-            _judge_point(point)
+            judge_point(point)
 
 
 def test_a_public_term_that_a_challenge_meets_is_refused():

@@ -23,9 +23,10 @@ from support.oracle import Oracle
 from zktally.verifier import arrays, inputs, keys, layout, merkle, poseidon2, sampling
 from zktally.verifier.gates import evaluate, reads
 from zktally.verifier.gates.div import floor_sqrt, rounded_quotient
-from zktally.verifier.hybrid import addresses, hashing, leaves, segments
+from zktally.verifier.hybrid import addresses, hashing, leaves, records, segments
 from zktally.verifier.hybrid.factors import NONE, PRF, WIDE, References, prf_order
 from zktally.verifier.hybrid.gates import GateTables
+from zktally.verifier.journal import Journal
 from zktally.verifier.openings import LEAF_BITS, Trees, leaf_bytes, leaf_counts
 from zktally.verifier.program.checked import check
 from zktally.verifier.program.operands import products
@@ -617,13 +618,16 @@ def _indices(calls, order, place):
 def test_hashing_rows_of_a_segment(count):
     """Sponge, node and spread rows, against leaf by leaf and byte by byte."""
     _, trees, _, found, _ = _segment(count)
-    nodes = hashing.node_rows(found)
-    assert nodes.trees.tolist() == sorted(set(found.tree.tolist()))
+    none = np.zeros(0, np.int64)
+    nothing = records.Records(trees, _statement(trees.steps), none, none)
+    nodes = hashing.node_rows(found, nothing)
+    by_name = np.argsort(nodes.names)
+    assert nodes.names[by_name].tolist() == sorted(set(found.tree.tolist()))
     expected, roots = _nodes(trees, found)
     assert nodes.columns[1:5].T.tolist() == expected
-    assert nodes.roots.tolist() == roots
+    assert nodes.roots[by_name].tolist() == roots
     uses = np.arange(found.block_count + 1)
-    rows = hashing.SpongeRows(found, uses, 77)
+    rows = hashing.SpongeRows(found, nothing, uses, 77)
     same(*_in_parts(rows))
     rows = np.asarray(rows)
     at = 0
@@ -632,15 +636,15 @@ def test_hashing_rows_of_a_segment(count):
     ):
         elements = -(-size // 3)
         for block in range(blocks):
-            head = [int(not block), (elements + 5) * (not block), int(not block),
+            head = [int(not block), (elements + 5) * (not block), int(not block), 0,
                     int(block < blocks - 1), at, int(block == blocks - 1),
                     leaf * (block == blocks - 1)]  # fmt: skip
-            assert rows[:7, at].tolist() == head
+            assert rows[:8, at].tolist() == head
             data = [int(16 * block + j < elements) for j in range(16)]
-            assert rows[7:23, at].tolist() == data
+            assert rows[8:24, at].tolist() == data
             assert rows[-17, at] == at
             at += 1
-    assert rows[:7, -1].tolist() == [1, 8, 12, 0, at, 1, 77]
+    assert rows[:8, -1].tolist() == [1, 8, 12, 0, 0, at, 1, 77]
     byte = RNG(13).integers(-1, 48 * found.block_count + 50, count)
     spread = addresses.SpreadRows([byte, byte[: count // 2]], found.block_count)
     same(*_in_parts(spread))
@@ -651,6 +655,58 @@ def test_hashing_rows_of_a_segment(count):
     assert spread[1].tolist() == blocks
     flat = [times[48 * block + place] for block in blocks for place in range(48)]
     assert spread[2:].T.ravel().tolist() == flat
+
+
+def _statement(steps: int) -> Journal:
+    """A statement about so many steps, of which only digests matter; none is zero."""
+    digests = ("weights_root", "dataset_root", "chain_root", "input_root", "initial_state",
+               "final_state", "exported_root", "prf_seed")  # fmt: skip
+    return Journal(
+        mode=1, seed=0, start=0,
+        program_id=bytes(range(32)), first=5, steps=steps, items=steps, delta_ppm=50_000,
+        delta_step_ppm=0, delta_op_ppm=0, bits=100, exact=(), input_key=None, inputs=None,
+        outputs=b"", **{name: bytes([n + 1, 0, 0, 0]) * 8 for n, name in enumerate(digests)},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("count", SIZES)
+def test_records_of_a_segment(count):
+    """Record rows and those of the sponge in parts, against element by element."""
+    _, trees, _, found, _ = _segment(count)
+    steps = np.arange(0, trees.steps, 3, dtype=np.int64)
+    made = records.Records(trees, _statement(trees.steps), sampling.distinct(found.tree), steps)
+    nodes = hashing.node_rows(found, made)
+    names, numbers = made.states()
+    digests = records.Digests.of(
+        made,
+        np.concatenate([nodes.names, names]),
+        np.concatenate([nodes.roots, len(found) + numbers]),
+    )
+    rows = records.RecordRows(made, digests, found.block_count)
+    same(*_in_parts(rows))
+    uses = np.ones(found.block_count + made.block_count, np.int64)
+    same(*_in_parts(hashing.SpongeRows(found, made, uses, None)))
+    rows = np.asarray(rows)
+    address = {name: 8 * row for row, name in enumerate(digests.names.tolist())}
+    taken: Counter[int] = Counter()
+    at = 0
+    for kind in made.kinds:
+        for held in itertools.chain.from_iterable(part.tolist() for part in kind.parts()):
+            for j, value in enumerate([*held, *[-1] * (16 * kind.blocks - len(held))]):
+                row, column = at + j // 16, j % 16
+                name, element = divmod(value - records.TAKEN, 8)
+                is_taken = value >= records.TAKEN and name in address
+                expected = [int(is_taken), int(0 <= value < records.TAKEN)]
+                expected.append(address[name] + element if is_taken else max(value, 0))
+                if value >= records.TAKEN and not is_taken:
+                    expected[-1] = 0
+                assert rows[[2 + column, 18 + column, 34 + column], row].tolist() == expected
+                taken[name] += is_taken
+            at += kind.blocks
+    assert at == rows.shape[1]
+    assert [8 * n for n in digests.columns[3].tolist()] == [
+        taken[n] for n in digests.names.tolist()
+    ]
 
 
 def _in_parts(table) -> tuple[np.ndarray, np.ndarray]:

@@ -1,10 +1,10 @@
-"""Write the golden receipts of format version 3 and `vectors.json`; see README.md.
+"""Write the golden receipts of formats 3 and 4 and `vectors.json`; see README.md.
 
     python tests/vectors/make.py
 
 Everything is fixed: programs come from the `.program` files, arrays and keys from formulas. So the
 same bytes come out, unless the format, the protocol or the prover has changed. Only the proofs of
-hybrid receipts are random: one that is there is kept if it is about the same statement and roots.
+hybrid receipts are random: one that is there is kept if it is about the same statement.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from zktally.verifier.errors import ZktallyError
 from zktally.verifier.facts import Facts
 from zktally.verifier.inputs import DTYPES
 from zktally.verifier.journal import FAST, HYBRID, Journal, model_id
-from zktally.verifier.openings import Trees
 from zktally.verifier.policy import Expectations, Policy
 from zktally.verifier.program.checked import Checked, load
 from zktally.verifier.program.codec import program_id
@@ -66,10 +65,11 @@ PROVEN = {
     "hybrid-average": ("average", 1, Claims("hybrid", visibility="private")),
     "strict-dense": ("dense", 0, Claims("strict", visibility="private", nonce=b"\x03")),
     "hybrid-trained-on": ("trained-on", 1, replace(GOLDEN["trained-on"][2], mode="hybrid")),
+    "foldable-dense": ("dense", 2, Claims("strict", visibility="private", nonce=b"\x05")),
 }
 """Run, profile and claims of each golden receipt whose openings are proven."""
 
-EARLIER = ("version-1", "version-2")
+EARLIER = ("version-1", "version-2", "hybrid-version-3")
 """Golden receipts of earlier formats, accepted then: refused by their version, not misread."""
 
 
@@ -182,18 +182,12 @@ def hybrid_job(name: str) -> tuple[_core.Model, Checked, Job]:
     return model, checked, run.job(claims, GOLDEN[base][1], profile)
 
 
-def before_the_proofs(receipt: bytes, job: Job, trees: int) -> bool:
+def before_the_proofs(receipt: bytes, job: Job) -> bool:
     """Whether a receipt is that of a job, up to its proofs: program, statement, head."""
     parts = split_receipt(receipt)
     head = hashlib.sha256(job.journal).digest() + bytes([job.profile])
-    head += job.openings[SEED : SEED + ROOT * trees]
     same = (bytes(parts.program), bytes(parts.journal)) == (job.program, job.journal)
     return same and bytes(parts.proof[: len(head)]) == head
-
-
-def tree_count(job: Job, checked: Checked) -> int:
-    """How many roots its head has."""
-    return len(Trees(checked.program, Journal.decode(job.journal).steps))
 
 
 @cache
@@ -203,15 +197,15 @@ def hybrid(name: str) -> Golden:
     expect = expected(model, checked, PROVEN[name][2])
     path = FOLDER / f"{name}.receipt"
     receipt = path.read_bytes() if path.exists() else b""
-    if not is_good(receipt, job, checked, expect):
+    if not is_good(receipt, job, expect):
         receipt = prove_job(job)
     return Golden(None, model, checked, receipt, expect)
 
 
-def is_good(receipt: bytes, job: Job, checked: Checked, expect: dict[str, Any]) -> bool:
+def is_good(receipt: bytes, job: Job, expect: dict[str, Any]) -> bool:
     """Whether a receipt is about a job, and accepted."""
     try:
-        same = before_the_proofs(receipt, job, tree_count(job, checked))
+        same = before_the_proofs(receipt, job)
         verify(receipt, expectations(expect))
     except ZktallyError:
         return False
@@ -269,21 +263,18 @@ def refused_hybrids() -> list[tuple[str, str, Golden, bytes, dict[str, Any]]]:
     dense, average = hybrid("hybrid-dense"), hybrid("hybrid-average")
     fast, kinds = golden("dense"), golden("kinds")
     journal = replace(kinds.journal, mode=HYBRID).encode()
-    trees = len(Trees(kinds.checked.program, kinds.journal.steps))
-    roots = bytes(split_receipt(kinds.receipt).proof[SEED : SEED + ROOT * trees])
     uncovered = encode_receipt(
-        kinds.checked.data, journal, answering(journal) + b"\0" + roots + bytes(1 << 16)
+        kinds.checked.data, journal, answering(journal) + b"\0" + bytes(1 << 16)
     )
     called_hybrid = replace(fast.journal, mode=HYBRID).encode()
     parts = split_receipt(fast.receipt)
     called = encode_receipt(bytes(parts.program), called_hybrid, bytes(parts.proof))
-    head = SEED + 1 + ROOT * len(Trees(dense.checked.program, dense.journal.steps))
-    cut = bytes(split_receipt(dense.receipt).proof[:head])
-    profile = cut[:SEED] + b"\2" + cut[SEED + 1 :]
+    cut = bytes(split_receipt(dense.receipt).proof[: SEED + 1])
+    outer = cut[:SEED] + b"\3" + cut[SEED + 1 :]
     return [
         ("hybrid-other-claims", "verify.stark", average, average.restated(bits=103), {}),
         ("hybrid-no-segments", "receipt.truncated", dense, dense.joined(proof=cut), {}),
-        ("hybrid-profile-2", "receipt.non-canonical", dense, dense.joined(proof=profile), {}),
+        ("hybrid-profile-3", "receipt.non-canonical", dense, dense.joined(proof=outer), {}),
         ("hybrid-not-covered", "hybrid.unsupported", kinds, uncovered, {}),
         ("hybrid-of-openings", "verify.journal-mismatch", fast, called, {}),
         ("hybrid-stricter-bits", "policy.bits", dense, dense.receipt, {"min_bits": 101}),
@@ -426,7 +417,7 @@ def build() -> dict[str, bytes]:
         file = by_bytes.setdefault(data, f"refused-{name}.receipt")
         files[file] = data
         vectors.append({"name": name, "receipt": file, "expect": expect, "verdict": code})
-    listed = {"format": "zktally.vectors/1", "receipt_version": 3, "vectors": vectors}
+    listed = {"format": "zktally.vectors/1", "receipt_version": 4, "vectors": vectors}
     files["vectors.json"] = (json.dumps(listed, indent=1) + "\n").encode()
     return files
 

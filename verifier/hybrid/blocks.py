@@ -20,11 +20,13 @@ from ..sampling import Plan, distinct
 from .factors import Mask
 from .leaves import Leaves, opened_keys
 from .segments import (
+    OWN_PROOFS,
     SEGMENT_BLOCKS,
     SEGMENT_COST,
     GateRun,
     Items,
     OutputLeaves,
+    Room,
     gate_cost,
     judge_count,
 )
@@ -38,13 +40,13 @@ _FEW = 1 << 20
 _NO_OUTPUTS = OutputLeaves(*(np.zeros(0, np.int64) for _ in range(3)))
 
 
-def count_blocks(plan: Plan, trees: Trees, room: int) -> int:
+def count_blocks(plan: Plan, trees: Trees, room: int, rule: Room = OWN_PROOFS) -> int:
     """`B` of a plan.
 
     Raises:
         UnsupportedReceipt, MalformedReceipt: they are too many for `room` bytes of proof.
     """
-    return _Counter(plan, trees, room).count()
+    return _Counter(plan, trees, room, rule).count()
 
 
 class _Keys:
@@ -74,8 +76,8 @@ class _Keys:
 class _Counter:
     """Counts the blocks of a plan's leaves."""
 
-    def __init__(self, plan: Plan, trees: Trees, room: int) -> None:
-        self._plan, self._trees, self._room = plan, trees, room
+    def __init__(self, plan: Plan, trees: Trees, room: int, rule: Room) -> None:
+        self._plan, self._trees, self._room, self._rule = plan, trees, room, rule
         self._ops = trees.program.ops
         self._costs = [gate_cost(plan.counts.checked, c) for c in range(len(self._ops))]
         self._first = (len(trees) - trees.steps * len(trees.stepped)) << LEAF_BITS
@@ -102,7 +104,7 @@ class _Counter:
 
     def _add(self, blocks: int) -> None:
         self._blocks += blocks
-        judge_count(-(-self._blocks // SEGMENT_BLOCKS), self._room)
+        judge_count(-(-self._blocks // SEGMENT_BLOCKS), self._room, self._rule)
 
     def _blocks_of(self, keys: Ints) -> int:
         return Leaves(self._trees, keys).block_count
@@ -146,7 +148,7 @@ class _Counter:
             for first in range(0, trees.steps, at_once):
                 run = steps[first : first + at_once, None]
                 opened[trees.leaves(tensor, run, leaves)] = True
-            judge_count(-(-int(opened.sum()) // SEGMENT_BLOCKS), self._room)
+            judge_count(-(-int(opened.sum()) // SEGMENT_BLOCKS), self._room, self._rule)
             self._since(tree << LEAF_BITS | np.flatnonzero(opened))
 
     def _full(self, step: int) -> Ints:
@@ -201,7 +203,7 @@ class _Counter:
                 run = GateRun(c, *np.divmod(part, gates(self._ops[c])))
                 if found.add(opened_keys(trees, Items((run,), _NO_OUTPUTS))):
                     blocks = self._blocks_of(found.merged())
-                    judge_count(-(-blocks // SEGMENT_BLOCKS), self._room)
+                    judge_count(-(-blocks // SEGMENT_BLOCKS), self._room, self._rule)
         return found
 
 

@@ -12,6 +12,7 @@ from ..poseidon2 import Domain
 from ..program.types import Program
 from .columns import Columns
 from .leaves import BLOCK, Leaves
+from .records import Records
 from .rows import Portions, Words
 from .segments import judge_rows
 
@@ -25,7 +26,7 @@ FIXED_CLASSES = (4096, 256, 127, 1)
 _BYTE, _ZERO = 1, 3
 
 SPONGE_COLUMNS = Columns(
-    f"first n domain link uses last node data:{_RATE} class:{BLOCK} block filling:{_RATE}"
+    f"first n domain aux link uses last node data:{_RATE} class:{BLOCK} block filling:{_RATE}"
 )
 NODE_COLUMNS = Columns("on left has_left right has_right out alone")
 RANGE_COLUMNS = Columns("on class x")
@@ -37,24 +38,40 @@ class Nodes:
 
     Attributes:
         columns: [7, rows].
-        trees: of which leaves are opened, ascending, [n].
-        roots: the numbers of their roots, [n].
+        names: of the roots of trees of which leaves are opened (see `Records`), [n].
+        roots: their numbers, [n].
+        after: the number behind those of all nodes.
     """
 
     columns: Ints
-    trees: Ints
+    names: Ints
     roots: Ints
+    after: int
 
 
-def node_rows(leaves: Leaves) -> Nodes:
-    """The nodes above the opened leaves, tree by tree, level by level, left to right.
+def node_rows(leaves: Leaves, records: Records) -> Nodes:
+    """The nodes above opened leaves, tree by tree, level by level, left to right.
+
+    The last two trees are those over the digests of steps and of inputs.
 
     Raises:
         UnsupportedReceipt: `verify.too-large`, they do not fit a table: few leaves can have many.
     """
-    count = len(leaves)
-    width = leaf_counts(leaves.trees)
-    tree, node, known = leaves.tree, leaves.leaf, np.arange(count, dtype=np.int64)
+    count = len(leaves) + len(records)
+    trees = len(leaves.trees)
+    width = np.append(leaf_counts(leaves.trees), [leaves.trees.steps] * 2)
+    over = ((records.steps, Domain.STEP), (records.items, Domain.INPUT))
+    tree, node, known = (
+        np.concatenate(parts)
+        for parts in (
+            [leaves.tree, *(np.full(len(steps), trees + i) for i, (steps, _) in enumerate(over))],
+            [leaves.leaf, *(steps for steps, _ in over)],
+            [
+                np.arange(len(leaves), dtype=np.int64),
+                *(len(leaves) + records.numbers(domain) for _, domain in over),
+            ],
+        )
+    )
     # Per level: the tree of each new node and its children, as numbers in the order of discovery.
     levels: list[Ints] = [np.zeros((4, 0), np.int64)]
     ends: list[Ints] = []
@@ -89,9 +106,9 @@ def node_rows(leaves: Leaves) -> Nodes:
         out=count + np.arange(len(order), dtype=np.int64),
         alone=alone,
     )
-    trees, roots = np.concatenate([np.zeros((2, 0), np.int64), *ends], axis=1)
-    by_tree = np.argsort(trees)
-    return Nodes(columns, trees[by_tree], number[roots[by_tree]])
+    ended, roots = np.concatenate([np.zeros((2, 0), np.int64), *ends], axis=1)
+    names = np.where(ended < trees, ended, records.chain + ended - trees)
+    return Nodes(columns, names, number[roots], count + len(order))
 
 
 def byte_ranges(program: Program) -> list[tuple[int, int]]:
@@ -113,16 +130,18 @@ def range_rows(program: Program) -> Ints:
 
 
 class SpongeRows(Portions):
-    """The sponge table.
+    """The sponge table: leaves, records, the prf seed.
 
     Args:
         leaves: of the segment.
+        records: of the segment.
         uses: of each block, the seed's included, [rows].
         seed_node: the number of the seed row's node, if there is that row.
     """
 
-    def __init__(self, leaves: Leaves, uses: Ints, seed_node: int | None) -> None:
-        self._leaves, self._uses, self._seed_node = leaves, uses, seed_node
+    def __init__(self, leaves: Leaves, records: Records, uses: Ints, seed_node: int | None) -> None:
+        self._leaves, self._records, self._uses = leaves, records, uses
+        self._seed_node = seed_node
         self._classes = _tensor_classes(leaves.trees.program)
 
     @property
@@ -138,7 +157,10 @@ class SpongeRows(Portions):
         seed_node = self._seed_node if end == self.shape[1] else None
         seeds = int(seed_node is not None)
         blocks = np.arange(first, end - seeds, dtype=np.int64)
-        self._of_leaves(blocks, found[:, : len(blocks)])
+        of_leaves = int(np.searchsorted(blocks, self._leaves.block_count))
+        self._of_leaves(blocks[:of_leaves], found[:, :of_leaves])
+        of_records = blocks[of_leaves:] - self._leaves.block_count
+        self._of_records(of_records, found[:, of_leaves : len(blocks)])
         at = SPONGE_COLUMNS
         found[at["uses"]] = self._uses[first:end]
         found[at["block"]] = np.arange(first, end, dtype=np.int64)
@@ -167,6 +189,28 @@ class SpongeRows(Portions):
         found[at["data"]] = place < elements
         found[at["class"]] = self._classes_of(leaf, within)
         found[at["filling"]] = place >= elements + _SALT
+
+    def _of_records(self, blocks: Ints, found: Words) -> None:
+        """The rows of blocks of records, but what stands in every row."""
+        records = self._records
+        record = np.searchsorted(records.first_block, blocks, side="right") - 1
+        within = blocks - records.first_block[record]
+        kind = records.kind[record]
+        domain, aux, elements, length = (
+            np.array([getattr(k, name) for k in records.kinds], np.int64)[kind]
+            for name in ("domain", "aux", "elements", "blocks")
+        )
+        first, last = within == 0, within == length - 1
+        at = SPONGE_COLUMNS
+        found[at["first"]] = first
+        found[at["n"]] = np.where(first, elements, 0)
+        found[at["domain"]] = np.where(first, domain, 0)
+        found[at["aux"]] = np.where(first, aux, 0)
+        found[at["link"]] = ~last
+        found[at["last"]] = last
+        found[at["node"]] = np.where(last, len(self._leaves) + record, 0)
+        place = _RATE * within + np.arange(_RATE, dtype=np.int64)[:, None]
+        found[at["filling"]] = place >= elements
 
     def _classes_of(self, leaf: Ints, within: Ints) -> Ints:
         """The class of each byte of each block, [48, blocks]."""

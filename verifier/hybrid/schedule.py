@@ -10,11 +10,13 @@ import numpy as np
 
 from ..errors import UnsupportedReceipt
 from ..gates import Ints
+from ..journal import Journal
 from ..openings import Trees
-from ..poseidon2 import Elements
 from ..program.checked import Checked
 from ..program.types import Program
 from ..reader import P
+from ..roots import digest_elements
+from ..sampling import distinct
 from ..stark import PresentTable, PublicTerms
 from .addresses import (
     BITS_COLUMNS,
@@ -46,6 +48,7 @@ from .hashing import (
     range_rows,
 )
 from .leaves import Leaves, opened_keys
+from .records import DIGEST_COLUMNS, RECORD_COLUMNS, Digests, RecordRows, Records
 from .rows import Portions, Rows, Words
 from .segments import MAX_LOG_ROWS, Items, judge_rows
 from .streams import READ_DOT_COLUMNS, ROW_DOT_COLUMNS, ReadDotRows
@@ -70,8 +73,10 @@ class Table(IntEnum):
     DIV = 10
     NOISE = 11
     BITS = 12
-    ACT = 13
-    RANGE = 14
+    DIGEST = 13
+    RECORD = 14
+    ACT = 15
+    RANGE = 16
 
 
 ACT_COLUMNS = Columns("on table x y")
@@ -90,6 +95,8 @@ COLUMNS: Mapping[Table, Columns] = {
     Table.DIV: DIV_COLUMNS,
     Table.NOISE: NOISE_COLUMNS,
     Table.BITS: BITS_COLUMNS,
+    Table.DIGEST: DIGEST_COLUMNS,
+    Table.RECORD: RECORD_COLUMNS,
     Table.ACT: ACT_COLUMNS,
     Table.RANGE: RANGE_COLUMNS,
 }
@@ -101,16 +108,12 @@ class Claims:
     """What a receipt says in the clear, as far as the proofs of its segments are about it.
 
     Attributes:
-        roots: of all trees, [trees, 8].
-        seed: the commitment to the prf seed, [8].
-        outputs: by tensor, [steps, *shape].
-        first: the step of the run that the chain begins with.
+        journal: the statement.
+        outputs: those that it names by tensor, [steps, *shape].
     """
 
-    roots: Elements
-    seed: Elements
+    journal: Journal
     outputs: Mapping[int, Ints]
-    first: int
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,8 @@ def derive(checked: Checked, trees: Trees, items: Items, claims: Claims) -> Sche
         UnsupportedReceipt: `verify.too-large`.
     """
     leaves = Leaves(trees, opened_keys(trees, items))
-    judge_rows(leaves.block_count)
+    records = Records(trees, claims.journal, distinct(leaves.tree), items.records)
+    judge_rows(leaves.block_count + records.block_count)
     gates = GateTables(checked, References(leaves))
     for run in items.runs:
         gates.add(run)
@@ -169,33 +173,45 @@ def derive(checked: Checked, trees: Trees, items: Items, claims: Claims) -> Sche
 
     reads = Reads.of(checked.program, references(), gates.streams.ranged)
     blocks = leaves.block_count
-    sponge = blocks + (1 if len(reads.prf) else 0)
+    sponge = blocks + records.block_count + (1 if len(reads.prf) else 0)
     wide = wide_rows(checked.program, leaves, reads, sponge)
-    noise = noise_rows(checked.program, reads, sponge, claims.first)
+    noise = noise_rows(checked.program, reads, sponge, claims.journal.first)
     outputs = output_bytes(leaves, items.outputs, claims.outputs)
     spread = SpreadRows([*references(), *wide_bytes(wide), outputs[0]], blocks)
     reads.resolve(references(), sponge)
 
-    nodes = node_rows(leaves)
-    seed_node = len(leaves) + nodes.columns.shape[1] if len(reads.prf) else None
+    nodes = node_rows(leaves, records)
+    seed_node = nodes.after if len(reads.prf) else None
+    states, numbers = records.states()
+    digests = Digests.of(
+        records,
+        np.concatenate([nodes.names, states]),
+        np.concatenate([nodes.roots, len(leaves) + numbers]),
+    )
     uses = np.zeros(sponge, np.int64)
+    uses[blocks : blocks + records.block_count] = 1
     blocks_read = [gates.streams.row_dot.column(name) for name in ("block_a", "block_b")]
     blocks_read.append(noise.noise[NOISE_COLUMNS["seed_block"]])
     for block in (spread.block, *blocks_read):
         uses += np.bincount(block, minlength=sponge)
     found = {
-        Table.SPONGE: SpongeRows(leaves, uses, seed_node),
+        Table.SPONGE: SpongeRows(leaves, records, uses, seed_node),
         Table.NODE: _words(nodes.columns),
         Table.SPREAD: spread,
         Table.WIDE: _words(wide),
         **{table: rows.words() for table, rows in collected.items()},
         Table.NOISE: _words(noise.noise),
         Table.BITS: _words(noise.bits),
+        Table.DIGEST: _words(digests.columns),
+        Table.RECORD: RecordRows(records, digests, blocks),
         Table.ACT: _words(_act_rows(checked.program, sorted(gates.tables))),
         Table.RANGE: _words(range_rows(checked.program)),
     }
-    seed = None if seed_node is None else (seed_node, claims.seed)
-    terms = public_terms(nodes, claims.roots, seed, outputs)
+    claimed = [(len(leaves) + number, digest) for number, digest in records.claims()]
+    if seed_node is not None:
+        seed = digest_elements(claims.journal.prf_seed)
+        claimed.append((seed_node, seed.astype(np.int64)))
+    terms = public_terms(claimed, outputs)
     return Schedule({table: words for table, words in found.items() if words.shape[1]}, terms)
 
 

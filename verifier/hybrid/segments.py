@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,8 +17,12 @@ from ..program.operands import products
 from ..program.types import Dot, Gather, Op, Tensor, gates
 from ..sampling import Plan
 from .accumulator import is_direct
+from .record_sizes import item_blocks
 
 ITEM_COST = 64
+RECORD_BLOCK_COST = 160
+"""Of a block of what the record of a step has to hash."""
+
 SEGMENT_COST = 1 << 24
 SEGMENT_BLOCKS = 98304
 MAX_SEGMENTS = 1 << 10
@@ -27,6 +31,26 @@ LEAST_PROOF = 1 << 16
 
 MAX_LOG_ROWS = 22
 """Of any table."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """What bytes a receipt must have for its segments.
+
+    Attributes:
+        most: segments of a receipt.
+        each: bytes for each of them.
+        more: bytes for all of them.
+    """
+
+    most: int
+    each: int
+    more: int
+
+
+OWN_PROOFS = Room(MAX_SEGMENTS, LEAST_PROOF, 0)
+SUCCINCT = Room(64, 60, LEAST_PROOF)
+"""There are points of each segment, and one proof of all of them."""
 
 _POINTS = 1 << 18
 """Window points that are worked on at once."""
@@ -59,10 +83,17 @@ class OutputLeaves:
 
 @dataclass(frozen=True)
 class Items:
-    """Consecutive items: gates op by op, then leaves of outputs."""
+    """Consecutive items: gates op by op, then of each step leaves of outputs and its record.
+
+    Attributes:
+        runs: of gates.
+        outputs: leaves.
+        records: steps whose record is an item.
+    """
 
     runs: tuple[GateRun, ...]
     outputs: OutputLeaves
+    records: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 class ItemList:
@@ -76,9 +107,16 @@ class ItemList:
         self._ports = [self._program.tensors[port.tensor] for port in self._program.outputs]
         self._numbers = np.array([port.tensor for port in self._program.outputs], np.int64)
         self._leaves = [leaf_count(layout_of(t), t.shape) for t in self._ports]
+        self._of_step = sum(self._leaves) + 1
+        self._record_blocks = item_blocks(trees)
 
     def __len__(self) -> int:
-        return sum(self._counts) + self._steps * sum(self._leaves)
+        return sum(self._counts) + self._steps * self._of_step
+
+    @property
+    def record_blocks(self) -> int:
+        """Blocks of what the records of all steps have to hash."""
+        return self._steps * self._record_blocks
 
     @property
     def cost(self) -> int:
@@ -92,9 +130,8 @@ class ItemList:
             before = min(item, count)
             cost += before * each
             item -= before
-        if not item:
-            return cost
-        steps, item = divmod(item, sum(self._leaves))
+        steps, item = divmod(item, self._of_step)
+        cost += steps * (ITEM_COST + RECORD_BLOCK_COST * self._record_blocks)
         for tensor, leaves in zip(self._ports, self._leaves, strict=True):
             before = min(item, leaves)
             cost += steps * _leaf_costs(tensor, leaves) + _leaf_costs(tensor, before)
@@ -113,21 +150,24 @@ class ItemList:
             if low < high:
                 runs.append(self._run(c, low, high))
             start += count
-        return Items(tuple(runs), self._output_leaves(max(first - start, 0), max(end - start, 0)))
+        return Items(tuple(runs), *self._of_steps(max(first - start, 0), max(end - start, 0)))
 
     def _run(self, c: int, low: int, high: int) -> GateRun:
         sampled = self._plan.sampled[c]
         numbers = np.arange(low, high, dtype=np.int64) if sampled is None else sampled[low:high]
         return GateRun(c, *np.divmod(numbers, gates(self._program.ops[c])))
 
-    def _output_leaves(self, low: int, high: int) -> OutputLeaves:
-        step, within = np.divmod(np.arange(low, high, dtype=np.int64), max(1, sum(self._leaves)))
+    def _of_steps(self, low: int, high: int) -> tuple[OutputLeaves, Ints]:
+        """Output leaves, and steps of records, among what stands once in every step."""
+        step, within = np.divmod(np.arange(low, high, dtype=np.int64), self._of_step)
+        is_record = within == self._of_step - 1
+        records, step, within = step[is_record], step[~is_record], within[~is_record]
         ends = np.cumsum(self._leaves, dtype=np.int64)
         port = np.searchsorted(ends, within, side="right")
         if not len(port):
-            return OutputLeaves(within, step, within)
+            return OutputLeaves(within, step, within), records
         leaf = within - (ends - self._leaves)[port]
-        return OutputLeaves(self._numbers[port], step, leaf)
+        return OutputLeaves(self._numbers[port], step, leaf), records
 
 
 def cut(items: ItemList, segments: int) -> list[int]:
@@ -138,18 +178,19 @@ def cut(items: ItemList, segments: int) -> list[int]:
 
 
 def segment_count(items: ItemList, blocks: int) -> int:
-    """`S`, for a number of blocks."""
+    """`S`, for a number of blocks of leaves."""
+    blocks += items.record_blocks
     return max(1, -(-blocks // SEGMENT_BLOCKS), -(-items.cost // SEGMENT_COST))
 
 
-def judge_count(segments: int, room: int) -> None:
+def judge_count(segments: int, room: int, rule: Room = OWN_PROOFS) -> None:
     """Refuse a receipt of so many segments, at least, if they are too many for it.
 
     Raises:
         UnsupportedReceipt: `verify.too-large`.
         MalformedReceipt: `receipt.truncated`, `room` bytes cannot hold their proofs.
     """
-    least = min(segments, MAX_SEGMENTS + 1) * LEAST_PROOF
+    least = min(segments, rule.most + 1) * rule.each + rule.more
     if least > room:
         raise MalformedReceipt(
             "the proof is shorter than the proofs of its segments",
@@ -157,11 +198,11 @@ def judge_count(segments: int, room: int) -> None:
             expected=f"at least {least} bytes",
             received=f"{room} bytes",
         )
-    if segments > MAX_SEGMENTS:
+    if segments > rule.most:
         raise UnsupportedReceipt(
             "too many segments to check",
             code="verify.too-large",
-            expected=f"at most {MAX_SEGMENTS}",
+            expected=f"at most {rule.most}",
             received=segments,
             hint="a receipt with a larger δ, fewer bits or fewer exact ops is cheaper to check",
         )

@@ -1,18 +1,17 @@
-"""Public terms of a segment: roots, the prf seed, and the outputs (docs/hybrid.md section 5)."""
+"""Public terms of a segment: digests of the journal, and the outputs (docs/hybrid.md section 5)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from ..gates import Ints
 from ..layout import leaf_lengths, leaf_starts
 from ..openings import layout_of
-from ..poseidon2 import Elements
+from ..poseidon2 import DIGEST as DIGEST_ELEMENTS
 from ..reader import P
 from ..stark import PublicTerms, TermGroup
-from .hashing import Nodes
 from .leaves import Leaves
 from .segments import OutputLeaves
 
@@ -48,25 +47,19 @@ def _bytes_of(leaves: Leaves, number: int, step: Ints, leaf: Ints, claimed: Ints
     return np.stack([address, byte - _CENTRE])
 
 
-def public_terms(
-    nodes: Nodes, roots: Elements, seed: tuple[int, Elements] | None, outputs: Ints
-) -> PublicTerms:
+def public_terms(digests: Sequence[tuple[int, Ints]], outputs: Ints) -> PublicTerms:
     """All terms of a segment.
 
     Args:
-        nodes: of its trees.
-        roots: of all trees of the receipt, [trees, 8].
-        seed: the seed row's node and the commitment [8], if a gate reads prf values.
+        digests: numbers of records (and of the prf seed, if a gate reads prf values), and the
+            digests [8] that they must have.
         outputs: address and value of each byte of its output leaves.
     """
-    number, digest = nodes.roots, roots[nodes.trees].astype(np.int64)
-    if seed is not None:
-        number = np.append(number, seed[0])
-        digest = np.concatenate([digest, seed[1][None].astype(np.int64)])
-    digests = np.concatenate([number[:, None], digest], axis=1)
+    rows = [np.append(number, digest) for number, digest in digests]
+    table = np.stack(rows) if rows else np.zeros((0, 1 + DIGEST_ELEMENTS), np.int64)
     return PublicTerms(
         (
-            TermGroup(DIGEST, 1, digests.astype(np.uint32)),
+            TermGroup(DIGEST, 1, table.astype(np.uint32)),
             TermGroup(READ, 1, (outputs.T % P).astype(np.uint32)),
         )
     )

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
 from itertools import pairwise
@@ -18,45 +18,43 @@ import numpy as np
 
 from .. import stark
 from ..confidence import headline
-from ..errors import InsufficientSecurity, InvalidProof, JournalMismatch, UnsupportedReceipt
+from ..errors import InvalidProof, JournalMismatch
 from ..facts import Facts, StarkFacts, facts_of
 from ..gates import Ints
 from ..journal import HYBRID, STRICT, Journal
 from ..openings import Trees
 from ..policy import Expectations
-from ..poseidon2 import DIGEST, Elements
 from ..program.checked import Checked
 from ..program.types import Program
 from ..quoting import quoted
-from ..reader import RECEIPT_CODES, P, Reader
+from ..reader import RECEIPT_CODES, Reader
 from ..receipt import Sections
-from ..roots import digest_elements
 from ..sampling import Counts, Plan, make_plan, sample_seed
 from ..stark import params
+from ..stark.params import REFERENCE
 from ..steps import (
     Outputs,
     Statement,
     claimed_outputs,
     compare_inputs,
-    hash_roots,
+    judge_origin,
     judge_statement,
     order_of,
     to_caller,
 )
 from .blocks import count_blocks
+from .proofs import Proofs
 from .requantise import judge_covered
 from .schedule import Claims, Schedule, derive
-from .segments import SEGMENT_COST, ItemList, cut, judge_count, segment_count
-
-REFERENCE = stark.Counts(
-    log_rows=22,
-    openings=4096,
-    constraints=4096,
-    lookups=1 << 28,
-    public_terms=0,
-    longest_tuple=49,
+from .segments import (
+    OWN_PROOFS,
+    SUCCINCT,
+    ItemList,
+    Room,
+    cut,
+    judge_count,
+    segment_count,
 )
-"""The shape that the number of queries is chosen for (docs/stark.md section 8)."""
 
 
 def verify_hybrid(
@@ -83,45 +81,91 @@ def verify_hybrid(
 
 def check_hybrid(statement: Statement, expectations: Expectations) -> tuple[Facts, Outputs]:
     """Sections 7 to 12 for a statement of mode hybrid; see `verify_hybrid`."""
-    journal, checked = statement.journal, statement.checked
-    program, digest = checked.program, hashlib.sha256(statement.sections.journal).digest()
-    plan = make_plan(statement.counts, sample_seed(statement.sections.journal))
-    trees = Trees(
-        program, journal.steps, statement.order
-    )  # 7. Plan, head of the proof section, coverage.
     reader = Reader(statement.sections.proof, RECEIPT_CODES)
-    head = _read_head(reader, digest, len(trees))
-    judge_covered(checked)
-    hash_roots(statement, trees, head.roots)  # 8. Roots.
-    compare_inputs(program, journal, trees, head.roots, expectations)  # 9. Inputs, outputs.
-    outputs = claimed_outputs(program, journal)
-    _judge_outputs(program, outputs)
-    seed = digest_elements(journal.prf_seed)
-    claims = Claims(head.roots, seed, outputs, journal.first)
-    segments = _Segments(checked, plan, trees, claims, reader.remaining)
-    parameters = stark.choose(head.profile, REFERENCE, len(segments), journal.bits)
-    target = params.target(len(segments), journal.bits)
-    _judge_bits(journal.bits, target, len(segments), expectations)  # 10. Bits.
-    proven_bits = math.inf
-    for number, schedule in enumerate(segments):  # 11. Segments.
-        present = schedule.present(parameters.hiding_rows)
-        proven_bits = min(proven_bits, _proven_bits(schedule, present, parameters, target))
-        used = stark.verify_stark(
-            statement.sections.proof[reader.position :],
-            context=_context(digest, head, number, len(segments)),
-            tables=tables_file(),
-            present=present,
-            public_terms=schedule.terms,
-            parameters=parameters,
-        )
-        reader.take(used)
+
+    def opened() -> tuple[int, int]:
+        return _read_head(reader, _digest(statement)), reader.remaining
+
+    session = Session.of(statement, expectations, opened)
+    proofs, succinct = session.proofs, session.profile == params.SUCCINCT
+    proven_bits = proofs.judge_succinct(reader) if succinct else proofs.judge(reader)  # 11.
     reader.end()  # 12. Nothing follows.
-    headline_bits = headline(journal.bits, proven_bits, len(segments))
-    shown = StarkFacts(
-        params.PROFILE_NAMES[head.profile], len(segments), math.floor(10 * proven_bits) / 10
-    )
-    facts = facts_of(plan, statement.receipt_bytes, headline_bits, shown)
-    return facts, to_caller(program, journal, outputs)
+    return session.facts(proven_bits), session.outputs
+
+
+@dataclass(frozen=True)
+class Session:
+    """A statement that was judged up to its segments.
+
+    Attributes:
+        statement: what is judged.
+        plan: its samples.
+        profile: of its proofs.
+        proofs: of its segments, not judged yet.
+        outputs: as `verify_hybrid` returns them.
+    """
+
+    statement: Statement
+    plan: Plan
+    profile: int
+    proofs: Proofs
+    outputs: Outputs
+
+    @classmethod
+    def of(
+        cls,
+        statement: Statement,
+        expectations: Expectations,
+        opened: Callable[[], tuple[int, int]],
+        most: int | None = None,
+    ) -> Session:
+        """Sections 7 to 10.
+
+        Args:
+            statement: that was judged so far.
+            expectations: what the caller means and demands.
+            opened: reads what the proofs begin with: the profile, and how many bytes there are.
+            most: segments, if fewer than any receipt may have.
+
+        Raises:
+            ZktallyError: the codes of these sections.
+        """
+        journal, checked = statement.journal, statement.checked
+        program = checked.program
+        plan = make_plan(statement.counts, sample_seed(statement.sections.journal))
+        trees = Trees(program, journal.steps, statement.order)  # 7. Plan, head, coverage.
+        profile, room = opened()
+        judge_covered(checked)
+        judge_origin(statement, trees)  # 8. Seed and start.
+        compare_inputs(program, journal, trees, None, expectations)  # 9. Inputs, outputs.
+        outputs = claimed_outputs(program, journal)
+        _judge_outputs(program, outputs)
+        rule = _room(profile) if most is None else replace(_room(profile), most=most)
+        segments = _Segments(checked, plan, trees, Claims(journal, outputs), (room, rule))
+        own, count = _own_profile(profile), len(segments)
+        proofs = Proofs(
+            count=count,
+            statements=zip(segments, _contexts(statement, own, count), strict=True),
+            tables=tables_file(),
+            parameters=stark.choose(own, REFERENCE, count, journal.bits),
+            target=params.target(count, journal.bits),
+        )
+        session = cls(statement, plan, profile, proofs, to_caller(program, journal, outputs))
+        _judge_bits(session.headline(proofs.target), expectations)  # 10. Bits.
+        return session
+
+    def headline(self, proven_bits: float) -> int:
+        """What the receipt is worth if each segment shows so many bits."""
+        succinct = self.profile == params.SUCCINCT
+        bits = self.statement.journal.bits
+        return headline(bits, proven_bits, self.proofs.count, succinct=succinct)
+
+    def facts(self, proven_bits: float) -> Facts:
+        """What is shown once everything is judged."""
+        name, tenths = params.PROFILE_NAMES[self.profile], math.floor(10 * proven_bits)
+        shown = StarkFacts(name, self.proofs.count, tenths / 10)
+        size, bits = self.statement.receipt_bytes, self.headline(proven_bits)
+        return facts_of(self.plan, size, bits, shown)
 
 
 @lru_cache
@@ -130,17 +174,8 @@ def tables_file() -> stark.TablesFile:
     return stark.read_tables(files(stark).joinpath("tables.bin").read_bytes())
 
 
-@dataclass(frozen=True)
-class _Head:
-    """The head of the proof section: the profile, and the roots of all trees [trees, 8]."""
-
-    profile: int
-    roots: Elements
-    digest: bytes
-
-
-def _read_head(reader: Reader, journal: bytes, trees: int) -> _Head:
-    """7. The head, whose first field names the statement that the proof is for."""
+def _read_head(reader: Reader, journal: bytes) -> int:
+    """7. The head: which statement the proof is for, and the profile, which is returned."""
     answered = bytes(reader.take(len(journal)))
     if answered != journal:
         raise JournalMismatch(
@@ -149,12 +184,7 @@ def _read_head(reader: Reader, journal: bytes, trees: int) -> _Head:
             expected=journal.hex(),
             received=answered.hex(),
         )
-    profile = read_profile(reader)
-    data = reader.take(4 * DIGEST * trees)
-    roots = np.frombuffer(data, "<u4").astype(np.uint64).reshape(trees, DIGEST)
-    if int(roots.max()) >= P:
-        raise reader.bad("an element of a root is not below p", f"below {P}", int(roots.max()))
-    return _Head(profile, roots, hashlib.sha256(data).digest())
+    return read_profile(reader)
 
 
 def read_profile(reader: Reader) -> int:
@@ -165,7 +195,7 @@ def read_profile(reader: Reader) -> int:
     """
     profile = reader.u8()
     if profile not in params.OF_RECEIPTS:
-        raise reader.bad("an unknown profile", expected="0, 1 or 2", received=profile)
+        raise reader.bad("an unknown profile", expected="0, 1, 2 or 4", received=profile)
     return profile
 
 
@@ -192,9 +222,14 @@ class _Segments:
     """The segments of a receipt: their number, and in order their schedules."""
 
     def __init__(
-        self, checked: Checked, plan: Plan, trees: Trees, claims: Claims, room: int
+        self,
+        checked: Checked,
+        plan: Plan,
+        trees: Trees,
+        claims: Claims,
+        room: tuple[int, Room],
     ) -> None:
-        """`room` bytes hold their proofs.
+        """So many bytes hold their proofs, or what stands for them, by this rule.
 
         Raises:
             UnsupportedReceipt: `verify.too-large`.
@@ -213,10 +248,24 @@ class _Segments:
             yield derive(self._checked, self._trees, items, self._claims)
 
 
-def _count(items: ItemList, plan: Plan, trees: Trees, room: int) -> int:
-    judge_count(-(-items.cost // SEGMENT_COST), room)
-    count = segment_count(items, count_blocks(plan, trees, room))
-    judge_count(count, room)
+def _judge_bits(warranted: int, expectations: Expectations) -> None:
+    """10. What λ (0: nothing is sampled) and the parameters warrant, whatever a segment's size."""
+    expectations.policy.judge_bits(warranted)
+
+
+def _room(profile: int) -> Room:
+    return SUCCINCT if profile == params.SUCCINCT else OWN_PROOFS
+
+
+def _own_profile(profile: int) -> int:
+    """The profile of the proofs of segments: a succinct receipt is made of foldable ones."""
+    return params.FOLDABLE if profile == params.SUCCINCT else profile
+
+
+def _count(items: ItemList, plan: Plan, trees: Trees, room: tuple[int, Room]) -> int:
+    judge_count(segment_count(items, 0), *room)
+    count = segment_count(items, count_blocks(plan, trees, *room))
+    judge_count(count, *room)
     return count
 
 
@@ -234,43 +283,20 @@ def count_segments(sections: Sections, journal: Journal, checked: Checked) -> in
     """
     plan = make_plan(Counts(checked, journal), sample_seed(sections.journal))
     trees = Trees(checked.program, journal.steps, order_of(checked.program, journal))
-    return _count(ItemList(plan, trees), plan, trees, len(sections.proof))
+    reader = Reader(sections.proof, RECEIPT_CODES)
+    reader.take(hashlib.sha256().digest_size)
+    room = len(sections.proof), _room(read_profile(reader))
+    return _count(ItemList(plan, trees), plan, trees, room)
 
 
-def _judge_bits(bits: int, target: int, segments: int, expectations: Expectations) -> None:
-    """10. What λ (0: nothing is sampled) and the parameters warrant, whatever a segment's size."""
-    expectations.policy.judge_bits(headline(bits, target, segments))
+def _contexts(statement: Statement, profile: int, segments: int) -> Iterator[bytes]:
+    """What the proof of each segment is bound to."""
+    known = b"zktally hybrid v2\0" + _digest(statement) + bytes([profile])
+    for number in range(segments):
+        ends = number.to_bytes(4, "little") + segments.to_bytes(4, "little")
+        yield hashlib.sha256(known + ends).digest()
 
 
-def _proven_bits(
-    schedule: Schedule,
-    present: Sequence[stark.PresentTable],
-    parameters: stark.Parameters,
-    target: int,
-) -> float:
-    """The proven bits of a segment at its size, at least the target."""
-    counts = stark.Statement(tables_file(), present, parameters).counts(schedule.terms)
-    lookups = counts.lookups + counts.public_terms
-    if lookups >= P:
-        raise UnsupportedReceipt(
-            "the tables of a segment have too many lookups: multiplicities could wrap",
-            code="verify.too-large",
-            expected=f"below {P}",
-            received=lookups,
-        )
-    proven = stark.proven(parameters, counts).proven_bits
-    if proven < target:
-        raise InsufficientSecurity(
-            "the proof of a segment shows too few bits at its size",
-            code="security.insufficient",
-            expected=f"at least {target}",
-            received=f"{proven:.1f}",
-        )
-    return proven
-
-
-def _context(journal: bytes, head: _Head, number: int, segments: int) -> bytes:
-    """What the proof of a segment is bound to."""
-    ends = number.to_bytes(4, "little") + segments.to_bytes(4, "little")
-    data = b"zktally hybrid v1\0" + journal + head.digest + bytes([head.profile]) + ends
-    return hashlib.sha256(data).digest()
+def _digest(statement: Statement) -> bytes:
+    """Of the journal: what a proof says that it is for."""
+    return hashlib.sha256(statement.sections.journal).digest()

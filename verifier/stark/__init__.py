@@ -6,6 +6,7 @@ It knows nothing of networks. Start with `verify.verify_stark`.
 from __future__ import annotations
 
 from .params import Counts, Parameters, Profile, Terms, choose, proven
+from .security import judge_bits
 from .statement import PresentTable, PublicTerms, Statement, TermGroup, parameters_for
 from .tables import TablesFile, evaluate_rows, read_tables
 from .verify import verify_stark
@@ -22,6 +23,7 @@ __all__ = [
     "Terms",
     "choose",
     "evaluate_rows",
+    "judge_bits",
     "parameters_for",
     "proven",
     "read_tables",

@@ -67,7 +67,7 @@ def check_constraints(
     """
     zeta = challenges.zeta
     for log_rows, pieces in zip(statement.log_heights, chunks, strict=True):
-        point = _point(statement, log_rows, zeta)
+        point = point_of(statement, log_rows, zeta)
         total, weight = ZERO, ONE
         for one, values, terminal in zip(statement.tables, opened, terminals, strict=True):
             if one.log_rows != log_rows:
@@ -78,7 +78,7 @@ def check_constraints(
                 weight = weight * challenges.gamma
         # As polynomials they are Z times the quotient; ζ tells if they are not (out of domain).
         quotient = _quotient(pieces, zeta ** ((1 << log_rows) - statement.hiding))
-        hidden = _hidden(log_rows, statement.hiding, zeta)
+        hidden = hidden_rows(log_rows, statement.hiding, zeta)
         zeros = zeta ** (1 << log_rows) - ONE
         demand(zeros * quotient == hidden * total, f"the constraints at 2^{log_rows} rows")
 
@@ -100,7 +100,8 @@ def lagrange(log_rows: int, rows: Ints, zeta: K) -> Elements:
     return basis
 
 
-def _point(statement: Statement, log_rows: int, zeta: K) -> Point:
+def point_of(statement: Statement, log_rows: int, zeta: K) -> Point:
+    """What the rows of that height stand for at ζ."""
     tables = statement.of_height(log_rows)
     used = max(one.present.publics.shape[1] for one in tables)
     used = max(used, MASK_ROWS * len(statement.tables))
@@ -123,7 +124,7 @@ def _constraints(
     nodes = evaluate(
         table,
         Values(
-            public=_publics(statement, shape, point),
+            public=publics_at(statement, shape, point),
             main=opened.main,
             next=dict(zip(table.next_columns, opened.next, strict=True)),
             first=point.first,
@@ -143,7 +144,7 @@ def _constraints(
     )
 
 
-def _publics(statement: Statement, shape: TableShape, point: Point) -> list[K]:
+def publics_at(statement: Statement, shape: TableShape, point: Point) -> list[K]:
     """The public columns of a table at ζ, the masks first."""
     found = []
     for columns in (mask_columns(statement, shape), shape.present.publics):
@@ -159,7 +160,7 @@ def _quotient(chunks: list[K], step: K) -> K:
     return total
 
 
-def _hidden(log_rows: int, hiding: int, zeta: K) -> K:
+def hidden_rows(log_rows: int, hiding: int, zeta: K) -> K:
     """`Π_{i≥n} (ζ − ω_k^i)`: the hiding rows, of which the constraints say nothing."""
     root, product = root_of_unity(log_rows), ONE
     for row in range((1 << log_rows) - hiding, 1 << log_rows):

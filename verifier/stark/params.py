@@ -50,9 +50,11 @@ PROFILES: Mapping[int, Profile] = {
     2: Profile(log_blowup=3, hashing=Hashing.POSEIDON2),
     3: Profile(log_blowup=4),
 }
-PROFILE_NAMES = ("standard", "small", "foldable", "outer")
-OF_RECEIPTS = (0, 1, 2)
-"""Profiles that a receipt may name; the outer one is that of a proof around others."""
+PROFILE_NAMES = ("standard", "small", "foldable", "outer", "succinct")
+FOLDABLE, OUTER, SUCCINCT = 2, 3, 4
+"""A succinct receipt has no parameters of its own: it is an outer proof around foldable ones."""
+OF_RECEIPTS = (0, 1, FOLDABLE, SUCCINCT)
+"""Profiles that a receipt may name."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,17 @@ class Counts:
     longest_tuple: int
 
 
+REFERENCE = Counts(
+    log_rows=22,
+    openings=4096,
+    constraints=4096,
+    lookups=1 << 28,
+    public_terms=0,
+    longest_tuple=49,
+)
+"""The shape that the number of queries is chosen for."""
+
+
 @dataclass(frozen=True)
 class Terms:
     """Bits by term of the soundness error; that of batching counts all heights."""
@@ -142,10 +155,18 @@ def choose(profile: int, counts: Counts, segments: int = 1, bits: int = 0) -> Pa
         bits: λ of that claim, 0 where nothing is sampled.
 
     Raises:
-        InsufficientSecurity: `security.insufficient`, no number of queries reaches it.
+        InsufficientSecurity, KeyError: see `reaching`.
+    """
+    return reaching(profile, counts, target(segments, bits))
+
+
+def reaching(profile: int, counts: Counts, least: int) -> Parameters:
+    """The parameters of a profile with the least queries that reach so many bits.
+
+    Raises:
+        InsufficientSecurity: `security.insufficient`, no number of queries reaches them.
         KeyError: there is no such profile.
     """
-    least = target(segments, bits)
 
     def reached(queries: int) -> float:
         return proven(Parameters(PROFILES[profile], queries), counts).proven_bits

@@ -120,6 +120,11 @@ class Poseidon2Transcript(Transcript):
         elements = [int.from_bytes(seed[at : at + 3], "little") for at in range(0, 32, 3)]
         self._state = sponge(_START, elements)
 
+    @property
+    def state(self) -> tuple[int, ...]:
+        """The digest that all later challenges depend on, 8 elements."""
+        return tuple(self._state)
+
     def absorb(self, tag: int, data: bytes | memoryview) -> None:
         """Hash state and message under the tag as domain."""
         self._mix(tag, np.frombuffer(data, "<u4").tolist())

@@ -111,7 +111,7 @@ def _draw(statement: Statement, context: bytes, head: Head) -> _Drawn:
     # 6: ζ is where identities of polynomials are tried, once the quotient is fixed (out of domain).
     transcript.absorb(6, head.quotient_root)
     zeta = transcript.element()
-    _judge_point(zeta)
+    judge_point(zeta)
     # 7, 8: η makes one word a height of all columns, once the values at ζ are fixed; work makes
     # tries at it dear (batching).
     transcript.absorb(7, to_bytes(head.opened))
@@ -130,7 +130,7 @@ def _draw(statement: Statement, context: bytes, head: Head) -> _Drawn:
     return _Drawn(Challenges(alpha, beta, gamma, zeta), eta, betas, indices)
 
 
-def _judge_point(zeta: K) -> None:
+def judge_point(zeta: K) -> None:
     """ζ lies neither in the rows' domains nor in the codewords': Z or x − ζ would vanish there."""
     power = zeta ** (1 << TWO_ADICITY)
     shifted = K.of(pow(SHIFT, 1 << TWO_ADICITY, P))

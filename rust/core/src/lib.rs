@@ -14,10 +14,14 @@
 //! | [`statement`] | the statement judged: policy, roots, inputs, facts | protocol.md §6 |
 //! | [`fast`] | models, runs, openings in the clear | protocol.md §5–6 |
 //! | [`stark`] | the STARK engine | stark.md |
+//! | [`table`] | what tables are written with | hybrid.md |
 //! | [`hybrid`] | openings inside a STARK: hybrid and strict receipts | hybrid.md |
 //! | [`recursion`] | proofs verified inside a proof: succinct receipts | recursion.md |
 //! | [`mod@verify`] | the entry: dispatch by mode | protocol.md §6 |
 //! | [`bytes`], `json`, [`error`] | reading bytes, writing them as digits, failing with a code | |
+
+#[macro_use]
+pub mod table;
 
 pub mod bytes;
 pub mod commit;
@@ -25,7 +29,6 @@ pub mod error;
 pub mod exec;
 pub mod fast;
 pub mod hash;
-#[macro_use]
 pub mod hybrid;
 mod json;
 pub mod program;
@@ -37,4 +40,4 @@ pub mod statement;
 pub mod verify;
 
 pub use error::{Error, Result};
-pub use verify::verify;
+pub use verify::{verify, verify_aggregate};

@@ -7,6 +7,16 @@ use crate::receipt::journal::FAST;
 use crate::statement::inputs::CallerInputs;
 use crate::statement::{Accepted, Expectations, Verified};
 
+/// Judges every receipt of an aggregate, each against the expectation that names its model, on the
+/// current rayon pool (docs/recursion.md section 6).
+///
+/// # Errors
+/// Those of reading an aggregate, then of each receipt in order as by [`verify`], then of the proof of
+/// all; `usage` where nothing is expected.
+pub fn verify_aggregate(bytes: &[u8], expect: &[Expectations]) -> Result<Vec<Verified>> {
+    crate::hybrid::verify_aggregate(bytes, expect)
+}
+
 /// Judges a receipt of any mode against what the caller expects, on the current rayon pool.
 ///
 /// The first failure in the order of docs/protocol.md section 6 (docs/hybrid.md section 7) is

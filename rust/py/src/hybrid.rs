@@ -144,6 +144,19 @@ pub fn compress_receipt<'py>(
     Ok(PyBytes::new(py, &section))
 }
 
+/// Several foldable receipts as one aggregate.
+#[pyfunction]
+#[pyo3(signature = (receipts, threads = 0))]
+pub fn aggregate_receipts(
+    py: Python<'_>,
+    receipts: Vec<Vec<u8>>,
+    threads: usize,
+) -> PyResult<Bound<'_, PyBytes>> {
+    let parts: Vec<&[u8]> = receipts.iter().map(Vec::as_slice).collect();
+    let bytes = Pool::new(threads)?.run(py, || hybrid::aggregate(&parts)).map_err(raise)?;
+    Ok(PyBytes::new(py, &bytes))
+}
+
 /// The number of segments of a hybrid receipt with this program and journal.
 #[pyfunction]
 pub fn hybrid_segments(py: Python<'_>, program: &[u8], journal: &[u8]) -> PyResult<usize> {

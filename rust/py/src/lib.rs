@@ -66,11 +66,13 @@ mod _core {
     }
 
     #[pymodule_export]
-    use super::hybrid::{HybridProver, SegmentProver, compress_receipt, hybrid_segments};
+    use super::hybrid::{
+        HybridProver, SegmentProver, aggregate_receipts, compress_receipt, hybrid_segments,
+    };
     #[pymodule_export]
     use super::proving::{Dataset, Executor, Model, Program, Run};
     #[pymodule_export]
-    use super::verifying::verify;
+    use super::verifying::{verify, verify_aggregate};
     #[pymodule_export]
     use super::{build_info, tree_times};
 }

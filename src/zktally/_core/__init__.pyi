@@ -20,12 +20,14 @@ __all__ = [
     "Program",
     "Run",
     "SegmentProver",
+    "aggregate_receipts",
     "build_info",
     "compress_receipt",
     "hybrid_segments",
     "testing",
     "tree_times",
     "verify",
+    "verify_aggregate",
 ]
 
 _Integers = NDArray[Any]
@@ -365,6 +367,15 @@ class SegmentProver:
                 `prove.retry`.
         """
 
+def aggregate_receipts(receipts: list[bytes], threads: int = 0) -> bytes:
+    """The bytes of an aggregate of foldable receipts (docs/recursion.md section 6).
+
+    Raises:
+        ZktallyError: `usage` for receipts of another kind, none, or too many segments; the codes of
+            reading a receipt and of the verifier for its segments; `prove.witness`,
+            `prove.randomness`, `prove.retry`, `prove.too-large`.
+    """
+
 def compress_receipt(
     program: bytes | Program | Model, journal: bytes, proof: bytes, threads: int = 0
 ) -> bytes:
@@ -410,3 +421,15 @@ def verify(
 
 def tree_times(rows: int, row: int, threads: int) -> tuple[float, float]:
     """Seconds of one salted tree over `rows` rows of `row` int8 values, and of a SHA-256 tree."""
+
+def verify_aggregate(
+    aggregate: bytes, expectations_json: str, threads: int = 0
+) -> list[tuple[str, dict[str, NDArray[np.float32] | NDArray[np.int64]]]]:
+    """Judge every receipt of an aggregate, each against the expectation that names its model.
+
+    `expectations_json` is a list of what `verify` takes.
+
+    Raises:
+        ZktallyError: `receipt.*` of reading the aggregate; for each receipt in order the codes of
+            `verify`; of the proof of all.
+    """

@@ -25,20 +25,20 @@ from .files import is_stdout, refuse_json_beside, refuse_outputs, write_output
 
 def add_prover_arguments(verb: Any) -> None:
     """Add the options of a zero-knowledge proof; `options_from` reads them."""
-    profile = verb.add_mutually_exclusive_group()
-    profile.add_argument(
+    verb.add_argument(
         "--small", action="store_true", help="not fast: a smaller receipt for more time and memory"
     )
-    profile.add_argument(
+    verb.add_argument(
         "--foldable",
         action="store_true",
         help="not fast: a receipt whose proofs can be verified inside a proof, for more time; "
-        "`zktally compress` makes it a succinct one",
+        "`zktally compress` makes it a succinct one; not with --small",
     )
-    profile.add_argument(
+    verb.add_argument(
         "--succinct",
         action="store_true",
-        help="not fast: a receipt of one small proof however many segments, for still more time",
+        help="not fast: a receipt of one small proof however many segments, for still more time; "
+        "not with --small or --foldable",
     )
     verb.add_argument(
         "--work",

@@ -1,5 +1,6 @@
 //! Digests of a chain (docs/protocol.md section 4): weights, states, inputs, steps.
 
+use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
 use super::prepared::Place;
@@ -62,9 +63,27 @@ pub struct Committed {
 
 /// Where the root of an exported tensor stands after the last step.
 #[derive(Clone, Copy, Debug)]
-enum Export {
+pub enum Export {
     Weight(usize),
     Value(usize),
+}
+
+impl Export {
+    /// The tree of a chain of so many steps.
+    pub fn tree(self, steps: usize) -> (Place, usize) {
+        match self {
+            Self::Weight(tensor) => (Place::Weights, tensor),
+            Self::Value(tensor) => (Place::Step(steps - 1), tensor),
+        }
+    }
+}
+
+/// What a step hashes of itself: the state that it ends in, its inputs, its record.
+#[derive(Clone, Copy, Debug)]
+pub struct StepDigests {
+    pub after: Digest,
+    pub input: Digest,
+    pub step: Digest,
 }
 
 /// All roots of a proof, in its order.
@@ -138,6 +157,21 @@ impl Committed {
         self.exports.iter().map(root).collect()
     }
 
+    /// What is exported, in order.
+    pub fn exports(&self) -> impl ExactSizeIterator<Item = Export> + '_ {
+        self.exports.iter().copied()
+    }
+
+    /// With what the record of every step begins.
+    pub fn program_id(&self) -> &[Elem] {
+        &self.program_id
+    }
+
+    /// Elements of the record of a step: program, position, three digests, roots.
+    pub fn step_elements(&self) -> usize {
+        self.program_id.len() + 1 + 8 * (3 + self.steps.len())
+    }
+
     /// The value tensor that stands for a state tensor after a step.
     pub fn link_of(&self, state: usize) -> usize {
         self.links[self.states.partition_point(|&t| t < state)]
@@ -158,29 +192,53 @@ impl Committed {
         first: usize,
         steps: &[&[Digest]],
     ) -> ChainDigests {
-        let weights_root = weights_root(weights);
         let initial_state = state_digest(initial);
-        let mut before = initial_state;
-        let (mut input_leaves, mut step_leaves) = (Vec::new(), Vec::new());
-        for (position, roots) in (first..).zip(steps) {
-            let after = self.state_after(roots);
-            let mut input = vec![elem(position)];
-            input.extend(self.inputs.iter().flat_map(|&t| self.root_in_step(roots, t).0));
-            input_leaves.push(sponge(domain::INPUT, 0, &input));
-            let mut step = self.program_id.clone();
-            step.push(elem(position));
-            step.extend(elements(&[weights_root, before, after]).chain(elements(roots)));
-            step_leaves.push(sponge(domain::STEP, 0, &step));
-            before = after;
-        }
+        let digests = self.step_digests(weights_root(weights), initial_state, first, steps);
+        let leaves = |of: fn(&StepDigests) -> Digest| digests.iter().map(of).collect();
         ChainDigests {
             initial_state,
-            input_root: counted(domain::INPUTS, input_leaves),
-            final_state: before,
+            input_root: counted(domain::INPUTS, leaves(|digests| digests.input)),
+            final_state: digests.last().map_or(initial_state, |digests| digests.after),
             exported_root: exported_root(&self.exported(weights, steps)),
-            chain_root: counted(domain::CHAIN, step_leaves),
+            chain_root: counted(domain::CHAIN, leaves(|digests| digests.step)),
         }
     }
+
+    /// The digests of each step.
+    pub fn step_digests(
+        &self,
+        weights_root: Digest,
+        initial_state: Digest,
+        first: usize,
+        steps: &[&[Digest]],
+    ) -> Vec<StepDigests> {
+        let of_step = |step: usize| {
+            let roots = steps[step];
+            let before =
+                step.checked_sub(1).map_or(initial_state, |before| self.state_after(steps[before]));
+            let after = self.state_after(roots);
+            let inputs: Vec<Digest> =
+                self.inputs.iter().map(|&t| self.root_in_step(roots, t)).collect();
+            let mut record = self.program_id.clone();
+            record.push(elem(first + step));
+            record.extend(elements(&[weights_root, before, after]).chain(elements(roots)));
+            let input = input_digest(first + step, &inputs);
+            StepDigests { after, input, step: sponge(domain::STEP, 0, &record) }
+        };
+        (0..steps.len()).into_par_iter().with_min_len(16).map(of_step).collect()
+    }
+
+    /// The input root, from the position of the first step and the roots of the inputs of each.
+    pub fn input_root(&self, first: usize, roots: &[Vec<Digest>]) -> Digest {
+        let positions = (first..).zip(roots);
+        let leaves = positions.map(|(position, roots)| input_digest(position, roots));
+        counted(domain::INPUTS, leaves.collect())
+    }
+}
+
+fn input_digest(position: usize, roots: &[Digest]) -> Digest {
+    let input: Vec<Elem> = std::iter::once(elem(position)).chain(elements(roots)).collect();
+    sponge(domain::INPUT, 0, &input)
 }
 
 /// `H(domain, N ‖ tree)`.

@@ -12,7 +12,7 @@ use crate::program::{GatePlan, Port, Scratch, Values};
 use crate::receipt::{Journal, Receipt};
 use crate::sampling::openings::expect_room;
 use crate::sampling::{Draw, Plan, SEED_BYTES, course, seed};
-use crate::statement::inputs::{CallerInputs, check_inputs};
+use crate::statement::inputs::{CallerInputs, InputRoots, check_inputs};
 use crate::statement::{Accepted, Roots, Verified, check_roots, port_values};
 
 /// Gates that one task checks.
@@ -43,7 +43,7 @@ pub(crate) fn verify_openings(
     };
     check_roots(prepared, journal, &roots, proof.prf_seed)?;
     // 9. Inputs.
-    check_inputs(prepared, journal, &of_steps, inputs)?;
+    check_inputs(prepared, journal, InputRoots::OfSteps(&of_steps), inputs)?;
     // 10. Openings.
     check_openings(prepared, &proof)?;
     // 11. Gates.

@@ -1,7 +1,8 @@
-//! The leaves of a segment and their blocks (docs/hybrid.md section 2).
+//! The leaves of a segment, their blocks and those of its records (docs/hybrid.md section 2).
 
 use rayon::prelude::*;
 
+use super::records::Records;
 use super::schedule::too_large;
 use super::segments::Item;
 use super::tables::{BLOCK, RATE};
@@ -188,6 +189,8 @@ pub struct Leaves {
     pub count: usize,
     /// Blocks of all leaves.
     pub blocks: usize,
+    /// What the roots of their trees stand in, and what the items ask for.
+    pub records: Records,
     /// Prf values read, ascending.
     pub prf: Vec<PrfRead>,
 }
@@ -225,7 +228,11 @@ impl Leaves {
             count += leaves.len();
             trees.push(TreeLeaves { place, tensor, first, leaves, blocks: firsts, dense, width });
         }
-        Ok(Self { trees, count, blocks: total, prf: reads.prf })
+        let records = Records::new(prepared, course.steps, &trees, items);
+        if total + records.blocks() > MAX_BLOCKS {
+            return Err(too_large("blocks"));
+        }
+        Ok(Self { trees, count, blocks: total, records, prf: reads.prf })
     }
 
     /// The leaves of one tree.
@@ -239,9 +246,19 @@ impl Leaves {
             .map_err(|_| Error::new("internal", "a tree is not in its segment"))
     }
 
+    /// Blocks of leaves and records.
+    pub fn hashed_blocks(&self) -> usize {
+        self.blocks + self.records.blocks()
+    }
+
     /// Rows of the sponge table: the blocks, and the prf seed's.
     pub fn sponge_rows(&self) -> usize {
-        self.blocks + usize::from(!self.prf.is_empty())
+        self.hashed_blocks() + usize::from(!self.prf.is_empty())
+    }
+
+    /// Leaves and records: what nodes are numbered behind.
+    pub fn hashed(&self) -> usize {
+        self.count + self.records.list.len()
     }
 
     /// Visits every leaf in order: its tree, its number within, its first block.

@@ -1,19 +1,21 @@
 //! Hybrid receipts: the fast check inside a STARK (docs/hybrid.md).
 
+mod aggregate;
 pub mod head;
 pub mod leaves;
 mod outline;
-pub mod permutation;
 mod prove;
+pub mod records;
 pub mod schedule;
 pub mod segments;
 mod shares;
 pub mod support;
-#[macro_use]
 pub mod tables;
 pub mod trace;
 mod verify;
 
+pub use aggregate::aggregate;
+pub(crate) use aggregate::verify_aggregate;
 pub use outline::{Outline, Timings, segment_count};
 pub use prove::Prover;
 pub use schedule::Schedule;

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::head::{self, Head, PROFILE_AT};
+use super::head::{self, Head};
 use super::leaves::Leaves;
 use super::schedule::Schedule;
 use super::segments::{Limits, Segments, total_blocks};
 use super::support::check_supported;
 use super::tables::TABLES;
 use super::trace::Opened;
-use super::verify::MAX_INSIDE;
+use super::verify::{CODES, MAX_INSIDE, judge_end};
 use crate::bytes::{Codes, Reader};
 use crate::commit::{Course, Prepared};
 use crate::error::{Error, Result};
@@ -20,17 +20,11 @@ use crate::recursion::inner::Proven;
 use crate::recursion::layers;
 use crate::sampling::{Mark, Plan, SEED_BYTES, course, seed};
 use crate::stark::memory::Keeper;
-use crate::stark::parameters::{FOLDABLE, NAMES, Parameters, SUCCINCT};
+use crate::stark::parameters::{FOLDABLE, Parameters, SUCCINCT};
 use crate::stark::prove as stark_prove;
 use crate::stark::statement::Statement;
 use crate::stark::verify as stark_verify;
-use crate::statement::check_shape;
-
-const CODES: Codes = Codes {
-    short: "receipt.truncated",
-    trailing: "receipt.trailing-bytes",
-    bad: "receipt.non-canonical",
-};
+use crate::statement::{PROFILES, check_shape};
 
 /// Seconds of the parts of a segment's proof, and the size of its tables.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -144,10 +138,9 @@ impl Outline {
         seed(&self.statement)
     }
 
-    /// The proof section up to the first segment, from openings or a share.
-    pub(super) fn head(&self, openings: &[u8]) -> Vec<u8> {
-        let roots = self.prepared.roots_bytes(self.course.steps) as usize;
-        head::encode(&self.statement, self.profile, &openings[..roots])
+    /// The proof section up to the first segment.
+    pub fn head(&self) -> Vec<u8> {
+        head::encode(&self.statement, self.profile)
     }
 
     /// The leaves that a segment opens.
@@ -168,13 +161,12 @@ impl Outline {
         Err(Error::new("usage", message))
     }
 
-    fn schedule(&self, segment: usize, head: &Head) -> Result<Schedule> {
+    fn schedule(&self, segment: usize) -> Result<Schedule> {
         self.check_number(segment)?;
         let prepared = &self.prepared;
         let segments = segments(prepared, &self.plan, self.course.steps, self.blocks);
         let items = segments.items(segment as u64);
-        let root = |place, tensor| head.root(prepared, place, tensor);
-        Schedule::new(prepared, &self.journal, &items, root, self.parameters.hiding_rows)
+        Schedule::new(prepared, &self.journal, &items, self.parameters.hiding_rows)
     }
 
     fn statement<'a>(
@@ -202,9 +194,9 @@ impl Outline {
         let start = Instant::now();
         let prepared = &self.prepared;
         let proof = Proof::parse(held.openings, prepared, &self.course, held.marks)?;
-        let head = self.head(held.openings);
-        let (head, _) = Head::split(prepared, &self.statement, self.course.steps, &head)?;
-        let schedule = self.schedule(segment, &head)?;
+        let head = self.head();
+        let (head, _) = Head::split(&self.statement, &head)?;
+        let schedule = self.schedule(segment)?;
         let mut timings = Timings { schedule: seconds(start), ..Timings::default() };
         let start = Instant::now();
         let witness = schedule.witness(&Opened::new(prepared, &proof), proof.prf_seed)?;
@@ -229,25 +221,35 @@ impl Outline {
     /// The proof section of a succinct receipt from that of a foldable one.
     ///
     /// # Errors
-    /// `usage` for another receipt, or one of too many segments; those of the verifier for a segment,
-    /// of the prover.
+    /// `usage` for a receipt of too many segments; those of [`Outline::proven`], of the prover.
     pub fn compress(&self, section: &[u8]) -> Result<Vec<u8>> {
-        let (head, rest) =
-            Head::split(&self.prepared, &self.statement, self.course.steps, section)?;
-        if head.profile != FOLDABLE || self.profile != FOLDABLE {
-            return Err(Error::new("usage", "only a foldable receipt can be compressed")
-                .expected("profile foldable")
-                .received(NAMES[usize::from(head.profile)]));
-        }
         if self.segments as u64 > MAX_INSIDE {
             return Err(Error::new("usage", "too many segments for one succinct receipt")
                 .expected(format!("at most {MAX_INSIDE}"))
                 .received(self.segments));
         }
+        let leaves = self.proven(section)?;
+        let mut out = head::encode(&self.statement, SUCCINCT);
+        leaves.iter().for_each(|leaf| out.extend(leaf.child.points.bytes()));
+        out.extend(layers::prove(leaves)?);
+        Ok(out)
+    }
+
+    /// The proofs of a foldable receipt's segments, taken apart to be verified inside.
+    ///
+    /// # Errors
+    /// `usage` for another receipt; those of the verifier for a segment.
+    pub(super) fn proven(&self, section: &[u8]) -> Result<Vec<Proven>> {
+        let (head, rest) = Head::split(&self.statement, section)?;
+        if head.profile != FOLDABLE || self.profile != FOLDABLE {
+            return Err(Error::new("usage", "only a foldable receipt can be compressed")
+                .expected("profile foldable")
+                .received(PROFILES[usize::from(head.profile)]));
+        }
         let mut reader = Reader::new(rest, CODES);
         let mut leaves = Vec::new();
         for segment in 0..self.segments {
-            let schedule = self.schedule(segment, &head)?;
+            let schedule = self.schedule(segment)?;
             let statement = self.statement(segment, &head, &schedule);
             let start = rest.len() - reader.remaining();
             stark_verify::verify(&statement, &mut reader)?;
@@ -255,11 +257,7 @@ impl Outline {
             leaves.push(Proven::read(&statement, &TABLES, proof)?);
         }
         judge_end(&reader)?;
-        let mut out = section[..section.len() - rest.len()].to_vec();
-        out[PROFILE_AT] = SUCCINCT;
-        leaves.iter().for_each(|leaf| out.extend(leaf.child.points.bytes()));
-        out.extend(layers::prove(leaves)?);
-        Ok(out)
+        Ok(leaves)
     }
 
     /// Checks the proof of a segment under a head of this statement, as the verifier would.
@@ -267,20 +265,11 @@ impl Outline {
     /// # Errors
     /// Those of the verifier for a segment.
     pub fn check(&self, segment: usize, head: &[u8], proof: &[u8]) -> Result<()> {
-        let (head, _) = Head::split(&self.prepared, &self.statement, self.course.steps, head)?;
-        let schedule = self.schedule(segment, &head)?;
+        let (head, _) = Head::split(&self.statement, head)?;
+        let schedule = self.schedule(segment)?;
         let mut reader = Reader::new(proof, CODES);
         stark_verify::verify(&self.statement(segment, &head, &schedule), &mut reader)?;
         judge_end(&reader)
-    }
-}
-
-fn judge_end(reader: &Reader) -> Result<()> {
-    match reader.remaining() {
-        0 => Ok(()),
-        more => {
-            Err(Error::new(CODES.trailing, "bytes after the proof of a segment").received(more))
-        }
     }
 }
 

@@ -56,7 +56,7 @@ impl Prover {
 
     /// The proof section up to the first segment.
     pub fn head(&self) -> Vec<u8> {
-        self.outline.head(&self.openings)
+        self.outline.head()
     }
 
     /// Proves a segment with fresh masks and salts, and verifies the proof.

@@ -6,17 +6,19 @@
 use std::ops::Range;
 
 use super::leaves::blocks;
+use super::records::Sizes;
 use super::support::is_direct;
 use crate::commit::Prepared;
 use crate::program::{LayoutMap, Op, OpKind};
 use crate::sampling::Mark;
 use crate::sampling::{Draw, Plan};
 
-/// What is checked: a gate of a step, or a leaf of an output.
+/// What is checked: a gate of a step, a leaf of an output, or the record of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Item {
     Gate { op: usize, step: usize, gate: usize },
     Output { step: usize, port: usize, leaf: usize },
+    Record { step: usize },
 }
 
 impl Item {
@@ -24,7 +26,7 @@ impl Item {
     pub fn op(&self) -> Option<usize> {
         match self {
             Self::Gate { op, .. } => Some(*op),
-            Self::Output { .. } => None,
+            Self::Output { .. } | Self::Record { .. } => None,
         }
     }
 }
@@ -43,6 +45,8 @@ impl Default for Limits {
 }
 
 const ITEM_COST: u64 = 64;
+/// Cost of a block of what the record of a step has to hash.
+const BLOCK_COST: u64 = 160;
 
 /// Sponge blocks of leaves.
 pub fn total_blocks(prepared: &Prepared, marks: &[Mark]) -> u64 {
@@ -60,7 +64,8 @@ pub struct Segments<'a> {
 }
 
 impl<'a> Segments<'a> {
-    /// The segments of a plan; `blocks` are those of all leaves that it opens ([`total_blocks`]).
+    /// The segments of a plan; `blocks` are those of all leaves that it opens ([`total_blocks`]), to
+    /// which those of the records of all steps are added.
     pub fn new(
         prepared: &'a Prepared,
         plan: &'a Plan,
@@ -80,13 +85,14 @@ impl<'a> Segments<'a> {
             Group::Gates { op: c, cost: ITEM_COST + factor(prepared, c) * size(op), gates }
         };
         let mut groups: Vec<Group> = program.ops.iter().enumerate().map(of_op).collect();
-        groups.push(Group::Outputs(Outputs::new(prepared, steps as u64)));
+        groups.push(Group::Steps(Steps::new(prepared, steps as u64)));
         let (mut firsts, mut costs) = (vec![0], vec![0]);
         for (i, group) in groups.iter().enumerate() {
             firsts.push(firsts[i] + group.items());
             costs.push(costs[i] + group.cost_before(group.items()));
         }
         let cost = costs[groups.len()];
+        let blocks = blocks + steps as u64 * record_blocks(prepared);
         let count = blocks.div_ceil(limits.blocks).max(cost.div_ceil(limits.cost)).max(1);
         Self { groups, firsts, costs, count }
     }
@@ -164,7 +170,7 @@ fn size(op: &Op) -> u64 {
 
 enum Group<'a> {
     Gates { op: usize, cost: u64, gates: Gates<'a> },
-    Outputs(Outputs<'a>),
+    Steps(Steps<'a>),
 }
 
 enum Gates<'a> {
@@ -177,7 +183,7 @@ impl Group<'_> {
         match self {
             Self::Gates { gates: Gates::All { per_step, steps }, .. } => per_step * steps,
             Self::Gates { gates: Gates::Drawn(draws), .. } => draws.len() as u64,
-            Self::Outputs(outputs) => outputs.steps * outputs.firsts[outputs.layouts.len()],
+            Self::Steps(steps) => steps.steps * steps.items(),
         }
     }
 
@@ -185,7 +191,7 @@ impl Group<'_> {
     fn cost_before(&self, i: u64) -> u64 {
         match self {
             Self::Gates { cost, .. } => cost * i,
-            Self::Outputs(outputs) => outputs.cost_before(i),
+            Self::Steps(steps) => steps.cost_before(i),
         }
     }
 
@@ -198,23 +204,24 @@ impl Group<'_> {
                 let draw = draws[i as usize];
                 Item::Gate { op: *op, step: draw.step(), gate: draw.gate() }
             }
-            Self::Outputs(outputs) => outputs.item(i),
+            Self::Steps(steps) => steps.item(i),
         }
     }
 }
 
-/// The leaves of all output ports.
-struct Outputs<'a> {
+/// What each step has once: the leaves of all output ports, then its record.
+struct Steps<'a> {
     steps: u64,
     /// Per port: the layout and width of its tensor.
     layouts: Vec<(&'a LayoutMap, u64)>,
     /// Leaves before each port, and of all.
     firsts: Vec<u64>,
-    /// Cost before each port, and of a step.
+    /// Cost before each port, and of all.
     costs: Vec<u64>,
+    record_cost: u64,
 }
 
-impl<'a> Outputs<'a> {
+impl<'a> Steps<'a> {
     fn new(prepared: &'a Prepared, steps: u64) -> Self {
         let program = &prepared.checked.program;
         let (mut firsts, mut costs, mut layouts) = (vec![0], vec![0], vec![]);
@@ -225,30 +232,37 @@ impl<'a> Outputs<'a> {
             firsts.push(firsts[i] + leaves);
             costs.push(costs[i] + ITEM_COST * leaves + (tensor.size() * tensor.width) as u64);
         }
-        Self { steps, layouts, firsts, costs }
+        let record_cost = ITEM_COST + BLOCK_COST * record_blocks(prepared);
+        Self { steps, layouts, firsts, costs, record_cost }
     }
 
-    /// Step, port and leaf of item `i`.
-    fn place(&self, i: u64) -> (u64, usize, u64) {
-        let leaves = self.firsts[self.layouts.len()];
-        let (step, rest) = (i / leaves, i % leaves);
-        let port = self.firsts[1..].partition_point(|&end| end <= rest);
-        (step, port, rest - self.firsts[port])
+    /// Items of a step.
+    fn items(&self) -> u64 {
+        self.firsts[self.layouts.len()] + 1
     }
 
     fn item(&self, i: u64) -> Item {
-        let (step, port, leaf) = self.place(i);
-        Item::Output { step: step as usize, port, leaf: leaf as usize }
+        let (step, rest) = (i / self.items(), i % self.items());
+        let port = self.firsts[1..].partition_point(|&end| end <= rest);
+        if port == self.layouts.len() {
+            return Item::Record { step: step as usize };
+        }
+        Item::Output { step: step as usize, port, leaf: (rest - self.firsts[port]) as usize }
     }
 
     fn cost_before(&self, i: u64) -> u64 {
-        if self.layouts.is_empty() {
-            return 0;
-        }
-        let (step, port, leaf) = self.place(i);
-        let (layout, width) = self.layouts[port];
-        let elements = layout.start(leaf as usize) as u64;
-        let of_step = self.costs[self.layouts.len()];
-        step * of_step + self.costs[port] + ITEM_COST * leaf + width * elements
+        let of_step = self.costs[self.layouts.len()] + self.record_cost;
+        let (step, rest) = (i / self.items(), i % self.items());
+        let port = self.firsts[1..].partition_point(|&end| end <= rest);
+        let within = self.layouts.get(port).map_or(0, |(layout, width)| {
+            let leaf = rest - self.firsts[port];
+            ITEM_COST * leaf + width * layout.start(leaf as usize) as u64
+        });
+        step * of_step + self.costs[port] + within
     }
+}
+
+/// Blocks of what the record of a step has to hash.
+fn record_blocks(prepared: &Prepared) -> u64 {
+    Sizes { committed: &prepared.committed, steps: 1 }.item_blocks() as u64
 }

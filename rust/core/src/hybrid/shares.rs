@@ -1,7 +1,6 @@
 //! Shares: the openings of one segment, for a prover that shall see no others.
 //!
-//! A share has the form of a whole proof section: the sampling seed, all roots (which are public),
-//! the prf seed where one is shown, and the trees of the segment with its leaves alone. The prf seed
+//! A share has the form of a whole proof section: the sampling seed, all roots (of salted trees), the prf seed where one is shown, and the trees of the segment with its leaves alone. The prf seed
 //! is zero where no gate of the segment reads noise.
 
 use super::leaves::Leaves;

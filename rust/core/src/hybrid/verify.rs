@@ -14,12 +14,10 @@ use crate::sampling::{Plan, course};
 use crate::stark::parameters::{Parameters, SUCCINCT};
 use crate::stark::statement::Statement;
 use crate::stark::verify as stark_verify;
-use crate::statement::inputs::{CallerInputs, check_inputs};
-use crate::statement::{
-    Accepted, Expectations, Roots, StarkFacts, Verified, check_roots, port_values,
-};
+use crate::statement::inputs::{CallerInputs, InputRoots, check_inputs};
+use crate::statement::{Accepted, Expectations, StarkFacts, Verified, check_origin, port_values};
 
-const CODES: Codes = Codes {
+pub(crate) const CODES: Codes = Codes {
     short: "receipt.truncated",
     trailing: "receipt.trailing-bytes",
     bad: "receipt.non-canonical",
@@ -28,7 +26,7 @@ const CODES: Codes = Codes {
 const LEAST_BYTES: u64 = 1 << 16;
 const MAX_SEGMENTS: u64 = 1 << 10;
 /// Of a succinct receipt, whose length does not pay for the work that its segments are.
-pub(super) const MAX_INSIDE: u64 = 64;
+pub(crate) const MAX_INSIDE: u64 = 64;
 
 /// Sections 7 to 12 of a hybrid receipt.
 ///
@@ -39,81 +37,145 @@ pub(crate) fn verify_hybrid(
     expect: &Expectations,
     inputs: Option<&CallerInputs>,
 ) -> Result<Verified> {
-    let Accepted { sections, journal, prepared, .. } = &accepted;
-    // 7. Plan, head of the proof, coverage.
-    let plan = Plan::new(&prepared.checked, journal, sections.journal)?;
-    let steps = journal.steps as usize;
-    let (head, rest) = Head::split(prepared, sections.journal, steps, sections.proof)?;
-    check_supported(&prepared.checked)?;
-    // 8. Roots.
-    let of_steps = head.of_steps();
-    let roots = Roots {
-        weights: &head.weights,
-        data: &head.data,
-        initial: &head.initial,
-        steps: &of_steps,
-    };
-    check_roots(prepared, journal, &roots, None)?;
-    // 9. Inputs; outputs in their ranges.
-    check_inputs(prepared, journal, &of_steps, inputs)?;
-    check_outputs(&accepted)?;
-    // 10. Number of segments, and what the parameters warrant.
-    let course = course(prepared, journal);
-    let room = Room::new(head.profile, rest.len());
-    let segments = segments(prepared, &plan, &course, &room)?;
-    let count = segments.count() as usize;
-    let parameters = Parameters::new(head.of_segments(), count, journal.bits)?;
-    let facts = |bits| StarkFacts { profile: head.profile, segments: count as u32, bits };
-    let warranted = facts(parameters.target).headline(journal.bits);
-    if warranted < expect.policy.min_bits {
-        return Err(Error::new("policy.bits", "fewer bits than demanded")
-            .expected(format!("at least {}", expect.policy.min_bits))
-            .received(warranted));
-    }
-    // 11. Segments.
-    let mut reader = Reader::new(rest, CODES);
-    let succinct = head.profile == SUCCINCT;
-    let points = if succinct { points(&mut reader, count)? } else { vec![] };
-    let mut children = Vec::new();
-    let mut bits = f64::INFINITY;
-    for segment in 0..count {
-        let root = |place, tensor| head.root(prepared, place, tensor);
-        let items = segments.items(segment as u64);
-        let hiding = parameters.hiding_rows;
-        let schedule = Schedule::new(prepared, journal, &items, root, hiding)?;
-        let statement = Statement {
-            tables: &TABLES,
-            publics: &schedule.tables,
-            terms: &schedule.terms,
-            parameters: &parameters,
-            context: head.context(segment, count),
-        };
-        bits = bits.min(if succinct {
-            let of_segment = stark_verify::judge(&statement)?;
-            children.push(Child::new(&statement, &TABLES, points[segment])?);
-            of_segment
-        } else {
-            stark_verify::verify(&statement, &mut reader)?
-        });
-    }
-    if succinct {
+    let sections = &accepted.sections;
+    let session = Session::new(&accepted, expect, inputs, || {
+        let (head, rest) = Head::split(sections.journal, sections.proof)?;
+        let room = Room::new(head.profile, rest.len());
+        Ok((head, room))
+    })?;
+    let mut reader = Reader::new(&sections.proof[Head::BYTES..], CODES);
+    let bits = if session.head.profile == SUCCINCT {
+        let points = session.points(&mut reader)?;
+        let (children, bits) = session.children(&points)?;
         layers::verify(children, &mut reader)?;
-    }
+        bits
+    } else {
+        session.each(|_, statement| stark_verify::verify(statement, &mut reader))?
+    };
     // 12. Nothing follows.
-    if reader.remaining() > 0 {
-        return Err(Error::new("receipt.trailing-bytes", "bytes after the last segment")
-            .received(reader.remaining()));
-    }
-    Ok(accepted.verified(&plan, Some(facts(bits))))
+    judge_end(&reader)?;
+    let (facts, plan) = (session.facts(bits), session.plan);
+    Ok(accepted.verified(&plan, Some(facts)))
 }
 
-/// Where segments are verified inside, the challenges that each was verified with.
-fn points(reader: &mut Reader, count: usize) -> Result<Vec<Points>> {
-    (0..count).map(|_| Points::read(reader)).collect()
+/// Nothing follows the last segment.
+pub(crate) fn judge_end(reader: &Reader) -> Result<()> {
+    if reader.remaining() == 0 {
+        return Ok(());
+    }
+    Err(Error::new("receipt.trailing-bytes", "bytes after the last segment")
+        .received(reader.remaining()))
+}
+
+/// A statement that was judged up to its segments.
+pub(crate) struct Session<'a> {
+    accepted: &'a Accepted<'a>,
+    pub plan: Plan,
+    head: Head,
+    steps: usize,
+    blocks: u64,
+    count: usize,
+    parameters: Parameters,
+}
+
+impl<'a> Session<'a> {
+    /// Sections 7 to 10; `open` gives the head of the proof and the room that its proofs have.
+    ///
+    /// # Errors
+    /// The codes of these sections.
+    pub fn new(
+        accepted: &'a Accepted<'a>,
+        expect: &Expectations,
+        inputs: Option<&CallerInputs>,
+        open: impl FnOnce() -> Result<(Head, Room)>,
+    ) -> Result<Self> {
+        let Accepted { sections, journal, prepared, .. } = accepted;
+        // 7. Plan, head of the proof, coverage.
+        let plan = Plan::new(&prepared.checked, journal, sections.journal)?;
+        let (head, room) = open()?;
+        check_supported(&prepared.checked)?;
+        // 8. What needs no proof: a derived seed, a declared start.
+        check_origin(prepared, journal)?;
+        // 9. Inputs; outputs in their ranges.
+        check_inputs(prepared, journal, InputRoots::Digest, inputs)?;
+        check_outputs(accepted)?;
+        // 10. Number of segments, and what the parameters warrant.
+        let course = course(prepared, journal);
+        let blocks = blocks(prepared, &plan, &course, &room)?;
+        let segments = of_blocks(prepared, &plan, course.steps, blocks);
+        let count = segments.count() as usize;
+        let parameters = Parameters::new(head.of_segments(), count, journal.bits)?;
+        drop(segments);
+        let steps = course.steps;
+        let session = Self { accepted, plan, head, steps, blocks, count, parameters };
+        session.judge_bits(expect)?;
+        Ok(session)
+    }
+
+    fn judge_bits(&self, expect: &Expectations) -> Result<()> {
+        let warranted = self.facts(self.parameters.target).headline(self.accepted.journal.bits);
+        if warranted >= expect.policy.min_bits {
+            return Ok(());
+        }
+        Err(Error::new("policy.bits", "fewer bits than demanded")
+            .expected(format!("at least {}", expect.policy.min_bits))
+            .received(warranted))
+    }
+
+    /// What the STARK shows, of which a segment has so many bits.
+    pub fn facts(&self, bits: f64) -> StarkFacts {
+        StarkFacts { profile: self.head.profile, segments: self.count as u32, bits }
+    }
+
+    /// 11. Judges every segment in order; the least bits of one.
+    ///
+    /// # Errors
+    /// Those of a segment's schedule, and whatever `judge` says of its statement.
+    pub fn each(&self, mut judge: impl FnMut(usize, &Statement) -> Result<f64>) -> Result<f64> {
+        let Accepted { journal, prepared, .. } = self.accepted;
+        let segments = of_blocks(prepared, &self.plan, self.steps, self.blocks);
+        let mut bits = f64::INFINITY;
+        for segment in 0..self.count {
+            let items = segments.items(segment as u64);
+            let hiding = self.parameters.hiding_rows;
+            let schedule = Schedule::new(prepared, journal, &items, hiding)?;
+            let statement = Statement {
+                tables: &TABLES,
+                publics: &schedule.tables,
+                terms: &schedule.terms,
+                parameters: &self.parameters,
+                context: self.head.context(segment, self.count),
+            };
+            bits = bits.min(judge(segment, &statement)?);
+        }
+        Ok(bits)
+    }
+
+    /// The challenges that each segment was verified with inside.
+    ///
+    /// # Errors
+    /// `receipt.truncated`, `receipt.non-canonical`.
+    pub fn points(&self, reader: &mut Reader) -> Result<Vec<Points>> {
+        (0..self.count).map(|_| Points::read(reader)).collect()
+    }
+
+    /// The segments as what a proof above them verifies, and the least bits of one.
+    ///
+    /// # Errors
+    /// As of [`Session::each`]; `verify.stark`.
+    pub fn children(&self, points: &[Points]) -> Result<(Vec<Child>, f64)> {
+        let mut children = Vec::with_capacity(self.count);
+        let bits = self.each(|segment, statement| {
+            let bits = stark_verify::judge(statement)?;
+            children.push(Child::new(statement, &TABLES, points[segment])?);
+            Ok(bits)
+        })?;
+        Ok((children, bits))
+    }
 }
 
 /// What the proof section has room for: claims are free, so they are held against its length.
-struct Room {
+pub(crate) struct Room {
     bytes: usize,
     /// Segments at most, and the least bytes of one and of what stands behind all of them.
     segments: u64,
@@ -123,11 +185,15 @@ struct Room {
 
 impl Room {
     fn new(profile: u8, bytes: usize) -> Self {
-        let (segments, each, rest) = match profile {
-            SUCCINCT => (MAX_INSIDE, Points::BYTES as u64, LEAST_BYTES),
-            _ => (MAX_SEGMENTS, LEAST_BYTES, 0),
-        };
-        Self { bytes, segments, each, rest }
+        if profile == SUCCINCT {
+            return Self::inside(bytes, MAX_INSIDE);
+        }
+        Self { bytes, segments: MAX_SEGMENTS, each: LEAST_BYTES, rest: 0 }
+    }
+
+    /// Of segments that are verified inside, at most so many.
+    pub fn inside(bytes: usize, segments: u64) -> Self {
+        Self { bytes, segments, each: Points::BYTES as u64, rest: LEAST_BYTES }
     }
 
     /// Segments at most that fit.
@@ -136,24 +202,27 @@ impl Room {
     }
 }
 
-/// The segments of a receipt whose proofs have so much room.
-fn segments<'a>(
+fn of_blocks<'a>(
     prepared: &'a Prepared,
     plan: &'a Plan,
-    course: &Course,
-    room: &Room,
-) -> Result<Segments<'a>> {
-    let limits = Limits::default();
-    let of_blocks = |blocks| Segments::new(prepared, plan, course.steps, blocks, limits);
+    steps: usize,
+    blocks: u64,
+) -> Segments<'a> {
+    Segments::new(prepared, plan, steps, blocks, Limits::default())
+}
+
+/// The blocks of all leaves of a receipt whose proofs have so much room.
+fn blocks(prepared: &Prepared, plan: &Plan, course: &Course, room: &Room) -> Result<u64> {
+    let count = |blocks| of_blocks(prepared, plan, course.steps, blocks).count();
     // By cost alone there are at least so many.
-    judge_count(of_blocks(0).count(), room)?;
+    judge_count(count(0), room)?;
     // A leaf of n bytes with its salt has at least n/56 blocks, so more bytes are too many segments.
     let most = room.most();
-    let marks = prepared.marks(course, plan, (most + 1) * limits.blocks * 56);
+    let marks = prepared.marks(course, plan, (most + 1) * Limits::default().blocks * 56);
     let marks = marks.or_else(|_| judge_count(most + 1, room).map(|()| vec![]))?;
-    let segments = of_blocks(total_blocks(prepared, &marks));
-    judge_count(segments.count(), room)?;
-    Ok(segments)
+    let blocks = total_blocks(prepared, &marks);
+    judge_count(count(blocks), room)?;
+    Ok(blocks)
 }
 
 fn judge_count(count: u64, room: &Room) -> Result<()> {

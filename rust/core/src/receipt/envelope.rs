@@ -1,9 +1,11 @@
 //! The envelope of a receipt (docs/receipt-format.md, Receipt). Borrows; copies nothing.
 
+use super::journal::{HYBRID, MODE_AT, STRICT};
 use crate::error::{Error, Result};
 
 const MAGIC: &[u8; 7] = b"ZKTALLY";
-const VERSION: u8 = 3;
+/// Of a fast receipt; of one with a STARK.
+const VERSIONS: [u8; 2] = [3, 4];
 const MEBIBYTE: usize = 1 << 20;
 const SECTIONS: [(&str, usize); 3] =
     [("program", 16 * MEBIBYTE), ("journal", 256 * MEBIBYTE), ("proof", 1024 * MEBIBYTE)];
@@ -41,10 +43,9 @@ impl<'a> Receipt<'a> {
         if &head[..MAGIC.len()] != MAGIC {
             return Err(bad_magic());
         }
-        if head[MAGIC.len()] != VERSION {
-            return Err(Error::new("receipt.unsupported-version", "unknown receipt version")
-                .expected(VERSION)
-                .received(head[MAGIC.len()]));
+        let version = head[MAGIC.len()];
+        if !VERSIONS.contains(&version) {
+            return Err(unsupported("3 or 4", version));
         }
         let mut sections = [&bytes[..0]; 3];
         for (section, (name, limit)) in sections.iter_mut().zip(SECTIONS) {
@@ -55,7 +56,17 @@ impl<'a> Receipt<'a> {
                 .received(rest.len()));
         }
         let [program, journal, proof] = sections;
-        Ok(Self { program, journal, proof })
+        let receipt = Self { program, journal, proof };
+        if receipt.version() != version {
+            return Err(unsupported(receipt.version(), version));
+        }
+        Ok(receipt)
+    }
+
+    /// The version of its format: proofs with a STARK have had another one.
+    fn version(&self) -> u8 {
+        let with_stark = matches!(self.journal.get(MODE_AT), Some(&(HYBRID | STRICT)));
+        VERSIONS[usize::from(with_stark)]
     }
 
     /// The bytes of the receipt.
@@ -66,7 +77,7 @@ impl<'a> Receipt<'a> {
         let sections = [self.program, self.journal, self.proof];
         let mut out = Vec::with_capacity(20 + sections.iter().map(|s| s.len()).sum::<usize>());
         out.extend(MAGIC);
-        out.push(VERSION);
+        out.push(self.version());
         for (section, (name, limit)) in sections.into_iter().zip(SECTIONS) {
             if section.len() > limit {
                 return Err(Error::new("prove.too-large", format!("the {name} is too large"))
@@ -78,6 +89,12 @@ impl<'a> Receipt<'a> {
         }
         Ok(out)
     }
+}
+
+fn unsupported(expected: impl ToString, received: u8) -> Error {
+    Error::new("receipt.unsupported-version", "unknown receipt version")
+        .expected(expected.to_string())
+        .received(received)
 }
 
 fn take_section<'a>(bytes: &'a [u8], name: &str, limit: usize) -> Result<(&'a [u8], &'a [u8])> {
@@ -131,5 +148,19 @@ mod tests {
         assert_eq!(code(&changed(11, 0xff)), "receipt.too-large");
         assert_eq!(code(&changed(8, 0xff)), "receipt.truncated");
         assert_eq!(Receipt::split(&bytes, 5).unwrap_err().code, "receipt.too-large");
+    }
+
+    #[test]
+    fn the_version_is_that_of_the_mode() {
+        for (mode, version) in [(0, 3), (1, 4), (2, 4), (3, 3)] {
+            let journal = [3, 0, mode];
+            let receipt = Receipt { program: b"", journal: &journal, proof: b"" };
+            let mut bytes = receipt.join().unwrap();
+            assert_eq!((bytes[7], Receipt::split(&bytes, MAX_BYTES)), (version, Ok(receipt)));
+            for other in (0..6).filter(|&other| other != version) {
+                bytes[7] = other;
+                assert_eq!(code(&bytes), "receipt.unsupported-version");
+            }
+        }
     }
 }

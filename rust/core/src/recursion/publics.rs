@@ -10,10 +10,10 @@ use super::tables::field::Place;
 use super::tables::{BLOCK, CELLS, TABLES, bits, bus, cells, dot, field, hash, index};
 use crate::error::{Error, Result};
 use crate::hash::Elem;
-use crate::hybrid::tables::columns::Row;
 use crate::stark::field::{DIM, K, coefficients};
 use crate::stark::parameters::Parameters;
 use crate::stark::{Grid, PublicTable, PublicTerms};
+use crate::table::columns::Row;
 
 /// Rows of a table at most.
 const MAX_LOG_ROWS: usize = 22;
@@ -32,25 +32,27 @@ fn elements(x: &K) -> [Elem; DIM] {
 }
 
 impl Machine {
-    /// The public columns of all tables, at the least height that holds their rows.
+    /// The public columns of all tables, which are of one height: the least that holds the rows of each.
+    /// A proof of one height has one word to fold: fewer rounds, and fewer bytes, than the rows that
+    /// short tables would save are worth.
     ///
     /// # Errors
     /// `verify.too-large` for a table of more than 2^22 rows.
     pub fn publics(&self, parameters: &Parameters) -> Result<Vec<PublicTable>> {
-        let table = |index, grid: Grid| {
-            let log_rows = parameters.log_rows(grid.rows());
-            if log_rows > MAX_LOG_ROWS {
-                return Err(Error::new("verify.too-large", "too many rows verify the segments"));
-            }
-            Ok(PublicTable { index, log_rows, publics: grid })
-        };
-        Ok(vec![
-            table(index::HASH, write(index::HASH, &self.hash, |_, row| self.hash_row(row)))?,
-            table(index::DOT, write(index::DOT, &self.dot, |_, row| self.dot_row(row)))?,
-            table(index::CELLS, write(index::CELLS, &self.cells, |_, row| self.cells_row(row)))?,
-            table(index::BITS, write(index::BITS, &self.bits, |_, row| self.bits_row(row)))?,
-            table(index::FIELD, write(index::FIELD, &self.field, |_, row| self.field_row(row)))?,
-        ])
+        let grids = [
+            (index::HASH, write(index::HASH, &self.hash, |_, row| self.hash_row(row))),
+            (index::DOT, write(index::DOT, &self.dot, |_, row| self.dot_row(row))),
+            (index::CELLS, write(index::CELLS, &self.cells, |_, row| self.cells_row(row))),
+            (index::BITS, write(index::BITS, &self.bits, |_, row| self.bits_row(row))),
+            (index::FIELD, write(index::FIELD, &self.field, |_, row| self.field_row(row))),
+        ];
+        let most = grids.iter().map(|(_, grid)| grid.rows()).max().unwrap_or(0);
+        let log_rows = parameters.log_rows(most);
+        if log_rows > MAX_LOG_ROWS {
+            return Err(Error::new("verify.too-large", "too many rows verify the segments"));
+        }
+        let table = |(index, publics)| PublicTable { index, log_rows, publics };
+        Ok(grids.map(table).into())
     }
 
     /// The blocks that the verifier knows.

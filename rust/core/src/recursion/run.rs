@@ -8,10 +8,10 @@ use super::tables::{BLOCK, CELLS, TABLES, bits, cells, dot, field, hash, index};
 use crate::error::{Error, Result};
 use crate::hash::Elem;
 use crate::hash::poseidon::p16;
-use crate::hybrid::permutation::{HALF, P16};
-use crate::hybrid::tables::columns::Row;
 use crate::stark::MainTable;
 use crate::stark::field::{DIM, K, coefficients, from_coefficients};
+use crate::table::columns::Row;
+use crate::table::permutation::{HALF, P16};
 
 /// Everything that has a number, and what rows hold beyond it.
 struct Memory {

@@ -22,8 +22,6 @@ pub const FOLDABLE: u8 = 2;
 pub const OUTER: u8 = 3;
 /// Profile 4, succinct: foldable segments that are verified inside an outer proof. Only a head names it.
 pub const SUCCINCT: u8 = 4;
-/// By number.
-pub const NAMES: [&str; 5] = ["standard", "small", "foldable", "outer", "succinct"];
 
 /// Numbers of a proof system that both sides derive from profile and number of segments.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -8,7 +8,7 @@ use crate::json;
 use crate::program::{OpKind, OperandRef, Program, Role};
 use crate::receipt::Journal;
 use crate::sampling::{Counts, Plan};
-use crate::stark::parameters::{NAMES, RECURSION_BITS, SUCCINCT};
+use crate::stark::parameters::{RECURSION_BITS, SUCCINCT};
 
 /// How far an output is established (docs/protocol.md section 5, Guarantee).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -40,6 +40,9 @@ pub struct OutputFacts {
     pub status: Status,
 }
 
+/// Names of the profiles, of which a receipt may name all but the outer one.
+pub const PROFILES: [&str; 5] = ["standard", "small", "foldable", "outer", "succinct"];
+
 /// The STARK around a hybrid or strict receipt.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct StarkFacts {
@@ -67,7 +70,7 @@ impl StarkFacts {
 }
 
 fn profile_name<S: Serializer>(profile: &u8, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(NAMES[usize::from(*profile)])
+    to.serialize_str(PROFILES[usize::from(*profile)])
 }
 
 fn tenths<S: Serializer>(bits: &f64, to: S) -> Result<S::Ok, S::Error> {

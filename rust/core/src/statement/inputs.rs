@@ -143,11 +143,20 @@ fn integers(port: &Port, tensor: &Tensor, array: &CallerArray) -> Result<Vec<i32
     }
 }
 
-/// 9. Published inputs, then the caller's, against the roots of the steps.
+/// What values of inputs are compared with.
+#[derive(Clone, Copy)]
+pub(crate) enum InputRoots<'a> {
+    /// Per step, the roots of its input and value tensors.
+    OfSteps(&'a [&'a [Digest]]),
+    /// The input root of the statement: the proof shows no roots.
+    Digest,
+}
+
+/// 9. Published inputs, then the caller's, against what is committed.
 pub(crate) fn check_inputs(
     prepared: &Prepared,
     journal: &Journal,
-    roots: &[&[Digest]],
+    roots: InputRoots,
     given: Option<&CallerInputs>,
 ) -> Result<()> {
     let Some(key) = journal.input_key else {
@@ -157,22 +166,19 @@ pub(crate) fn check_inputs(
             ))
         });
     };
-    let key = Key::from_digest(key);
-    let check = InputCheck { prepared, key, first: journal.first as usize, roots };
+    let check = InputCheck { prepared, key: Key::from_digest(key), journal, roots };
     if let Some(published) = &journal.inputs {
         check.published(published)?;
     }
     given.map_or(Ok(()), |inputs| check.given(inputs, journal.items as usize))
 }
 
-/// A check of input values against the committed roots.
+/// A check of input values against what is committed.
 struct InputCheck<'a> {
     prepared: &'a Prepared,
     key: Key,
-    /// Position of the first step.
-    first: usize,
-    /// Per step, the roots of its input and value tensors.
-    roots: &'a [&'a [Digest]],
+    journal: &'a Journal,
+    roots: InputRoots<'a>,
 }
 
 impl InputCheck<'_> {
@@ -183,8 +189,9 @@ impl InputCheck<'_> {
     fn published(&self, bytes: &[u8]) -> Result<()> {
         let program = &self.prepared.checked.program;
         let mut rest = bytes;
-        for step in 0..self.roots.len() {
-            for port in &program.inputs {
+        let mut all = vec![Vec::new(); program.inputs.len()];
+        for step in 0..self.steps() {
+            for (port, all) in program.inputs.iter().zip(&mut all) {
                 let tensor = &program.tensors[port.tensor];
                 let (packed, after) = rest.split_at(tensor.size() * tensor.width);
                 rest = after;
@@ -196,10 +203,16 @@ impl InputCheck<'_> {
                         .received(value));
                 }
                 let values: Vec<i32> = packed.chunks_exact(tensor.width).map(unpack).collect();
-                self.step(step, port, &values)?;
+                match self.roots {
+                    InputRoots::OfSteps(roots) => self.step(roots[step], step, port, &values)?,
+                    InputRoots::Digest => all.extend(values),
+                }
             }
         }
-        Ok(())
+        match self.roots {
+            InputRoots::OfSteps(_) => Ok(()),
+            InputRoots::Digest => self.whole(&all),
+        }
     }
 
     /// Checks the caller's arrays: names, shapes, values, then whether they are the committed ones.
@@ -211,38 +224,73 @@ impl InputCheck<'_> {
         let arrays = inputs.in_port_order(program)?;
         let (steps, items) = extent(program, &arrays, claimed)?;
         let ports = || program.inputs.iter().map(|port| (port, &program.tensors[port.tensor]));
-        let values: Vec<Vec<i32>> = ports()
+        let mut values: Vec<Vec<i32>> = ports()
             .zip(arrays)
             .map(|((port, tensor), array)| integers(port, tensor, array))
             .collect::<Result<_>>()?;
         let batched = program.inputs.iter().any(|port| port.batch.is_some());
-        if steps != self.roots.len() || batched && items != claimed {
+        if steps != self.steps() || batched && items != claimed {
             return Err(mismatch("the receipt is about another number of items")
                 .expected(format!("{items} items in {steps} steps"))
-                .received(format!("{claimed} items in {} steps", self.roots.len())));
+                .received(format!("{claimed} items in {} steps", self.steps())));
         }
-        for ((port, tensor), mut values) in ports().zip(values) {
+        for ((port, tensor), values) in ports().zip(&mut values) {
             values.resize(steps * tensor.size(), padding(port, tensor));
+        }
+        let InputRoots::OfSteps(roots) = self.roots else { return self.whole(&values) };
+        for ((port, tensor), values) in ports().zip(&values) {
             let wrong = values
                 .par_chunks(tensor.size())
                 .enumerate()
-                .find_map_first(|(step, values)| self.step(step, port, values).err());
+                .find_map_first(|(step, values)| self.step(roots[step], step, port, values).err());
             wrong.map_or(Ok(()), Err)?;
         }
         Ok(())
     }
 
+    fn steps(&self) -> usize {
+        self.journal.steps as usize
+    }
+
     /// Checks the values of one tensor in one step; they lie in its declared range.
-    fn step(&self, step: usize, port: &Port, values: &[i32]) -> Result<()> {
+    fn step(&self, roots: &[Digest], step: usize, port: &Port, values: &[i32]) -> Result<()> {
         let tensor = &self.prepared.checked.program.tensors[port.tensor];
-        let found = salted_root(self.prepared, self.key, self.first + step, port.tensor, values);
-        let root = self.prepared.committed.root_in_step(self.roots[step], port.tensor);
+        let found = self.root(step, port, values);
+        let root = self.prepared.committed.root_in_step(roots, port.tensor);
         if found == root {
             return Ok(());
         }
         Err(mismatch(format!("input {:?} of step {step} is not the committed one", tensor.name))
             .expected(root.hex())
             .received(found.hex()))
+    }
+
+    /// Checks all values, port by port, against the input root; they lie in their declared ranges.
+    fn whole(&self, values: &[Vec<i32>]) -> Result<()> {
+        let Prepared { checked, committed, .. } = self.prepared;
+        let size = |port: &Port| checked.program.tensors[port.tensor].size();
+        let place = |port: &Port| committed.inputs.partition_point(|&t| t < port.tensor);
+        let of_step = |step: usize| {
+            let mut roots = vec![Digest::default(); committed.inputs.len()];
+            for (port, values) in checked.program.inputs.iter().zip(values) {
+                let own = &values[step * size(port)..(step + 1) * size(port)];
+                roots[place(port)] = self.root(step, port, own);
+            }
+            roots
+        };
+        let roots: Vec<Vec<Digest>> = (0..self.steps()).into_par_iter().map(of_step).collect();
+        let found = committed.input_root(self.journal.first as usize, &roots);
+        if found == self.journal.input_root {
+            return Ok(());
+        }
+        Err(mismatch("the inputs are not the committed ones")
+            .expected(self.journal.input_root.hex())
+            .received(found.hex()))
+    }
+
+    fn root(&self, step: usize, port: &Port, values: &[i32]) -> Digest {
+        let position = self.journal.first as usize + step;
+        salted_root(self.prepared, self.key, position, port.tensor, values)
     }
 }
 

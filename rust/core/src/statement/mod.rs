@@ -1,6 +1,6 @@
 //! A receipt's statement judged (docs/protocol.md section 6): what all modes have in common.
 //!
-//! Steps 1 to 6 are [`Accepted::judge`], 8 is [`check_roots`], 9 [`inputs::check_inputs`]; what else there
+//! Steps 1 to 6 are [`Accepted::judge`], 8 is [`check_roots`] or [`check_origin`], 9 [`inputs::check_inputs`]; what else there
 //! is depends on the mode.
 
 mod confidence;
@@ -23,11 +23,11 @@ use crate::receipt::journal::{DECLARED, DERIVED, MAX_POSITION};
 use crate::receipt::{Journal, MAX_BYTES, Receipt};
 use crate::sampling::Plan;
 
-pub use facts::{Facts, OpFacts, OutputFacts, StarkFacts, Status, kind_name};
+pub use facts::{Facts, OpFacts, OutputFacts, PROFILES, StarkFacts, Status, kind_name};
 pub(crate) use outputs::port_values;
 pub use outputs::{Output, OutputValues};
 pub use policy::{Expectations, Policy};
-pub(crate) use roots::{Roots, check_roots};
+pub(crate) use roots::{Roots, check_origin, check_roots};
 
 /// A receipt that passed every check.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,7 +39,8 @@ pub struct Verified {
 /// A receipt that passed sections 1 to 6: its statement is about the program that the caller means,
 /// and claims what the caller demands.
 pub(crate) struct Accepted<'a> {
-    pub receipt: &'a [u8],
+    /// Of the file that it stands in.
+    pub bytes: usize,
     pub sections: Receipt<'a>,
     pub journal: Journal,
     pub prepared: Arc<Prepared>,
@@ -48,7 +49,11 @@ pub(crate) struct Accepted<'a> {
 impl<'a> Accepted<'a> {
     pub fn judge(receipt: &'a [u8], expect: &Expectations) -> Result<Self> {
         // 1. Envelope.
-        let sections = Receipt::split(receipt, MAX_BYTES)?;
+        Self::of(Receipt::split(receipt, MAX_BYTES)?, receipt.len(), expect)
+    }
+
+    /// The same of the sections of a receipt in a file of so many bytes.
+    pub fn of(sections: Receipt<'a>, bytes: usize, expect: &Expectations) -> Result<Self> {
         // 2. Journal.
         let journal = Journal::decode(sections.journal)?;
         // 3. Identities: only a program that the caller means is looked at any further.
@@ -59,13 +64,13 @@ impl<'a> Accepted<'a> {
         check_shape(&prepared.checked, &journal)?;
         // 6. Policy.
         policy::check_policy(&prepared.checked, &journal, expect)?;
-        Ok(Self { receipt, sections, journal, prepared })
+        Ok(Self { bytes, sections, journal, prepared })
     }
 
     /// What the receipt shows once everything is checked: the outputs are the caller's then.
     pub fn verified(self, plan: &Plan, stark: Option<StarkFacts>) -> Verified {
         let outputs = outputs::outputs(&self.prepared.checked, &self.journal);
-        let facts = Facts::new(&self.prepared, self.journal, plan, stark, self.receipt.len());
+        let facts = Facts::new(&self.prepared, self.journal, plan, stark, self.bytes);
         Verified { facts, outputs }
     }
 }

@@ -1,8 +1,9 @@
-//! 8. The roots of a proof against the digests of the statement.
+//! 8. The roots of a proof against the digests of the statement; where the proof shows none, what the
+//! statement alone says of its beginning.
 
 use rayon::prelude::*;
 
-use crate::commit::{Prepared, dataset_root, initial_root, weights_root};
+use crate::commit::{Prepared, dataset_root, initial_root, state_digest, weights_root};
 use crate::error::{Error, Result, demand};
 use crate::hash::{Digest, Key};
 use crate::program::StateLink;
@@ -45,9 +46,8 @@ pub(crate) fn check_roots(
         )?;
     }
     let derived = seed_of(journal);
-    for seed in derived.iter().chain(&shown) {
-        let message = "the prf seed has another commitment";
-        equal(seed.commitment(), journal.prf_seed, "verify.prf-seed", message)?;
+    for &seed in derived.iter().chain(&shown) {
+        check_seed(journal, seed)?;
     }
     let first = journal.first as usize;
     let chain = prepared.committed.chain(roots.weights, roots.initial, first, roots.steps);
@@ -67,6 +67,40 @@ pub(crate) fn check_roots(
     let message = "the exported tensors have another root";
     equal(chain.exported_root, journal.exported_root, "verify.exported-root", message)?;
     equal(chain.chain_root, journal.chain_root, "verify.chain-root", "the steps have another root")
+}
+
+/// 8. What the statement says of seed and start, of a receipt whose proof shows the rest.
+///
+/// # Errors
+/// `verify.prf-seed` of a derived seed, `verify.start` of a declared start.
+pub(crate) fn check_origin(prepared: &Prepared, journal: &Journal) -> Result<()> {
+    let derived = seed_of(journal);
+    derived.map_or(Ok(()), |seed| check_seed(journal, seed))?;
+    if journal.start != DECLARED {
+        return Ok(());
+    }
+    let program = &prepared.checked.program;
+    let seed = derived.unwrap_or_default();
+    let root = |&state: &usize| {
+        let of_state = |link: &&StateLink| link.state == state;
+        let start = program.states.iter().find(of_state).and_then(|link| link.start);
+        let layout = prepared.layout(state);
+        start.map(|start| initial_root(&program.tensors[state], layout, start, seed))
+    };
+    let roots: Vec<Digest> = prepared.committed.states.par_iter().filter_map(root).collect();
+    let found = state_digest(&roots);
+    let message = "the chain does not begin as the program declares";
+    demand(found == journal.initial_state, "verify.start", message, || {
+        (found.hex(), journal.initial_state.hex())
+    })
+}
+
+fn check_seed(journal: &Journal, seed: Key) -> Result<()> {
+    let found = seed.commitment();
+    let message = "the prf seed has another commitment";
+    demand(found == journal.prf_seed, "verify.prf-seed", message, || {
+        (journal.prf_seed.hex(), found.hex())
+    })
 }
 
 /// The initial state is the declared one: every root of it, recomputed. It has no more elements than

@@ -1,4 +1,4 @@
-//! Public columns of what is hashed and read: tables 0 to 3 and 11 to 14 of docs/hybrid.md section 4.
+//! Public columns of what is hashed and read: tables 0 to 3, 11, 12, 15 and 16 of docs/hybrid.md section 4.
 
 use p3_field::PrimeCharacteristicRing;
 
@@ -38,8 +38,11 @@ impl Builder<'_> {
         let classes: Vec<Elem> = (0..self.classes.ranges.len()).map(number).collect();
         table(index::SPONGE, takes.len(), self.hiding_rows, |row| {
             let uses = number(takes[row] as usize);
-            if row >= self.leaves.blocks {
+            if row >= self.leaves.hashed_blocks() {
                 return self.seed_row(row, uses);
+            }
+            if row >= self.leaves.blocks {
+                return self.record_row(row, uses);
             }
             let own = leaves.partition_point(|leaf| leaf.block <= row) - 1;
             let leaf = &leaves[own];
@@ -52,6 +55,7 @@ impl Builder<'_> {
                 first: Elem::from_bool(first),
                 n: number(if first { elements + SALT } else { 0 }),
                 domain: number(if first { domain::LEAF as usize } else { 0 }),
+                aux: Elem::ZERO,
                 link: Elem::from_bool(!last),
                 uses,
                 last: Elem::from_bool(last),
@@ -68,15 +72,42 @@ impl Builder<'_> {
         })
     }
 
+    /// A block of a record: no element of it is made of bytes.
+    fn record_row(&self, row: usize, uses: Elem) -> sponge::Public<Elem> {
+        let records = &self.leaves.records;
+        let within = row - self.leaves.blocks;
+        let own = records.firsts.partition_point(|&first| first <= within) - 1;
+        let (block, next) = (within - records.firsts[own], records.firsts[own + 1]);
+        let (first, last) = (block == 0, within + 1 == next);
+        let (domain, aux) = records.list[own].hash(self.prepared);
+        let elements = self.contents.parts[own].iter().map(|part| part.elements()).sum();
+        let on_first = |value: usize| number(if first { value } else { 0 });
+        sponge::Public {
+            first: Elem::from_bool(first),
+            n: on_first(elements),
+            domain: on_first(domain as usize),
+            aux: on_first(aux),
+            link: Elem::from_bool(!last),
+            uses,
+            last: Elem::from_bool(last),
+            node: number(if last { self.leaves.count + own } else { 0 }),
+            data: [Elem::ZERO; RATE],
+            class: [Elem::ZERO; BLOCK],
+            block: number(row),
+            filling: std::array::from_fn(|j| Elem::from_bool(block * RATE + j >= elements)),
+        }
+    }
+
     fn seed_row(&self, row: usize, uses: Elem) -> sponge::Public<Elem> {
         sponge::Public {
             first: Elem::ONE,
             n: number(SEED),
             domain: number(domain::SEED as usize),
+            aux: Elem::ZERO,
             link: Elem::ZERO,
             uses,
             last: Elem::ONE,
-            node: number(self.leaves.count + self.nodes.rows.len()),
+            node: number(self.nodes.number(self.nodes.rows.len())),
             data: [Elem::ZERO; RATE],
             class: [Elem::ZERO; BLOCK],
             block: number(row),
@@ -91,7 +122,9 @@ impl Builder<'_> {
         for row in &self.rows.streams.blocks {
             row.blocks.iter().for_each(|&block| takes[block as usize] += 1);
         }
-        if let Some(seed) = takes.get_mut(self.leaves.blocks) {
+        let (blocks, hashed) = (self.leaves.blocks, self.leaves.hashed_blocks());
+        takes[blocks..hashed].fill(1);
+        if let Some(seed) = takes.get_mut(hashed) {
             *seed = self.calls().len() as u32;
         }
         takes
@@ -111,7 +144,7 @@ impl Builder<'_> {
                 has_left,
                 right,
                 has_right,
-                out: number(self.leaves.count + i),
+                out: number(self.nodes.number(i)),
                 alone: Elem::from_bool(rows[i].alone),
             }
         })
@@ -157,7 +190,7 @@ impl Builder<'_> {
             calls[i].iter().for_each(|read| uses[read.index as usize % PRF_PER_CALL] += 1);
             noise::Public {
                 on: Elem::ONE,
-                seed_block: number(self.leaves.blocks),
+                seed_block: number(self.leaves.hashed_blocks()),
                 step: number(first.step as usize),
                 domain: number(first.domain as usize),
                 block: number(first.index as usize / PRF_PER_CALL),

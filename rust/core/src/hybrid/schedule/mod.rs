@@ -1,6 +1,6 @@
 //! Which rows a segment has, and their public columns (docs/hybrid.md sections 2, 4 and 5).
 //!
-//! Derived by prover and verifier from the program, the plan and the roots alone.
+//! Derived by prover and verifier from the program, the plan and the journal alone.
 
 pub mod addresses;
 mod classes;
@@ -9,6 +9,7 @@ mod hashes;
 pub mod nodes;
 pub mod operands;
 mod plans;
+pub mod records;
 pub mod requant;
 mod rows;
 mod streams;
@@ -22,14 +23,14 @@ pub use self::classes::Classes;
 use self::nodes::Nodes;
 use self::operands::Context;
 use self::plans::{Kind, OpPlan};
+use self::records::Contents;
 use self::requant::Requant;
 use self::rows::Rows;
 use super::leaves::{ITEMS_PER_TASK, Leaves};
 use super::segments::Item;
 use super::support::check_supported;
-use crate::commit::{Place, Prepared};
+use crate::commit::Prepared;
 use crate::error::{Error, Result};
-use crate::hash::Digest;
 use crate::program::OpKind;
 use crate::receipt::Journal;
 use crate::sampling::course;
@@ -43,7 +44,10 @@ pub struct Schedule {
     pub terms: Vec<PublicTerms>,
     pub leaves: Leaves,
     pub nodes: Nodes,
+    pub contents: Contents,
     pub classes: Classes,
+    /// Position of the first step in its run.
+    pub first_step: usize,
     /// Addresses of the first wide value and of the first bits value.
     pub first_wide: usize,
     pub first_bits: usize,
@@ -56,7 +60,7 @@ pub struct Schedule {
 impl Schedule {
     /// The schedule of the segment with these items.
     ///
-    /// `roots` gives the root of a tree; `hiding_rows` are added to each table.
+    /// `hiding_rows` are added to each table.
     ///
     /// # Errors
     /// `hybrid.unsupported`; `verify.too-large` for tables of more than 2^22 rows.
@@ -64,7 +68,6 @@ impl Schedule {
         prepared: &Prepared,
         journal: &Journal,
         items: &[Item],
-        roots: impl Fn(Place, usize) -> Digest,
         hiding_rows: usize,
     ) -> Result<Self> {
         check_supported(&prepared.checked)?;
@@ -76,13 +79,15 @@ impl Schedule {
         let outputs = terms::outputs(prepared, &leaves, journal, items)?;
         let ranges: Vec<_> = outputs.iter().map(|output| output.range.clone()).collect();
         let addresses = Addresses::new(prepared, &leaves, &rows, &ranges);
-        let nodes = Nodes::new(prepared, &leaves);
+        let nodes = Nodes::new(prepared, &leaves, course.steps);
+        let contents = Contents::new(prepared, journal, &leaves, &nodes);
         let classes = Classes::new(&prepared.checked.program);
 
         let builder = Builder {
             prepared,
             leaves: &leaves,
             nodes: &nodes,
+            contents: &contents,
             classes: &classes,
             plans: &plans,
             rows: &rows,
@@ -90,7 +95,7 @@ impl Schedule {
             hiding_rows,
         };
         let tables = builder.tables()?;
-        let terms = terms::terms(&leaves, &nodes, journal, &outputs, roots);
+        let terms = terms::terms(&leaves, &nodes, journal, &outputs);
         let requant = |plan: OpPlan| match plan.kind {
             Kind::Dot(dot) => Some(dot.requant),
             _ => None,
@@ -103,7 +108,9 @@ impl Schedule {
             gate_ops: rows.gates.iter().map(|row| row.op).collect(),
             requants: plans.into_iter().map(|plan| plan.and_then(requant)).collect(),
             nodes,
+            contents,
             classes,
+            first_step: course.first,
             leaves,
         })
     }
@@ -155,6 +162,7 @@ struct Builder<'a> {
     prepared: &'a Prepared,
     leaves: &'a Leaves,
     nodes: &'a Nodes,
+    contents: &'a Contents,
     classes: &'a Classes,
     plans: &'a [Option<OpPlan>],
     rows: &'a Rows,
@@ -178,6 +186,8 @@ impl Builder<'_> {
             self.div(),
             self.noise(),
             self.bits(),
+            self.digest(),
+            self.record(),
             self.act(),
             self.range(),
         ];

@@ -68,18 +68,19 @@ pub fn terms(
     nodes: &Nodes,
     journal: &Journal,
     outputs: &[Output],
-    roots: impl Fn(Place, usize) -> Digest,
 ) -> Vec<PublicTerms> {
     let mut digests = Grid { width: DIGEST_TUPLE, values: Vec::new() };
     let mut add = |node: usize, digest: Digest| {
         digests.values.push(Elem::from_u32(node as u32));
         digests.values.extend(digest.0);
     };
-    for (tree, &root) in leaves.trees.iter().zip(&nodes.roots) {
-        add(root as usize, roots(tree.place, tree.tensor));
+    for (number, record) in leaves.records.list.iter().enumerate() {
+        if let Some(digest) = record.claimed(journal) {
+            add(leaves.count + number, digest);
+        }
     }
     if !leaves.prf.is_empty() {
-        add(leaves.count + nodes.rows.len(), journal.prf_seed);
+        add(nodes.number(nodes.rows.len()), journal.prf_seed);
     }
     let mut reads = Grid { width: READ_TUPLE, values: Vec::new() };
     for output in outputs {

@@ -9,8 +9,9 @@ use super::too_large;
 use crate::error::Result;
 use crate::hash::Elem;
 use crate::hybrid::tables::TABLES;
-use crate::hybrid::tables::columns::{Factor, Row};
+use crate::hybrid::tables::columns::Factor;
 use crate::stark::{Grid, PublicTable};
+use crate::table::columns::Row;
 
 const MIN_LOG_ROWS: usize = 11;
 pub const MAX_LOG_ROWS: usize = 22;

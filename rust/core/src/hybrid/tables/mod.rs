@@ -2,11 +2,11 @@
 //!
 //! One table, one file: it declares the table's columns, by name, and constrains them.
 
-#[macro_use]
 pub mod columns;
 
 pub mod act;
 pub mod bits;
+pub mod digest;
 pub mod div;
 pub mod gate;
 pub mod limbs;
@@ -14,10 +14,11 @@ pub mod node;
 pub mod noise;
 #[cfg(test)]
 mod page;
-pub(crate) mod parts;
+mod parts;
 pub mod pick;
 pub mod range;
 pub mod read_dot;
+pub mod record;
 pub mod row_dot;
 pub mod scan;
 pub mod sponge;
@@ -37,6 +38,7 @@ pub mod bus {
     pub const WORD: u32 = 6;
     pub const ACT: u32 = 7;
     pub const RANGE: u32 = 8;
+    pub const ELEMENT: u32 = 9;
 }
 
 pub mod class {
@@ -61,8 +63,10 @@ pub mod index {
     pub const DIV: usize = 10;
     pub const NOISE: usize = 11;
     pub const BITS: usize = 12;
-    pub const ACT: usize = 13;
-    pub const RANGE: usize = 14;
+    pub const DIGEST: usize = 13;
+    pub const RECORD: usize = 14;
+    pub const ACT: usize = 15;
+    pub const RANGE: usize = 16;
 }
 
 /// Bytes of a block.
@@ -106,6 +110,8 @@ pub static TABLES: LazyLock<Tables> = LazyLock::new(|| {
         div::air(),
         noise::air(),
         bits::air(),
+        digest::air(),
+        record::air(),
         act::air(),
         range::air(),
     ])

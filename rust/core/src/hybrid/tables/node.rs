@@ -2,8 +2,8 @@
 
 use super::bus;
 use super::parts::permutation;
-use crate::hybrid::permutation::{HALF, P16};
 use crate::stark::air::{Air, Builder, Expr};
+use crate::table::permutation::{HALF, P16};
 
 table! {
     public { on, left, has_left, right, has_right, out, alone }

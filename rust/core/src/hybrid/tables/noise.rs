@@ -4,8 +4,8 @@ use super::parts::{elements, permutation};
 use super::{BLOCK, bus};
 use crate::hash::domain;
 use crate::hash::keys::PRF_PER_CALL;
-use crate::hybrid::permutation::{HALF, P16};
 use crate::stark::air::{Air, Builder, Expr};
+use crate::table::permutation::{HALF, P16};
 
 table! {
     public { on, seed_block, step, domain, block, first_word, uses: [T; PRF_PER_CALL] }

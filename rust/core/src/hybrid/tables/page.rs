@@ -62,6 +62,8 @@ fn names() -> Vec<Names> {
         div,
         noise "P16 of (bytes[3j] + 256·bytes[3j + 1] + 65536·bytes[3j + 2] for j = 0–7, rest)",
         bits,
+        digest,
+        record,
         act,
         range,
     ]
@@ -166,9 +168,9 @@ impl Page<'_> {
     }
 
     fn lookup(&self, number: usize, lookup: &Lookup) -> String {
-        const BUSES: [&str; 9] =
-            ["blind", "digest", "block", "read", "acc", "limb", "word", "act", "range"];
-        assert_eq!((BLIND, bus::RANGE), (0, 8));
+        const BUSES: [&str; 10] =
+            ["blind", "digest", "block", "read", "acc", "limb", "word", "act", "range", "element"];
+        assert_eq!((BLIND, bus::RANGE, bus::ELEMENT), (0, 8, 9));
         let (verb, times) = match self.air.nodes[lookup.multiplicity as usize] {
             Node::Sub(zero, x) if self.air.nodes[zero as usize] == Node::Const(0) => ("gives", x),
             _ => ("takes", lookup.multiplicity),

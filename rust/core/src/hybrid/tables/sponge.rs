@@ -1,15 +1,16 @@
-//! Leaves and the prf seed, block by block.
+//! Leaves, records and the prf seed, block by block.
 
 use super::parts::{elements, in_class, permutation};
 use super::{BLOCK, RATE, bus};
-use crate::hybrid::permutation::{HALF, P24};
 use crate::stark::air::{Air, Builder, Expr};
+use crate::table::permutation::{HALF, P24};
 
 table! {
     public {
         first,
         n,
         domain,
+        aux,
         link,
         uses,
         last,
@@ -33,20 +34,20 @@ table! {
 
 pub fn air() -> Air {
     let b = &mut Builder::new("sponge", false);
-    let Public { first, n, domain, link, uses, last, node, data, class, block, filling } =
+    let Public { first, n, domain, aux, link, uses, last, node, data, class, block, filling } =
         PUBLIC.map(|c| b.public(c));
     let bytes = MAIN.bytes.map(|c| b.main(c));
     let cap = MAIN.cap.map(|c| b.main(c));
     let input: Vec<Expr> = elements(&bytes).into_iter().chain(cap.iter().cloned()).collect();
     let out = permutation(b, &P24, &input, &MAIN.early, &MAIN.cubes, &MAIN.late);
-    // The first block starts from length and domain, the others from where the last one ended.
+    // The first block starts from length, domain and aux, the others from where the last one ended.
     for (i, cap) in cap.iter().enumerate() {
-        let start = [&n, &domain].get(i).map_or(b.constant(0), |e| (*e).clone());
+        let start = [&n, &domain, &aux].get(i).map_or(b.constant(0), |e| (*e).clone());
         b.zero(first.clone() * cap.clone() - start);
         let next = b.next(cap);
         b.zero(link.clone() * (next - out[RATE + i].clone()));
     }
-    // What stands behind the salt is zero.
+    // What stands behind the last element is zero.
     for (filling, element) in filling.into_iter().zip(&input) {
         b.zero(filling * element.clone());
     }

@@ -89,9 +89,7 @@ impl Case {
     }
 
     pub fn schedule_for(&self, journal: &Journal, items: &[Item]) -> Result<Schedule> {
-        let proof = self.proof();
-        let root = |place, tensor| proof.root(&self.prepared, place, tensor);
-        Schedule::new(&self.prepared, journal, items, root, HIDING)
+        Schedule::new(&self.prepared, journal, items, HIDING)
     }
 
     pub fn witness(&self, schedule: &Schedule) -> Vec<MainTable> {
@@ -108,9 +106,9 @@ impl Case {
     }
 
     /// Judges all segments; the used rows of each table, of all of them together.
-    pub fn check(&self, limits: Limits) -> [usize; 15] {
+    pub fn check(&self, limits: Limits) -> [usize; 17] {
         support::check_supported(&self.prepared.checked).unwrap();
-        let mut rows = [0; 15];
+        let mut rows = [0; 17];
         for items in self.segments(limits) {
             let schedule = self.schedule(&items).unwrap();
             assert_eq!(self.judge(&schedule, &self.witness(&schedule)), None);

@@ -6,35 +6,38 @@ use rayon::prelude::*;
 use super::dots::times;
 use super::memory::{Memory, limbs, number, signed};
 use super::opened::Opened;
+use super::records::Chain;
 use super::{Filler, MainOf, fill};
 use crate::error::Result;
 use crate::hash::keys::{PRF_PER_CALL, Salt};
-use crate::hash::{Elem, Key, domain};
+use crate::hash::{Elem, Key, Tree, domain};
 use crate::hybrid::leaves::{blocks, data_elements};
-use crate::hybrid::permutation::{HALF, P16, P24};
-use crate::hybrid::tables::columns::Row;
 use crate::hybrid::tables::{
     BLOCK, LIMB, RATE, TABLES, WORD_BITS, bits, index, node, noise, sponge, spread, wide,
 };
 use crate::stark::{Grid, MainTable};
+use crate::table::columns::Row;
+use crate::table::permutation::{HALF, P16, P24};
 
-/// A leaf that is to be hashed.
+/// A leaf, a record or the seed that is to be hashed.
 struct Job<'a> {
     bytes: &'a [u8],
     rest: &'a [Elem],
-    domain: u32,
+    /// Domain and aux.
+    hash: (u32, usize),
     cells: &'a mut [Elem],
     plain: &'a mut [u8],
 }
 
 impl Job<'_> {
-    /// Fills the rows of a leaf (or of the seed).
+    /// Fills its rows.
     fn run(self) {
         let width = TABLES.airs[index::SPONGE].mains;
         let elements = data_elements(self.bytes.len());
         let mut state = [Elem::ZERO; 24];
         state[RATE] = Elem::from_u32((elements + self.rest.len()) as u32);
-        state[RATE + 1] = Elem::from_u32(self.domain);
+        state[RATE + 1] = Elem::from_u32(self.hash.0);
+        state[RATE + 2] = Elem::from_u32(self.hash.1 as u32);
         let plain = self.plain.chunks_exact_mut(BLOCK);
         for (b, (cells, plain)) in self.cells.chunks_exact_mut(width).zip(plain).enumerate() {
             let (first, end) = (b * BLOCK, self.bytes.len().min((b + 1) * BLOCK));
@@ -102,27 +105,37 @@ fn joined(first: [Elem; 8], second: [Elem; 8]) -> [Elem; 16] {
 
 impl Filler<'_> {
     /// The sponge table, and the plain bytes of its blocks.
-    pub(super) fn sponge(&self, opened: &Opened, seed: &[Elem]) -> Result<(MainOf, Vec<u8>)> {
+    pub(super) fn sponge(
+        &self,
+        (opened, chain): (&Opened, &Chain),
+        contents: &[Vec<Elem>],
+        seed: &[Elem],
+    ) -> Result<(MainOf, Vec<u8>)> {
         let leaves = &self.schedule.leaves;
         let (rows, width) = (leaves.sponge_rows(), TABLES.airs[index::SPONGE].mains);
         let (mut main, mut plain) = (Grid::zeros(width, rows), vec![0; rows * BLOCK]);
         let (mut cells, mut bytes) = (&mut main.values[..], &mut plain[..]);
-        let mut jobs = Vec::with_capacity(leaves.count + 1);
-        let mut add = |values, rest, domain, blocks: usize| {
+        let mut jobs = Vec::with_capacity(leaves.hashed() + 1);
+        let mut add = |values, rest, hash, blocks: usize| {
             let (own, left) = std::mem::take(&mut cells).split_at_mut(blocks * width);
             let (own_bytes, left_bytes) = std::mem::take(&mut bytes).split_at_mut(blocks * BLOCK);
             (cells, bytes) = (left, left_bytes);
-            jobs.push(Job { bytes: values, rest, domain, cells: own, plain: own_bytes });
+            jobs.push(Job { bytes: values, rest, hash, cells: own, plain: own_bytes });
         };
         for tree in &leaves.trees {
             let nodes = opened.tree(tree.place, tree.tensor)?;
             for &leaf in &tree.leaves {
                 let (values, salt): (&[u8], &Salt) = nodes.leaf(leaf)?;
-                add(values, &salt[..], domain::LEAF, blocks(values.len()));
+                add(values, &salt[..], (domain::LEAF, 0), blocks(values.len()));
             }
         }
+        let records = &leaves.records;
+        let ends = records.firsts.windows(2);
+        for ((&record, ends), elements) in records.list.iter().zip(ends).zip(contents) {
+            add(&[], elements, self.hash_of(chain, record), ends[1] - ends[0]);
+        }
         if !leaves.prf.is_empty() {
-            add(&[], seed, domain::SEED, 1);
+            add(&[], seed, (domain::SEED, 0), 1);
         }
         jobs.into_par_iter().with_min_len(8).for_each(Job::run);
         let padding = sponge_row([Elem::ZERO; BLOCK], &mut [Elem::ZERO; 24]);
@@ -132,14 +145,22 @@ impl Filler<'_> {
         ))
     }
 
-    pub(super) fn node(&self, opened: &Opened) -> Result<Option<MainOf>> {
+    pub(super) fn node(&self, opened: &Opened, chain: &Chain) -> Result<Option<MainOf>> {
         let rows = &self.schedule.nodes.rows;
         let trees = &self.schedule.leaves.trees;
         let trees: Vec<_> =
             trees.iter().map(|tree| opened.tree(tree.place, tree.tensor)).collect::<Result<_>>()?;
         let filled = fill(self.schedule, index::NODE, |i, _| {
-            let (row, tree) = (rows[i], trees[rows[i].tree as usize]);
-            let child = |side| tree.node(row.level.into(), row.index as usize + side).0;
+            let row = rows[i];
+            let child = |side| {
+                let (level, index) = (usize::from(row.level), row.index as usize + side);
+                let of = |tree: &Tree| tree.levels()[level].get(index).copied().unwrap_or_default();
+                match (row.tree as usize).checked_sub(trees.len()) {
+                    None => trees[row.tree as usize].node(level, index).0,
+                    Some(0) => of(&chain.records).0,
+                    Some(_) => of(&chain.inputs).0,
+                }
+            };
             node_row(child(0), child(1))
         });
         let padding = node_row([Elem::ZERO; 8], [Elem::ZERO; 8]);

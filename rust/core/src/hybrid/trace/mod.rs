@@ -9,6 +9,7 @@ mod hashes;
 mod memory;
 mod opened;
 mod others;
+mod records;
 
 use p3_field::PrimeCharacteristicRing;
 use rayon::prelude::*;
@@ -16,12 +17,13 @@ use rayon::prelude::*;
 use self::dots::Sums;
 use self::memory::Memory;
 pub use self::opened::{Opened, OpenedNodes};
+pub(super) use self::records::Chain;
 use super::schedule::Schedule;
-use super::tables::columns::Row;
 use super::tables::{SLOTS, TABLES, bits, index, wide};
 use crate::error::Result;
 use crate::hash::{Digest, Elem, Key};
 use crate::stark::{Grid, MainTable};
+use crate::table::columns::Row;
 
 /// Rows that one task fills.
 const ROWS_PER_TASK: usize = 256;
@@ -39,12 +41,25 @@ impl Schedule {
     /// # Errors
     /// `usage` where the openings lack a leaf of the segment.
     pub fn witness(&self, opened: &Opened, seed: Option<Key>) -> Result<Vec<MainTable>> {
+        let chain = Chain::new(opened, self.first_step);
+        let contents = self.contents(&chain);
+        self.witness_of(opened, seed, &chain, &contents)
+    }
+
+    /// The same with these digests of steps, and records with these elements.
+    pub(super) fn witness_of(
+        &self,
+        opened: &Opened,
+        seed: Option<Key>,
+        chain: &Chain,
+        contents: &[Vec<Elem>],
+    ) -> Result<Vec<MainTable>> {
         let filler = Filler { schedule: self };
         let key = seed.unwrap_or_default();
         let elements = Digest::from_bytes(&key.to_bytes()).unwrap_or_default().0;
         let ((sponge, plain), node) = {
-            let (sponge, node) =
-                rayon::join(|| filler.sponge(opened, &elements), || filler.node(opened));
+            let sponge = || filler.sponge((opened, chain), contents, &elements);
+            let (sponge, node) = rayon::join(sponge, || filler.node(opened, chain));
             (sponge?, node?)
         };
         let blocks = &sponge.1.main;
@@ -71,6 +86,8 @@ impl Schedule {
             filler.pick(&memory),
             filler.scan(&memory),
             filler.div(&memory),
+            filler.digest(chain),
+            filler.record(contents),
         ]
         .into_iter()
         .chain([Some(sponge), node, wide, row_dot, read_dot, limbs, noise, bits])

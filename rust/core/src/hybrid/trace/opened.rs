@@ -15,7 +15,8 @@ const LEAVES_PER_TASK: usize = 1024;
 
 /// The opened leaves of a proof with all nodes above them.
 pub struct Opened<'a> {
-    proof: &'a Proof<'a>,
+    pub prepared: &'a Prepared,
+    pub proof: &'a Proof<'a>,
     nodes: Vec<Levels>,
 }
 
@@ -31,9 +32,9 @@ pub struct OpenedNodes<'a> {
 
 impl<'a> Opened<'a> {
     /// Hashes all leaves of a proof. Values are taken as they are, right or wrong.
-    pub fn new(prepared: &Prepared, proof: &'a Proof<'a>) -> Self {
+    pub fn new(prepared: &'a Prepared, proof: &'a Proof<'a>) -> Self {
         let levels = |tree: &OpenedTree| Levels::new(tree, prepared.layout(tree.tensor).leaves());
-        Self { proof, nodes: proof.trees.par_iter().map(levels).collect() }
+        Self { prepared, proof, nodes: proof.trees.par_iter().map(levels).collect() }
     }
 
     /// The opening of a tree.

@@ -5,10 +5,11 @@ use p3_field::{Field, PrimeCharacteristicRing};
 use super::memory::{Memory, carries, limbs, number, signed};
 use super::{Filler, MainOf, fill};
 use crate::hash::Elem;
-use crate::hybrid::tables::columns::{Carry, Row};
+use crate::hybrid::tables::columns::Carry;
 use crate::hybrid::tables::scan::Taken;
 use crate::hybrid::tables::{NUMERATOR_OFFSET, QUOTIENT_OFFSET, TABLES, div, index, pick, scan};
 use crate::stark::{Grid, MainTable};
+use crate::table::columns::Row;
 
 impl Filler<'_> {
     pub(super) fn pick(&self, memory: &Memory) -> Option<MainOf> {

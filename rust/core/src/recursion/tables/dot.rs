@@ -30,7 +30,7 @@ pub fn air() -> Air {
     for (i, (base, run)) in base.iter().zip(&run).enumerate() {
         let products = words.iter().zip(&factors).map(|(x, k)| x.clone() * k[i].clone());
         let part = products.reduce(|a, b| a + b).expect("eight of them");
-        crate::hybrid::tables::parts::running(b, &link, base, run, part);
+        crate::table::parts::running(b, &link, base, run, part);
     }
     let factors: Vec<Expr> = factors.into_iter().flatten().collect();
     b.lookup(bus::BLOCK, on.clone(), [block].into_iter().chain(words));

@@ -1,9 +1,9 @@
 //! Poseidon2 of width 16: sponges over rows and messages, nodes of trees, steps of a transcript.
 
 use super::{BLOCK, bus};
-use crate::hybrid::permutation::{HALF, P16};
-use crate::hybrid::tables::parts::permutation;
 use crate::stark::air::{Air, Builder, Expr};
+use crate::table::parts::permutation;
+use crate::table::permutation::{HALF, P16};
 
 table! {
     public {

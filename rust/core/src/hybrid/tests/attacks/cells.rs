@@ -10,8 +10,8 @@ use super::subjects::SUBJECTS;
 use crate::hash::Elem;
 use crate::hybrid::tables::columns::{Product, Reads};
 use crate::hybrid::tables::{
-    BLOCK, PRODUCTS, TABLES, act, bits, bus, div, gate, index, limbs, noise, pick, range, read_dot,
-    row_dot, scan, spread, wide,
+    BLOCK, PRODUCTS, RATE, TABLES, act, bits, bus, digest, div, gate, index, limbs, noise, pick,
+    range, read_dot, record, row_dot, scan, spread, wide,
 };
 use crate::program::testing::Rng;
 
@@ -140,6 +140,8 @@ const FREE_IN_UNUSED_ROWS: &[(usize, usize, usize)] = &[
     (index::DIV, div::MAIN.carries[0].low, div::MAIN.y),
     (index::NOISE, noise::MAIN.bytes[24], noise::MAIN.bytes[BLOCK - 1]),
     (index::BITS, bits::MAIN.h[0], bits::MAIN.h[1]),
+    (index::DIGEST, digest::MAIN.digest[0], digest::MAIN.digest[7]),
+    (index::RECORD, record::MAIN.elements[0], record::MAIN.elements[RATE - 1]),
     (index::ACT, act::MAIN.times, act::MAIN.times),
     (index::RANGE, range::MAIN.times, range::MAIN.times),
 ];

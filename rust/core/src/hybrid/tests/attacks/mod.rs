@@ -4,6 +4,7 @@ mod cells;
 mod forge;
 mod judge;
 mod padding;
+mod records;
 mod rows;
 mod smart;
 mod subjects;

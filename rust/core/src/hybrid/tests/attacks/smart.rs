@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::judge::{Edited, Failure, Table, refusal};
 use super::subjects::{SUBJECTS, Subject, subject};
 use crate::bytes::{Codes, Reader};
-use crate::commit::Place;
+use crate::commit::{ChainDigests, Committed, Place, dataset_root, weights_root};
 use crate::error::Result;
 use crate::fast::Proof;
 use crate::hash::{Digest, Elem, Key};
@@ -30,18 +30,62 @@ fn parse<'a>(case: &Case, openings: &'a [u8]) -> Proof<'a> {
     Proof::parse(openings, &case.prepared, &course, &marks).unwrap()
 }
 
-/// What a liar tells who commits to these openings from the start: roots and outputs fit them.
-pub fn told(case: &Case, openings: &[u8], outputs: &[u8]) -> (Schedule, Vec<MainTable>) {
-    let proof = parse(case, openings);
-    let opened = Opened::new(&case.prepared, &proof);
-    let root = |place: Place, tensor: usize| -> Digest {
-        let leaves = case.prepared.layout(tensor).leaves();
+/// Openings whose roots are those that the opened leaves hash to.
+fn rooted(case: &Case, openings: &[u8]) -> Vec<u8> {
+    let (prepared, proof) = (&case.prepared, parse(case, openings));
+    let opened = Opened::new(prepared, &proof);
+    let mut told = openings.to_vec();
+    for tree in &proof.trees {
+        let leaves = prepared.layout(tree.tensor).leaves();
         let top = leaves.next_power_of_two().ilog2() as usize;
-        opened.tree(place, tensor).unwrap().node(top, 0)
-    };
+        let root = opened.tree(tree.place, tree.tensor).unwrap().node(top, 0);
+        let at = Digest::BYTES * root_number(case, tree.place, tree.tensor);
+        told[at..at + Digest::BYTES].copy_from_slice(&root.to_bytes());
+    }
+    told
+}
+
+/// The number of a root among all roots of openings.
+pub fn root_number(case: &Case, place: Place, tensor: usize) -> usize {
+    let Committed { weights, data, states, steps, .. } = &case.prepared.committed;
+    let at = |list: &[usize]| list.partition_point(|&t| t < tensor);
+    let once = weights.len() + data.len() + states.len();
+    match place {
+        Place::Weights => at(weights),
+        Place::Data => weights.len() + at(data),
+        Place::Initial => weights.len() + data.len() + at(states),
+        Place::Step(step) => once + step * steps.len() + at(steps),
+    }
+}
+
+/// The journal of who commits to these roots.
+pub fn committed(case: &Case, proof: &Proof) -> Journal {
+    let (prepared, journal) = (&case.prepared, case.journal());
+    let steps = proof.steps();
+    let chain =
+        prepared.committed.chain(&proof.weights, &proof.initial, journal.first as usize, &steps);
+    let records = prepared.checked.program.data().map_or(0, |(_, records)| records);
+    let ChainDigests { initial_state, input_root, final_state, exported_root, chain_root } = chain;
+    Journal {
+        weights_root: weights_root(&proof.weights),
+        dataset_root: dataset_root(records, &proof.data),
+        initial_state,
+        input_root,
+        final_state,
+        exported_root,
+        chain_root,
+        ..journal
+    }
+}
+
+/// What a liar tells who commits to these openings from the start: roots, digests and outputs fit them.
+pub fn told(case: &Case, openings: &[u8], outputs: &[u8]) -> (Schedule, Vec<MainTable>) {
+    let openings = rooted(case, openings);
+    let proof = parse(case, &openings);
+    let opened = Opened::new(&case.prepared, &proof);
     let items = case.segments(Limits::default()).remove(0);
-    let journal = Journal { outputs: outputs.to_vec(), ..case.journal() };
-    let schedule = Schedule::new(&case.prepared, &journal, &items, root, HIDING).unwrap();
+    let journal = Journal { outputs: outputs.to_vec(), ..committed(case, &proof) };
+    let schedule = Schedule::new(&case.prepared, &journal, &items, HIDING).unwrap();
     let mains = schedule.witness(&opened, proof.prf_seed).unwrap();
     (schedule, mains)
 }

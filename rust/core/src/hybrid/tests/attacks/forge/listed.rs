@@ -5,7 +5,6 @@ use crate::hybrid::tables::{bus, index};
 
 const UNREAD: &str =
     "redundant: nothing reads these cells of the last round (digests are 0 … 7, chains 16 … 23)";
-const NEVER: &str = "redundant: the first element of a block is never filling";
 const TWICE: &str = "redundant each by itself: that the third digit vanishes, and the range of the \
     carry into it, say the same (wraps::accumulators::the_third_digit_is_bound_twice)";
 const DOMAIN: &str = "refuses values, not results: a leaf with a value outside its declared range; \
@@ -41,7 +40,6 @@ pub const NOT_FORGEABLE: &[(usize, Removed, Removed, &str)] = {
     use Removed::{Bus, Constraint, Lookup};
     &[
         (index::SPONGE, Constraint(199), Constraint(206), UNREAD),
-        (index::SPONGE, Constraint(231), Constraint(231), NEVER),
         (index::NODE, Constraint(140), Constraint(147), UNREAD),
         (index::WIDE, Constraint(1), Constraint(2), DOMAIN),
         (index::WIDE, Lookup(1), Lookup(4), DOMAIN),

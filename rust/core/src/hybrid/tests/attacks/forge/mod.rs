@@ -73,7 +73,9 @@ fn takes(index: usize, number: usize, lookup: &Lookup) -> bool {
     let is_output = |column| {
         lookup.bus == bus::READ && air.nodes[lookup.tuple[1] as usize] == Node::Main(column)
     };
-    number > 0 && !provides && !output(index).is_some_and(is_output)
+    // A record row puts what it holds on the block that is hashed.
+    let is_record = index == index::RECORD && lookup.bus == bus::BLOCK;
+    number > 0 && !provides && !is_record && !output(index).is_some_and(is_output)
 }
 
 /// Tables that are mostly a permutation.

@@ -6,7 +6,7 @@ use p3_field::{Field, PrimeCharacteristicRing, PrimeField32};
 
 use super::{is_hash, output};
 use crate::hash::{Elem, P};
-use crate::hybrid::tables::{bus, index, node, sponge};
+use crate::hybrid::tables::{bus, index, node, record, sponge};
 use crate::hybrid::tests::attacks::judge::{Edited, Table, key};
 use crate::stark::air::{Air, BLIND, Lookup, Node};
 
@@ -104,6 +104,8 @@ impl<'a> Search<'a> {
                     Side::In
                 }
             }
+            // What a record is said to hold.
+            (index::RECORD, bus::BLOCK) => Side::Out,
             (index::NODE, _) if times.as_canonical_u32() <= P / 2 => Side::In,
             _ if times.is_zero() => Side::None,
             (_, bus::RANGE | bus::ACT) if index < index::ACT => Side::Range,
@@ -131,6 +133,11 @@ impl<'a> Search<'a> {
                 public(sponge::PUBLIC.data[(byte - 1) / 3])
             }
             (index::SPONGE, bus::BLOCK, byte) => !public(sponge::PUBLIC.filling[(byte - 1) / 3]),
+            // Not what a record holds to nothing.
+            (index::RECORD, bus::BLOCK, byte) => {
+                let [taken, fixed] = [record::PUBLIC.taken, record::PUBLIC.fixed];
+                [taken, fixed].iter().any(|columns| public(columns[(byte - 1) / 3]))
+            }
             (index::NODE, bus::DIGEST, _) => {
                 let right = Node::Main(node::MAIN.right_digest[0] as u32);
                 let of_right = self.table.air.nodes[lookup.tuple[1] as usize] == right;

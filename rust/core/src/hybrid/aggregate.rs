@@ -1,0 +1,78 @@
+//! Several foldable receipts made one: every segment of all of them under one outer proof.
+
+use std::sync::Arc;
+
+use super::head::Head;
+use super::outline::Outline;
+use super::verify::{CODES, Room, Session, judge_end};
+use crate::bytes::Reader;
+use crate::commit::{Prepared, model_id};
+use crate::error::{Error, Result};
+use crate::program;
+use crate::receipt::aggregate::Aggregate;
+use crate::receipt::{Journal, MAX_BYTES, Receipt};
+use crate::recursion::layers;
+use crate::stark::parameters::{FOLDABLE, SUCCINCT};
+use crate::statement::{Accepted, Expectations, Verified};
+
+/// Segments of all receipts together.
+const MAX_SEGMENTS: u64 = 256;
+
+/// The aggregate of these receipts, which are foldable.
+///
+/// # Errors
+/// `usage` for receipts of another kind, none, or too many segments; those of reading a receipt, of the
+/// verifier for its segments, of the prover.
+pub fn aggregate(receipts: &[&[u8]]) -> Result<Vec<u8>> {
+    let (mut leaves, mut parts) = (Vec::new(), Vec::new());
+    for bytes in receipts {
+        let sections = Receipt::split(bytes, MAX_BYTES)?;
+        let prepared = Arc::new(Prepared::new(Arc::new(program::load(sections.program)?)));
+        let outline = Outline::new(prepared, sections.journal.to_vec(), FOLDABLE)?;
+        leaves.extend(outline.proven(sections.proof)?);
+        parts.push((sections.program, sections.journal));
+    }
+    if leaves.is_empty() || leaves.len() as u64 > MAX_SEGMENTS {
+        return Err(Error::new("usage", "receipts without segments, or with too many of them")
+            .expected(format!("1 to {MAX_SEGMENTS}"))
+            .received(leaves.len()));
+    }
+    let mut proof: Vec<u8> = leaves.iter().flat_map(|leaf| leaf.child.points.bytes()).collect();
+    proof.extend(layers::prove(leaves)?);
+    Aggregate { receipts: parts, proof: &proof }.join()
+}
+
+/// Judges every receipt of an aggregate against the expectation that names its model (the first where
+/// none does), then the proof of all.
+///
+/// # Errors
+/// `usage` without expectations; those of reading an aggregate; for each receipt in order every code of
+/// docs/hybrid.md section 7; then those of the layers.
+pub(crate) fn verify_aggregate(bytes: &[u8], expect: &[Expectations]) -> Result<Vec<Verified>> {
+    let first = expect.first().ok_or_else(|| Error::new("usage", "nothing is expected"))?;
+    let aggregate = Aggregate::split(bytes)?;
+    let mut reader = Reader::new(aggregate.proof, CODES);
+    let (mut children, mut judged) = (Vec::new(), Vec::new());
+    for &(program, journal) in &aggregate.receipts {
+        let decoded = Journal::decode(journal)?;
+        let model = model_id(&decoded.program_id, decoded.weights_root);
+        let expect = expect.iter().find(|expect| expect.model_id == model).unwrap_or(first);
+        let sections = Receipt { program, journal, proof: &[] };
+        let accepted = Accepted::of(sections, bytes.len(), expect)?;
+        let left = MAX_SEGMENTS.saturating_sub(children.len() as u64);
+        let room = Room::inside(reader.remaining(), left);
+        let open = || Ok((Head::of(journal, SUCCINCT), room));
+        let session = Session::new(&accepted, expect, None, open)?;
+        let points = session.points(&mut reader)?;
+        let (of_receipt, bits) = session.children(&points)?;
+        children.extend(of_receipt);
+        let (facts, plan) = (session.facts(bits), session.plan);
+        judged.push((accepted, plan, facts));
+    }
+    layers::verify(children, &mut reader)?;
+    judge_end(&reader)?;
+    Ok(judged
+        .into_iter()
+        .map(|(accepted, plan, facts)| accepted.verified(&plan, Some(facts)))
+        .collect())
+}

@@ -1,0 +1,182 @@
+"""Several receipts in one file, under one proof: bytes, expectations, order."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import pytest
+
+from support.foldable import points
+from support.receipts import Prover
+from zktally.prover.claims import usual_bits
+from zktally.verifier import stark
+from zktally.verifier.errors import UsageError, ZktallyError
+from zktally.verifier.hybrid import aggregate
+from zktally.verifier.hybrid.aggregate import MAGIC, split_aggregate, verify_aggregate
+from zktally.verifier.journal import FAST, HYBRID
+from zktally.verifier.reader import Writer
+from zktally.verifier.receipt import split_receipt
+from zktally.verifier.recursion import layers
+from zktally.verifier.recursion.child import POINTS_BYTES
+from zktally.verifier.stark import params
+
+OUTER = 70_000
+
+
+def joined(programs, receipts, proof=b"proof"):
+    """The bytes of an aggregate: receipts name their programs by number."""
+    writer = Writer()
+    writer.raw(MAGIC + b"\1")
+    writer.u16(len(programs))
+    for program in programs:
+        writer.blob(program)
+    writer.u16(len(receipts))
+    for number, journal in receipts:
+        writer.u16(number)
+        writer.blob(journal)
+    writer.blob(proof)
+    return writer.getvalue()
+
+
+def code_of(judge):
+    with pytest.raises(ZktallyError) as refused:
+        judge()
+    return refused.value.code
+
+
+def split_code(data):
+    return code_of(lambda: split_aggregate(data))
+
+
+def test_what_is_cut_is_what_was_joined():
+    data = joined([b"program a", b"program b"], [(0, b"1"), (1, b"2"), (0, b"3")])
+    found = split_aggregate(data)
+    parts = [(bytes(each.program), bytes(each.journal)) for each in found.receipts]
+    assert parts == [(b"program a", b"1"), (b"program b", b"2"), (b"program a", b"3")]
+    assert bytes(found.proof) == b"proof"
+    for length in range(len(data)):
+        wanted = "receipt.bad-magic" if length < len(MAGIC) else "receipt.truncated"
+        assert split_code(data[:length]) == wanted
+    assert split_code(data + b"x") == "receipt.trailing-bytes"
+    assert split_code(b"ZKTALLY" + data[7:]) == "receipt.bad-magic"
+    assert split_code(data[:7] + b"\2" + data[8:]) == "receipt.unsupported-version"
+
+
+@pytest.mark.parametrize(
+    ("programs", "numbers"),
+    [
+        ([b"a", b"b"], [1, 0]),
+        ([b"a", b"b"], [0]),
+        ([b"a"], [0, 1]),
+        ([b"a", b"a"], [0, 1]),
+        ([b"a"], []),
+        ([], []),
+    ],
+)
+def test_programs_stand_once_in_the_order_of_receipts(programs, numbers):
+    data = joined(programs, [(number, b"journal") for number in numbers])
+    assert split_code(data) == "receipt.non-canonical"
+
+
+def test_a_part_that_is_too_large():
+    data = MAGIC + b"\1" + b"\1\0" + (2**24 + 1).to_bytes(4, "little")
+    assert split_code(data) == "receipt.too-large"
+
+
+class Run:
+    """A run whose receipt is made to stand in an aggregate."""
+
+    def __init__(self, name, mode=HYBRID):
+        self.prover = Prover(name, steps=2, bits=usual_bits("hybrid")).commit()
+        self.program = bytes(split_receipt(self.prover.receipt()).program)
+        self.prover.change(mode=mode)
+        self.journal = self.prover.journal.encode()
+        self.expected = self.prover.expectations()
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return [Run("dense"), Run("conv")]
+
+
+@pytest.fixture
+def judged(monkeypatch):
+    """What the engine is given, instead of being asked."""
+    calls = []
+
+    def accept(data, **given):
+        calls.append(given)
+        return OUTER
+
+    monkeypatch.setattr(stark, "verify_stark", accept)
+    return calls
+
+
+def together(runs, order=(0, 1, 0), rest=None):
+    """An aggregate of receipts of one segment each."""
+    every = range(len(order) + sum(layers.layers(len(order))))
+    own = b"".join(points(str(number)).to_bytes() for number in every) + bytes(OUTER)
+    receipts = [(number, runs[number].journal) for number in order]
+    return joined([run.program for run in runs], receipts, own if rest is None else rest)
+
+
+def test_each_receipt_is_judged_and_one_proof_of_all(runs, judged):
+    found = verify_aggregate(together(runs), [runs[1].expected, runs[0].expected])
+    assert len(found) == 3
+    names = [facts.program_name for facts, _ in found]
+    assert names[0] == names[2] != names[1]
+    for facts, _ in found:
+        assert (facts.stark.profile, facts.stark.segments) == ("succinct", 1)
+        assert facts.receipt_bytes == len(together(runs))
+    (given,) = judged
+    assert given["parameters"] == params.reaching(params.OUTER, params.REFERENCE, 105)
+    outputs = [values for _, values in found]
+    assert outputs[0].keys() == outputs[2].keys()
+
+
+def test_the_order_of_refusals(runs, judged):
+    expected = [run.expected for run in runs]
+    good = bytes(split_aggregate(together(runs)).proof)
+    bad = b"\xff" * 4
+
+    def code(rest, expected=expected):
+        return code_of(lambda: verify_aggregate(together(runs, rest=rest), expected))
+
+    least = POINTS_BYTES + (1 << 16)
+    assert code(bytes(least - 1)) == "receipt.truncated"
+    # A receipt is judged whole before the next one is looked at.
+    assert code(bad + good[4:], expected[:1]) == "receipt.non-canonical"
+    assert code(good[:60] + bad + good[64:], expected[:1]) == "verify.model-mismatch"
+    assert code(good[:60] + bad + good[64:]) == "receipt.non-canonical"
+    assert code(good[:180] + bad + good[184:]) == "receipt.non-canonical"
+    assert not judged
+    assert code(good + b"\0") == "receipt.trailing-bytes"
+
+
+def test_a_receipt_that_nobody_expects_is_held_against_the_first(runs):
+    code = code_of(lambda: verify_aggregate(together(runs), [runs[0].expected]))
+    assert code == "verify.model-mismatch"
+    with pytest.raises(UsageError):
+        verify_aggregate(together(runs), [])
+
+
+def test_each_expectation_is_that_of_its_model(runs, judged):
+    policy = replace(runs[1].expected.policy, min_bits=120)
+    demanding = copy.copy(runs[1].expected)
+    object.__setattr__(demanding, "policy", policy)
+    code = code_of(lambda: verify_aggregate(together(runs), [runs[0].expected, demanding]))
+    assert code == "policy.bits"
+
+
+def test_segments_of_all_are_bounded(runs, judged, monkeypatch):
+    monkeypatch.setattr(aggregate, "MAX_SEGMENTS", 2)
+    code = code_of(lambda: verify_aggregate(together(runs), [run.expected for run in runs]))
+    assert code == "verify.too-large"
+    assert len(verify_aggregate(together(runs, (0, 1)), [run.expected for run in runs])) == 2
+
+
+def test_openings_in_the_clear_cannot_be_aggregated(runs):
+    fast = Run("dense", FAST)
+    code = code_of(lambda: verify_aggregate(together([fast], (0,)), [fast.expected]))
+    assert code == "receipt.unsupported-mode"

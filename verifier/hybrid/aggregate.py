@@ -1,0 +1,128 @@
+"""Several receipts in one file, with one proof for all of them (docs/recursion.md section 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..errors import MalformedReceipt, UnsupportedReceipt, UsageError
+from ..facts import Facts
+from ..journal import HYBRID, STRICT, Journal
+from ..policy import Expectations
+from ..reader import RECEIPT_CODES, Reader
+from ..receipt import (
+    MAX_JOURNAL,
+    MAX_PROGRAM,
+    MAX_PROOF,
+    Sections,
+    as_receipt,
+    read_section,
+)
+from ..recursion.child import Child
+from ..recursion.layers import verify_layers
+from ..stark.params import SUCCINCT
+from ..steps import Outputs, judge_sections
+from .verify import Session
+
+MAGIC = b"ZKTMANY"
+VERSION = 1
+MAX_SEGMENTS = 256
+"""Of all receipts together."""
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """The parts of an aggregate, views of its bytes; the receipts have no proofs of their own."""
+
+    receipts: tuple[Sections, ...]
+    proof: memoryview
+
+
+def verify_aggregate(
+    data: bytes | bytearray | memoryview, expectations: Sequence[Expectations]
+) -> list[tuple[Facts, Outputs]]:
+    """Judge every receipt of an aggregate, then the proof of all.
+
+    Args:
+        data: its bytes.
+        expectations: each receipt is held against the first that names its model, or against the
+            first of all where none does.
+
+    Returns:
+        Facts and outputs of each receipt, as of `verify_hybrid`; the size is that of the file.
+
+    Raises:
+        UsageError: nothing is expected, or the data are no bytes.
+        MalformedReceipt, UnsupportedReceipt, MalformedProgram, InvalidProgram: it cannot be judged.
+        VerificationFailed: it was judged and refused.
+    """
+    if not expectations:
+        raise UsageError("nothing is expected of the receipts", expected="at least one model")
+    data = as_receipt(data)
+    aggregate = split_aggregate(data)
+    reader = Reader(aggregate.proof, RECEIPT_CODES)
+    leaves: list[Child] = []
+    judged = []
+    for sections in aggregate.receipts:
+        expected = _expected(sections, expectations)
+        statement = judge_sections(sections, len(data), expected, (HYBRID, STRICT))
+        left = MAX_SEGMENTS - len(leaves)
+        session = Session.of(statement, expected, lambda: (SUCCINCT, reader.remaining), left)
+        own, bits = session.proofs.leaves(reader)
+        leaves += own
+        judged.append((session.facts(bits), session.outputs))
+    verify_layers(leaves, reader)
+    reader.end()
+    return judged
+
+
+def split_aggregate(data: bytes) -> Aggregate:
+    """Cut an aggregate into its parts.
+
+    Raises:
+        MalformedReceipt: no aggregate, truncated, a part too large, programs that do not stand once
+            in the order in which receipts first name them, or bytes follow.
+        UnsupportedReceipt: another version.
+    """
+    reader = Reader(data, RECEIPT_CODES)
+    if not data.startswith(MAGIC):
+        raise MalformedReceipt(
+            "these are no aggregated receipts",
+            code="receipt.bad-magic",
+            expected="an aggregate, which begins with ZKTMANY",
+        )
+    reader.take(len(MAGIC))
+    version = reader.u8()
+    if version != VERSION:
+        raise UnsupportedReceipt(
+            "an aggregate of another version",
+            code="receipt.unsupported-version",
+            expected=VERSION,
+            received=version,
+        )
+    programs = [read_section(reader, "program", MAX_PROGRAM) for _ in range(reader.u16())]
+    named = [
+        (reader.u16(), read_section(reader, "journal", MAX_JOURNAL)) for _ in range(reader.u16())
+    ]
+    proof = read_section(reader, "proof", MAX_PROOF)
+    _judge_order(reader, programs, [number for number, _ in named])
+    reader.end()
+    none = memoryview(b"")
+    return Aggregate(tuple(Sections(programs[i], journal, none) for i, journal in named), proof)
+
+
+def _judge_order(reader: Reader, programs: Sequence[memoryview], named: Sequence[int]) -> None:
+    """Programs stand once, each where a receipt first names it: there is one encoding."""
+    seen = 0
+    for number in named:
+        if number > seen or number >= len(programs):
+            raise reader.bad("programs do not stand in the order of their first receipts")
+        seen = max(seen, number + 1)
+    if not named or seen != len(programs) or len(set(map(bytes, programs))) < seen:
+        raise reader.bad("a program stands twice, or without a receipt")
+
+
+def _expected(sections: Sections, expectations: Sequence[Expectations]) -> Expectations:
+    """The expectations for the model of a receipt."""
+    model = Journal.decode(sections.journal).model_id
+    return next((one for one in expectations if one.model_id == model), expectations[0])

@@ -1,0 +1,119 @@
+"""Layers of proofs: nodes over leaves, nodes over nodes, and the outer proof over the last one.
+
+docs/recursion.md section 1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .. import stark
+from ..confidence import INSIDE_BITS
+from ..reader import Reader
+from ..stark.params import FOLDABLE, OUTER, REFERENCE, reaching
+from .child import Child, child_of, read_points
+from .circuit.verify import verify_inside
+from .machine import Machine
+from .publics import known_terms, present_tables
+from .tables import tables_file
+
+_NODE, _OUTER = b"zktally node v1\0", b"zktally outer v1\0"
+_LEAVES, _NODES = 2, 4
+"""Leaves under a node of the first layer, and nodes under one of a higher layer."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """The statement of a node or of the outer proof."""
+
+    present: list[stark.PresentTable]
+    terms: stark.PublicTerms
+    parameters: stark.Parameters
+    context: bytes
+
+
+def layers(leaves: int) -> list[int]:
+    """How many nodes each layer has over so many leaves, from the first one on."""
+    found = [-(-leaves // _LEAVES)]
+    while found[-1] > 1:
+        found.append(-(-found[-1] // _NODES))
+    return found
+
+
+def target(leaves: int) -> int:
+    """Proven bits that each node and the outer proof over so many leaves must reach."""
+    return INSIDE_BITS + sum(layers(leaves)).bit_length()
+
+
+def verify_layers(leaves: Sequence[Child], reader: Reader) -> None:
+    """Judge the points of all nodes and the outer proof over these leaves, at least one.
+
+    Raises:
+        MalformedReceipt: `receipt.truncated`, `receipt.non-canonical`.
+        InvalidProof: `verify.stark`.
+        InsufficientSecurity: `security.insufficient`.
+        UnsupportedReceipt: `verify.too-large`.
+    """
+    least = target(len(leaves))
+    of_nodes = reaching(FOLDABLE, REFERENCE, least)
+    row, arity = list(leaves), _LEAVES
+    while arity == _LEAVES or len(row) > 1:
+        above = []
+        for start in range(0, len(row), arity):
+            node = node_over(_NODE, row[start : start + arity], of_nodes)
+            _judge_bits(node, least)
+            above.append(
+                child_of(
+                    tables_file(),
+                    node.present,
+                    node.terms,
+                    node.parameters,
+                    node.context,
+                    read_points(reader),
+                )
+            )
+        row, arity = above, _NODES
+    outer = node_over(_OUTER, row, reaching(OUTER, REFERENCE, least))
+    _judge_bits(outer, least)
+    used = stark.verify_stark(
+        reader.rest,
+        context=outer.context,
+        tables=tables_file(),
+        present=outer.present,
+        public_terms=outer.terms,
+        parameters=outer.parameters,
+    )
+    reader.take(used)
+
+
+def node_over(tag: bytes, children: Sequence[Child], parameters: stark.Parameters) -> Node:
+    """The statement that these children's proofs verify.
+
+    Raises:
+        UnsupportedReceipt: `verify.too-large`.
+    """
+    machine = Machine()
+    for child in children:
+        verify_inside(machine, child)
+    return Node(
+        present=present_tables(machine, parameters.hiding_rows),
+        terms=known_terms(machine),
+        parameters=parameters,
+        context=_context(tag, children),
+    )
+
+
+def _context(tag: bytes, children: Sequence[Child]) -> bytes:
+    """What a node is bound to: all that its public columns follow from."""
+    found = hashlib.sha256(tag + len(children).to_bytes(4, "little"))
+    for child in children:
+        found.update(b"".join(word.to_bytes(4, "little") for word in child.start))
+        found.update(child.points.to_bytes())
+    return found.digest()
+
+
+def _judge_bits(node: Node, least: int) -> None:
+    statement = stark.Statement(tables_file(), node.present, node.parameters)
+    stark.judge_bits(statement, node.terms, least)
