@@ -336,7 +336,7 @@ TABLE: dict[str, dict[str, str]] = {
         "hybrid: two runs: the proof of the other one": "verify.input-root",
         "hybrid: another bits": "verify.stark",
     },
-    "verify.read_profile 0": {"hybrid: head: profile 2": CRASH},
+    "verify.read_profile 0": {"hybrid: head: profile 128": CRASH},
     "verify._read_head 1": {
         # The roots hash to the same ones, but the context is that of other bytes.
         "hybrid: head: written plus p: weight w": "verify.stark",
