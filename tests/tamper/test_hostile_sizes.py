@@ -29,6 +29,7 @@ from zktally.verifier.hybrid import blocks as counting
 from zktally.verifier.hybrid import hashing, schedule, segments
 from zktally.verifier.hybrid import verify as hybrid
 from zktally.verifier.hybrid.leaves import Leaves, opened_keys
+from zktally.verifier.hybrid.records import Records
 from zktally.verifier.hybrid.segments import LEAST_PROOF, MAX_SEGMENTS
 from zktally.verifier.journal import HYBRID, OWN, ROOT, ZERO_DIGEST, Journal, model_id
 from zktally.verifier.openings import Trees
@@ -188,7 +189,7 @@ CASES = {
     "more segments than anyone checks": ("verify.too-large", matrix, 1100, {}, 1025),
     "more segments than anyone checks, in no room": ("receipt.truncated", matrix, 1100, {}, 1024),
     "far more segments": ("receipt.truncated", matrix, 20_000, {}, 100),
-    "one tall segment": ("verify.stark", dense, 12_500, {"delta_ppm": 1000, "bits": 100}, 1),
+    "one tall segment": ("verify.stark", dense, 10_000, {"delta_ppm": 1000, "bits": 100}, 1),
     "a tiny delta over many steps": (
         "receipt.truncated", dense, 60_000, {"delta_ppm": 10, "bits": 100}, 1,
     ),
@@ -310,7 +311,7 @@ def test_full_ops_are_counted_in_two_steps():
 
 def test_drawn_gates_are_counted_once():
     claims = {"delta_ppm": 1000, "bits": 100}
-    made = invented(dense(), 12_500, **claims)
+    made = invented(dense(), 20_000, **claims)
     looked_at = []
     keys = counting.opened_keys
 
@@ -319,7 +320,7 @@ def test_drawn_gates_are_counted_once():
         return keys(trees, items)
 
     with patch.object(counting, "opened_keys", watch):
-        assert judges.python(made.receipt(LEAST_PROOF), made.expectations) == "verify.stark"
+        assert judges.python(made.receipt(2 * LEAST_PROOF), made.expectations) == "verify.stark"
     journal = Journal.decode(made.parts.journal)
     plan = make_plan(Counts(check(dense()), journal), sample_seed(made.parts.journal))
     assert sum(looked_at) == plan.checked_gates
@@ -361,10 +362,12 @@ def test_nodes_end_at_the_limit():
     run = segments.GateRun(0, numbers // 6, numbers % 6)
     none = segments.OutputLeaves(*(numbers[:0] for _ in range(3)))
     found = Leaves(trees, opened_keys(trees, segments.Items((run,), none)))
-    assert hashing.node_rows(found).columns.shape[1] > 250
+    journal = Journal.decode(invented(program, 2).parts.journal)
+    records = Records(trees, journal, numbers[:0], numbers[:0])
+    assert hashing.node_rows(found, records).columns.shape[1] > 250
     with patch.object(segments, "MAX_LOG_ROWS", 5):
         with pytest.raises(ZktallyError) as refused:
-            hashing.node_rows(found)
+            hashing.node_rows(found, records)
         assert refused.value.code == "verify.too-large"
         assert int(refused.value.received.split()[0]) <= 32 + 12
 

@@ -95,8 +95,8 @@ fn judged(case: &Case, items: &[Item], change: impl FnOnce(&mut Lie)) -> Option<
     for (((own, honest), claimed), fixed) in
         lie.contents.iter_mut().zip(&honest).zip(&claimed).zip(parts)
     {
-        for i in (0..own.len()).filter(|&i| fixed[i] && honest[i] == own[i]) {
-            own[i] = claimed[i];
+        for (i, own) in own.iter_mut().enumerate().filter(|(i, own)| honest[*i] == **own) {
+            *own = if fixed[i] { claimed[i] } else { *own };
         }
     }
     let mut leaves = [chain.records.levels()[0].clone(), chain.inputs.levels()[0].clone()];
