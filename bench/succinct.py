@@ -91,7 +91,10 @@ def running_average(width: int = 5, keep: float = 15 / 16) -> onnx.ModelProto:
         name: helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, width])
         for name in ("input", "average", "output", "next")
     }
-    held = [numpy_helper.from_array(np.float32([each]), name) for name, each in weights.items()]
+    held = [
+        numpy_helper.from_array(np.array([each], np.float32), name)
+        for name, each in weights.items()
+    ]
     graph = helper.make_graph(
         nodes,
         "running average",
@@ -122,11 +125,10 @@ def main(args: argparse.Namespace) -> int:
 
 def chosen(args: argparse.Namespace) -> list[Cell]:
     """The cells that the command line asks for."""
-    steps, deltas, chain = STEPS, DELTAS, CHAIN
-    if args.quick:
-        steps, deltas, chain = QUICK_STEPS, QUICK_DELTAS, QUICK_CHAIN
-    chains = [Cell(AVERAGE, each, 0.05) for each in args.steps or steps]
-    return chains + [Cell(PERCEPTRON, args.chain or chain, d) for d in args.deltas or deltas]
+    usual = (QUICK_STEPS, QUICK_DELTAS, QUICK_CHAIN) if args.quick else (STEPS, DELTAS, CHAIN)
+    steps, deltas, chain = args.steps or usual[0], args.deltas or usual[1], args.chain or usual[2]
+    chains = [Cell(AVERAGE, each, DELTAS[0]) for each in steps]
+    return chains + [Cell(PERCEPTRON, chain, each) for each in deltas]
 
 
 def _measure_all(args: argparse.Namespace) -> tuple[list[Row], int]:

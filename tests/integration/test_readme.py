@@ -36,8 +36,9 @@ def test_commands_of_the_readme(
 
 def test_every_verb_has_help(zktally: Zktally) -> None:
     for verb in (
-        "compile", "snark-setup", "prove", "train", "export", "resume", "wrap", "verify", "report",
-        "inspect", "dataset-root", "check-model", "bench", "doctor", "completion",
+        "compile", "snark-setup", "prove", "train", "export", "resume", "wrap", "compress",
+        "verify", "report", "inspect", "dataset-root", "check-model", "bench", "doctor",
+        "completion",
     ):  # fmt: skip
         done = zktally(verb, "--help")
         assert done.code == 0

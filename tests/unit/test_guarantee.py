@@ -13,7 +13,7 @@ import pytest
 
 from support import programs
 from support.receipts import Prover
-from zktally.verifier.facts import Facts, OpFacts, OutputFacts
+from zktally.verifier.facts import Facts, OpFacts, OutputFacts, StarkFacts
 from zktally.verifier.fast import verify_fast
 from zktally.verifier.inputs import Saturated, saturation
 from zktally.verifier.journal import FAST, HYBRID, STRICT, Journal
@@ -85,6 +85,22 @@ def test_a_strict_receipt_has_no_bounds():
     guarantee = Guarantee.of(strict(), Pins())
     assert guarantee.complete
     assert (guarantee.delta, guarantee.delta_step, guarantee.delta_op) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("profile", "segments", "said"),
+    [
+        ("succinct", 6, "one proof, which shows that the proofs of all 6 segments verify;"),
+        ("succinct", 1, "one proof, which shows that the proof of the one segment verifies;"),
+        ("foldable", 6, None),
+    ],
+)
+def test_a_succinct_receipt_says_what_its_proof_is_of(profile, segments, said):
+    given = replace(strict(), stark=StarkFacts(profile, segments, 103.2))
+    text = words(given)[1]
+    assert ("succinct " in text) == (said is not None)
+    assert said is None or said in text
+    assert Guarantee.of(given, Pins()).to_json()["folded"] == (segments if said else 0)
 
 
 @pytest.mark.parametrize("mode", [FAST, HYBRID])
