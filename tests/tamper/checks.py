@@ -31,7 +31,7 @@ from zktally.verifier import (
     sampling,
     steps,
 )
-from zktally.verifier.hybrid import requantise, schedule, segments
+from zktally.verifier.hybrid import requantise, segments
 from zktally.verifier.hybrid import verify as hybrid
 from zktally.verifier.recursion import layers
 from zktally.verifier.stark import (
@@ -91,7 +91,7 @@ FUNCTIONS = (
     requantise._judge_limbs,
     hybrid._judge_outputs,
     segments.judge_count,
-    schedule._limit,
+    statement.log_rows,
     hybrid._judge_bits,
     security.judge_bits,
     layers._judge_bits,

@@ -425,7 +425,7 @@ ELSEWHERE = {
     "requantise._judge_limbs 0": "test_hybrid_coverage",
     "requantise._judge_limbs 1": "test_hybrid_coverage",
     "segments.judge_count 1": "test_hostile_sizes",
-    "schedule._limit 0": "test_hostile_sizes",
+    "statement.log_rows 0": "test_hostile_sizes",
     "security.judge_bits 0": "test_hostile_sizes",
     "security.judge_bits 1": "test_hostile_sizes",
     "layers._judge_bits 0": "test_recursion_layers",

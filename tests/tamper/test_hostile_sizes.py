@@ -26,7 +26,7 @@ from support import programs
 from zktally.verifier import stark
 from zktally.verifier.errors import InvalidProof, ZktallyError
 from zktally.verifier.hybrid import blocks as counting
-from zktally.verifier.hybrid import hashing, schedule, segments
+from zktally.verifier.hybrid import hashing, segments
 from zktally.verifier.hybrid import verify as hybrid
 from zktally.verifier.hybrid.leaves import Leaves, opened_keys
 from zktally.verifier.hybrid.records import Records
@@ -39,6 +39,7 @@ from zktally.verifier.program.types import Layout, PickMode, Program, Role, Term
 from zktally.verifier.reader import P
 from zktally.verifier.roots import digest_bytes, input_root, state_digests, step_root, weights_root
 from zktally.verifier.sampling import Counts, make_plan, sample_seed
+from zktally.verifier.stark.statement import log_rows
 
 HERE = Path(__file__).parent
 LAX = Policy(max_delta=0.5, min_bits=1, outputs_exact=False)
@@ -420,9 +421,9 @@ def test_limits_of_a_segment(check):
 
 
 def test_the_tallest_table():
-    assert schedule.log_rows(2**22 - 184, 184) == 22
+    assert log_rows(2**22 - 184, 184) == 22
     with pytest.raises(ZktallyError) as refused:
-        schedule.log_rows(2**22 - 183, 184)
+        log_rows(2**22 - 183, 184)
     assert refused.value.code == "verify.too-large"
-    with checks.WITHOUT["schedule._limit 0"]():
-        assert schedule.log_rows(2**22 - 183, 184) == 23
+    with checks.WITHOUT["statement.log_rows 0"]():
+        assert log_rows(2**22 - 183, 184) == 23
