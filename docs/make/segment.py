@@ -10,7 +10,7 @@ import numpy as np
 from zktally.verifier import stark
 from zktally.verifier.hybrid import verify as hybrid
 from zktally.verifier.hybrid.schedule import COLUMNS, Schedule, Table
-from zktally.verifier.hybrid.segments import ItemList
+from zktally.verifier.hybrid.segments import OWN_PROOFS, ItemList
 from zktally.verifier.journal import Journal
 from zktally.verifier.openings import Trees
 from zktally.verifier.program.checked import load
@@ -50,11 +50,12 @@ class Segment:
         plan = make_plan(Counts(checked, journal), sample_seed(sections.journal))
         trees, reader = Trees(checked.program, journal.steps), Reader(sections.proof, RECEIPT_CODES)
         digest = hashlib.sha256(sections.journal).digest()
-        head = hybrid._read_head(reader, digest)
+        profile = hybrid._read_head(reader, digest)
         claims = hybrid.Claims(journal, claimed_outputs(checked.program, journal))
-        segments = hybrid._Segments(checked, plan, trees, claims, reader.remaining)
+        room = reader.remaining, OWN_PROOFS
+        segments = hybrid._Segments(checked, plan, trees, claims, room)
         [schedule] = segments
-        parameters = stark.choose(head.profile, hybrid.REFERENCE, len(segments), journal.bits)
+        parameters = stark.choose(profile, hybrid.REFERENCE, len(segments), journal.bits)
         return cls(journal, ItemList(plan, trees), schedule, parameters)
 
     @property
