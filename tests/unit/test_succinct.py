@@ -20,8 +20,10 @@ from zktally.prover.options import profile_of
 from zktally.prover.progress import FOLDING
 from zktally.verifier.describe import describe_receipt
 from zktally.verifier.errors import MalformedReceipt, UsageError
-from zktally.verifier.profiles import FOLDABLE, NAMES, SUCCINCT, claimed_profile
+from zktally.verifier.hybrid import segments
+from zktally.verifier.profiles import FOLDABLE, MAX_FOLDED, NAMES, SUCCINCT, claimed_profile
 from zktally.verifier.receipt import Sections, split_receipt
+from zktally.verifier.stark import params
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 HYBRID = (VECTORS / "hybrid-average.receipt").read_bytes()
@@ -61,6 +63,13 @@ def test_a_receipt_names_its_profile() -> None:
                 claimed_profile(proof)
     with pytest.raises(MalformedReceipt):
         claimed_profile(bytes(32))
+
+
+def test_verifiers_know_the_same_profiles() -> None:
+    """The names stand apart: whoever reads a head need not wait for the STARK's verifier."""
+    assert {n: params.PROFILE_NAMES[n] for n in params.OF_RECEIPTS} == NAMES
+    assert (params.FOLDABLE, params.SUCCINCT) == (FOLDABLE, SUCCINCT)
+    assert segments.SUCCINCT.most == MAX_FOLDED
 
 
 def test_what_can_be_folded_is_told_by_the_head() -> None:
@@ -109,7 +118,7 @@ def test_a_run_has_one_succinct_receipt() -> None:
 
 
 def test_folding_grows_with_segments_and_its_receipt_hardly() -> None:
-    found = [estimate_fold(segments, 1000) for segments in (1, 2, 3, 6, 16, 64)]
+    found = [estimate_fold(count, 1000) for count in (1, 2, 3, 6, 16, 64)]
     assert [each.proofs for each in found] == [2, 2, 4, 5, 12, 44]
     seconds = [each.seconds for each in found]
     assert seconds == sorted(seconds)
