@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from zktally import _core
 from zktally.bench.models import BENCH_MODELS, calibration
 from zktally.circuits.compile import compile
 from zktally.cli.agreement import Cost
 from zktally.display import Lines
 from zktally.hybrid.training.plan import Plan
-from zktally.prover import Claims, Job, ProverOptions, Work
+from zktally.prover import Claims, Job, ProverOptions, Work, prove_job
 from zktally.prover.estimate import estimate_fold, estimate_job, estimate_stark
-from zktally.prover.folding import foldable_sections, judge_number
+from zktally.prover.folding import compress, foldable_sections, judge_number
 from zktally.prover.options import profile_of
 from zktally.prover.progress import FOLDING
 from zktally.verifier.describe import describe_receipt
@@ -89,10 +90,19 @@ def test_what_can_be_folded_is_told_by_the_head() -> None:
     assert "already" in str(refused.value.hint)
 
 
-def test_more_segments_are_refused_before_they_are_proven() -> None:
+def test_more_segments_are_refused_before_they_are_proven(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     judge_number(64)
+    monkeypatch.setattr(_core, "hybrid_segments", lambda *_: 65)
+    parts = split_receipt(HYBRID)
+    job = Job(bytes(parts.program), bytes(parts.journal), b"openings", SUCCINCT)
+    work = Work.create(tmp_path / "work")
     with pytest.raises(UsageError, match="too many segments"):
-        judge_number(65)
+        prove_job(job, work)
+    assert list(work.folder.iterdir()) == []
+    with pytest.raises(UsageError, match="too many segments"):
+        compress(with_profile(HYBRID, FOLDABLE))
 
 
 def test_inspection_counts_what_the_statement_asks_for() -> None:
