@@ -12,7 +12,7 @@ HASH_BITS = 124
 """Collision resistance of a digest of 8 elements."""
 
 INSIDE_BITS = 103
-"""Of all proofs that stand in for those of segments together (docs/recursion.md section 6)."""
+"""Of all proofs that stand in for those of segments together (docs/recursion.md section 7)."""
 
 _LOG_UNIT = 127
 TENTHS = (65536, 70240, 75282, 80685, 86476, 92682, 99335, 106464, 114105, 122295)

@@ -191,8 +191,8 @@ HYBRID_HIDES = (
 )
 FAST_SHOWS = "the program with its constants and shapes, all outputs, the roots"
 HYBRID_SHOWS = (
-    "the statement, the program with its constants and tables, the salted roots of all trees, "
-    "which gates were sampled, the number of proofs and their sizes"
+    "the statement, the program with its constants and tables, which gates were sampled, "
+    "the number of proofs and their sizes"
 )
 
 

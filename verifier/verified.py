@@ -432,8 +432,8 @@ class Guarantee:
         checked = "that every gate was checked" if self.complete else "which gates were sampled"
         lines = [
             f"hidden     {secret} and activations, opened or not; not hidden are {said},",
-            "           the program with its constants and tables, the salted roots of all trees,",
-            f"           {checked}, the number of proofs and their sizes;",
+            f"           the program with its constants and tables, {checked},",
+            "           the number of proofs and their sizes;",
             "           the weights of a public model are known to whoever has the model",
         ]
         if INPUT_KEY in self.published:

@@ -164,7 +164,7 @@ def hidden() -> str:
     """What is public and what is hidden."""
     public = (
         "program: layers, shapes, constants, tables, scales",
-        "model id, and roots of all trees (salted)",
+        "model id; digests of inputs, states and steps",
         "outputs",
         "number of steps and items; audience and nonce",
         "hybrid: which gates were sampled",

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from ...verifier import stark
 from ...verifier.hybrid.requantise import judge_covered
-from ...verifier.hybrid.schedule import MIN_LOG_ROWS, Table
+from ...verifier.hybrid.schedule import Table
 from ...verifier.hybrid.segments import MAX_SEGMENTS
 from ...verifier.hybrid.verify import REFERENCE, tables_file
 from ...verifier.journal import FAST
@@ -22,6 +22,7 @@ from ...verifier.profiles import SUCCINCT, of_segments
 from ...verifier.program.types import Role, gates
 from ...verifier.sampling import Counts
 from ...verifier.stark.params import Parameters
+from ...verifier.stark.statement import MIN_LOG_ROWS
 from .table_rows import Schedule
 
 CORES_GAIN = 1.75

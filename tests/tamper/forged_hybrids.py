@@ -443,14 +443,19 @@ def _():
     return replace(parts, answered=sample_seed(parts.journal)).encode()
 
 
-for _from, _to in ((hybrids.STANDARD, hybrids.SMALL), (hybrids.SMALL, hybrids.STANDARD)):
+for _from, _to, _code in (
+    (hybrids.STANDARD, hybrids.SMALL, "verify.stark"),
+    (hybrids.SMALL, hybrids.STANDARD, "verify.stark"),
+    (hybrids.FOLDABLE, hybrids.SMALL, "verify.stark"),
+    (hybrids.SMALL, hybrids.FOLDABLE, "receipt.non-canonical"),
+):
 
-    @tampering(f"hybrid: head: profile {_from} called {_to}", "verify.stark", "dense")
+    @tampering(f"hybrid: head: profile {_from} called {_to}", _code, "dense")
     def _(of=_from, to=_to):
         return replace(parts_of("dense", of), profile=to).encode()
 
 
-for _profile in (2, 128, 255):
+for _profile in (3, 128, 255):
 
     @tampering(f"hybrid: head: profile {_profile}", "receipt.non-canonical", "dense")
     def _(profile=_profile):

@@ -334,7 +334,7 @@ TABLE: dict[str, dict[str, str]] = {
         "hybrid: two runs: the proof of the other one": "verify.stark",
         "hybrid: another bits": "verify.stark",
     },
-    "verify.read_profile 0": {"hybrid: head: profile 2": CRASH},
+    "verify.read_profile 0": {"hybrid: head: profile 128": CRASH},
     "requantise.judge_covered 0": {
         "hybrid: a program that they do not cover": CRASH,
         "hybrid: a program that they do not cover, no proof": "receipt.truncated",

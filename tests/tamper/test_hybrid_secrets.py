@@ -260,7 +260,6 @@ def leaks() -> list[str]:
 SAID = {
     "the journal": "the statement",
     "the program with its constants and tables": "the program with its constants and tables",
-    "the roots of all trees (salted)": "the salted roots of all trees",
     "which gates were sampled": "which gates were sampled",
     "the number of segments": "the number of proofs and their sizes",
 }

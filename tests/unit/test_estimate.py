@@ -19,12 +19,13 @@ from zktally.prover.estimate import estimate_job, estimate_run, estimate_stark
 from zktally.prover.estimate.open_regions import Region, nodes_above
 from zktally.verifier.errors import UnsupportedReceipt
 from zktally.verifier.hybrid.blocks import count_blocks
-from zktally.verifier.hybrid.schedule import MIN_LOG_ROWS, derive
 from zktally.verifier.hybrid.schedule import Claims as Statements
+from zktally.verifier.hybrid.schedule import derive
 from zktally.verifier.hybrid.segments import SEGMENT_BLOCKS, ItemList, cut, segment_count
 from zktally.verifier.openings import Trees
 from zktally.verifier.program.checked import Checked, check
 from zktally.verifier.sampling import Counts, make_plan
+from zktally.verifier.stark.statement import MIN_LOG_ROWS
 
 CLOSE = 1.3
 """Factor within which the rows of a table are foreseen."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from zktally.verifier.hybrid.columns import Columns
+from zktally.verifier.stark.columns import Columns
 
 COLUMNS = Columns("on uses:2 class a:factor y_at:reference")
 ROWS = {

@@ -11,7 +11,7 @@ from ..arrays import counted, distinct_rows
 from ..gates import Ints
 from ..program.types import Program
 from ..sampling import distinct
-from .columns import Columns
+from ..stark.columns import Columns
 from .factors import NONE, PRF, WIDE, prf_order, prf_place
 from .leaves import BLOCK, Leaves
 from .rows import Portions, Words

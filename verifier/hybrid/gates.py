@@ -10,7 +10,7 @@ from ..gates import Ints
 from ..gates.operand import Points, points
 from ..program.checked import Checked
 from ..program.types import Const, Div, Dot, Gather, Operand, Pick, PickMode
-from .columns import Columns
+from ..stark.columns import Columns
 from .factors import NONE, References
 from .leaves import gather_source
 from .requantise import DIRECT_OFFSET, WIDE_OFFSET, form

@@ -10,7 +10,7 @@ from ..gates import Ints
 from ..openings import leaf_counts
 from ..poseidon2 import Domain
 from ..program.types import Program
-from .columns import Columns
+from ..stark.columns import Columns
 from .leaves import BLOCK, Leaves
 from .records import Records
 from .rows import Portions, Words

@@ -20,7 +20,7 @@ from ..poseidon2 import DIGEST, RATE, Domain
 from ..program.types import Role
 from ..roots import digest_elements
 from ..sampling import distinct
-from .columns import Columns
+from ..stark.columns import Columns
 from .record_sizes import ID, blocks_of, step_elements
 from .rows import Portions, Words
 

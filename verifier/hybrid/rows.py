@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..gates import Ints
 from ..reader import P
-from .columns import Columns
+from ..stark.columns import Columns
 from .factors import Factors, Mask, constant
 
 Words = NDArray[np.uint32]

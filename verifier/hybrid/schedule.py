@@ -8,7 +8,6 @@ from enum import IntEnum
 
 import numpy as np
 
-from ..errors import UnsupportedReceipt
 from ..gates import Ints
 from ..journal import Journal
 from ..openings import Trees
@@ -18,6 +17,8 @@ from ..reader import P
 from ..roots import digest_elements
 from ..sampling import distinct
 from ..stark import PresentTable, PublicTerms
+from ..stark.columns import Columns
+from ..stark.statement import log_rows
 from .addresses import (
     BITS_COLUMNS,
     NOISE_COLUMNS,
@@ -29,7 +30,6 @@ from .addresses import (
     wide_bytes,
     wide_rows,
 )
-from .columns import Columns
 from .factors import References
 from .gates import (
     DIV_COLUMNS,
@@ -50,11 +50,9 @@ from .hashing import (
 from .leaves import Leaves, opened_keys
 from .records import DIGEST_COLUMNS, RECORD_COLUMNS, Digests, RecordRows, Records
 from .rows import Portions, Rows, Words
-from .segments import MAX_LOG_ROWS, Items, judge_rows
+from .segments import Items, judge_rows
 from .streams import READ_DOT_COLUMNS, ROW_DOT_COLUMNS, ReadDotRows
 from .terms import output_bytes, public_terms
-
-MIN_LOG_ROWS = 11
 
 
 class Table(IntEnum):
@@ -133,17 +131,6 @@ class Schedule:
             PresentTable(int(table), log_rows(words.shape[1], hiding), words)
             for table, words in self.words.items()
         ]
-
-
-def log_rows(used: int, hiding: int) -> int:
-    """Log of the rows of a table with so many used ones.
-
-    Raises:
-        UnsupportedReceipt: `verify.too-large`.
-    """
-    found = max(MIN_LOG_ROWS, (used + hiding - 1).bit_length())
-    _limit(found)
-    return found
 
 
 def derive(checked: Checked, trees: Trees, items: Items, claims: Claims) -> Schedule:
@@ -231,13 +218,3 @@ def _words(columns: Ints) -> Words:
     for words, column in zip(found, columns, strict=True):
         words[:] = column % P
     return found
-
-
-def _limit(log: int) -> None:
-    if log > MAX_LOG_ROWS:
-        raise UnsupportedReceipt(
-            "a table of a segment is too tall",
-            code="verify.too-large",
-            expected=f"at most 2^{MAX_LOG_ROWS} rows",
-            received=f"2^{log} rows",
-        )

@@ -16,6 +16,7 @@ from ..program.checked import Checked
 from ..program.operands import products
 from ..program.types import Dot, Gather, Op, Tensor, gates
 from ..sampling import Plan
+from ..stark.statement import MAX_LOG_ROWS
 from .accumulator import is_direct
 from .record_sizes import item_blocks
 
@@ -28,9 +29,6 @@ SEGMENT_BLOCKS = 98304
 MAX_SEGMENTS = 1 << 10
 LEAST_PROOF = 1 << 16
 """No proof of a segment is shorter: what is derived for a receipt stays in proportion to it."""
-
-MAX_LOG_ROWS = 22
-"""Of any table."""
 
 
 @dataclass(frozen=True)

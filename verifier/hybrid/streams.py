@@ -14,7 +14,7 @@ from ..gates.operand import points
 from ..program.types import Dot, Operand, Program, Read, Term
 from ..reader import P
 from ..sampling import distinct
-from .columns import Columns
+from ..stark.columns import Columns
 from .factors import NONE, Factors, Mask, References
 from .leaves import BLOCK
 from .rows import Portions, Rows, Words

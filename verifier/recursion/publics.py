@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..gates import Ints
-from ..hybrid.schedule import log_rows
 from ..reader import P
 from ..stark import PresentTable, PublicTerms, TermGroup
+from ..stark.statement import log_rows
 from .machine import GIVE, TAKE, Machine
 from .tables import REFERENCES, Bus, Reference, Table, column
 

@@ -8,8 +8,8 @@ from enum import IntEnum
 from functools import lru_cache
 from importlib.resources import files
 
-from ..hybrid.columns import Columns
 from ..stark import TablesFile, read_tables
+from ..stark.columns import Columns
 
 BLOCK = 8
 """Elements of a block: a digest, or what a sponge takes in at once."""

@@ -21,6 +21,8 @@ MASKS = 2
 
 MASK_ROWS = 5
 MIN_LOG_ROWS = 11
+MAX_LOG_ROWS = 22
+"""Of a table that a prover may be asked for; the engine's own limit is the field's."""
 
 
 @dataclass(frozen=True)
@@ -231,6 +233,23 @@ class Statement:
         zeros = np.zeros(base.shape[1], np.int64)
         digit = np.concatenate([zeros, np.tile(digits, extended.shape[1])])
         return Openings(here, ahead, digit)
+
+
+def log_rows(used: int, hiding: int) -> int:
+    """Log of the rows of a table with so many used ones.
+
+    Raises:
+        UnsupportedReceipt: `verify.too-large`.
+    """
+    found = max(MIN_LOG_ROWS, (used + hiding - 1).bit_length())
+    if found > MAX_LOG_ROWS:
+        raise UnsupportedReceipt(
+            "a table of a segment is too tall",
+            code="verify.too-large",
+            expected=f"at most 2^{MAX_LOG_ROWS} rows",
+            received=f"2^{found} rows",
+        )
+    return found
 
 
 def parameters_for(

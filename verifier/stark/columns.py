@@ -1,13 +1,15 @@
-"""The public columns of a table, by name (docs/hybrid.md section 4, docs/tables.txt)."""
+"""The public columns of a table, by name, and its height (docs/hybrid.md section 4)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..gates import Ints
-from .factors import Mask
+from .field import Ints
+
+Mask = NDArray[np.bool_]
 
 _SIZES = {"": 1, "reference": 1, "factor": 3}
 
