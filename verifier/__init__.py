@@ -20,7 +20,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import inspect, verify, verify_chain
+    from .api import inspect, verify, verify_aggregate, verify_chain
     from .chain import VerifiedRun
     from .errors import (
         ChainBroken,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 _HOMES = {
-    ".api": ("inspect", "verify", "verify_chain"),
+    ".api": ("inspect", "verify", "verify_aggregate", "verify_chain"),
     ".chain": ("VerifiedRun",),
     ".errors": (
         "ChainBroken",
@@ -89,6 +89,7 @@ __all__ = [
     "__version__",
     "inspect",
     "verify",
+    "verify_aggregate",
     "verify_chain",
 ]
 

@@ -9,10 +9,13 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from .aggregates import describe_aggregate, expectations_of, refuse_of_one, verdicts
 from .chain import VerifiedRun, following, refuse_chain, verify_run
 from .describe import describe_receipt
 from .files import read_arrays
+from .hybrid.aggregate import verify_aggregate as judge_aggregated
 from .judge import verify as judge_receipt
+from .kinds import is_aggregate
 from .pins import Pins
 from .policy import Expectations, Inputs, Policy
 from .receipt import as_receipt, read_receipt, refuse_no_list
@@ -115,15 +118,45 @@ def verify_chain(
     return verify_run([bytes_of(receipt) for receipt in receipts], expectations, judge)
 
 
+def verify_aggregate(
+    aggregate: Receipt,
+    model_ids: Sequence[str | bytes],
+    policy: Policy | None = None,
+    **expected: Any,
+) -> list[Verified]:
+    """Judge the receipts of an aggregate: several in one file, under one proof.
+
+    Args:
+        aggregate: its bytes, or the path of its file (at most 1 GiB).
+        model_ids: the models that the caller means, each 32 bytes or hexadecimal. Every receipt is
+            about one of them.
+        policy: what is demanded of each receipt.
+        **expected: of each receipt as `verify` takes it: `initial_state`, `dataset_root`,
+            `any_dataset`, `audience`, `nonce`.
+
+    Returns:
+        The verdict on each receipt, in their order in the file.
+
+    Raises:
+        ZktallyError: what `verify` raises; the message says which receipt it is about.
+    """
+    return judge_aggregate(bytes_of(aggregate), expectations_of(model_ids, policy, **expected))
+
+
 def inspect(receipt: Receipt) -> dict[str, Any]:
-    """What a receipt claims, as one JSON-ready object. Nothing of it is verified.
+    """What a receipt, or an aggregate, claims, as one JSON-ready object. Nothing is verified.
 
     Raises:
         MalformedReceipt, UnsupportedReceipt, MalformedProgram, InvalidProgram: it cannot be read.
         ProgramMismatch: its statement is about another program than it holds.
         UsageError: the file cannot be read.
     """
-    return describe_receipt(bytes_of(receipt))[0]
+    return describe(bytes_of(receipt))[0]
+
+
+def describe(data: bytes) -> tuple[dict[str, Any], str]:
+    """What a receipt, or an aggregate, claims, as JSON and as text; see `inspect`."""
+    return describe_aggregate(data) if is_aggregate(data) else describe_receipt(data)
 
 
 def judge(receipt: bytes, expectations: Expectations) -> Verified:
@@ -133,6 +166,13 @@ def judge(receipt: bytes, expectations: Expectations) -> Verified:
     refuse_string(expectations)
     found = judge_receipt(receipt, expectations)
     return Verified.of(*found, "python", Pins.of(receipt, expectations))
+
+
+def judge_aggregate(aggregate: bytes, expectations: Sequence[Expectations]) -> list[Verified]:
+    """Judge an aggregate against what is expected of each model, with what follows."""
+    refuse_of_one(expectations)
+    found = judge_aggregated(aggregate, expectations)
+    return verdicts(aggregate, expectations, found, "python")
 
 
 def bytes_of(receipt: Receipt) -> bytes:

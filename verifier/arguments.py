@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,8 @@ def add_verify_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "receipt",
         nargs="+",
-        help="the receipt file (- is stdin); several: those of one run, in their order",
+        help="the receipt file, or an aggregate (- is stdin); several: those of one run, in their "
+        "order",
     )
     add(
         "--follows",
@@ -37,7 +38,13 @@ def add_verify_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RECEIPT",
         help="the receipt that this one continues, judged with it (again: the one after that)",
     )
-    add("--model-id", metavar="HEX", help="the model that you mean (64 digits); always needed")
+    add(
+        "--model-id",
+        action="append",
+        metavar="HEX",
+        help="the model that you mean (64 digits); always needed (again: another one, whose "
+        "receipts are in the same aggregate)",
+    )
     add(
         "--policy",
         metavar="TOML",
@@ -92,12 +99,37 @@ def _add_options(parser: argparse.ArgumentParser, of: type[Policy] | type[Expect
 
 
 def expectations_from(args: argparse.Namespace) -> Expectations:
-    """What the command line expects.
+    """What the command line expects of receipts of one model.
 
     Raises:
         UsageError: an argument makes no sense, or the inputs cannot be read.
     """
-    if args.model_id is None:
+    return of_one_model(expectations_from_all(args))
+
+
+def of_one_model(expectations: Sequence[Expectations]) -> Expectations:
+    """The only one of these, which are at least one.
+
+    Raises:
+        UsageError: several models are named.
+    """
+    if len(expectations) == 1:
+        return expectations[0]
+    raise UsageError(
+        "several models are named for receipts of one",
+        expected="one --model-id",
+        received=", ".join(each.model_id.hex() for each in expectations),
+        hint="only an aggregate has receipts of several models",
+    )
+
+
+def expectations_from_all(args: argparse.Namespace) -> list[Expectations]:
+    """What the command line expects of receipts of each model that it names, at least one.
+
+    Raises:
+        UsageError: an argument makes no sense, or the inputs cannot be read.
+    """
+    if not args.model_id:
         raise UsageError(
             "--model-id is missing",
             expected="the id of the model that you mean, 64 hexadecimal digits",
@@ -116,13 +148,32 @@ def expectations_from(args: argparse.Namespace) -> Expectations:
         stated["ranges"] = {**stated.get("ranges", {}), **dict(map(_range, args.range))}
     demanded = {each.name for each in fields(Policy)}
     policy = Policy(**{name: value for name, value in stated.items() if name in demanded})
-    return Expectations.of(
-        args.model_id,
-        policy,
-        inputs=None if args.input is None else read_arrays(args.input),
+    expected = {
+        "inputs": None if args.input is None else read_arrays(args.input),
         **{name: value for name, value in stated.items() if name not in demanded},
         **labels_from(args),
-    )
+    }
+    return [Expectations.of(model, policy, **expected) for model in args.model_id]
+
+
+def refuse_options_of_one(args: argparse.Namespace) -> None:
+    """Refuse options that say nothing of several receipts with nothing but a proof in common.
+
+    Raises:
+        UsageError: there are some.
+    """
+    given = [_flag(name) for name in OF_ONE if getattr(args, name)]
+    if given:
+        raise UsageError(
+            "an option is about single receipts, and this is an aggregate",
+            expected="options that hold of every receipt",
+            received=", ".join(given),
+            hint="judge the receipts that it was made of one by one for that",
+        )
+
+
+OF_ONE = ("follows", "input", "input_root", "exported", "outputs", "report")
+"""Options of a single receipt, or of those of one run."""
 
 
 def read_policy(path: str) -> dict[str, Any]:
@@ -210,7 +261,9 @@ def _words(args: argparse.Namespace, names: Mapping[str, str]) -> Iterator[str]:
     for name in ("input", "policy"):
         path = getattr(args, name)
         yield from _option(name, None if path is None else names[path])
-    for name in ("model_id", "modes", "exported", *LABELS):
+    for model in args.model_id or ():
+        yield from _option("model_id", model)
+    for name in ("modes", "exported", *LABELS):
         yield from _option(name, getattr(args, name))
     for each in (each for of in (Policy, Expectations) for each in options(of)):
         value = getattr(args, each.name)

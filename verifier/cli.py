@@ -15,23 +15,30 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import replace
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .arguments import add_verify_arguments as add_verify_arguments
 from .arguments import expectations_from as expectations_from
+from .arguments import expectations_from_all, of_one_model, refuse_options_of_one
 from .arguments import labels_from as labels_from
 from .arguments import read_policy as read_policy
 from .chain import Judge, VerifiedRun, verify_run
 from .errors import UsageError, ZktallyError
 from .evidence import Written, refuse_files, written_to
 from .files import read_arrays as read_arrays
+from .kinds import is_aggregate
+from .policy import Expectations
 from .quoting import listed, quoted_path
 from .receipt import read_receipt
 from .targets import is_stdout, remove_old
 from .verified import Guarantee, Verified
 
+if TYPE_CHECKING:
+    from .aggregates import JudgeAll
+
 FORMAT, FORMAT_OF_RUN = "zktally.verify/1", "zktally.verify-run/1"
+FORMAT_OF_AGGREGATE = "zktally.verify-aggregate/1"
 INTERNAL, INTERRUPTED, UNREAD = 70, 130, 141
 
 MOST_VALUES = 100_000
@@ -55,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     any_terminal()
     args = parser.parse_args(argv)
     try:
-        inspect(args) if args.inspect else run(args, _judge)
+        inspect(args) if args.inspect else run(args, _judge, _judge_all)
         sys.stdout.flush()
     except ZktallyError as error:
         print_error(error, as_json=args.json)
@@ -85,21 +92,29 @@ def _judge(receipt: bytes, expectations: Any) -> Verified:
     return judge(receipt, expectations)
 
 
+def _judge_all(aggregate: bytes, expectations: Any) -> list[Verified]:
+    from .api import judge_aggregate
+
+    return judge_aggregate(aggregate, expectations)
+
+
 def inspect(args: argparse.Namespace) -> None:
     """Print what a receipt claims.
 
     Raises:
         ZktallyError: it cannot be read, or there are several.
     """
-    from .describe import describe_receipt
+    from .api import describe
 
     if len(args.receipt) != 1:
         raise UsageError("one receipt is inspected at a time", received=listed(args.receipt))
-    described, text = describe_receipt(read_receipt(args.receipt[0], args.max_size))
+    described, text = describe(read_receipt(args.receipt[0], args.max_size))
     print(_dumps(described) if args.json else text)
 
 
-def run(args: argparse.Namespace, judge: Judge, backend: str = "python") -> None:
+def run(
+    args: argparse.Namespace, judge: Judge, judge_all: JudgeAll, backend: str = "python"
+) -> None:
     """Judge what the command line names, write what it asks for, and print the verdict.
 
     Raises:
@@ -109,10 +124,14 @@ def run(args: argparse.Namespace, judge: Judge, backend: str = "python") -> None
     if paths.count("-") > 1:
         raise UsageError("stdin is one receipt", expected="- once", received=listed(paths))
     refuse_files(args)
-    expectations = expectations_from(args)
+    of_models = expectations_from_all(args)
     for path in written_to(args):
         remove_old(path)  # a page that says VERIFIED must not outlive a refusal
     receipts = [read_receipt(path, args.max_size) for path in paths]
+    if any(map(is_aggregate, receipts)):
+        _run_aggregate(args, receipts, of_models, judge_all)
+        return
+    expectations = of_one_model(of_models)
     written = Written(args, paths, receipts, expectations.policy, backend)
     try:
         if len(receipts) == 1:
@@ -130,6 +149,23 @@ def run(args: argparse.Namespace, judge: Judge, backend: str = "python") -> None
             print_verified(args, found.receipts[0], exported)
         else:
             print_run(args, found, exported)
+
+
+def _run_aggregate(
+    args: argparse.Namespace,
+    receipts: Sequence[bytes],
+    expectations: Sequence[Expectations],
+    judge_all: JudgeAll,
+) -> None:
+    """The same for an aggregate, which stands alone."""
+    refuse_options_of_one(args)
+    if len(receipts) != 1:
+        raise UsageError(
+            "an aggregate is judged by itself",
+            expected="one file",
+            received=listed(args.receipt),
+        )
+    print_aggregate(args, judge_all(receipts[0], expectations))
 
 
 def read_argument(args: argparse.Namespace) -> bytes:
@@ -172,6 +208,26 @@ def print_run(args: argparse.Namespace, found: VerifiedRun, exported: Mapping[st
         print("\n".join(map(printable, lines)))
     _print_exported(exported)
     _print_files(args)
+
+
+def print_aggregate(args: argparse.Namespace, found: Sequence[Verified]) -> None:
+    """The same for an aggregate: each receipt by its number in it, then what they promise."""
+    from .aggregates import all_to_json, promised, sentence_of_all
+
+    if args.json:
+        shown = all_to_json(found, MOST_VALUES)
+        print(_dumps({"format": FORMAT_OF_AGGREGATE, "verified": True, **shown}))
+        return
+    lines = [f"OK {quoted_path(args.receipt[0])}: {sentence_of_all(found)}"]
+    for number, each in enumerate(found, 1):
+        lines.append(f"OK receipt {number}: {each.sentence()}")
+    groups = list(promised(found))
+    for numbers, promise in groups:
+        if len(groups) > 1:
+            named = ", ".join(str(number + 1) for number in numbers)
+            lines.append(f"of         receipt{'s' if len(numbers) > 1 else ''} {named}:")
+        lines += promise
+    print("\n".join(map(printable, lines)))
 
 
 def _promised(paths: Sequence[str], found: VerifiedRun) -> Iterator[tuple[list[str], Guarantee]]:

@@ -134,6 +134,19 @@ def describe_receipt(
     """
     parts = split_receipt(data)
     journal = Journal.decode(parts.journal)
+    profile = None if journal.mode == FAST else claimed_profile(parts.proof)
+    described = describe_sections(parts, journal, segments, profile)
+    return described, receipt_text(described, journal.labels)
+
+
+def describe_sections(
+    parts: Sections, journal: Journal, segments: Segments, profile: int | None
+) -> dict[str, Any]:
+    """The claims of a receipt in its parts, whose proofs have a profile; None of a fast one.
+
+    Raises:
+        MalformedProgram, InvalidProgram, ProgramMismatch, MalformedReceipt: see `describe_receipt`.
+    """
     checked = load_program(bytes(parts.program))
     if checked.id != journal.program_id:
         raise ProgramMismatch(
@@ -144,7 +157,7 @@ def describe_receipt(
         )
     claims = to_json(journal) | dict.fromkeys(journal.absent)
     statement = {name: claim for name, claim in claims.items() if name not in UNTOLD}
-    described = {
+    return {
         "format": "zktally.inspect/1",
         "kind": "receipt",
         "verified": False,
@@ -163,11 +176,10 @@ def describe_receipt(
             "proof": len(parts.proof),
         },
         "stark": None
-        if journal.mode == FAST
-        else describe_stark(parts, segments(parts, journal, checked)),
+        if profile is None
+        else {"profile": NAMES[profile], "segments": segments(parts, journal, checked)},
         "program": describe_program(checked),
     }
-    return described, receipt_text(described, journal.labels)
 
 
 def visibility(journal: Journal) -> str:
@@ -175,11 +187,6 @@ def visibility(journal: Journal) -> str:
     if journal.inputs is not None:
         return "public"
     return "private" if journal.input_key is None else "checkable"
-
-
-def describe_stark(parts: Sections, segments: int) -> dict[str, Any]:
-    """The STARK of a hybrid receipt of so many segments as one JSON-ready object."""
-    return {"profile": NAMES[claimed_profile(parts.proof)], "segments": segments}
 
 
 FAST_HIDES = (

@@ -13,11 +13,13 @@ HEAD = 1 << 12
 """Bytes at the beginning of a file that are looked at."""
 
 RECEIPT, MODEL, STATE = "a receipt", "a compiled model (.zkt)", "a state file (.zks)"
+AGGREGATE, AGGREGATED = "an aggregate of several receipts", b"ZKTMANY"
 ONNX, EMPTY = "an ONNX file", "an empty file"
 NPZ, NPY = "arrays by name (.npz)", "one array (.npy)"
 
 _BEGINNINGS = (
     (b"ZKTALLY", RECEIPT),
+    (AGGREGATED, AGGREGATE),
     (b"ZKTMODEL", MODEL),
     (b"ZKSTATE", STATE),
     (b"ZKSNARK", "a receipt of a SNARK (mode snark)"),
@@ -59,6 +61,11 @@ def what_is(data: bytes | bytearray | memoryview) -> str:
         return ONNX
     text = _text(head)
     return "bytes of no known kind" if text is None else _kind_of_text(text)
+
+
+def is_aggregate(data: bytes | bytearray | memoryview) -> bool:
+    """Whether bytes begin as an aggregate does."""
+    return bytes(data[: len(AGGREGATED)]) == AGGREGATED
 
 
 def what_is_at(path: str | os.PathLike[str]) -> str:

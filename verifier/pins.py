@@ -9,7 +9,7 @@ from .journal import OWN, ROOT, Journal
 from .policy import Expectations
 from .program.codec import decode
 from .program.types import ABSENT, PortKind, Program, Role
-from .receipt import split_receipt
+from .receipt import Sections, split_receipt
 
 MODEL, INPUTS, INPUT_ROOT = "model", "inputs", "input_root"
 STATE, FOLLOWED, DATASET = "initial_state", "receipt_before", "dataset"
@@ -43,7 +43,11 @@ class Pins:
     @classmethod
     def of(cls, receipt: bytes | bytearray | memoryview, expectations: Expectations) -> Pins:
         """The pins of a receipt that was judged and found good against these expectations."""
-        sections = split_receipt(bytes(receipt))
+        return cls.of_sections(split_receipt(bytes(receipt)), expectations)
+
+    @classmethod
+    def of_sections(cls, sections: Sections, expectations: Expectations) -> Pins:
+        """The same for a receipt in its parts."""
         program, journal = decode(sections.program), Journal.decode(sections.journal)
         state = expectations.initial_state if program.states else None
         given = {

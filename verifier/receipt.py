@@ -10,7 +10,7 @@ from pathlib import Path
 from .errors import MalformedReceipt, UnsupportedReceipt, UsageError
 from .files import unreadable
 from .journal import FAST, HYBRID, MODE_AT, STRICT
-from .kinds import what_is
+from .kinds import AGGREGATE, what_is
 from .reader import RECEIPT_CODES, Reader
 
 MAGIC = b"ZKTALLY"
@@ -71,12 +71,13 @@ def split_receipt(data: bytes) -> Sections:
     """
     _limit("receipt", len(data), MAX_RECEIPT)
     if not data.startswith(MAGIC):
-        cut_off = MAGIC.startswith(data)
+        cut_off, kind = MAGIC.startswith(data), what_is(data)
         raise MalformedReceipt(
             "this is no receipt",
             code="receipt.truncated" if cut_off else "receipt.bad-magic",
             expected="a receipt, which begins with ZKTALLY",
-            received=f"{len(data)} bytes of one" if cut_off and data else what_is(data),
+            received=f"{len(data)} bytes of one" if cut_off and data else kind,
+            hint="`zktally verify` judges it, or verify_aggregate" if kind == AGGREGATE else None,
         )
     r = Reader(data, RECEIPT_CODES)
     r.take(len(MAGIC))

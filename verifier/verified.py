@@ -195,6 +195,7 @@ class Guarantee:
         run: what the steps belong to; None where they have nothing to do with each other.
         folded: of a succinct receipt, the segments whose proofs are not in it, but were proven to
             verify; 0 of any other.
+        beside: other receipts of the same aggregate: all have one proof in common.
     """
 
     bits: int
@@ -214,10 +215,11 @@ class Guarantee:
     published: tuple[str, ...]
     run: Run | None
     folded: int = 0
+    beside: int = 0
 
     @classmethod
-    def of(cls, facts: Facts, pins: Pins) -> Guarantee:
-        """The guarantee that follows from the facts of a verified receipt."""
+    def of(cls, facts: Facts, pins: Pins, beside: int = 0) -> Guarantee:
+        """The guarantee that follows from the facts of a verified receipt; `beside`: see above."""
         journal, complete = facts.journal, all(op.enumerated for op in facts.ops)
         labels = port_labels(output.name for output in facts.outputs)
 
@@ -242,6 +244,7 @@ class Guarantee:
             published=_published(facts, pins),
             run=Run.of(facts, pins),
             folded=folded_segments(facts),
+            beside=beside,
         )
 
     def sentence(self) -> str:
@@ -417,6 +420,12 @@ class Guarantee:
         shown, these = f"the proofs of all {self.folded:,} segments verify", "these are"
         if self.folded == 1:
             shown, these = "the proof of the one segment verifies", "that one is"
+        if self.beside:
+            receipts = counted(self.beside + 1, "receipt")
+            return [
+                f"succinct   one proof for all {receipts} shows that {shown};",
+                f"           {these} not in the file",
+            ]
         return [
             f"succinct   the receipt holds one proof, which shows that {shown};",
             f"           {these} not in it",
@@ -483,11 +492,21 @@ class Verified:
     guarantee: Guarantee
 
     @classmethod
-    def of(cls, facts: Facts, outputs: Mapping[str, Array], backend: str, pins: Pins) -> Verified:
-        """From what a verifier returns, and what its caller had pinned."""
+    def of(
+        cls,
+        facts: Facts,
+        outputs: Mapping[str, Array],
+        backend: str,
+        pins: Pins,
+        beside: int = 0,
+    ) -> Verified:
+        """From what a verifier returns, and what its caller had pinned.
+
+        `beside`: other receipts of the same aggregate.
+        """
         labels = port_labels(outputs)
         named = {labels[name]: array for name, array in outputs.items()}
-        return cls(backend, facts, named, Guarantee.of(facts, pins))
+        return cls(backend, facts, named, Guarantee.of(facts, pins, beside))
 
     def __getattr__(self, name: str) -> Any:
         if "facts" in vars(self) and name in self._shown:

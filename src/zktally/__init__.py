@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from .processor import check as _check_processor
 
 if TYPE_CHECKING:
+    from .aggregates import Aggregate, aggregate, verify_aggregate
     from .api import (
         Receipt,
         RunState,
@@ -75,6 +76,7 @@ __version__ = "0.2.0"
 _check_processor()
 
 _HOMES = {
+    ".aggregates": ("Aggregate", "aggregate", "verify_aggregate"),
     ".api": (
         "Receipt",
         "RunState",
@@ -135,6 +137,7 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "Aggregate",
     "BadModelFile",
     "BadState",
     "BadStateFile",
@@ -175,6 +178,7 @@ __all__ = [
     "VerifiedSnark",
     "ZktallyError",
     "__version__",
+    "aggregate",
     "assemble",
     "check_model",
     "columns",
@@ -189,6 +193,7 @@ __all__ = [
     "split_columns",
     "train",
     "verify",
+    "verify_aggregate",
     "verify_chain",
     "wrap",
 ]

@@ -411,7 +411,7 @@ def compress_foldable(
     `agree` is called once the foldable one is judged; what it raises ends the call.
     """
     foldable_sections(receipt)
-    _judge_as_claimed(receipt, None)
+    judge_as_claimed(receipt, None)
     return fold_receipt(receipt, agree=agree, progress=progress, threads=threads)
 
 
@@ -453,7 +453,7 @@ def wrap_fast(
     `agree` is called once the fast one is judged; what it raises ends the call.
     """
     job = wrapping_job(receipt, options.profile)
-    _judge_as_claimed(receipt, model)
+    judge_as_claimed(receipt, model)
     if agree is not None:
         agree(job)
     core = None if model is None else model.core
@@ -483,7 +483,7 @@ def resume(
         return Receipt(prove_in(Work(work), options=ProverOptions(progress=show, workers=workers)))
 
 
-def _judge_as_claimed(receipt: bytes, model: CompiledModel | None) -> None:
+def judge_as_claimed(receipt: bytes, model: CompiledModel | None) -> None:
     """Judge a receipt by what it claims itself; of the model, by what the caller means."""
     journal = Receipt(receipt).journal
     meant = journal.model_id if model is None else model.model_id
@@ -570,7 +570,7 @@ def verify(
         UsageError: expectations that make no sense.
     """
     receipt = _receipt(receipt)
-    _judge_arguments(policy, threads)
+    judge_arguments(policy, threads)
     expectations = Expectations.of(
         model_id,
         policy,
@@ -594,7 +594,8 @@ def verify(
     return judge(receipt, expectations, backend, threads)
 
 
-def _judge_arguments(policy: object, threads: object) -> None:
+def judge_arguments(policy: object, threads: object) -> None:
+    """Refuse a policy, or a number of threads, that is none."""
     if policy is not None and not isinstance(policy, Policy):
         raise UsageError(
             "policy is no policy",
@@ -653,7 +654,7 @@ def verify_chain(
         VerificationFailed, MalformedReceipt, UnsupportedReceipt, MalformedProgram, InvalidProgram,
             UsageError: as in `verify`.
     """
-    _judge_arguments(policy, threads)
+    judge_arguments(policy, threads)
     expectations = Expectations.of(model_id, policy, **expected)
     if isinstance(receipts, Receipt | bytes):
         receipts = [receipts]

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ._core import verify as judge
+from ._core import verify_aggregate as judge_aggregate
 from .verifier.errors import ZktallyError
 from .verifier.facts import Facts
+from .verifier.hybrid.aggregate import MODES_IN_ONE, expected_of, numbered, split_aggregate
 from .verifier.inputs import caller_arrays, quantise
 from .verifier.journal import MODES, Journal
 from .verifier.plain import from_json
 from .verifier.policy import Expectations
 from .verifier.program.codec import decode, program_id
 from .verifier.receipt import as_receipt, split_receipt
-from .verifier.steps import judge_statement, private_inputs
+from .verifier.steps import judge_sections, judge_statement, private_inputs
 
 _STATED = ("policy.", "program.", "receipt.", "usage.")
 """Codes of what can be refused before the proof is looked at."""
@@ -27,16 +29,32 @@ def verify(
     receipt: bytes | bytearray | memoryview, expectations: Expectations, threads: int = 0
 ) -> tuple[Facts, dict[str, np.ndarray]]:
     """Judge a receipt with the Rust verifier: facts, outputs and errors as from the Python one."""
-    demanded = expectations.to_json()
-    # The core knows no SNARK receipts, which are judged elsewhere.
-    demanded["policy"]["modes"] = [m for m in demanded["policy"]["modes"] if m != "snark"]
-    receipt, demands = as_receipt(receipt), json.dumps(demanded)
+    receipt, demands = as_receipt(receipt), json.dumps(_demanded(expectations))
     given = _arranged(receipt, expectations)
     try:
         facts, outputs = judge(receipt, demands, _inputs(given), threads)
     except ZktallyError as error:
         raise in_common_words(error, receipt, expectations) from None
     return from_json(Facts, json.loads(facts)), outputs
+
+
+def verify_aggregate(
+    aggregate: bytes, expectations: Sequence[Expectations], threads: int = 0
+) -> list[tuple[Facts, dict[str, np.ndarray]]]:
+    """The same for an aggregate: facts and outputs of each of its receipts."""
+    demands = json.dumps([_demanded(each) for each in expectations])
+    try:
+        found = judge_aggregate(aggregate, demands, threads)
+    except ZktallyError as error:
+        raise _of_aggregate_in_common_words(error, aggregate, expectations) from None
+    return [(from_json(Facts, json.loads(facts)), outputs) for facts, outputs in found]
+
+
+def _demanded(expectations: Expectations) -> dict[str, Any]:
+    demanded = expectations.to_json()
+    # The core knows no SNARK receipts, which are judged elsewhere.
+    demanded["policy"]["modes"] = [m for m in demanded["policy"]["modes"] if m != "snark"]
+    return demanded
 
 
 def in_common_words(
@@ -58,6 +76,25 @@ def in_common_words(
             quantise(program, expectations.inputs, None if program.inputs else items)
         if refused.code == "policy.bits":
             expectations.policy.judge_bits(int(str(refused.received)))
+    except ZktallyError as said:
+        return said if said.code == refused.code else refused
+    return refused
+
+
+def _of_aggregate_in_common_words(
+    refused: ZktallyError, aggregate: bytes, expectations: Sequence[Expectations]
+) -> ZktallyError:
+    """The same for an aggregate, by the first of its receipts whose statement alone is refused."""
+    if not refused.code.startswith(_STATED) and not refused.code.endswith("-mismatch"):
+        return refused
+    try:
+        parts = split_aggregate(aggregate)
+        for number, own in enumerate(parts.receipts):
+            with numbered(number, parts, expectations):
+                expected = expected_of(own, expectations)
+                judge_sections(own, len(aggregate), expected, MODES_IN_ONE)
+        if refused.code == "policy.bits":
+            expectations[0].policy.judge_bits(int(str(refused.received)))
     except ZktallyError as said:
         return said if said.code == refused.code else refused
     return refused

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
-from ..errors import MalformedReceipt, UnsupportedReceipt, UsageError
+from ..errors import MalformedReceipt, UnsupportedReceipt, UsageError, ZktallyError, error_for
 from ..facts import Facts
 from ..journal import HYBRID, STRICT, Journal
+from ..kinds import AGGREGATED as MAGIC
+from ..kinds import is_aggregate, what_is
 from ..policy import Expectations
 from ..profiles import SUCCINCT
 from ..reader import RECEIPT_CODES, Reader
@@ -22,10 +25,13 @@ from ..receipt import (
 from ..recursion.child import Child
 from ..recursion.layers import verify_layers
 from ..steps import Outputs, judge_sections
+from .segments import SUCCINCT as ROOM_INSIDE
+from .segments import Room
 from .verify import Session
 
-MAGIC = b"ZKTMANY"
 VERSION = 1
+MODES_IN_ONE = (HYBRID, STRICT)
+"""Of receipts whose proofs can be aggregated."""
 MAX_SEGMENTS = 256
 """Of all receipts together."""
 
@@ -36,6 +42,11 @@ class Aggregate:
 
     receipts: tuple[Sections, ...]
     proof: memoryview
+
+    @property
+    def room(self) -> tuple[int, Room]:
+        """Bytes for the proofs of any receipt, and the rule by which they bound its segments."""
+        return len(self.proof), replace(ROOM_INSIDE, most=MAX_SEGMENTS)
 
 
 def verify_aggregate(
@@ -63,17 +74,44 @@ def verify_aggregate(
     reader = Reader(aggregate.proof, RECEIPT_CODES)
     leaves: list[Child] = []
     judged = []
-    for sections in aggregate.receipts:
-        expected = _expected(sections, expectations)
-        statement = judge_sections(sections, len(data), expected, (HYBRID, STRICT))
-        left = MAX_SEGMENTS - len(leaves)
-        session = Session.of(statement, expected, lambda: (SUCCINCT, reader.remaining), left)
-        own, bits = session.proofs.leaves(reader)
-        leaves += own
-        judged.append((session.facts(bits), session.outputs))
+    for number, sections in enumerate(aggregate.receipts):
+        with numbered(number, aggregate, expectations):
+            expected = expected_of(sections, expectations)
+            statement = judge_sections(sections, len(data), expected, MODES_IN_ONE)
+            left = MAX_SEGMENTS - len(leaves)
+            session = Session.of(statement, expected, lambda: (SUCCINCT, reader.remaining), left)
+            own, bits = session.proofs.leaves(reader)
+            leaves += own
+            judged.append((session.facts(bits), session.outputs))
     verify_layers(leaves, reader)
     reader.end()
     return judged
+
+
+@contextmanager
+def numbered(
+    number: int, aggregate: Aggregate, expectations: Sequence[Expectations]
+) -> Iterator[None]:
+    """Let a refusal name the receipt that it is about; and all models that could have been meant.
+
+    Args:
+        number: of the receipt, from 0 on; people count from 1.
+        aggregate: that it is in.
+        expectations: one for each model.
+    """
+    try:
+        yield
+    except ZktallyError as error:
+        expected = error.expected
+        if error.code == "verify.model-mismatch" and len(expectations) > 1:
+            expected = f"one of {', '.join(one.model_id.hex() for one in expectations)}"
+        raise error_for(
+            error.code,
+            f"receipt {number + 1} of {len(aggregate.receipts)}: {error.message}",
+            expected=expected,
+            received=error.received,
+            hint=error.hint,
+        ) from None
 
 
 def split_aggregate(data: bytes) -> Aggregate:
@@ -85,11 +123,12 @@ def split_aggregate(data: bytes) -> Aggregate:
         UnsupportedReceipt: another version.
     """
     reader = Reader(data, RECEIPT_CODES)
-    if not data.startswith(MAGIC):
+    if not is_aggregate(data):
         raise MalformedReceipt(
             "these are no aggregated receipts",
             code="receipt.bad-magic",
             expected="an aggregate, which begins with ZKTMANY",
+            received=what_is(data),
         )
     reader.take(len(MAGIC))
     version = reader.u8()
@@ -122,7 +161,7 @@ def _judge_order(reader: Reader, programs: Sequence[memoryview], named: Sequence
         raise reader.bad("a program stands twice, or without a receipt")
 
 
-def _expected(sections: Sections, expectations: Sequence[Expectations]) -> Expectations:
+def expected_of(sections: Sections, expectations: Sequence[Expectations]) -> Expectations:
     """The expectations for the model of a receipt."""
     model = Journal.decode(sections.journal).model_id
     return next((one for one in expectations if one.model_id == model), expectations[0])

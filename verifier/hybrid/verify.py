@@ -264,9 +264,16 @@ def count_segments(sections: Sections, journal: Journal, checked: Checked) -> in
         UnsupportedReceipt: `verify.too-large`.
         MalformedReceipt: `receipt.truncated`, the proof section is too short for so many.
     """
+    room = len(sections.proof), _room(profiles.claimed_profile(sections.proof))
+    return count_within(room, sections, journal, checked)
+
+
+def count_within(
+    room: tuple[int, Room], sections: Sections, journal: Journal, checked: Checked
+) -> int:
+    """The same where so many bytes hold the proofs, or what stands for them, by this rule."""
     plan = make_plan(Counts(checked, journal), sample_seed(sections.journal))
     trees = Trees(checked.program, journal.steps, order_of(checked.program, journal))
-    room = len(sections.proof), _room(profiles.claimed_profile(sections.proof))
     return _count(ItemList(plan, trees), plan, trees, room)
 
 

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..aggregates import Aggregate, judge_all
 from ..api import Receipt, judge
+from ..verifier.arguments import expectations_from_all, of_one_model
 from ..verifier.chain import verify_run
-from ..verifier.cli import add_verify_arguments, expectations_from
+from ..verifier.cli import add_verify_arguments
 from ..verifier.confidence import headline
 from ..verifier.errors import InsufficientSecurity, UsageError
+from ..verifier.hybrid.aggregate import split_aggregate
 from ..verifier.journal import FAST, ZERO_DIGEST, Journal
 from ..verifier.labels import LABELS, in_words
-from ..verifier.policy import Policy, sampled_outputs
+from ..verifier.policy import Expectations, Policy, sampled_outputs
 from ..verifier.program.checked import load
 from ..verifier.quoting import listed
 from ..verifier.quoting import shell_word as shell_word
 from ..verifier.receipt import split_receipt
 from ..verifier.sampling import Counts
 from ..verifier.stark.params import TARGET
+
+DELTA = "--max-delta"
+"""The demand that receipts can differ in, of those of which one is enough for all."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ def demands(counts: Counts) -> list[Demand]:
     found, policy, journal = [], Policy(), counts.claim
     if not counts.is_strict and journal.delta_ppm > (policy.ppm("max_delta") or 0):
         delta = journal.delta_ppm / 1e6
-        found.append(Demand(f"δ is {delta:.6g}", ("--max-delta", f"{delta:.6f}".rstrip("0"))))
+        found.append(Demand(f"δ is {delta:.6g}", (DELTA, f"{delta:.6f}".rstrip("0"))))
     bits = _bits(journal)
     if bits < 1:
         raise UsageError(
@@ -84,18 +90,54 @@ def command_of_run(receipts: Sequence[Receipt], paths: Sequence[str]) -> str:
         VerificationFailed: they are refused, whatever their claims: they should not exist.
     """
     journal = receipts[0].journal
-    name = journal.model_id.hex()
     needed = demands(Counts(load(bytes(split_receipt(receipts[0].data).program)), journal))
     arguments = {demand.arguments[0]: demand.arguments[1:] for demand in needed}
     if journal.dataset_root != ZERO_DIGEST:
         arguments["--dataset-root"] = (journal.dataset_root.hex(),)
+    plain = [receipt.data for receipt in receipts]
+    return _command(
+        paths,
+        [journal.model_id],
+        arguments,
+        lambda expected: verify_run(plain, of_one_model(expected), judge),
+    )
+
+
+def command_of_aggregate(made: Aggregate, path: str) -> str:
+    """The same for an aggregate: one that holds for all of its receipts.
+
+    Raises:
+        VerificationFailed: it is refused, whatever its claims: it should not exist.
+    """
+    arguments: dict[str, tuple[str, ...]] = {}
+    for own, journal in zip(split_aggregate(made.data).receipts, made.receipts, strict=True):
+        for demand in demands(Counts(load(bytes(own.program)), journal)):
+            option, *values = demand.arguments
+            if option != DELTA or float(values[0]) > float(arguments.get(DELTA, ("0",))[0]):
+                arguments[option] = tuple(values)
+    data_sets = {journal.dataset_root for journal in made.receipts}
+    if len(data_sets) > 1:
+        arguments["--any-dataset"] = ()
+    elif data_sets != {ZERO_DIGEST}:
+        arguments["--dataset-root"] = (data_sets.pop().hex(),)
+    models = list(dict.fromkeys(journal.model_id for journal in made.receipts))
+    return _command([path], models, arguments, lambda expected: judge_all(made.data, expected))
+
+
+def _command(
+    paths: Sequence[str],
+    models: Sequence[bytes],
+    arguments: dict[str, tuple[str, ...]],
+    judged: Callable[[Sequence[Expectations]], object],
+) -> str:
+    """The command with these arguments, and the least --min-bits with which it accepts."""
+    named = [word for model in models for word in ("--model-id", model.hex())]
     # What the proofs of a receipt leave of λ depends on their number: the verifier tells.
     arguments.pop("--min-bits", None)
-    while (least := _refused(receipts, name, arguments)) is not None:
+    while (least := _refused(named, arguments, judged)) is not None:
         arguments["--min-bits"] = (least,)
     files = [f"./{path}" if path.startswith("-") else path for path in paths]
-    words = ["zktally", "verify", *files, "--model-id", name, *_options(arguments)]
-    return " ".join(map(shell_word, words))
+    return " ".join(map(shell_word, ["zktally", "verify", *files, *named, *_options(arguments)]))
 
 
 def _bits(journal: Journal) -> int:
@@ -110,18 +152,19 @@ def _options(arguments: Mapping[str, tuple[str, ...]]) -> list[str]:
 
 
 def _refused(
-    receipts: Sequence[Receipt], name: str, arguments: Mapping[str, tuple[str, ...]]
+    named: Sequence[str],
+    arguments: Mapping[str, tuple[str, ...]],
+    judged: Callable[[Sequence[Expectations]], object],
 ) -> str | None:
     """Judge as the command does: the bits that the receipts have, if they are too few for it."""
     parser = argparse.ArgumentParser()
     add_verify_arguments(parser)
-    words = ["-", "--model-id", name, *_options(arguments)]
-    expected = expectations_from(parser.parse_args(words))
+    expected = expectations_from_all(parser.parse_args(["-", *named, *_options(arguments)]))
     try:
-        verify_run([receipt.data for receipt in receipts], expected, judge)
+        judged(expected)
     except InsufficientSecurity as error:
         least = str(error.received)
-        if error.code != "policy.bits" or int(least) >= expected.policy.min_bits:
+        if error.code != "policy.bits" or int(least) >= expected[0].policy.min_bits:
             raise
         return least
     return None

@@ -10,9 +10,11 @@ from typing import Any
 from .. import _core
 from ..circuits.model import CompiledModel, is_model_file
 from ..prover.snark.model import SnarkModel, is_snark_model
+from ..verifier.aggregates import describe_aggregate
 from ..verifier.cli import read_argument
 from ..verifier.describe import describe_program, describe_receipt, program_text
 from ..verifier.journal import Journal
+from ..verifier.kinds import is_aggregate
 from ..verifier.program.checked import Checked
 from ..verifier.receipt import DEFAULT_MAX_SIZE, Sections
 from ..verifier.snark.receipt import is_snark
@@ -27,7 +29,9 @@ def add_to(verbs: Any) -> None:
         help="say what a receipt claims or what a compiled model holds",
         description="Print what a receipt claims (unverified), or what a compiled model holds.",
     )
-    verb.add_argument("receipt", metavar="file", help="a receipt or a .zkt file (- is stdin)")
+    verb.add_argument(
+        "receipt", metavar="file", help="a receipt, an aggregate or a .zkt file (- is stdin)"
+    )
     verb.add_argument("--json", action="store_true", help="print one JSON object")
     verb.add_argument(
         "--max-size", type=int, default=DEFAULT_MAX_SIZE, help="refuse larger files (bytes)"
@@ -45,6 +49,8 @@ def run(args: argparse.Namespace) -> int:
         data = read_argument(args)
         if is_snark(data):
             described, text = describe_snark(data)
+        elif is_aggregate(data):
+            described, text = describe_aggregate(data, _segments)
         else:
             described, text = describe_receipt(data, _segments)
     print(json.dumps(described, sort_keys=True) if args.json else text)

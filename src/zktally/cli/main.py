@@ -30,6 +30,7 @@ VERBS = (
     "resume",
     "wrap",
     "compress",
+    "aggregate",
     "verify",
     "report",
     "inspect",

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ..aggregates import judge_all
 from ..api import judge
 from ..circuits.model import CompiledModel, is_model_file
 from ..verifier import cli
@@ -16,8 +17,8 @@ def add_to(verbs: Any) -> None:
     verb = verbs.add_parser(
         "verify",
         help="judge a receipt",
-        description="Judge a receipt, or the receipts of one run. What is expected comes from the "
-        "command line, never from them.",
+        description="Judge a receipt, the receipts of one run, or an aggregate. What is expected "
+        "comes from the command line, never from them.",
     )
     cli.add_verify_arguments(verb)
     add_backend(verb)
@@ -39,5 +40,11 @@ def run(args: argparse.Namespace) -> int:
     if args.exported is not None and is_model_file(Path(args.exported)):
         args.also_read = (args.exported,)
         args.exported = CompiledModel.load(args.exported).checked.id.hex()
-    cli.run(args, lambda receipt, expected: judge(receipt, expected, args.backend), args.backend)
+    backend = args.backend
+    cli.run(
+        args,
+        lambda receipt, expected: judge(receipt, expected, backend),
+        lambda aggregate, expected: judge_all(aggregate, expected, backend),
+        backend,
+    )
     return 0
