@@ -69,7 +69,7 @@ def split_receipt(data: bytes) -> Sections:
         MalformedReceipt: too large, no receipt, truncated, or bytes follow.
         UnsupportedReceipt: a receipt of another version.
     """
-    _limit("receipt", len(data), MAX_RECEIPT)
+    judge_length("receipt", len(data))
     if not data.startswith(MAGIC):
         cut_off, kind = MAGIC.startswith(data), what_is(data)
         raise MalformedReceipt(
@@ -137,6 +137,15 @@ def read_section(r: Reader, name: str, limit: int) -> memoryview:
     length = r.u32()
     _limit(name, length, limit)
     return r.take(length)
+
+
+def judge_length(what: str, length: int) -> None:
+    """No file of receipts is larger than this.
+
+    Raises:
+        MalformedReceipt: `receipt.too-large`.
+    """
+    _limit(what, length, MAX_RECEIPT)
 
 
 def _limit(what: str, length: int, limit: int) -> None:

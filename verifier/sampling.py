@@ -217,6 +217,11 @@ class Plan:
     counts: Counts
     sampled: tuple[Ints | None, ...]
 
+    @property
+    def drawn(self) -> int:
+        """Gates that were drawn, each once, of ops that are not checked in full."""
+        return sum(len(numbers) for numbers in self.sampled if numbers is not None)
+
     def steps_of(self, op: int) -> Iterator[tuple[int, Ints]]:
         """The steps with gates of this op to check and those gates, both ascending."""
         size = gates(self.counts.checked.program.ops[op])

@@ -126,17 +126,30 @@ def judge_statement(
 
 
 def judge_sections(
-    sections: Sections, size: int, expectations: Expectations, modes: tuple[int, ...]
+    sections: Sections,
+    size: int,
+    expectations: Expectations,
+    modes: tuple[int, ...],
+    programs: dict[bytes, Checked] | None = None,
 ) -> Statement:
-    """Sections 2 to 6, in a file of so many bytes; see `judge_statement`."""
+    """Sections 2 to 6, in a file of so many bytes; see `judge_statement`.
+
+    Programs that were judged before are in `programs`, and are not judged again.
+    """
     journal = Journal.decode(sections.journal)  # 2. Journal.
     _of_mode(journal, modes)
     _identify(sections.program, journal, expectations)  # 3. Program id, model id.
-    checked = load(bytes(sections.program))  # 4. Program.
+    checked = _load(bytes(sections.program), {} if programs is None else programs)  # 4. Program.
     _fit(checked.program, journal)  # 5. Journal against program.
     counts = Counts(checked, journal)
     expectations.judge(counts)  # 6. Policy and expectations.
     return Statement(sections, journal, checked, counts, size)
+
+
+def _load(program: bytes, known: dict[bytes, Checked]) -> Checked:
+    if program not in known:
+        known[program] = load(program)
+    return known[program]
 
 
 def _of_mode(journal: Journal, modes: tuple[int, ...]) -> None:

@@ -6,7 +6,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from ..errors import MalformedReceipt, UnsupportedReceipt, UsageError, ZktallyError, error_for
+from ..errors import (
+    MalformedReceipt,
+    ProgramMismatch,
+    UnsupportedReceipt,
+    UsageError,
+    ZktallyError,
+    error_for,
+)
 from ..facts import Facts
 from ..journal import HYBRID, STRICT, Journal
 from ..kinds import AGGREGATED as MAGIC
@@ -20,6 +27,7 @@ from ..receipt import (
     MAX_PROOF,
     Sections,
     as_receipt,
+    judge_length,
     read_section,
 )
 from ..recursion.child import Child
@@ -33,6 +41,7 @@ VERSION = 1
 MODES_IN_ONE = (HYBRID, STRICT)
 """Of receipts whose proofs can be aggregated."""
 MAX_SEGMENTS = 256
+MAX_DRAWS = 1 << 26
 """Of all receipts together."""
 
 
@@ -67,25 +76,70 @@ def verify_aggregate(
         MalformedReceipt, UnsupportedReceipt, MalformedProgram, InvalidProgram: it cannot be judged.
         VerificationFailed: it was judged and refused.
     """
-    if not expectations:
-        raise UsageError("nothing is expected of the receipts", expected="at least one model")
+    _judge_expectations(expectations)
     data = as_receipt(data)
     aggregate = split_aggregate(data)
     reader = Reader(aggregate.proof, RECEIPT_CODES)
     leaves: list[Child] = []
-    judged = []
+    judged, drawn, programs = [], 0, {}
     for number, sections in enumerate(aggregate.receipts):
         with numbered(number, aggregate, expectations):
             expected = expected_of(sections, expectations)
-            statement = judge_sections(sections, len(data), expected, MODES_IN_ONE)
+            statement = judge_sections(sections, len(data), expected, MODES_IN_ONE, programs)
             left = MAX_SEGMENTS - len(leaves)
             session = Session.of(statement, expected, lambda: (SUCCINCT, reader.remaining), left)
+            drawn += session.plan.drawn
+            _judge_drawn(drawn)
             own, bits = session.proofs.leaves(reader)
             leaves += own
             judged.append((session.facts(bits), session.outputs))
     verify_layers(leaves, reader)
     reader.end()
+    _judge_all_meant(aggregate, expectations)
     return judged
+
+
+def _judge_expectations(expectations: Sequence[Expectations]) -> None:
+    """Every model that is expected is named once, and what holds of one receipt is not expected.
+
+    Raises:
+        UsageError: nothing is expected, a model twice, or inputs.
+    """
+    models = {one.model_id for one in expectations}
+    if not models or len(models) < len(expectations):
+        raise UsageError(
+            "every model that is expected is named once",
+            expected="at least one model",
+            received=len(expectations),
+        )
+    if any(one.inputs is not None for one in expectations):
+        raise UsageError(
+            "inputs are expected of receipts in an aggregate",
+            hint="judge the receipts one by one, or name input roots",
+        )
+
+
+def _judge_drawn(drawn: int) -> None:
+    """All receipts together have no more samples than one may have."""
+    if drawn > MAX_DRAWS:
+        raise UnsupportedReceipt(
+            "the receipts have too many samples together",
+            code="verify.too-large",
+            expected=f"at most {MAX_DRAWS}",
+            received=drawn,
+        )
+
+
+def _judge_all_meant(aggregate: Aggregate, expectations: Sequence[Expectations]) -> None:
+    """There is a receipt about each model that is expected."""
+    found = {Journal.decode(sections.journal).model_id for sections in aggregate.receipts}
+    for one in expectations:
+        if one.model_id not in found:
+            raise ProgramMismatch(
+                "no receipt is about a model that is expected",
+                code="verify.model-mismatch",
+                expected=one.model_id.hex(),
+            )
 
 
 @contextmanager
@@ -122,6 +176,7 @@ def split_aggregate(data: bytes) -> Aggregate:
             in the order in which receipts first name them, or bytes follow.
         UnsupportedReceipt: another version.
     """
+    judge_length("aggregate", len(data))
     reader = Reader(data, RECEIPT_CODES)
     if not is_aggregate(data):
         raise MalformedReceipt(
@@ -145,6 +200,7 @@ def split_aggregate(data: bytes) -> Aggregate:
     ]
     proof = read_section(reader, "proof", MAX_PROOF)
     _judge_order(reader, programs, [number for number, _ in named])
+    _judge_once(reader, named)
     reader.end()
     none = memoryview(b"")
     return Aggregate(tuple(Sections(programs[i], journal, none) for i, journal in named), proof)
@@ -159,6 +215,12 @@ def _judge_order(reader: Reader, programs: Sequence[memoryview], named: Sequence
         seen = max(seen, number + 1)
     if not named or seen != len(programs) or len(set(map(bytes, programs))) < seen:
         raise reader.bad("a program stands twice, or without a receipt")
+
+
+def _judge_once(reader: Reader, named: Sequence[tuple[int, memoryview]]) -> None:
+    """A statement counts once, however many proofs of it there are."""
+    if len({(number, bytes(journal)) for number, journal in named}) < len(named):
+        raise reader.bad("a statement stands twice")
 
 
 def expected_of(sections: Sections, expectations: Sequence[Expectations]) -> Expectations:

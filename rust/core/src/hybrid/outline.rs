@@ -16,6 +16,7 @@ use crate::commit::{Course, Prepared};
 use crate::error::{Error, Result};
 use crate::fast::Proof;
 use crate::receipt::Journal;
+use crate::receipt::journal::FAST;
 use crate::recursion::inner::Proven;
 use crate::recursion::layers;
 use crate::sampling::{Mark, Plan, SEED_BYTES, course, seed};
@@ -101,6 +102,9 @@ impl Outline {
     ) -> Result<(Self, Vec<Mark>)> {
         let memory = Keeper::new();
         let journal = Journal::decode(&statement)?;
+        if journal.mode == FAST {
+            return Err(Error::new("usage", "a fast statement has no proofs of segments"));
+        }
         check_shape(&prepared.checked, &journal)?;
         check_supported(&prepared.checked)?;
         let course = course(&prepared, &journal);

@@ -1,5 +1,8 @@
 //! Several receipts in one file, with one proof for all of them (docs/recursion.md section 6).
 
+use std::collections::HashSet;
+
+use super::MAX_BYTES;
 use crate::bytes::{Codes, Reader};
 use crate::error::{Error, Result};
 
@@ -46,6 +49,11 @@ impl<'a> Aggregate<'a> {
     /// `receipt.non-canonical` (programs stand once, in the order in which receipts first name them),
     /// `receipt.trailing-bytes`.
     pub fn split(bytes: &'a [u8]) -> Result<Self> {
+        if bytes.len() > MAX_BYTES {
+            return Err(Error::new("receipt.too-large", "the aggregate is too large")
+                .expected(format!("at most {MAX_BYTES} bytes"))
+                .received(bytes.len()));
+        }
         let mut reader = Reader::new(bytes, CODES);
         if !Self::is_one(bytes) {
             return Err(Error::new("receipt.bad-magic", "these are no aggregated receipts"));
@@ -75,9 +83,13 @@ impl<'a> Aggregate<'a> {
             }
             seen = seen.max(number + 1);
         }
-        let twice = (1..programs.len()).any(|i| programs[..i].contains(&programs[i]));
-        if named.is_empty() || seen != programs.len() || twice {
+        let distinct: HashSet<&[u8]> = programs.iter().copied().collect();
+        if named.is_empty() || seen != programs.len() || distinct.len() < seen {
             return Err(reader.bad("a program stands twice, or without a receipt"));
+        }
+        // A statement counts once, however many proofs of it there are.
+        if named.iter().copied().collect::<HashSet<_>>().len() < named.len() {
+            return Err(reader.bad("a statement stands twice"));
         }
         reader.finish()?;
         let receipts = named.into_iter().map(|(number, journal)| (programs[number], journal));
@@ -166,6 +178,8 @@ mod tests {
         };
         assert_eq!(code(&swapped(1)), "receipt.non-canonical");
         assert_eq!(code(&swapped(9)), "receipt.non-canonical");
+        let twice = Aggregate { receipts: vec![(a, b"1"), (b, b"2"), (a, b"1")], proof: b"" };
+        assert_eq!(code(&twice.join().unwrap()), "receipt.non-canonical");
     }
 
     #[test]

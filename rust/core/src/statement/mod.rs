@@ -49,17 +49,25 @@ pub(crate) struct Accepted<'a> {
 impl<'a> Accepted<'a> {
     pub fn judge(receipt: &'a [u8], expect: &Expectations) -> Result<Self> {
         // 1. Envelope.
-        Self::of(Receipt::split(receipt, MAX_BYTES)?, receipt.len(), expect)
+        Self::of(Receipt::split(receipt, MAX_BYTES)?, receipt.len(), expect, None)
     }
 
-    /// The same of the sections of a receipt in a file of so many bytes.
-    pub fn of(sections: Receipt<'a>, bytes: usize, expect: &Expectations) -> Result<Self> {
+    /// The same of the sections of a receipt in a file of so many bytes, whose program may be known.
+    pub fn of(
+        sections: Receipt<'a>,
+        bytes: usize,
+        expect: &Expectations,
+        known: Option<Arc<Prepared>>,
+    ) -> Result<Self> {
         // 2. Journal.
         let journal = Journal::decode(sections.journal)?;
         // 3. Identities: only a program that the caller means is looked at any further.
         check_identities(&sections, &journal, expect)?;
         // 4. Program.
-        let prepared = Arc::new(Prepared::new(Arc::new(program::load(sections.program)?)));
+        let prepared = match known {
+            Some(prepared) => prepared,
+            None => Arc::new(Prepared::new(Arc::new(program::load(sections.program)?))),
+        };
         // 5. Journal against program.
         check_shape(&prepared.checked, &journal)?;
         // 6. Policy.

@@ -7,13 +7,13 @@ use rayon::prelude::*;
 
 use super::subjects::DENSE;
 use crate::hash::{Elem, P};
-use crate::hybrid::tables::columns::Row;
 use crate::hybrid::tests::attacks::judge::{Edited, Table, refusal};
 use crate::program::testing::Rng;
 use crate::recursion::run::hash_row;
 use crate::recursion::tables::{BLOCK, TABLES, bits, cells, field, hash, index};
 use crate::stark::air::{BLIND, evaluate_row};
 use crate::stark::field::DIM;
+use crate::table::columns::Row;
 
 /// Rows of each kind that are attacked.
 const EACH: usize = 2;

@@ -6,11 +6,11 @@ use super::{Removed, Told, lie};
 use crate::hash::poseidon::compress;
 use crate::hash::sponge16::sponge16;
 use crate::hash::{Digest, Elem};
-use crate::hybrid::tables::columns::Row;
 use crate::hybrid::tests::attacks::judge::Edited;
 use crate::recursion::machine::{Block, End, Machine};
 use crate::recursion::run::hash_row;
 use crate::recursion::tables::{BLOCK, hash, index};
+use crate::table::columns::Row;
 
 /// Constraints of the permutation and the digest, in the order of their columns.
 const ROUNDS: [usize; 29] = {
