@@ -12,7 +12,7 @@ from pathlib import Path
 
 PAGE = Path(__file__).parents[1] / "docs/figures.md"
 PLOTS = PAGE.parent / "plots"
-SUITES = ("cost", "fast", "hybrid", "nodes", "precision", "strict", "weights")
+SUITES = ("cost", "fast", "hybrid", "nodes", "precision", "strict", "succinct", "weights")
 """The suites of `zktally bench` that print their section with --markdown."""
 
 OPTIONS: Mapping[str, Sequence[str]] = {

@@ -156,7 +156,6 @@ def measure(cell: Cell) -> Row:
         "foldable_bytes": len(receipt) - len(folded) + len(section),
         "receipt_bytes": len(receipt),
         "output_bytes": len(Journal.decode(job.journal).outputs),
-        "head_bytes": len(head),
         "estimate": {
             "cpu": plan.cpu_seconds,
             "peak_bytes": plan.memory_bytes,
@@ -221,7 +220,7 @@ COST_COLUMNS: tuple[Column, ...] = (
     *formats(("folding", "{:.1f}", "folding s"), ("folding_cpu", "{:.1f}", "CPU")),
     ("MB", lambda row: f"{row['proving_peak_bytes'] / 1e6:,.0f}"),
     ("folding MB", lambda row: f"{row['folding_peak_bytes'] / 1e6:,.0f}"),
-    ("Rust ms", lambda row: f"{1e3 * row['verify_rust']:.0f}"),
+    ("Rust ms", lambda row: f"{1e3 * row['verify_rust']:,.0f}"),
     ("Python ms", _python),
     *formats(("headline_bits", "{}", "bits")),
 )
@@ -233,7 +232,6 @@ SIZE_COLUMNS: tuple[Column, ...] = (
         "without outputs KB",
         lambda row: f"{(row['receipt_bytes'] - row['output_bytes']) / 1e3:,.1f}",
     ),
-    ("head KB", lambda row: f"{row['head_bytes'] / 1e3:,.1f}"),
     ("proof KB", lambda row: f"{row['proof_bytes'] / 1e3:,.1f}"),
 )
 
@@ -272,8 +270,8 @@ _PREFACE = (
     "Python ms: to verify, on all cores."
 )
 _SIZES = (
-    "Bytes of the receipt before and after. Head: roots of the trees. Proof: the outer proof, with "
-    "60 bytes for each proof inside it."
+    "Bytes of the receipt before and after. Proof: the outer proof, with 60 bytes for each proof "
+    "inside it."
 )
 
 

@@ -64,7 +64,12 @@ def prove_job(
 
     Returns:
         The bytes of the receipt.
+
+    Raises:
+        UsageError: a succinct receipt would have too many segments.
     """
+    if job.profile == SUCCINCT:  # before anything is kept that could never be finished
+        judge_number(_core.hybrid_segments(job.program, job.journal))
     if work is not None:
         work.start(job)
         return prove_in(work, model, options)
@@ -155,10 +160,7 @@ def _tell_pace(options: ProverOptions, job: Job) -> None:
 
 def _prover(job: Job, model: _core.Model | None) -> _core.HybridProver:
     program, profile = model or job.program, job.segment_profile
-    prover = _core.HybridProver(program, job.journal, job.openings, profile)
-    if job.profile == SUCCINCT:
-        judge_number(prover.segments)
-    return prover
+    return _core.HybridProver(program, job.journal, job.openings, profile)
 
 
 def _receipt(

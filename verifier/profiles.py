@@ -1,4 +1,7 @@
-"""Profiles of the proofs of a receipt, as its head names them (docs/stark.md section 8)."""
+"""Profiles of the proofs of a receipt, as its head names them (docs/stark.md section 8).
+
+Only names and numbers: whoever reads a head need not wait for the verifier of proofs.
+"""
 
 from __future__ import annotations
 

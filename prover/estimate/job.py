@@ -55,12 +55,14 @@ COSTS = {
 FOLDED_LEAVES, FOLDED_NODES = 2, 4
 """Segments under a node of the first layer, nodes under one of a higher layer."""
 
-FOLDED_SECONDS = 1.8
+FOLDED_SECONDS = 2.4
 NODE_SECONDS = 0.4
 OUTER_SECONDS = 1.9
 """CPU seconds to fold: of each proof that a node verifies, of the node, of the outer proof."""
 
-FOLDING_BYTES = 0.9e9
+FOLDING_BYTES = (0.7e9, 1.3e9)
+"""At the peak: where one proof is folded, and where several are."""
+
 OUTER_BYTES = 181_000
 POINT_BYTES = 60
 
@@ -257,7 +259,7 @@ def estimate_fold(segments: int, statement_bytes: int = 0) -> FoldEstimate:
     return FoldEstimate(
         proofs=nodes + 1,
         seconds=cpu / CORES_GAIN,
-        memory_bytes=round(BASE_BYTES + FOLDING_BYTES),
+        memory_bytes=round(BASE_BYTES + FOLDING_BYTES[segments > 1]),
         proof_bytes=OUTER_BYTES + POINT_BYTES * (segments + nodes) + statement_bytes,
     )
 

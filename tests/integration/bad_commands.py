@@ -37,6 +37,7 @@ OUTPUTS = [
     Bad(f"{PROVE} -o {{soft_link}} --force", "a link to the input", 2, USAGE, "is an input"),
     Bad(f"{PROVE} -o {{hard_link}} --force", "the input's other name", 2, USAGE, "is an input"),
     Bad("wrap {receipt} -o {receipt} --force", "it is the receipt", 2, USAGE, "is an input"),
+    Bad("compress {receipt} -o {receipt} --force", "it is the receipt", 2, USAGE, "is an input"),
     Bad(f"{PROVE} -o /proc/r", "nothing can be written there", 2, UNWRITABLE, "/proc"),
     Bad(f"{PROVE} -o {{x}}/r", "its folder is a file", 2, UNWRITABLE, "Not a directory"),
     Bad(f"{PROVE} -o /dev/full", "a full disk", 2, UNWRITABLE, "No space left"),
@@ -68,6 +69,8 @@ FILES = [
     Bad("prove {zkt} --input {pickle} -o {new}", "pickled", 2, UNREADABLE, "pickles"),
     Bad("resume {empty_folder} -o {new}", "no work there", 2, UNREADABLE, "no unfinished proof"),
     Bad("wrap {onnx} -o {new}", "no receipt", 3, "receipt.bad-magic", "an ONNX file"),
+    Bad("compress {onnx} -o {new}", "no receipt", 3, "receipt.bad-magic", "an ONNX file"),
+    Bad("compress {receipt} -o {new}", "a fast receipt", 2, USAGE, "--foldable"),
     Bad("verify {onnx} --model-id {id}", "no receipt", 3, "receipt.bad-magic", ""),
     Bad("verify {none} --model-id {id}", "no such file", 2, UNREADABLE, "No such file"),
     Bad("verify {here} --model-id {id}", "a folder", 2, UNREADABLE, "it is a folder"),
@@ -108,6 +111,7 @@ ARRAYS = [
 ]
 
 NUMBERS = [
+    Bad("compress {receipt} --threads -1 -o {new}", "threads < 0", 2, USAGE, "threads"),
     Bad(f"{PROVE} --delta 0 -o {{new}}", "δ = 0", 2, USAGE, "delta is out of range"),
     Bad(f"{PROVE} --delta 1 -o {{new}}", "δ = 1", 2, USAGE, "delta is out of range"),
     Bad(f"{PROVE} --delta -0.1 -o {{new}}", "δ < 0", 2, USAGE, "delta is out of range"),

@@ -28,6 +28,7 @@ VERBS = {
     "report": ("report {wrong} --model-id {id} -o {new}.html", {"receipt"}),
     "inspect": ("inspect {wrong}", {"receipt", "model"}),
     "wrap": ("wrap {wrong} -o {new}", {"receipt"}),
+    "compress": ("compress {wrong} -o {new}", {"receipt"}),
     "resume": ("resume {wrong} -o {new}", set()),
     "prove": ("prove {wrong} --input {images} -o {new}", {"model"}),
     "prove inputs": ("prove {model} --input {wrong} -o {new}", {"npz", "npy"}),

@@ -8,20 +8,23 @@ from pathlib import Path
 
 import pytest
 
+from zktally import _core
 from zktally.bench.models import BENCH_MODELS, calibration
 from zktally.circuits.compile import compile
 from zktally.cli.agreement import Cost
 from zktally.display import Lines
 from zktally.hybrid.training.plan import Plan
-from zktally.prover import Claims, Job, ProverOptions, Work
+from zktally.prover import Claims, Job, ProverOptions, Work, prove_job
 from zktally.prover.estimate import estimate_fold, estimate_job, estimate_stark
-from zktally.prover.folding import foldable_sections, judge_number
+from zktally.prover.folding import compress, foldable_sections, judge_number
 from zktally.prover.options import profile_of
 from zktally.prover.progress import FOLDING
 from zktally.verifier.describe import describe_receipt
 from zktally.verifier.errors import MalformedReceipt, UsageError
-from zktally.verifier.profiles import FOLDABLE, NAMES, SUCCINCT, claimed_profile
+from zktally.verifier.hybrid import segments
+from zktally.verifier.profiles import FOLDABLE, MAX_FOLDED, NAMES, SUCCINCT, claimed_profile
 from zktally.verifier.receipt import Sections, split_receipt
+from zktally.verifier.stark import params
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 HYBRID = (VECTORS / "hybrid-average.receipt").read_bytes()
@@ -63,6 +66,13 @@ def test_a_receipt_names_its_profile() -> None:
         claimed_profile(bytes(32))
 
 
+def test_verifiers_know_the_same_profiles() -> None:
+    """The names stand apart: whoever reads a head need not wait for the STARK's verifier."""
+    assert {n: params.PROFILE_NAMES[n] for n in params.OF_RECEIPTS} == NAMES
+    assert (params.FOLDABLE, params.SUCCINCT) == (FOLDABLE, SUCCINCT)
+    assert segments.SUCCINCT.most == MAX_FOLDED
+
+
 def test_what_can_be_folded_is_told_by_the_head() -> None:
     sections = foldable_sections(with_profile(HYBRID, FOLDABLE))
     assert sections.journal == split_receipt(HYBRID).journal
@@ -80,10 +90,19 @@ def test_what_can_be_folded_is_told_by_the_head() -> None:
     assert "already" in str(refused.value.hint)
 
 
-def test_more_segments_are_refused_before_they_are_proven() -> None:
+def test_more_segments_are_refused_before_they_are_proven(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     judge_number(64)
+    monkeypatch.setattr(_core, "hybrid_segments", lambda *_: 65)
+    parts = split_receipt(HYBRID)
+    job = Job(bytes(parts.program), bytes(parts.journal), b"openings", SUCCINCT)
+    work = Work.create(tmp_path / "work")
     with pytest.raises(UsageError, match="too many segments"):
-        judge_number(65)
+        prove_job(job, work)
+    assert list(work.folder.iterdir()) == []
+    with pytest.raises(UsageError, match="too many segments"):
+        compress(with_profile(HYBRID, FOLDABLE))
 
 
 def test_inspection_counts_what_the_statement_asks_for() -> None:
@@ -109,7 +128,7 @@ def test_a_run_has_one_succinct_receipt() -> None:
 
 
 def test_folding_grows_with_segments_and_its_receipt_hardly() -> None:
-    found = [estimate_fold(segments, 1000) for segments in (1, 2, 3, 6, 16, 64)]
+    found = [estimate_fold(count, 1000) for count in (1, 2, 3, 6, 16, 64)]
     assert [each.proofs for each in found] == [2, 2, 4, 5, 12, 44]
     seconds = [each.seconds for each in found]
     assert seconds == sorted(seconds)

@@ -26,4 +26,4 @@ pub mod verify;
 pub use grid::{Grid, MainTable, PublicTable, PublicTerms};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -31,7 +31,7 @@ const RANGE: u32 = 7;
 const SUM: u32 = 8;
 
 /// A running sum of cubes of bytes, sent out once; a table of bytes.
-fn tables() -> Tables {
+pub(crate) fn tables() -> Tables {
     let mut b = Builder::new("sums", false);
     let [on, link, last] = [2, 3, 4].map(|c| b.public(c));
     let [x, y, base, run] = [1, 2, 3, 4].map(|c| b.main(c));
@@ -54,15 +54,15 @@ fn tables() -> Tables {
     Tables::new(vec![sums, b.build()])
 }
 
-struct Toy {
-    tables: Tables,
-    publics: Vec<PublicTable>,
-    mains: Vec<MainTable>,
-    terms: Vec<PublicTerms>,
-    parameters: Parameters,
+pub(crate) struct Toy {
+    pub tables: Tables,
+    pub publics: Vec<PublicTable>,
+    pub mains: Vec<MainTable>,
+    pub terms: Vec<PublicTerms>,
+    pub parameters: Parameters,
 }
 
-fn toy(values: &[u32], log_rows: [usize; 2]) -> Toy {
+pub(crate) fn toy(values: &[u32], log_rows: [usize; 2]) -> Toy {
     let tables = tables();
     let parameters =
         Parameters { queries: 40, hiding_rows: 96, ..Parameters::new(0, 1, 0).unwrap() };
@@ -98,12 +98,12 @@ fn toy(values: &[u32], log_rows: [usize; 2]) -> Toy {
 }
 
 impl Toy {
-    fn hashed(mut self, hashing: Hashing) -> Self {
+    pub fn hashed(mut self, hashing: Hashing) -> Self {
         self.parameters.hashing = hashing;
         self
     }
 
-    fn statement(&self, context: u8) -> Statement<'_> {
+    pub fn statement(&self, context: u8) -> Statement<'_> {
         Statement {
             tables: &self.tables,
             publics: &self.publics,
@@ -124,7 +124,7 @@ impl Toy {
     }
 }
 
-fn values(n: u32) -> Vec<u32> {
+pub(crate) fn values(n: u32) -> Vec<u32> {
     (0..n).map(|i| i * 7 % 256).collect()
 }
 

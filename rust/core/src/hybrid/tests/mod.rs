@@ -1,6 +1,6 @@
 //! Schedules and witnesses, against the constraints and buses of the tables.
 
-mod attacks;
+pub(crate) mod attacks;
 mod fixed;
 pub(crate) mod fixture;
 pub(crate) mod programs;

@@ -4,7 +4,7 @@
 mod batch;
 mod constraints;
 mod queries;
-mod transcript;
+pub(super) mod transcript;
 
 use self::batch::Batch;
 use self::transcript::{Transcribed, Transcript};

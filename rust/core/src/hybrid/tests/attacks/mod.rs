@@ -2,7 +2,7 @@
 
 mod cells;
 mod forge;
-mod judge;
+pub(crate) mod judge;
 mod padding;
 mod records;
 mod rows;

@@ -1,4 +1,12 @@
-//! Proofs of small programs, verified inside.
+//! Proofs of small programs, verified inside, and attacks on them.
+
+mod cells;
+mod forgeries;
+mod ledger;
+mod removals;
+mod shapes;
+mod subjects;
+mod tree;
 
 use super::child::Child;
 use super::circuit;
