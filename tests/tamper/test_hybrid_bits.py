@@ -150,11 +150,11 @@ def test_a_word_and_p_is_not_canonical_where_it_is_an_element(profile):
 def test_no_receipt_is_of_the_outer_profile():
     """Nor of one that is not there; and a proof is one of its own hash."""
     parts = hybrids.dissect(tiny(hybrids.FOLDABLE)[0])
-    for profile in (3, 4, 255):
+    for profile in (3, 5, 255):
         parts.profile = profile
         verdicts = judges.both(parts.encode(), tiny(hybrids.FOLDABLE)[1])
         assert verdicts == ("receipt.non-canonical", "receipt.non-canonical")
-    for profile in (hybrids.STANDARD, hybrids.SMALL):
+    for profile in (hybrids.STANDARD, hybrids.SMALL, 4):
         parts.profile = profile
         verdicts = judges.both(parts.encode(), tiny(hybrids.FOLDABLE)[1])
         assert verdicts[0] == verdicts[1] != judges.ACCEPTED
