@@ -141,7 +141,7 @@ class Records:
         last = bool(len(self.items)) and self.items[-1] == trees.steps - 1
         exports = program.exports if last else ()
 
-        def once(present: bool | np.bool_) -> Ints:
+        def once(present: object) -> Ints:
             return np.zeros(int(bool(present)), np.int64)
 
         def has(low: int, high: int) -> bool:
@@ -332,12 +332,14 @@ class RecordRows(Portions):
 
 
 def _digest(data: bytes) -> Ints:
-    return digest_elements(data).astype(np.int64)
+    found: Ints = digest_elements(data).astype(np.int64)
+    return found
 
 
 def _taken(names: Ints) -> Ints:
     """What the elements of digests are held to, [8·names]."""
-    return _taken_rows(names[None])[0]
+    row: Ints = _taken_rows(names[None])[0]
+    return row
 
 
 def _taken_rows(names: Ints) -> Ints:
