@@ -13,7 +13,7 @@ from .. import _core
 from ..verifier.errors import UsageError, ZktallyError, error_for
 from ..verifier.hybrid.aggregate import MAX_SEGMENTS
 from ..verifier.journal import FAST, MODES, Journal
-from ..verifier.kinds import is_aggregate
+from ..verifier.kinds import AGGREGATE, is_aggregate
 from ..verifier.labels import in_words
 from ..verifier.profiles import FOLDABLE, NAMES, SUCCINCT, claimed_profile
 from ..verifier.receipt import Sections, split_receipt
@@ -102,7 +102,7 @@ def foldable_sections(receipt: bytes) -> Sections:
         UsageError: it is not foldable, or an aggregate.
     """
     if is_aggregate(receipt):
-        raise _not_foldable("an aggregate", "aggregate the receipts that it was made of")
+        raise _not_foldable(AGGREGATE, "aggregate the receipts that it was made of")
     parts = split_receipt(receipt)
     mode = Journal.decode(parts.journal).mode
     found = MODES[mode] if mode == FAST else NAMES[claimed_profile(parts.proof)]

@@ -423,7 +423,7 @@ class Guarantee:
         if self.beside:
             receipts = counted(self.beside + 1, "receipt")
             return [
-                f"succinct   one proof for all {receipts} shows that {shown};",
+                f"succinct   one proof for the {receipts} of the file shows that {shown};",
                 f"           {these} not in the file",
             ]
         return [

@@ -41,6 +41,7 @@ OUTPUTS = [
     Bad(f"{PROVE} -o /proc/r", "nothing can be written there", 2, UNWRITABLE, "/proc"),
     Bad(f"{PROVE} -o {{x}}/r", "its folder is a file", 2, UNWRITABLE, "Not a directory"),
     Bad(f"{PROVE} -o /dev/full", "a full disk", 2, UNWRITABLE, "No space left"),
+    Bad("aggregate {receipt} -o {receipt} --force", "it is the receipt", 2, USAGE, "is an input"),
     Bad(f"{PROVE} -o - --json", "two things on stdout", 2, USAGE, "both go to stdout"),
     Bad(f"{PROVE} -o {{new}} --final-state {{new}}", "one name twice", 2, USAGE, "two results"),
     Bad(f"{PROVE} -o {{new}} --final-state {{text}}", "it exists", 2, EXISTS, "exists"),
@@ -57,6 +58,9 @@ FILES = [
     Bad("compile {text} -o {new}", "a text", 3, "compile.bad-model", "ONNX"),
     Bad("compile {zkt} --calibrate {data} -o {new}", "compiled", 3, "compile.bad-model", "ONNX"),
     Bad("compile {onnx} --calibrate {none} -o {new}", "no data", 2, UNREADABLE, "No such"),
+    Bad("aggregate {onnx} -o {new}", "no receipt", 3, "receipt.bad-magic", "an ONNX file"),
+    Bad("aggregate {receipt} -o {new}", "a fast receipt", 2, USAGE, "wrap it with --foldable"),
+    Bad("aggregate {none} -o {new}", "no such file", 2, UNREADABLE, "no such file"),
     Bad("compile {onnx} --calibrate {text} -o {new}", "a text", 2, UNREADABLE, ".npz"),
     Bad("compile {onnx} -o {new}", "no data", 2, "compile.calibration", "no calibration data"),
     Bad(

@@ -13,6 +13,7 @@ KINDS = {
     "onnx": "an ONNX file",
     "model": "a compiled model (.zkt)",
     "receipt": "a receipt",
+    "aggregate": "an aggregate of several receipts",
     "npz": "arrays by name (.npz)",
     "npy": "one array (.npy)",
     "state": "a state file (.zks)",
@@ -24,9 +25,10 @@ KINDS = {
 }
 
 VERBS = {
-    "verify": ("verify {wrong} --model-id {id}", {"receipt"}),
-    "report": ("report {wrong} --model-id {id} -o {new}.html", {"receipt"}),
-    "inspect": ("inspect {wrong}", {"receipt", "model"}),
+    "verify": ("verify {wrong} --model-id {id}", {"receipt", "aggregate"}),
+    "report": ("report {wrong} --model-id {id} -o {new}.html", {"receipt", "aggregate"}),
+    "inspect": ("inspect {wrong}", {"receipt", "aggregate", "model"}),
+    "aggregate": ("aggregate {wrong} -o {new}", {"receipt"}),
     "wrap": ("wrap {wrong} -o {new}", {"receipt"}),
     "compress": ("compress {wrong} -o {new}", {"receipt"}),
     "resume": ("resume {wrong} -o {new}", set()),
@@ -51,6 +53,7 @@ def wrong(files: Files, tmp_path_factory: pytest.TempPathFactory) -> dict[str, P
         "onnx": files.onnx.read_bytes(),
         "model": files.model.read_bytes(),
         "receipt": files.receipt.read_bytes(),
+        "aggregate": b"ZKTMANY\x01 and so on",
         "npz": files.images.read_bytes(),
         "state": b"ZKSTATE\x01 and so on",
         "csv": b"a,b\n1,2\n",

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from support.aggregates import joined
 from support.foldable import points
 from support.receipts import Prover
 from zktally.prover.claims import usual_bits
@@ -15,28 +16,12 @@ from zktally.verifier.errors import UsageError, ZktallyError
 from zktally.verifier.hybrid import aggregate
 from zktally.verifier.hybrid.aggregate import MAGIC, split_aggregate, verify_aggregate
 from zktally.verifier.journal import FAST, HYBRID
-from zktally.verifier.reader import Writer
 from zktally.verifier.receipt import split_receipt
 from zktally.verifier.recursion import layers
 from zktally.verifier.recursion.child import POINTS_BYTES
 from zktally.verifier.stark import params
 
 OUTER = 70_000
-
-
-def joined(programs, receipts, proof=b"proof"):
-    """The bytes of an aggregate: receipts name their programs by number."""
-    writer = Writer()
-    writer.raw(MAGIC + b"\1")
-    writer.u16(len(programs))
-    for program in programs:
-        writer.blob(program)
-    writer.u16(len(receipts))
-    for number, journal in receipts:
-        writer.u16(number)
-        writer.blob(journal)
-    writer.blob(proof)
-    return writer.getvalue()
 
 
 def code_of(judge):
