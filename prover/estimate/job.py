@@ -16,12 +16,12 @@ from ...verifier import stark
 from ...verifier.hybrid.requantise import judge_covered
 from ...verifier.hybrid.schedule import Table
 from ...verifier.hybrid.segments import MAX_SEGMENTS
-from ...verifier.hybrid.verify import REFERENCE, tables_file
+from ...verifier.hybrid.verify import tables_file
 from ...verifier.journal import FAST
 from ...verifier.profiles import SUCCINCT, of_segments
 from ...verifier.program.types import Role, gates
 from ...verifier.sampling import Counts
-from ...verifier.stark.params import Parameters
+from ...verifier.stark.params import REFERENCE, Parameters
 from ...verifier.stark.statement import MIN_LOG_ROWS
 from .table_rows import Schedule
 
