@@ -1,6 +1,7 @@
 //! Proofs of small programs, verified inside, and attacks on them.
 
 mod cells;
+mod checks;
 mod forgeries;
 mod ledger;
 mod removals;
