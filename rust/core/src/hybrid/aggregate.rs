@@ -29,10 +29,11 @@ const MAX_DRAWS: usize = 1 << 26;
 /// `usage` for receipts of another kind, none, or too many segments; those of reading a receipt, of the
 /// verifier for its segments, of the prover.
 pub fn aggregate(receipts: &[&[u8]]) -> Result<Vec<u8>> {
-    let (mut leaves, mut parts) = (Vec::new(), Vec::new());
+    let (mut leaves, mut parts, mut lambda) = (Vec::new(), Vec::new(), 0);
     for bytes in receipts {
         let sections = Receipt::split(bytes, MAX_BYTES)?;
         let prepared = Arc::new(Prepared::new(Arc::new(program::load(sections.program)?)));
+        lambda = lambda.max(Journal::decode(sections.journal)?.bits);
         let outline = Outline::new(prepared, sections.journal.to_vec(), FOLDABLE)?;
         leaves.extend(outline.proven(sections.proof)?);
         parts.push((sections.program, sections.journal));
@@ -43,7 +44,7 @@ pub fn aggregate(receipts: &[&[u8]]) -> Result<Vec<u8>> {
             .received(leaves.len()));
     }
     let mut proof: Vec<u8> = leaves.iter().flat_map(|leaf| leaf.child.points.bytes()).collect();
-    proof.extend(layers::prove(leaves)?);
+    proof.extend(layers::prove(leaves, lambda)?);
     Aggregate { receipts: parts, proof: &proof }.join()
 }
 
@@ -63,7 +64,7 @@ pub(crate) fn verify_aggregate(bytes: &[u8], expect: &[Expectations]) -> Result<
     };
     let aggregate = Aggregate::split(bytes)?;
     let mut reader = Reader::new(aggregate.proof, CODES);
-    let (mut children, mut judged, mut drawn) = (Vec::new(), Vec::new(), 0);
+    let (mut children, mut judged, mut drawn, mut lambda) = (Vec::new(), Vec::new(), 0, 0);
     let (mut programs, mut seen) = (HashMap::new(), HashSet::new());
     for &(program, journal) in &aggregate.receipts {
         let decoded = Journal::decode(journal)?;
@@ -74,6 +75,7 @@ pub(crate) fn verify_aggregate(bytes: &[u8], expect: &[Expectations]) -> Result<
         }
         let model = model_id(&decoded.program_id, decoded.weights_root);
         seen.insert(model);
+        lambda = lambda.max(decoded.bits);
         let expect = expect.iter().find(|expect| expect.model_id == model).unwrap_or(first);
         let sections = Receipt { program, journal, proof: &[] };
         // A program is judged once, however many receipts are about it.
@@ -99,7 +101,7 @@ pub(crate) fn verify_aggregate(bytes: &[u8], expect: &[Expectations]) -> Result<
         let (facts, plan) = (session.facts(bits), session.plan);
         judged.push((accepted, plan, facts));
     }
-    layers::verify(children, &mut reader)?;
+    layers::verify(children, lambda, &mut reader)?;
     judge_end(&reader)?;
     if let Some(idle) = expect.iter().find(|expect| !seen.contains(&expect.model_id)) {
         return Err(Error::new(

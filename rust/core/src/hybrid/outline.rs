@@ -235,7 +235,7 @@ impl Outline {
         let leaves = self.proven(section)?;
         let mut out = head::encode(&self.statement, SUCCINCT);
         leaves.iter().for_each(|leaf| out.extend(leaf.child.points.bytes()));
-        out.extend(layers::prove(leaves)?);
+        out.extend(layers::prove(leaves, self.journal.bits)?);
         Ok(out)
     }
 

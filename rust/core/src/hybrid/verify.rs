@@ -47,7 +47,7 @@ pub(crate) fn verify_hybrid(
     let bits = if session.head.profile == SUCCINCT {
         let points = session.points(&mut reader)?;
         let (children, bits) = session.children(&points)?;
-        layers::verify(children, &mut reader)?;
+        layers::verify(children, accepted.journal.bits, &mut reader)?;
         bits
     } else {
         session.each(|_, statement| stark_verify::verify(statement, &mut reader))?

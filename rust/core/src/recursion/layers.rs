@@ -9,8 +9,8 @@ use super::inner::Proven;
 use super::machine::Machine;
 use super::tables::TABLES;
 use crate::bytes::Reader;
-use crate::error::Result;
-use crate::stark::parameters::{FOLDABLE, OUTER, Parameters, RECURSION_BITS};
+use crate::error::{Error, Result};
+use crate::stark::parameters::{FOLDABLE, OUTER, Parameters, RECURSION_BITS, more_bits};
 use crate::stark::statement::Statement;
 use crate::stark::{PublicTable, PublicTerms, prove as stark_prove, verify as stark_verify};
 
@@ -29,13 +29,18 @@ pub fn layers(leaves: usize) -> Vec<usize> {
     found
 }
 
-/// Parameters of the nodes and of the outer proof over so many leaves.
+/// Parameters of the nodes and of the outer proof over so many leaves, beside a sampling with confidence
+/// λ, the largest of all receipts.
 ///
 /// # Errors
-/// `security.insufficient`.
-pub fn parameters(leaves: usize) -> Result<[Parameters; 2]> {
+/// `security.insufficient`; `usage` without leaves: there is no proof of nothing.
+pub fn parameters(leaves: usize, lambda: u16) -> Result<[Parameters; 2]> {
+    if leaves == 0 {
+        return Err(Error::new("usage", "there are no proofs to verify inside another"));
+    }
     let proofs = layers(leaves).iter().sum::<usize>() + 1;
-    let target = f64::from(RECURSION_BITS + proofs.next_power_of_two().ilog2());
+    let bits = RECURSION_BITS + u32::from(more_bits(lambda));
+    let target = f64::from(bits + proofs.next_power_of_two().ilog2());
     Ok([Parameters::reaching(FOLDABLE, target)?, Parameters::reaching(OUTER, target)?])
 }
 
@@ -88,8 +93,8 @@ fn context(tag: &[u8], children: &[Child]) -> [u8; 32] {
 ///
 /// # Errors
 /// `prove.witness` for a proof that does not verify; those of the prover.
-pub fn prove(mut row: Vec<Proven>) -> Result<Vec<u8>> {
-    let [of_nodes, of_outer] = parameters(row.len())?;
+pub fn prove(mut row: Vec<Proven>, lambda: u16) -> Result<Vec<u8>> {
+    let [of_nodes, of_outer] = parameters(row.len(), lambda)?;
     let mut out = Vec::new();
     let mut arity = LEAVES;
     loop {
@@ -135,8 +140,8 @@ fn prove_node(
 ///
 /// # Errors
 /// Those of the verifier of a proof; of points that are not canonical.
-pub fn verify(leaves: Vec<Child>, reader: &mut Reader) -> Result<f64> {
-    let [of_nodes, of_outer] = parameters(leaves.len())?;
+pub fn verify(leaves: Vec<Child>, lambda: u16, reader: &mut Reader) -> Result<f64> {
+    let [of_nodes, of_outer] = parameters(leaves.len(), lambda)?;
     let mut bits = f64::INFINITY;
     let mut row = leaves;
     let mut arity = LEAVES;

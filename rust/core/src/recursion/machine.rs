@@ -207,7 +207,7 @@ impl Machine {
         data: Option<&[Elem]>,
         end: End,
     ) -> Sponge {
-        debug_assert!(data.is_none_or(|data| data.len() == count));
+        assert!(data.is_none_or(|data| data.len() == count));
         let blocks = count.div_ceil(BLOCK);
         let (ahead, total) = (usize::from(state.is_some()), usize::from(state.is_some()) + blocks);
         let length = (ahead * BLOCK + count) as u32;
@@ -460,21 +460,21 @@ impl Terms {
 
     /// Adds `f·a`; the operand a may not be another cell already.
     pub fn plus_a(mut self, a: Cell, factor: Elem) -> Self {
-        debug_assert!(self.a.is_none_or(|other| other == a));
+        assert!(self.a.is_none_or(|other| other == a));
         (self.a, self.sum[0]) = (Some(a), factor);
         self
     }
 
     /// Adds `g·b`.
     pub fn plus_b(mut self, b: Cell, factor: Elem) -> Self {
-        debug_assert!(self.b.is_none_or(|other| other == b));
+        assert!(self.b.is_none_or(|other| other == b));
         (self.b, self.sum[1]) = (Some(b), factor);
         self
     }
 
     /// Adds `h·c`.
     pub fn plus_c(mut self, c: Cell, factor: Elem) -> Self {
-        debug_assert!(self.c.is_none_or(|other| other == c));
+        assert!(self.c.is_none_or(|other| other == c));
         (self.c, self.sum[2]) = (Some(c), factor);
         self
     }

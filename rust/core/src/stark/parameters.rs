@@ -65,6 +65,11 @@ const USUAL_LAMBDA: u16 = 102;
 /// Bits that a λ above the usual one adds at most: those of 2^8 receipts of one run.
 const MOST_MORE: u16 = 8;
 
+/// Bits that a λ above the usual one asks for in everything else, too.
+pub fn more_bits(lambda: u16) -> u16 {
+    lambda.saturating_sub(USUAL_LAMBDA).min(MOST_MORE)
+}
+
 impl Parameters {
     /// The parameters of a profile for each of so many segments, beside a sampling with confidence λ
     /// (0 where nothing is sampled): a λ above the usual one asks for as many more bits here, so that
@@ -74,9 +79,8 @@ impl Parameters {
     /// `security.insufficient` where no number of queries reaches the target; `usage` where there is
     /// no such profile.
     pub fn new(profile: u8, segments: usize, lambda: u16) -> Result<Self> {
-        let more = lambda.saturating_sub(USUAL_LAMBDA).min(MOST_MORE);
         let segments = f64::from(segments.next_power_of_two().ilog2());
-        Self::reaching(profile, PROVEN_BITS + segments + f64::from(more))
+        Self::reaching(profile, PROVEN_BITS + segments + f64::from(more_bits(lambda)))
     }
 
     /// The parameters of a profile that reach so many bits.

@@ -8,7 +8,7 @@ use crate::json;
 use crate::program::{OpKind, OperandRef, Program, Role};
 use crate::receipt::Journal;
 use crate::sampling::{Counts, Plan};
-use crate::stark::parameters::{RECURSION_BITS, SUCCINCT};
+use crate::stark::parameters::{RECURSION_BITS, SUCCINCT, more_bits};
 
 /// How far an output is established (docs/protocol.md section 5, Guarantee).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -61,7 +61,7 @@ impl StarkFacts {
         let tenths = (self.bits * 10.0).floor().max(0.0) as u32;
         let segments = units_of_segments(tenths, self.segments);
         let above = if self.profile == SUCCINCT {
-            units_of_segments(10 * RECURSION_BITS, 1)
+            units_of_segments(10 * (RECURSION_BITS + u32::from(more_bits(sampling))), 1)
         } else {
             Some(0)
         };

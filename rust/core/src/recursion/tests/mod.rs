@@ -75,10 +75,10 @@ fn a_whole_tree_of_proofs_verifies() {
     for count in [1, 3] {
         let leaves: Vec<Proven> = segments().take(count).collect();
         let again: Vec<Child> = leaves.iter().map(|leaf| leaf.child.clone()).collect();
-        let proof = layers::prove(leaves).unwrap();
+        let proof = layers::prove(leaves, 0).unwrap();
         eprintln!("{count} segments: {} bytes", proof.len());
         let mut reader = Reader::new(&proof, Codes::all("receipt.truncated"));
-        let bits = layers::verify(again, &mut reader).unwrap();
+        let bits = layers::verify(again, 0, &mut reader).unwrap();
         assert!(bits >= 103.0 && reader.remaining() == 0);
     }
 }

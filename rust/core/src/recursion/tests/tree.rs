@@ -25,7 +25,7 @@ impl Tree {
     fn new(subjects: Vec<Subject>) -> Self {
         let proven: Vec<Proven> = subjects.iter().map(Subject::proven).collect();
         let leaves = proven.iter().map(|proven| proven.child.clone()).collect();
-        let proof = layers::prove(proven).unwrap();
+        let proof = layers::prove(proven, 0).unwrap();
         Self { subjects, leaves, proof }
     }
 
@@ -47,7 +47,7 @@ const NODES: usize = 3;
 fn verify(leaves: Vec<Child>, proof: &[u8]) -> Result<f64> {
     const CODES: Codes = Codes { short: "short", trailing: "trailing", bad: "bad" };
     let mut reader = Reader::new(proof, CODES);
-    let bits = layers::verify(leaves, &mut reader)?;
+    let bits = layers::verify(leaves, 0, &mut reader)?;
     assert_eq!(reader.remaining(), 0);
     Ok(bits)
 }
