@@ -20,6 +20,7 @@ from ..kinds import AGGREGATED as MAGIC
 from ..kinds import is_aggregate, what_is
 from ..policy import Expectations
 from ..profiles import SUCCINCT
+from ..program.checked import Checked
 from ..reader import RECEIPT_CODES, Reader
 from ..receipt import (
     MAX_JOURNAL,
@@ -81,19 +82,22 @@ def verify_aggregate(
     aggregate = split_aggregate(data)
     reader = Reader(aggregate.proof, RECEIPT_CODES)
     leaves: list[Child] = []
-    judged, drawn, programs = [], 0, {}
+    judged: list[tuple[Facts, Outputs]] = []
+    programs: dict[bytes, Checked] = {}
+    drawn = bits = 0
     for number, sections in enumerate(aggregate.receipts):
         with numbered(number, aggregate, expectations):
             expected = expected_of(sections, expectations)
             statement = judge_sections(sections, len(data), expected, MODES_IN_ONE, programs)
             left = MAX_SEGMENTS - len(leaves)
             session = Session.of(statement, expected, lambda: (SUCCINCT, reader.remaining), left)
+            bits = max(bits, statement.journal.bits)
             drawn += session.plan.drawn
             _judge_drawn(drawn)
-            own, bits = session.proofs.leaves(reader)
+            own, least = session.proofs.leaves(reader)
             leaves += own
-            judged.append((session.facts(bits), session.outputs))
-    verify_layers(leaves, reader)
+            judged.append((session.facts(least), session.outputs))
+    verify_layers(leaves, reader, bits)
     reader.end()
     _judge_all_meant(aggregate, expectations)
     return judged

@@ -26,6 +26,7 @@ class Proofs:
         tables: the tables file.
         parameters: of the proof of each segment.
         target: bits that each must show.
+        bits: λ of the receipt.
     """
 
     count: int
@@ -33,6 +34,7 @@ class Proofs:
     tables: stark.TablesFile
     parameters: stark.Parameters
     target: int
+    bits: int
 
     def judge(self, reader: Reader) -> float:
         """Read and judge all proofs; the least bits of any.
@@ -64,7 +66,7 @@ class Proofs:
                 `verify_layers` and `judge_bits`.
         """
         leaves, least = self.leaves(reader)
-        verify_layers(leaves, reader)
+        verify_layers(leaves, reader, self.bits)
         return least
 
     def leaves(self, reader: Reader) -> tuple[list[Child], float]:

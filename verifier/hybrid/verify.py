@@ -149,6 +149,7 @@ class Session:
             tables=tables_file(),
             parameters=stark.choose(own, REFERENCE, count, journal.bits),
             target=params.target(count, journal.bits),
+            bits=journal.bits,
         )
         session = cls(statement, plan, profile, proofs, to_caller(program, journal, outputs))
         _judge_bits(session.headline(proofs.target), expectations)  # 10. Bits.

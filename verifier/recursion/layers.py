@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .. import stark
-from ..confidence import INSIDE_BITS
+from ..confidence import INSIDE_BITS, more_bits
 from ..reader import Reader
 from ..stark.params import FOLDABLE, OUTER, REFERENCE, reaching
 from .child import Child, child_of, read_points
@@ -42,13 +42,18 @@ def layers(leaves: int) -> list[int]:
     return found
 
 
-def target(leaves: int) -> int:
-    """Proven bits that each node and the outer proof over so many leaves must reach."""
-    return INSIDE_BITS + sum(layers(leaves)).bit_length()
+def target(leaves: int, bits: int = 0) -> int:
+    """Proven bits that each node and the outer proof over so many leaves must reach, for this λ."""
+    return INSIDE_BITS + more_bits(bits) + sum(layers(leaves)).bit_length()
 
 
-def verify_layers(leaves: Sequence[Child], reader: Reader) -> None:
+def verify_layers(leaves: Sequence[Child], reader: Reader, bits: int = 0) -> None:
     """Judge the points of all nodes and the outer proof over these leaves, at least one.
+
+    Args:
+        leaves: in order.
+        reader: of the points of the nodes, and of what follows.
+        bits: the largest λ of all receipts.
 
     Raises:
         MalformedReceipt: `receipt.truncated`, `receipt.non-canonical`.
@@ -56,7 +61,7 @@ def verify_layers(leaves: Sequence[Child], reader: Reader) -> None:
         InsufficientSecurity: `security.insufficient`.
         UnsupportedReceipt: `verify.too-large`.
     """
-    least = target(len(leaves))
+    least = target(len(leaves), bits)
     of_nodes = reaching(FOLDABLE, REFERENCE, least)
     row, arity = list(leaves), _LEAVES
     while arity == _LEAVES or len(row) > 1:

@@ -8,15 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from ..confidence import HASH_BITS
+from ..confidence import HASH_BITS, more_bits
 from ..errors import InsufficientSecurity
 from ..reader import P
 
 TARGET = 101
 """Of the segments of a receipt together: λ = 102 beside it leaves more than 100 bits."""
-USUAL_LAMBDA = 102
-MOST_MORE = 8
-"""Bits that a λ above the usual one adds to the target at most: those of 2^8 receipts of a run."""
 
 MAX_QUERIES = 196
 """With more, the hiding rows of a table of 2^11 rows would not leave the quotient in its chunks."""
@@ -140,7 +137,7 @@ def target(segments: int, bits: int = 0) -> int:
     A λ above the usual one asks for as many more bits here, so that the errors of several receipts
     can be added up; 0, where nothing is sampled, asks for none.
     """
-    return TARGET + (segments - 1).bit_length() + min(max(bits - USUAL_LAMBDA, 0), MOST_MORE)
+    return TARGET + (segments - 1).bit_length() + more_bits(bits)
 
 
 def choose(profile: int, counts: Counts, segments: int = 1, bits: int = 0) -> Parameters:
