@@ -1,5 +1,5 @@
-//! 8. The roots of a proof against the digests of the statement; where the proof shows none, what the
-//! statement alone says of its beginning.
+//! Step 8: the roots of a proof against the digests of the statement; where the proof shows none, what
+//! the statement alone says of its beginning.
 
 use rayon::prelude::*;
 
