@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .api import MAX_THREADS, Backend, Receipt, judge_arguments, judge_as_claimed
-from .circuits.arguments import whole
+from .circuits.arguments import shown, whole
 from .circuits.files import write_atomically
 from .display import showing
 from .prover import Progress
@@ -127,7 +127,7 @@ def aggregate(
     """
     whole(threads, "threads", 0, MAX_THREADS)
     refuse_no_list(receipts)
-    named = [Named(f"receipt {n}", _bytes_of(each)) for n, each in enumerate(receipts, 1)]
+    named = [Named(f"receipt {n}", _bytes_of(each, Receipt)) for n, each in enumerate(receipts, 1)]
     with showing(progress) as show:
         return Aggregate(aggregate_foldable(named, show, threads))
 
@@ -197,8 +197,7 @@ def verify_aggregate(
         audience=audience,
         nonce=nonce,
     )
-    data = aggregate.data if isinstance(aggregate, Aggregate) else as_receipt(aggregate)
-    return judge_all(data, expectations, backend, threads)
+    return judge_all(_bytes_of(aggregate, Aggregate), expectations, backend, threads)
 
 
 def judge_all(
@@ -219,5 +218,15 @@ def judge_all(
     return verdicts(data, expectations, found, backend)
 
 
-def _bytes_of(receipt: object) -> bytes:
-    return receipt.data if isinstance(receipt, Receipt) else as_receipt(receipt)
+def _bytes_of(given: object, kind: type[Receipt] | type[Aggregate]) -> bytes:
+    """The bytes of what should be of a kind; a path is none: verdicts are about what was read."""
+    if isinstance(given, kind):
+        return given.data
+    if isinstance(given, str | Path):
+        raise UsageError(
+            f"a path is no {kind.__name__.lower()}",
+            expected=f"a zktally.{kind.__name__}, or its bytes",
+            received=shown(given),
+            hint=f"read it with zktally.{kind.__name__}.load(path)",
+        )
+    return as_receipt(given)

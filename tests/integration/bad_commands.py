@@ -60,7 +60,7 @@ FILES = [
     Bad("compile {onnx} --calibrate {none} -o {new}", "no data", 2, UNREADABLE, "No such"),
     Bad("aggregate {onnx} -o {new}", "no receipt", 3, "receipt.bad-magic", "an ONNX file"),
     Bad("aggregate {receipt} -o {new}", "a fast receipt", 2, USAGE, "wrap it with --foldable"),
-    Bad("aggregate {none} -o {new}", "no such file", 2, UNREADABLE, "no such file"),
+    Bad("aggregate {none} -o {new}", "no such file", 2, UNREADABLE, "No such file"),
     Bad("compile {onnx} --calibrate {text} -o {new}", "a text", 2, UNREADABLE, ".npz"),
     Bad("compile {onnx} -o {new}", "no data", 2, "compile.calibration", "no calibration data"),
     Bad(

@@ -14,12 +14,15 @@ import zktally as api
 from support import programs
 from support.aggregates import Parts
 from support.cli import Zktally
+from zktally.cli.acceptance import arguments_of_all
 from zktally.verifier import cli as verifier_line
 from zktally.verifier import inspect, verify_aggregate
 from zktally.verifier.errors import ZktallyError
 from zktally.verifier.journal import HYBRID
 from zktally.verifier.profiles import SUCCINCT
+from zktally.verifier.program.checked import load
 from zktally.verifier.receipt import split_receipt
+from zktally.verifier.sampling import Counts
 
 PROFILE = 32
 """Where the proof section of a receipt has its profile."""
@@ -106,6 +109,17 @@ def test_what_is_said_of_it(project: Project, zktally: Zktally) -> None:
     words = check.removeprefix("check it with: zktally ").split()
     done = zktally(*words, cwd=project.folder)
     assert done.code == 0, done.err
+
+
+def test_one_command_is_enough_for_all(project: Project) -> None:
+    """The largest δ, what any needs to be accepted, and labels; only statements are looked at."""
+    deltas = {"audience": "me", "foldable": False, "mode": "fast", "reveal": True}
+    made = [average(project.average, 0, delta=delta, **deltas) for delta in (0.06, 0.2, 0.01, 0.1)]
+    counts = [Counts(load(bytes(split_receipt(each.data).program)), each.journal) for each in made]
+    found = arguments_of_all(counts)
+    assert (found["--max-delta"], found["--audience"]) == (("0.2",), ("me",))
+    assert "--max-delta" not in arguments_of_all(counts[2:3])
+    assert not any("dataset" in option for option in found)
 
 
 def test_statements_stay_and_proofs_go(project: Project) -> None:
@@ -377,6 +391,10 @@ def test_other_receipts_that_do_not_go_together(
         api.aggregate([])
     with pytest.raises(api.UsageError, match="no list"):
         api.aggregate(project.receipts[0])  # type: ignore[arg-type]
+    with pytest.raises(api.UsageError, match="a path is no receipt"):
+        api.aggregate([mine])  # type: ignore[list-item]
+    with pytest.raises(api.UsageError, match="a path is no aggregate"):
+        api.verify_aggregate(project.file, project.models)  # type: ignore[arg-type]
     assert not (tmp_path / "r").exists()
 
 

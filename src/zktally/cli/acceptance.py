@@ -109,19 +109,37 @@ def command_of_aggregate(made: Aggregate, path: str) -> str:
     Raises:
         VerificationFailed: it is refused, whatever its claims: it should not exist.
     """
-    arguments: dict[str, tuple[str, ...]] = {}
-    for own, journal in zip(split_aggregate(made.data).receipts, made.receipts, strict=True):
-        for demand in demands(Counts(load(bytes(own.program)), journal)):
-            option, *values = demand.arguments
-            if option != DELTA or float(values[0]) > float(arguments.get(DELTA, ("0",))[0]):
-                arguments[option] = tuple(values)
-    data_sets = {journal.dataset_root for journal in made.receipts}
-    if len(data_sets) > 1:
-        arguments["--any-dataset"] = ()
-    elif data_sets != {ZERO_DIGEST}:
-        arguments["--dataset-root"] = (data_sets.pop().hex(),)
+    parts = split_aggregate(made.data).receipts
+    arguments = arguments_of_all(
+        [
+            Counts(load(bytes(own.program)), journal)
+            for own, journal in zip(parts, made.receipts, strict=True)
+        ]
+    )
     models = list(dict.fromkeys(journal.model_id for journal in made.receipts))
     return _command([path], models, arguments, lambda expected: judge_all(made.data, expected))
+
+
+def arguments_of_all(statements: Sequence[Counts]) -> dict[str, tuple[str, ...]]:
+    """Options with which a verifier accepts several statements at once, with their values.
+
+    Labels are the same in all of them. Where data sets differ there is no option that names them.
+
+    Raises:
+        UsageError: no verifier can be told to accept one.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for counts in statements:
+        for demand in demands(counts):
+            option, *values = demand.arguments
+            if option != DELTA or float(values[0]) > float(found.get(DELTA, ("0",))[0]):
+                found[option] = tuple(values)
+    data_sets = {counts.claim.dataset_root for counts in statements}
+    if len(data_sets) > 1:
+        found["--any-dataset"] = ()
+    elif data_sets != {ZERO_DIGEST}:
+        found["--dataset-root"] = (data_sets.pop().hex(),)
+    return found
 
 
 def _command(
