@@ -38,7 +38,7 @@ def test_every_verb_has_help(zktally: Zktally) -> None:
     for verb in (
         "compile", "snark-setup", "prove", "train", "export", "resume", "wrap", "compress",
         "verify", "report", "inspect", "dataset-root", "check-model", "bench", "doctor",
-        "completion",
+        "completion", "aggregate",
     ):  # fmt: skip
         done = zktally(verb, "--help")
         assert done.code == 0

@@ -14,7 +14,7 @@ use crate::stark::parameters::{FOLDABLE, OUTER, Parameters, RECURSION_BITS, more
 use crate::stark::statement::Statement;
 use crate::stark::{PublicTable, PublicTerms, prove as stark_prove, verify as stark_verify};
 
-const NODE_TAG: &[u8] = b"zktally node v1\0";
+pub(super) const NODE_TAG: &[u8] = b"zktally node v1\0";
 const OUTER_TAG: &[u8] = b"zktally outer v1\0";
 /// Leaves under a node of the first layer, and nodes under one of a higher layer.
 const LEAVES: usize = 2;
@@ -45,11 +45,11 @@ pub fn parameters(leaves: usize, lambda: u16) -> Result<[Parameters; 2]> {
 }
 
 /// The statement of a node or of the outer proof.
-struct Node {
-    publics: Vec<PublicTable>,
-    terms: Vec<PublicTerms>,
+pub(super) struct Node {
+    pub(super) publics: Vec<PublicTable>,
+    pub(super) terms: Vec<PublicTerms>,
     parameters: Parameters,
-    context: [u8; 32],
+    pub(super) context: [u8; 32],
 }
 
 impl Node {
@@ -160,7 +160,7 @@ pub fn verify(leaves: Vec<Child>, lambda: u16, reader: &mut Reader) -> Result<f6
     Ok(bits.min(stark_verify::verify(&outer.statement(), reader)?))
 }
 
-fn node(tag: &[u8], children: &[Child], parameters: Parameters) -> Result<Node> {
+pub(super) fn node(tag: &[u8], children: &[Child], parameters: Parameters) -> Result<Node> {
     let mut machine = Machine::default();
     children.iter().for_each(|child| circuit::verify(&mut machine, child, None));
     Node::new(&machine, tag, children, parameters)

@@ -5,6 +5,7 @@ mod checks;
 mod forgeries;
 mod ledger;
 mod removals;
+mod same;
 mod shapes;
 mod subjects;
 mod tree;
