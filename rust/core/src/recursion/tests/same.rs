@@ -3,7 +3,8 @@
 use p3_field::PrimeCharacteristicRing;
 use sha2::{Digest, Sha256};
 
-use crate::hash::{Elem, hex, words};
+use crate::hash::poseidon::words;
+use crate::hash::{Elem, hex};
 use crate::recursion::child::{Child, Points};
 use crate::recursion::layers::{NODE_TAG, node};
 use crate::recursion::tables::TABLES;
