@@ -158,7 +158,7 @@ fn an_aggregate_is_judged_receipt_by_receipt() {
     // Who expects nothing, a model twice, or one that no receipt is about.
     assert_eq!(code(&bytes, &[]), "usage");
     assert_eq!(code(&bytes, &[dense.clone(), dense.clone()]), "usage");
-    assert_eq!(code(&bytes, &[dense.clone()]), "verify.model-mismatch");
+    assert_eq!(code(&bytes, std::slice::from_ref(&dense)), "verify.model-mismatch");
     let absent = Expectations { model_id: [7; 32], ..dense.clone() };
     assert_eq!(code(&bytes, &[dense, average, absent]), "verify.model-mismatch");
     // Receipts swapped, one alone, one twice, a fast statement, the proof changed.

@@ -142,7 +142,8 @@ fn everything_that_the_verifier_works_out_counts() {
             refused("a public column at ζ", |child| child.publics[t][c] += K::ONE);
         }
     }
-    let fields: [(&str, fn(&mut HeightAt) -> &mut K); 5] = [
+    type Field = fn(&mut HeightAt) -> &mut K;
+    let fields: [(&str, Field); 5] = [
         ("first", |at| &mut at.first),
         ("last", |at| &mut at.last),
         ("vanishing", |at| &mut at.vanishing),
