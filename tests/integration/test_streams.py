@@ -110,7 +110,7 @@ def test_bash_takes_the_script_and_completes(tmp_path: Path) -> None:
     )
     done = shell(asked, script=script)
     assert done.returncode == 0, done.stderr
-    assert set(done.stdout.split()) == {"compile", "completion"}
+    assert set(done.stdout.split()) == {"compile", "completion", "compress"}
 
 
 def test_doctor(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

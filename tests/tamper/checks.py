@@ -118,7 +118,7 @@ ENGINE = (
 """Of one proof, in the order of stark.md."""
 
 HELPERS = {
-    "_same", "_judge_elements", "end", "_limit", "demand", "_judge_limbs", "judge",
+    "_same", "_judge_elements", "end", "_limit", "judge_length", "demand", "_judge_limbs", "judge",
     "_judge_sampling", "judge_bits", "_fit_digests", "_fit_run", "_judge_digest",
     "_judge_data_set", "_judge_words", "judge_run", "_judge_ranges", "_judge_start", "_judge_seed",
     "_demand",

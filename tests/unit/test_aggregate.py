@@ -78,6 +78,10 @@ class Run:
         self.prover.change(mode=mode)
         self.journal = self.prover.journal.encode()
         self.expected = self.prover.expectations()
+        # Another statement about the same model: a shorter run.
+        shorter = Prover(name, steps=1, bits=usual_bits("hybrid")).commit()
+        shorter.change(mode=mode)
+        self.journals = [self.journal, shorter.journal.encode()]
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +106,9 @@ def together(runs, order=(0, 1, 0), rest=None):
     """An aggregate of receipts of one segment each."""
     every = range(len(order) + sum(layers.layers(len(order))))
     own = b"".join(points(str(number)).to_bytes() for number in every) + bytes(OUTER)
-    receipts = [(number, runs[number].journal) for number in order]
+    receipts = [
+        (number, runs[number].journals[order[:i].count(number)]) for i, number in enumerate(order)
+    ]
     return joined([run.program for run in runs], receipts, own if rest is None else rest)
 
 

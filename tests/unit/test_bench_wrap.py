@@ -33,7 +33,7 @@ from zktally.verifier.stark import transcript as transcript_module
 from zktally.verifier.stark import tree as tree_module
 from zktally.verifier.stark import verify as verify_module
 from zktally.verifier.stark.field import ZERO, K, elements
-from zktally.verifier.stark.params import Parameters, Profile
+from zktally.verifier.stark.params import Hashing, Parameters, Profile
 from zktally.verifier.stark.proof import Head, split_opened
 from zktally.verifier.stark.statement import PresentTable, Statement
 from zktally.verifier.stark.tables import Values, evaluate
@@ -90,12 +90,13 @@ def test_rows_and_paths_take_the_blocks_that_the_verifier_hashes(
         rows = {
             level: tree_module.Rows(
                 index >> (top - level),
-                (memoryview(bytes(4 * words + salt)),),
+                np.zeros((1, words + salt // 4), np.uint32),
                 np.zeros((1, words), np.uint64),
             )
             for level, words in widths.items()
         }
-        tree_module.Opening(rows, (bytes(32),) * top).root()
+        beside = np.zeros((top, 8), np.uint32)
+        tree_module.Opening(rows, beside, Hashing.SHA256).root()
     assert trees(shape, SHA256)["sha256"] == blocks.count > 100
 
 
