@@ -11,7 +11,7 @@ from support.aggregates import joined
 from support.foldable import points
 from support.receipts import Prover
 from zktally.prover.claims import usual_bits
-from zktally.verifier import stark
+from zktally.verifier import stark, steps
 from zktally.verifier.errors import UsageError, ZktallyError
 from zktally.verifier.hybrid import aggregate
 from zktally.verifier.hybrid.aggregate import MAGIC, split_aggregate, verify_aggregate
@@ -171,3 +171,36 @@ def test_openings_in_the_clear_cannot_be_aggregated(runs):
     fast = Run("dense", FAST)
     code = code_of(lambda: verify_aggregate(together([fast], (0,)), [fast.expected]))
     assert code == "receipt.unsupported-mode"
+
+
+def test_a_statement_counts_once(runs):
+    first = runs[0]
+    twice = joined([first.program], [(0, first.journal), (0, first.journal)])
+    assert split_code(twice) == "receipt.non-canonical"
+
+
+def test_samples_of_all_are_bounded(runs, judged, monkeypatch):
+    expected = [run.expected for run in runs]
+    # Every op of these is checked in full: nothing is drawn.
+    monkeypatch.setattr(aggregate, "MAX_DRAWS", -1)
+    assert code_of(lambda: verify_aggregate(together(runs), expected)) == "verify.too-large"
+    assert not judged
+
+
+def test_what_is_expected_is_clear_and_met(runs, judged):
+    expected = [run.expected for run in runs]
+    inputs = replace(expected[0], inputs={})
+    for unclear in ([expected[0], expected[0]], [inputs, expected[1]]):
+        with pytest.raises(UsageError):
+            verify_aggregate(together(runs), unclear)
+    absent = replace(expected[0], model_id=bytes(32))
+    code = code_of(lambda: verify_aggregate(together(runs), [*expected, absent]))
+    assert (code, len(judged)) == ("verify.model-mismatch", 1)
+
+
+def test_a_program_is_judged_once(runs, judged, monkeypatch):
+    loaded = []
+    honest = steps.load
+    monkeypatch.setattr(steps, "load", lambda data: loaded.append(data) or honest(data))
+    assert len(verify_aggregate(together(runs), [run.expected for run in runs])) == 3
+    assert len(loaded) == 2
