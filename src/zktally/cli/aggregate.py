@@ -8,21 +8,16 @@ import time
 from typing import Any
 
 from ..aggregates import Aggregate, aggregate_foldable
-from ..api import MAX_THREADS
-from ..circuits.arguments import whole
-from ..display import Display
 from ..prover import silent
 from ..prover.aggregating import Named
-from ..prover.estimate import FoldEstimate
 from ..verifier.errors import UsageError
 from ..verifier.quoting import listed, quoted_path
-from ..verifier.receipt import DEFAULT_MAX_SIZE, read_receipt
+from ..verifier.receipt import read_receipt
 from ..verifier.verified import counted
 from .acceptance import command_of_aggregate
-from .agreement import Cost, agree
-from .console import paused, progress, size
+from .console import progress, size
 from .files import is_stdout, refuse_json_beside, refuse_outputs, write_output
-from .proving import add_output_arguments
+from .folding import add_folding_arguments, agree_to_fold, judge_threads
 
 
 def add_to(verbs: Any) -> None:
@@ -35,17 +30,7 @@ def add_to(verbs: Any) -> None:
         "data: whoever holds the receipts can do it, and their statements stay the same.",
     )
     verb.add_argument("receipts", nargs="+", help="foldable receipts (- is stdin)")
-    verb.add_argument(
-        "--threads", type=int, default=0, metavar="N", help="to prove with (all cores)"
-    )
-    verb.add_argument(
-        "--max-size",
-        type=int,
-        default=DEFAULT_MAX_SIZE,
-        metavar="BYTES",
-        help=f"refuse larger files (default: {DEFAULT_MAX_SIZE})",
-    )
-    add_output_arguments(verb)
+    add_folding_arguments(verb)
     verb.set_defaults(run=run, work=None)
 
 
@@ -53,25 +38,19 @@ def run(args: argparse.Namespace) -> int:
     """Aggregate and write; print what was made."""
     refuse_outputs([args.output], args.receipts, force=args.force)
     refuse_json_beside(args)
-    whole(args.threads, "threads", 0, MAX_THREADS)
+    judge_threads(args)
     if args.receipts.count("-") > 1:
         raise UsageError("stdin is one receipt", expected="- once", received=listed(args.receipts))
     receipts = [Named(quoted_path(p), read_receipt(p, args.max_size)) for p in args.receipts]
     start = time.perf_counter()
     with progress(args.quiet) as show:
         made = aggregate_foldable(
-            receipts, show or silent, args.threads, lambda cost: _agree(args, cost, show)
+            receipts, show or silent, args.threads, lambda cost: agree_to_fold(args, cost, show)
         )
     seconds = time.perf_counter() - start
     write_output(args.output, made, force=args.force)
     _report(args, Aggregate(made), seconds)
     return 0
-
-
-def _agree(args: argparse.Namespace, folding: FoldEstimate, show: Display | None) -> None:
-    """Say what it will take, once the receipts are judged, and ask where that is much."""
-    with paused(show):
-        agree(args, Cost.of_folding(folding))
 
 
 def _report(args: argparse.Namespace, made: Aggregate, seconds: float) -> None:

@@ -5,16 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..api import MAX_THREADS, compress_foldable
-from ..circuits.arguments import whole
-from ..display import Display
+from ..api import compress_foldable
 from ..prover import silent
-from ..prover.estimate import FoldEstimate
 from ..verifier.cli import read_argument
-from ..verifier.receipt import DEFAULT_MAX_SIZE
-from .agreement import Cost, agree
-from .console import paused
-from .proving import add_output_arguments, check_output, make
+from .folding import add_folding_arguments, agree_to_fold, judge_threads
+from .proving import check_output, make
 
 
 def add_to(verbs: Any) -> None:
@@ -27,34 +22,18 @@ def add_to(verbs: Any) -> None:
         "receipt can do it, and its statement stays the same.",
     )
     verb.add_argument("receipt", help="a foldable receipt (- is stdin)")
-    verb.add_argument(
-        "--threads", type=int, default=0, metavar="N", help="to prove with (all cores)"
-    )
-    verb.add_argument(
-        "--max-size",
-        type=int,
-        default=DEFAULT_MAX_SIZE,
-        metavar="BYTES",
-        help=f"refuse larger files (default: {DEFAULT_MAX_SIZE})",
-    )
-    add_output_arguments(verb)
+    add_folding_arguments(verb)
     verb.set_defaults(run=run, work=None)
 
 
 def run(args: argparse.Namespace) -> int:
     """Compress and write; print what was made."""
     check_output(args)
-    whole(args.threads, "threads", 0, MAX_THREADS)
+    judge_threads(args)
     receipt = read_argument(args)
     return make(
         args,
         lambda show: compress_foldable(
-            receipt, show or silent, args.threads, lambda cost: _agree(args, cost, show)
+            receipt, show or silent, args.threads, lambda cost: agree_to_fold(args, cost, show)
         ),
     )
-
-
-def _agree(args: argparse.Namespace, folding: FoldEstimate, show: Display | None) -> None:
-    """Say what it will take, once the receipt is judged, and ask where that is much."""
-    with paused(show):
-        agree(args, Cost.of_folding(folding))
