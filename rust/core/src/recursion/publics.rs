@@ -1,7 +1,6 @@
 //! The public columns of a machine's rows.
 
 use p3_field::PrimeCharacteristicRing;
-use rayon::prelude::*;
 
 use super::machine::{
     BitsRow, Block, Cell, CellsRow, Coefficients, DotRow, FieldRow, HashRow, Machine, Use, is_top,
@@ -13,11 +12,10 @@ use crate::hash::Elem;
 use crate::stark::field::{DIM, K, coefficients};
 use crate::stark::parameters::Parameters;
 use crate::stark::{Grid, PublicTable, PublicTerms};
-use crate::table::columns::Row;
+use crate::table::columns::{Row, written};
 
 /// Rows of a table at most.
 const MAX_LOG_ROWS: usize = 22;
-const ROWS_PER_TASK: usize = 256;
 
 fn flag(on: bool) -> Elem {
     Elem::from_bool(on)
@@ -40,11 +38,11 @@ impl Machine {
     /// `verify.too-large` for a table of more than 2^22 rows.
     pub fn publics(&self, parameters: &Parameters) -> Result<Vec<PublicTable>> {
         let grids = [
-            (index::HASH, write(index::HASH, &self.hash, |_, row| self.hash_row(row))),
-            (index::DOT, write(index::DOT, &self.dot, |_, row| self.dot_row(row))),
-            (index::CELLS, write(index::CELLS, &self.cells, |_, row| self.cells_row(row))),
-            (index::BITS, write(index::BITS, &self.bits, |_, row| self.bits_row(row))),
-            (index::FIELD, write(index::FIELD, &self.field, |_, row| self.field_row(row))),
+            (index::HASH, columns(index::HASH, &self.hash, |row| self.hash_row(row))),
+            (index::DOT, columns(index::DOT, &self.dot, |row| self.dot_row(row))),
+            (index::CELLS, columns(index::CELLS, &self.cells, |row| self.cells_row(row))),
+            (index::BITS, columns(index::BITS, &self.bits, |row| self.bits_row(row))),
+            (index::FIELD, columns(index::FIELD, &self.field, |row| self.field_row(row))),
         ];
         let most = grids.iter().map(|(_, grid)| grid.rows()).max().unwrap_or(0);
         let log_rows = parameters.log_rows(most);
@@ -179,28 +177,7 @@ impl Machine {
     }
 }
 
-/// A row of each of these, written by rows that know their numbers.
-pub fn write<T: Sync, R: Row>(
-    index: usize,
-    rows: &[T],
-    row: impl Fn(usize, &T) -> R + Sync,
-) -> Grid {
-    write_width(TABLES.airs[index].publics, rows, row)
-}
-
-/// The same for a table of so many columns.
-pub fn write_width<T: Sync, R: Row>(
-    width: usize,
-    rows: &[T],
-    row: impl Fn(usize, &T) -> R + Sync,
-) -> Grid {
-    let mut grid = Grid::zeros(width, rows.len());
-    let tasks =
-        grid.values.par_chunks_mut(width * ROWS_PER_TASK).zip(rows.par_chunks(ROWS_PER_TASK));
-    tasks.enumerate().for_each(|(task, (cells, rows))| {
-        for (i, (cells, one)) in cells.chunks_exact_mut(width).zip(rows).enumerate() {
-            row(task * ROWS_PER_TASK + i, one).write(cells);
-        }
-    });
-    grid
+/// The public columns of a table with these rows.
+fn columns<T: Sync, R: Row>(index: usize, rows: &[T], row: impl Fn(&T) -> R + Sync) -> Grid {
+    written(TABLES.airs[index].publics, rows.len(), |i| row(&rows[i]))
 }

@@ -3,14 +3,13 @@
 use p3_field::{Field, PrimeCharacteristicRing};
 
 use super::machine::{Block, Cell, DotRow, FieldRow, HashRow, Machine, Step, Use};
-use super::publics::write_width;
 use super::tables::{BLOCK, CELLS, TABLES, bits, cells, dot, field, hash, index};
 use crate::error::{Error, Result};
 use crate::hash::Elem;
 use crate::hash::poseidon::p16;
 use crate::stark::MainTable;
 use crate::stark::field::{DIM, K, coefficients, from_coefficients};
-use crate::table::columns::Row;
+use crate::table::columns::{Row, written};
 use crate::table::permutation::{HALF, P16};
 
 /// Everything that has a number, and what rows hold beyond it.
@@ -79,22 +78,22 @@ impl Machine {
         let mut idle = vec![Elem::ZERO; TABLES.airs[index::HASH].mains];
         hash_row(&[Elem::ZERO; 16], false, false).write(&mut idle);
         let mains = |index: usize| TABLES.airs[index].mains;
-        let hash = write_width(mains(index::HASH), &self.hash, |i, row| {
+        let hash = written(mains(index::HASH), self.hash.len(), |i| {
             let (input, swap) = &memory.hash[i];
-            hash_row(input, row.feed, *swap)
+            hash_row(input, self.hash[i].feed, *swap)
         });
-        let dot = write_width(mains(index::DOT), &self.dot, |i, row| memory.dot_row(row, i));
-        let cells = write_width(mains(index::CELLS), &memory.packed, |_, elements| cells::Main {
-            elements: *elements,
+        let dot = written(mains(index::DOT), self.dot.len(), |i| memory.dot_row(&self.dot[i], i));
+        let cells = written(mains(index::CELLS), memory.packed.len(), |i| cells::Main {
+            elements: memory.packed[i],
         });
-        let bits = write_width(mains(index::BITS), &self.bits, |i, row| {
+        let bits = written(mains(index::BITS), self.bits.len(), |i| {
             let Drawn { digit, sum, ones, x } = memory.drawn[i];
-            let words = row.end.map_or([Elem::ZERO; BLOCK], |end| memory.block(end.block));
+            let words = self.bits[i].end.map_or([Elem::ZERO; BLOCK], |end| memory.block(end.block));
             let [digit, ones] = [digit, ones].map(Elem::from_bool);
             bits::Main { digit, sum, ones, x, words }
         });
-        let field = write_width(mains(index::FIELD), &memory.field, |_, x| field::Main {
-            x: x.map(|x| std::array::from_fn(|i| coefficients(&x)[i])),
+        let field = written(mains(index::FIELD), memory.field.len(), |number| field::Main {
+            x: memory.field[number].map(|x| std::array::from_fn(|i| coefficients(&x)[i])),
         });
         vec![
             one(index::HASH, hash, Some(idle)),

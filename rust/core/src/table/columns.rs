@@ -4,12 +4,29 @@
 //! (`PUBLIC`, `MAIN`), of expressions it is what constraints are made of, of elements it is a row, which is
 //! written whole, so that no column can be forgotten.
 
+use rayon::prelude::*;
+
 use crate::hash::Elem;
+use crate::stark::Grid;
+
+/// Rows that one task writes.
+const ROWS_PER_TASK: usize = 256;
 
 /// A whole row of a table, but for the engine's columns.
 pub trait Row {
     /// Writes every column to its place.
     fn write(self, cells: &mut [Elem]);
+}
+
+/// The columns of so many rows, each of which `row` gives.
+pub fn written<R: Row>(width: usize, rows: usize, row: impl Fn(usize) -> R + Sync) -> Grid {
+    let mut grid = Grid::zeros(width, rows);
+    grid.values.par_chunks_mut(width * ROWS_PER_TASK).enumerate().for_each(|(task, cells)| {
+        for (i, cells) in cells.chunks_exact_mut(width).enumerate() {
+            row(task * ROWS_PER_TASK + i).write(cells);
+        }
+    });
+    grid
 }
 
 /// Declares a group of columns. A field is a column, `[T; n]` of them, another group, or an array of those.

@@ -1,7 +1,6 @@
 //! Writing public columns.
 
 use p3_field::PrimeCharacteristicRing;
-use rayon::prelude::*;
 
 use super::addresses::Addresses;
 use super::operands::{self, At};
@@ -10,13 +9,11 @@ use crate::error::Result;
 use crate::hash::Elem;
 use crate::hybrid::tables::TABLES;
 use crate::hybrid::tables::columns::Factor;
-use crate::stark::{Grid, PublicTable};
-use crate::table::columns::Row;
+use crate::stark::PublicTable;
+use crate::table::columns::{Row, written};
 
 const MIN_LOG_ROWS: usize = 11;
 pub const MAX_LOG_ROWS: usize = 22;
-/// Rows that one task writes.
-const ROWS_PER_TASK: usize = 256;
 
 pub fn number(value: usize) -> Elem {
     Elem::from_u32(value as u32)
@@ -55,13 +52,7 @@ pub fn table<R: Row>(
     }
     let log_rows = log_rows(rows, hiding_rows)?;
     let width = TABLES.airs[index].publics;
-    let mut publics = Grid::zeros(width, rows);
-    publics.values.par_chunks_mut(width * ROWS_PER_TASK).enumerate().for_each(|(task, cells)| {
-        for (i, cells) in cells.chunks_exact_mut(width).enumerate() {
-            row(task * ROWS_PER_TASK + i).write(cells);
-        }
-    });
-    Ok(Some(PublicTable { index, log_rows, publics }))
+    Ok(Some(PublicTable { index, log_rows, publics: written(width, rows, row) }))
 }
 
 fn log_rows(rows: usize, hiding_rows: usize) -> Result<usize> {

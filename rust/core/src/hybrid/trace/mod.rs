@@ -12,7 +12,6 @@ mod others;
 mod records;
 
 use p3_field::PrimeCharacteristicRing;
-use rayon::prelude::*;
 
 use self::dots::Sums;
 use self::memory::Memory;
@@ -22,11 +21,8 @@ use super::schedule::Schedule;
 use super::tables::{SLOTS, TABLES, bits, index, wide};
 use crate::error::Result;
 use crate::hash::{Digest, Elem, Key};
-use crate::stark::{Grid, MainTable};
-use crate::table::columns::Row;
-
-/// Rows that one task fills.
-const ROWS_PER_TASK: usize = 256;
+use crate::stark::MainTable;
+use crate::table::columns::{Row, written};
 
 /// A table by its index.
 type MainOf = (usize, MainTable);
@@ -115,12 +111,6 @@ fn fill<R: Row>(
 ) -> Option<MainOf> {
     let publics = &schedule.table(index)?.publics;
     let width = TABLES.airs[index].mains;
-    let mut main = Grid::zeros(width, publics.rows());
-    main.values.par_chunks_mut(width * ROWS_PER_TASK).enumerate().for_each(|(task, cells)| {
-        for (i, cells) in cells.chunks_exact_mut(width).enumerate() {
-            let number = task * ROWS_PER_TASK + i;
-            row(number, publics.row(number)).write(cells);
-        }
-    });
+    let main = written(width, publics.rows(), |number| row(number, publics.row(number)));
     Some((index, MainTable { main, padding: vec![Elem::ZERO; width] }))
 }
