@@ -30,14 +30,15 @@ def raw(count):
 
 
 @pytest.mark.parametrize(
-    ("leaves", "nodes", "target"),
-    [(1, [1], 104), (2, [1], 104), (3, [2, 1], 105), (8, [4, 1], 106), (9, [5, 2, 1], 107),
-     (64, [32, 8, 2, 1], 109)],
+    ("leaves", "nodes", "of_each"),
+    [(1, [1], 104), (2, [1], 104), (3, [2, 1], 106), (8, [4, 1], 107), (9, [5, 2, 1], 107),
+     (64, [32, 8, 2, 1], 110), (256, [128, 32, 8, 2, 1], 112)],
 )  # fmt: skip
-def test_how_many_nodes_there_are_and_what_each_must_show(leaves, nodes, target):
+def test_how_many_nodes_there_are_and_what_each_must_show(leaves, nodes, of_each):
     assert layers.layers(leaves) == nodes
-    assert layers.target(leaves) == target
-    assert (sum(nodes) + 1) * 2**-target <= 2**-103
+    assert layers.targets(leaves) == (of_each, 104)
+    assert layers.targets(leaves, 104) == (of_each + 2, 106)
+    assert sum(nodes) * 2**-of_each + 2**-104 <= 2**-103
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_nodes_have_points_and_the_outer_proof_comes_last(leaves, nodes, judged)
     assert given.position == nodes * POINTS_BYTES + 7
     (call,) = judged
     assert call["data"].startswith(b"a proof")
-    assert call["parameters"] == reaching(3, REFERENCE, layers.target(leaves))
+    assert call["parameters"] == reaching(3, REFERENCE, 104)
     assert call["tables"] is tables_file()
     assert [one.index for one in call["present"]] == [0, 1, 2, 3, 4]
 

@@ -42,9 +42,13 @@ def layers(leaves: int) -> list[int]:
     return found
 
 
-def target(leaves: int, bits: int = 0) -> int:
-    """Proven bits that each node and the outer proof over so many leaves must reach, for this λ."""
-    return INSIDE_BITS + more_bits(bits) + sum(layers(leaves)).bit_length()
+def targets(leaves: int, bits: int = 0) -> tuple[int, int]:
+    """Proven bits of each node and of the outer proof over so many leaves, at this λ.
+
+    Half of the error is the outer proof's, so that its size does not follow from what is below it.
+    """
+    half = INSIDE_BITS + more_bits(bits) + 1
+    return half + (sum(layers(leaves)) - 1).bit_length(), half
 
 
 def verify_layers(leaves: Sequence[Child], reader: Reader, bits: int = 0) -> None:
@@ -61,14 +65,14 @@ def verify_layers(leaves: Sequence[Child], reader: Reader, bits: int = 0) -> Non
         InsufficientSecurity: `security.insufficient`.
         UnsupportedReceipt: `verify.too-large`.
     """
-    least = target(len(leaves), bits)
-    of_nodes = reaching(FOLDABLE, REFERENCE, least)
+    of_each, of_outer = targets(len(leaves), bits)
+    of_nodes = reaching(FOLDABLE, REFERENCE, of_each)
     row, arity = list(leaves), _LEAVES
     while arity == _LEAVES or len(row) > 1:
         above = []
         for start in range(0, len(row), arity):
             node = node_over(_NODE, row[start : start + arity], of_nodes)
-            _judge_bits(node, least)
+            _judge_bits(node, of_each)
             above.append(
                 child_of(
                     tables_file(),
@@ -80,8 +84,8 @@ def verify_layers(leaves: Sequence[Child], reader: Reader, bits: int = 0) -> Non
                 )
             )
         row, arity = above, _NODES
-    outer = node_over(_OUTER, row, reaching(OUTER, REFERENCE, least))
-    _judge_bits(outer, least)
+    outer = node_over(_OUTER, row, reaching(OUTER, REFERENCE, of_outer))
+    _judge_bits(outer, of_outer)
     used = stark.verify_stark(
         reader.rest,
         context=outer.context,

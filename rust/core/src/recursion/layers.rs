@@ -30,7 +30,8 @@ pub fn layers(leaves: usize) -> Vec<usize> {
 }
 
 /// Parameters of the nodes and of the outer proof over so many leaves, beside a sampling with confidence
-/// λ, the largest of all receipts.
+/// λ, the largest of all receipts. Half of the error is the outer proof's, so that its size does not
+/// follow from what is below it.
 ///
 /// # Errors
 /// `security.insufficient`; `usage` without leaves: there is no proof of nothing.
@@ -38,10 +39,11 @@ pub fn parameters(leaves: usize, lambda: u16) -> Result<[Parameters; 2]> {
     if leaves == 0 {
         return Err(Error::new("usage", "there are no proofs to verify inside another"));
     }
-    let proofs = layers(leaves).iter().sum::<usize>() + 1;
-    let bits = RECURSION_BITS + u32::from(more_bits(lambda));
-    let target = f64::from(bits + proofs.next_power_of_two().ilog2());
-    Ok([Parameters::reaching(FOLDABLE, target)?, Parameters::reaching(OUTER, target)?])
+    let nodes = layers(leaves).iter().sum::<usize>();
+    let half = RECURSION_BITS + u32::from(more_bits(lambda)) + 1;
+    let of_each = half + nodes.next_power_of_two().ilog2();
+    let reaching = |profile, bits| Parameters::reaching(profile, f64::from(bits));
+    Ok([reaching(FOLDABLE, of_each)?, reaching(OUTER, half)?])
 }
 
 /// The statement of a node or of the outer proof.

@@ -52,6 +52,27 @@ fn verify(leaves: Vec<Child>, proof: &[u8]) -> Result<f64> {
     Ok(bits)
 }
 
+/// As tests/unit/test_recursion_layers.py: what each proof must show, and all of them together.
+#[test]
+fn the_outer_proof_has_half_of_the_error() {
+    let targets = |leaves, lambda| layers::parameters(leaves, lambda).unwrap().map(|p| p.target);
+    for (leaves, nodes, of_each) in [
+        (1, vec![1], 104.0),
+        (2, vec![1], 104.0),
+        (3, vec![2, 1], 106.0),
+        (8, vec![4, 1], 107.0),
+        (9, vec![5, 2, 1], 107.0),
+        (64, vec![32, 8, 2, 1], 110.0),
+        (256, vec![128, 32, 8, 2, 1], 112.0),
+    ] {
+        assert_eq!(layers::layers(leaves), nodes);
+        assert_eq!(targets(leaves, 0), [of_each, 104.0]);
+        assert_eq!(targets(leaves, 104), [of_each + 2.0, 106.0]);
+        let error = nodes.iter().sum::<usize>() as f64 * f64::exp2(-of_each) + f64::exp2(-104.0);
+        assert!(error <= f64::exp2(-103.0));
+    }
+}
+
 #[test]
 fn a_tree_of_toys_verifies() {
     assert_eq!(layers::layers(3), [2, 1]);
