@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 from .. import _core
@@ -18,6 +19,7 @@ from ..circuits.keys import PUBLIC_KEY
 from ..circuits.model import CompiledModel
 from ..circuits.training.losses import LABELS
 from ..circuits.training.rehearsal import Rehearsal
+from ..circuits.training.step import Step
 from ..hybrid.training.plan import Plan
 from ..hybrid.training.prepared import prepare
 from ..hybrid.training.run import rates_of
@@ -84,34 +86,67 @@ def _said(row: Row) -> str:
     return f"{row['float']:.1f} / {row['integer']:.1f} / {row['committed']:.1f} ms a step"
 
 
-def measure(cell: Row) -> Row:
-    """One row: milliseconds a step, and a receipt in each mode."""
-    shape = SHAPES[cell["model"]]
+@dataclass(frozen=True)
+class Learner:
+    """A network that learns from random images, ready for its steps.
+
+    Attributes:
+        step: in floats.
+        records: the data, by name.
+        seconds: to prepare all this.
+    """
+
+    model: CompiledModel
+    plan: Plan
+    step: Step
+    records: Mapping[str, Array]
+    rates: Rates
+    data: _core.Dataset
+    seconds: float
+
+    def run(self) -> FastRun:
+        """A run before its first step."""
+        return FastRun(self.model.core, self.model.checked, None, seed="derived", data=self.data)
+
+    def committed(self, steps: int) -> FastRun:
+        """A run after so many steps, committed now and then."""
+        run = self.run()
+        for number in range(steps):
+            run.execute(self.rates(number))
+            if (number + 1) % COMMITTED == 0 or number + 1 == steps:
+                run.commit()
+        return run
+
+
+def learned(name: str, steps: int) -> Learner:
+    """The network of that name in `learners.SHAPES`, to learn for so many steps."""
+    shape = SHAPES[name]
     inputs, labels = random_images(shape.shape, shape.classes, 8 * shape.batch)
-    plan = Plan(batch=shape.batch, steps=max(cell["steps"], 2), lr=RATE, rehearsal=REHEARSED)
+    plan = Plan(batch=shape.batch, steps=max(steps, 2), lr=RATE, rehearsal=REHEARSED)
     (program, step, held, _), seconds = timed(
         lambda: prepare(shape.made(), inputs, labels, plan, silent)
     )
-    model = program.model
+    records = held.by_name()
+    data = _core.Dataset(program.model.core, program.coded(records), PUBLIC_KEY)
+    return Learner(program.model, plan, step, records, rates_of(program, plan), data, seconds)
+
+
+def measure(cell: Row) -> Row:
+    """One row: milliseconds a step, and a receipt in each mode."""
+    learner = learned(cell["model"], cell["steps"])
+    model, rates = learner.model, learner.rates
     row: Row = {
-        "compile": seconds,
-        "parameters": sum(state.start.size for state in step.parameters),
+        "compile": learner.seconds,
+        "parameters": sum(state.start.size for state in learner.step.parameters),
         "ops": len(model.checked.program.ops),
         "macs": model.checked.weights.step_macs,
     }
-    records = held.by_name()
-    arrays = program.coded(records)
-    dataset = _core.Dataset(model.core, arrays, PUBLIC_KEY)
-    rates = rates_of(program, plan)
-
-    def run() -> FastRun:
-        return FastRun(model.core, model.checked, None, seed="derived", data=dataset)
-
     counted = min(cell["steps"], COMMITTED)
-    row["float"] = _float_time(Rehearsal(step, plan.optimiser()), records, counted)
-    row["integer"] = _time(run(), rates, counted, commit=False)
-    row["committed"] = _time(run(), rates, counted, commit=True)
-    chains = [_chain(run, rates, cell["steps"], mode, model) for mode in cell["modes"]]
+    floats = Rehearsal(learner.step, learner.plan.optimiser())
+    row["float"] = _float_time(floats, learner.records, counted)
+    row["integer"] = _time(learner.run(), rates, counted, commit=False)
+    row["committed"] = _time(learner.run(), rates, counted, commit=True)
+    chains = [_chain(learner, cell["steps"], mode) for mode in cell["modes"]]
     return cell | row | {"chains": chains, "machine": describe()}
 
 
@@ -147,16 +182,10 @@ def _time(run: FastRun, rates: Rates, count: int, *, commit: bool) -> float:
     return 1e3 * timed(move)[1] / count
 
 
-def _chain(
-    begin: Callable[[], FastRun], rates: Rates, steps: int, mode: str, model: CompiledModel
-) -> Row:
+def _chain(learner: Learner, steps: int, mode: str) -> Row:
     """A receipt over so many steps."""
     forget_peak()
-    run = begin()
-    for number in range(steps):
-        run.execute(rates(number))
-        if (number + 1) % COMMITTED == 0 or number + 1 == steps:
-            run.commit()
+    model, run = learner.model, learner.committed(steps)
     claims = Claims(mode, visibility="public")
     job, opened = timed(partial(run.job, claims, steps))
     del run  # its traces are needed no longer

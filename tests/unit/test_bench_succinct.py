@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zktally.bench import succinct
+from zktally.bench import chains, succinct
 from zktally.bench.cells import LINE, Row
 from zktally.cli.main import parser
 from zktally.verifier.errors import MalformedReceipt, UnsupportedReceipt, ZktallyError
@@ -65,6 +65,7 @@ def test_the_cells_that_are_asked_for() -> None:
     every = succinct.chosen(options())
     assert [cell.steps for cell in every if cell.model == "average"] == [1, 16, 256, 4096]
     assert len([cell for cell in every if cell.model == "mlp"]) == 4
+    assert {cell.model for cell in every} == set(chains.CHAINS)
     quick = succinct.chosen(options("--quick"))
     assert {cell.steps for cell in quick} == {1, 16}
     own = succinct.chosen(options("--steps", "3", "--deltas", "0.1", "--chain", "8"))
@@ -72,16 +73,14 @@ def test_the_cells_that_are_asked_for() -> None:
 
 
 def test_the_running_average_is_one() -> None:
-    model, inputs = succinct.built(succinct.Cell("average", 20, 0.05))
+    model, run, items = chains.average(20)
+    data = np.random.default_rng(1).uniform(-1, 1, (20, 5)).astype(np.float32)
     assert model.checked.program.states
     assert not model.public
     average, found = np.zeros(5), []
-    for step in inputs["input"].reshape(20, 5):
+    for step in data:
         average = 15 / 16 * average + step / 16
         found.append(average / 4)
-    from zktally.hybrid.chain import run_chain
-
-    run, items = run_chain(model, inputs)
     assert (run.steps, items) == (20, 20)
     port = model.checked.program.outputs[0]
     tensor = model.checked.program.tensors[port.tensor]
@@ -90,14 +89,22 @@ def test_the_running_average_is_one() -> None:
     assert np.abs(scale * shown - found).max() < 6 * scale, tensor
 
 
+@pytest.mark.parametrize("name", chains.CHAINS)
+def test_a_chain_has_the_steps_that_are_asked_for(name: str) -> None:
+    model, run, items = chains.CHAINS[name](3)
+    assert run.steps == 3
+    assert items == {"digits": 3 * chains.BATCH}.get(name, 3)
+    assert bool(model.checked.program.states) == (name in ("average", "training"))
+
+
 def test_only_an_unknown_profile_leaves_a_cell_empty(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, _ = succinct.built(succinct.Cell("average", 1, 0.05))
+    model, _, _ = chains.average(1)
     errors: list[ZktallyError] = []
 
     class Verdict:
         headline_bits = 100
 
-    def verify(*_: object, backend: str = "rust") -> Verdict:
+    def verify(*_: object, backend: str = "rust", **_given: object) -> Verdict:
         if backend == "python" and errors:
             raise errors[-1]
         return Verdict()
