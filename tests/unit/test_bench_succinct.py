@@ -23,7 +23,7 @@ def made_up(model: str, steps: int, python: float | None) -> Row:
         "proving_peak_bytes": 2_900_000_000, "folding_peak_bytes": 1_900_000_000,
         "verify_rust": 0.0512, "verify_python": python, "headline_bits": 100,
         "foldable_bytes": 9_876_543, "receipt_bytes": 345_678, "output_bytes": 100_000,
-        "proof_bytes": 223_456,
+        "proof_bytes": 223_456, "program_bytes": 1_234,
         "machine": machine | {"system": "Linux"},
     }  # fmt: skip
 
@@ -41,7 +41,7 @@ def test_the_section_fits_its_lines(rows: list[Row]) -> None:
     text = succinct.markdown(rows)
     assert max(map(len, text.splitlines())) <= LINE
     assert text.startswith("## Succinct: `zktally bench succinct`")
-    assert "| average | 4,096 | 0.12 % | 16 | 9,876.5 | 345.7 | 245.7 | 223.5 |" in text
+    assert "| average | 4,096 | 0.12 % | 16 | 9,876.5 | 345.7 | 1.2 | 245.7 | 223.5 |" in text
     assert "| 51 | 9,500 | 100 |" in text
     assert "| 51 |  | 100 |" in text
 
