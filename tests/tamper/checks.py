@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from types import FunctionType
@@ -122,7 +122,8 @@ HELPERS = {
     "_judge_sampling", "judge_bits", "_fit_digests", "_fit_run", "_judge_digest",
     "_judge_data_set", "_judge_words", "judge_run", "_judge_ranges", "_judge_start", "_judge_seed",
     "_demand",
-    "_at_most",
+    "_at_most", "_judge_order", "_judge_once", "_judge_drawn", "_judge_all_meant",
+    "_judge_expectations",
 }  # fmt: skip
 
 
@@ -196,6 +197,17 @@ def _all_checks() -> Iterator[tuple[str, Callable[[], AbstractContextManager[obj
             yield f"{label} {number}", partial(_without, function, number)
     yield "openings: paths", _without_paths
     yield "openings: ranges", partial(patch.object, fast, "OpenedValues", _AnyValue)
+
+
+def without_all(
+    functions: Iterable[FunctionType],
+) -> dict[str, Callable[[], AbstractContextManager[object]]]:
+    """By function and number of a check: a context in which these functions lack it."""
+    return {
+        f"{function.__qualname__} {number}": partial(_without, function, number)
+        for function in functions
+        for number in range(len(refusals(_parse(function))))
+    }
 
 
 WITHOUT = dict(_all_checks())

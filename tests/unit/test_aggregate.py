@@ -7,21 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from support.aggregates import joined
-from support.foldable import points
-from support.receipts import Prover
-from zktally.prover.claims import usual_bits
+from support.aggregates import OUTER, Run, joined, together
 from zktally.verifier import stark, steps
 from zktally.verifier.errors import UsageError, ZktallyError
 from zktally.verifier.hybrid import aggregate
 from zktally.verifier.hybrid.aggregate import MAGIC, split_aggregate, verify_aggregate
-from zktally.verifier.journal import FAST, HYBRID
-from zktally.verifier.receipt import split_receipt
-from zktally.verifier.recursion import layers
+from zktally.verifier.journal import FAST
 from zktally.verifier.recursion.child import POINTS_BYTES
 from zktally.verifier.stark import params
-
-OUTER = 70_000
 
 
 def code_of(judge):
@@ -69,21 +62,6 @@ def test_a_part_that_is_too_large():
     assert split_code(data) == "receipt.too-large"
 
 
-class Run:
-    """A run whose receipt is made to stand in an aggregate."""
-
-    def __init__(self, name, mode=HYBRID):
-        self.prover = Prover(name, steps=2, bits=usual_bits("hybrid")).commit()
-        self.program = bytes(split_receipt(self.prover.receipt()).program)
-        self.prover.change(mode=mode)
-        self.journal = self.prover.journal.encode()
-        self.expected = self.prover.expectations()
-        # Another statement about the same model: a shorter run.
-        shorter = Prover(name, steps=1, bits=usual_bits("hybrid")).commit()
-        shorter.change(mode=mode)
-        self.journals = [self.journal, shorter.journal.encode()]
-
-
 @pytest.fixture(scope="module")
 def runs():
     return [Run("dense"), Run("conv")]
@@ -102,16 +80,6 @@ def judged(monkeypatch):
     return calls
 
 
-def together(runs, order=(0, 1, 0), rest=None):
-    """An aggregate of receipts of one segment each."""
-    every = range(len(order) + sum(layers.layers(len(order))))
-    own = b"".join(points(str(number)).to_bytes() for number in every) + bytes(OUTER)
-    receipts = [
-        (number, runs[number].journals[order[:i].count(number)]) for i, number in enumerate(order)
-    ]
-    return joined([run.program for run in runs], receipts, own if rest is None else rest)
-
-
 def test_each_receipt_is_judged_and_one_proof_of_all(runs, judged):
     found = verify_aggregate(together(runs), [runs[1].expected, runs[0].expected])
     assert len(found) == 3
@@ -121,7 +89,7 @@ def test_each_receipt_is_judged_and_one_proof_of_all(runs, judged):
         assert (facts.stark.profile, facts.stark.segments) == ("succinct", 1)
         assert facts.receipt_bytes == len(together(runs))
     (given,) = judged
-    assert given["parameters"] == params.reaching(params.OUTER, params.REFERENCE, 105)
+    assert given["parameters"] == params.reaching(params.OUTER, params.REFERENCE, 104)
     outputs = [values for _, values in found]
     assert outputs[0].keys() == outputs[2].keys()
 
