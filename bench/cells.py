@@ -76,8 +76,17 @@ def run_cells(
     markdown: Callable[[list[Row]], str],
     table: Callable[[list[Row]], str],
     called: str = "cells",
+    draw: Callable[[list[Row]], None] | None = None,
 ) -> int:
     """Measure all cells, or read rows; Markdown to stdout if asked for, tables to stderr.
+
+    Args:
+        args: of the command line.
+        measure: all rows, and how many cells failed.
+        markdown: the section of docs/figures.md.
+        table: the rows for people.
+        called: what the cells are.
+        draw: writes plots of the rows, see `plots.drawing`.
 
     Raises:
         RuntimeError: some of the cells, by what they are `called`, failed.
@@ -87,6 +96,8 @@ def run_cells(
         if args.markdown:
             print(markdown(rows))
         print(table(rows), file=sys.stderr)
+    if rows and draw is not None:
+        draw(rows)
     if failed:
         raise RuntimeError(f"{failed} of {failed + len(rows)} {called} failed")
     return 0

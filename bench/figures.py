@@ -21,6 +21,7 @@ OPTIONS: Mapping[str, Sequence[str]] = {
         *("--plot", str(PLOTS)),
     ),
     "hybrid": ("--plot", str(PLOTS)),
+    "succinct": ("--plot", str(PLOTS)),
 }
 """What a suite is asked beside that."""
 

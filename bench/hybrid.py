@@ -12,7 +12,6 @@ import json
 import statistics
 import sys
 from importlib.resources import files
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -31,12 +30,13 @@ from ..verifier.inputs import quantise
 from ..verifier.policy import Policy
 from ..verifier.stark.params import PROFILE_NAMES
 from ..verifier.stark.tables import Table, read_tables
-from .cells import Row, measure_all, read_rows
+from .cells import Row, measure_all, run_cells
 from .fast import run_once
 from .hybrid_report import FAST_PHASES, PHASES, fits_text, markdown, table
 from .judging import judged
 from .machine import describe, forget_peak, peak_memory
 from .models import BENCH_MODELS, INT8, calibration, dense
+from .plots import drawing, plot_all
 from .timing import cpu_seconds, timed
 
 DENSE_DEPTH = 4
@@ -93,26 +93,17 @@ def quick(profile: str) -> list[Cell]:
 
 def main(args: argparse.Namespace) -> int:
     """Measure the cells, or read rows; lines or Markdown to the output, a table to stderr."""
-    if args.plot:
-        from .plots import new_figure, plot_all
+    return run_cells(args, _measure_all, markdown, _shown, draw=drawing(args, plot_all))
 
-        new_figure(1, 1)  # refused before the work, not after
-    if args.rows:
-        rows, failed = read_rows(args.rows), 0
-    else:
-        options = {"repeat": args.repeat, "threads": args.threads}
-        cells = [(str(cell), cell._asdict() | options) for cell in chosen(args)]
-        rows, failed = measure_all(__name__, cells, args, lambda row: f"{row['hybrid']:.1f} s")
-    if rows:
-        if args.markdown:
-            print(markdown(rows))
-        print(table(rows), fits_text(rows), sep="\n\n", file=sys.stderr)
-    if rows and args.plot:
-        for path in plot_all(rows, Path(args.plot)):
-            print(path, file=sys.stderr)
-    if failed:
-        raise RuntimeError(f"{failed} of {failed + len(rows)} cells failed")
-    return 0
+
+def _measure_all(args: argparse.Namespace) -> tuple[list[Row], int]:
+    options = {"repeat": args.repeat, "threads": args.threads}
+    cells = [(str(cell), cell._asdict() | options) for cell in chosen(args)]
+    return measure_all(__name__, cells, args, lambda row: f"{row['hybrid']:.1f} s")
+
+
+def _shown(rows: list[Row]) -> str:
+    return f"{table(rows)}\n\n{fits_text(rows)}"
 
 
 def chosen(args: argparse.Namespace) -> list[Cell]:

@@ -1,8 +1,13 @@
-"""Plots of `zktally bench hybrid`: cost against size, cost against steps, split of the time."""
+"""Plots of `zktally bench hybrid`: cost against size, cost against steps, split of the time.
+
+And of `zktally bench succinct`: bytes and seconds of verifiers against segments.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import argparse
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +41,25 @@ def new_figure(width: float, height: float) -> Any:
             "plots need matplotlib", hint='install it: pip install "zktally[plots]"'
         ) from error
     return Figure(figsize=(width, height), dpi=150, layout="constrained")
+
+
+def drawing(
+    args: argparse.Namespace, plot: Callable[[Sequence[Row], Path], list[Path]]
+) -> Callable[[list[Row]], None] | None:
+    """What draws rows to the folder that the command line names, if it names one.
+
+    Raises:
+        UsageError: matplotlib is not installed: before the work, not after.
+    """
+    if not args.plot:
+        return None
+    new_figure(1, 1)
+
+    def draw(rows: list[Row]) -> None:
+        for path in plot(rows, Path(args.plot)):
+            print(path, file=sys.stderr)
+
+    return draw
 
 
 def plot_all(rows: Sequence[Row], folder: Path) -> list[Path]:
@@ -89,6 +113,46 @@ def split(rows: Sequence[Row]) -> Any:
     axes.set(xlim=(0, 110), xlabel="% of the hybrid part", title="Time of the STARK by phase")
     figure.legend(loc="outside lower center", ncols=len(PHASES), fontsize=8, frameon=False)
     return _signed(figure, rows)
+
+
+def plot_succinct(rows: Sequence[Row], folder: Path) -> list[Path]:
+    """Write what receipts weigh and what judging them takes, before and after folding."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "succinct-segments.png"
+    figure = new_figure(10, 4.2)
+    left, right = figure.subplots(1, 2)
+    segments = np.array([row["segments"] for row in rows])
+    for name, marker in (("foldable", "s"), ("succinct", "o")):
+        own = np.array([_proof_bytes(row, name) / 1e3 for row in rows])
+        left.plot(segments, own, marker, label=f"{name} receipt", alpha=0.7)
+    left.axhline(200, color="0.5", linestyle=":", linewidth=1)
+    left.set(title="Receipt without outputs and program", ylabel="KB")
+    for name, marker in (("rust", "o"), ("python", "^")):
+        known = [row for row in rows if row[f"verify_{name}"] is not None]
+        right.plot(
+            [row["segments"] for row in known],
+            [row[f"verify_{name}"] for row in known],
+            marker,
+            label={"rust": "Rust", "python": "plain Python"}[name],
+            alpha=0.7,
+        )
+    right.set(title="To verify the succinct receipt", ylabel="seconds")
+    for axes in (left, right):
+        axes.set(xscale="log", yscale="log", xlabel="segments")
+        ticks = sorted(set(segments.tolist()))
+        axes.set_xticks(ticks, [str(tick) for tick in ticks])
+        axes.set_xticks([], minor=True)
+        axes.grid(True, which="major", alpha=0.3)
+        axes.legend(fontsize=8, frameon=False)
+    figure.suptitle(machine_text(rows[0]), **_NOTE)
+    figure.savefig(path)
+    return [path]
+
+
+def _proof_bytes(row: Row, kind: str) -> int:
+    """Bytes of a receipt that are neither outputs nor program."""
+    key = {"foldable": "foldable_bytes", "succinct": "receipt_bytes"}[kind]
+    return int(row[key] - row["output_bytes"] - row["program_bytes"])
 
 
 def _name(row: Row) -> str:

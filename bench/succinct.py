@@ -39,6 +39,7 @@ from .cells import (
 )
 from .chains import AVERAGE, CHAINS, DIGITS, PERCEPTRON, TRAINING
 from .machine import describe, forget_peak, peak_memory
+from .plots import drawing, plot_succinct
 from .timing import cpu_seconds, timed
 
 STEPS = (1, 16, 256, 4096)
@@ -57,7 +58,7 @@ QUICK_STEPS, QUICK_DELTAS, QUICK_CHAIN = (1, 16), (0.05,), 1
 UNKNOWN = ("receipt.non-canonical", "hybrid.unsupported")
 """How a verifier refuses a profile that it does not know."""
 
-ANY = {"any_dataset": True}
+ANY: dict[str, Any] = {"any_dataset": True}
 """What both verifiers are told: the data of the training are random."""
 
 RUNS = 3
@@ -77,7 +78,7 @@ class Cell(NamedTuple):
 
 def main(args: argparse.Namespace) -> int:
     """Measure the cells, or read rows; lines or Markdown to the output, a table to stderr."""
-    return run_cells(args, _measure_all, markdown, table)
+    return run_cells(args, _measure_all, markdown, table, draw=drawing(args, plot_succinct))
 
 
 def chosen(args: argparse.Namespace) -> list[Cell]:
@@ -210,6 +211,7 @@ def markdown(rows: Sequence[Row]) -> str:
             "## Succinct: `zktally bench succinct` (private weights)",
             paragraph(f"{machines_text(rows)}. {_PREFACE}"),
             markdown_table(COST_COLUMNS, rows),
+            "![Receipts and verifiers against segments](plots/succinct-segments.png)",
             paragraph(_SIZES),
             markdown_table(SIZE_COLUMNS, rows),
             *map(paragraph, _note(rows)),

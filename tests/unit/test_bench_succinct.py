@@ -52,6 +52,16 @@ def test_an_empty_cell_is_explained_where_there_is_one(rows: list[Row]) -> None:
         assert "refused the profile" not in shown(rows[:1])
 
 
+def test_a_plot_is_written(rows: list[Row], tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert succinct.main(options("--rows", str(file), "--plot", str(tmp_path / "plots"))) == 0
+    (path,) = (tmp_path / "plots").iterdir()
+    assert path.name == "succinct-segments.png"
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
 def test_rows_are_read_again(
     rows: list[Row], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

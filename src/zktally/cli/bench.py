@@ -171,6 +171,7 @@ def _add_succinct(suites: Any) -> None:
         "--deltas", type=_listed(float), help="of the perceptron (for 1 to 16 segments)"
     )
     succinct.add_argument("--chain", type=int, help="steps of the perceptron (1280)")
+    succinct.add_argument("--plot", metavar="DIR", help="a plot as PNG (extra: plots)")
     _add_rows_arguments(succinct)
     succinct.set_defaults(run=run_succinct)
 
