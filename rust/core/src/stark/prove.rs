@@ -206,6 +206,8 @@ impl<'a> Prover<'a> {
         let zeta = self.transcript.element();
         let words = Words::new(statement, &main, &auxiliary, &quotient, zeta, &self.dft);
         let opened = words.opened();
+        #[cfg(test)]
+        let opened = lied(&self.stream, statement, zeta, opened);
         let mut message = Vec::new();
         opened.iter().flatten().for_each(|value| put(&mut message, value));
         self.transcript.absorb(tag::OPENED, &message);
@@ -227,6 +229,15 @@ impl<'a> Prover<'a> {
         folded.open(&indices, &mut self.out);
         self.timings.opening = seconds(start);
     }
+}
+
+/// The opened values as a liar has them, if there is one.
+#[cfg(test)]
+fn lied(stream: &Stream, statement: &Statement, zeta: K, mut opened: Vec<Vec<K>>) -> Vec<Vec<K>> {
+    if let Some(lie) = stream.lie {
+        lie(statement, zeta, &mut opened);
+    }
+    opened
 }
 
 /// Each table's matrix in a tree, in order.

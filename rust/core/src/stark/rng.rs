@@ -30,7 +30,14 @@ pub struct Stream {
     /// Of tests: a generator for each source, or zeros.
     #[cfg(test)]
     scripted: Option<[Option<StdRng>; 6]>,
+    /// Of tests: what a liar says instead of the values at ζ.
+    #[cfg(test)]
+    pub lie: Option<Lie>,
 }
+
+/// Changes the opened values of a statement at ζ.
+#[cfg(test)]
+pub type Lie = fn(&super::statement::Statement, super::field::K, &mut [Vec<super::field::K>]);
 
 impl Stream {
     /// A stream seeded by the operating system.
@@ -47,6 +54,8 @@ impl Stream {
                 rng,
                 #[cfg(test)]
                 scripted: None,
+                #[cfg(test)]
+                lie: None,
             })
             .map_err(|error| Error::new("prove.randomness", format!("no randomness: {error}")))
     }
@@ -55,7 +64,7 @@ impl Stream {
     #[cfg(test)]
     pub fn scripted(seeds: [Option<u64>; 6]) -> Self {
         let scripted = Some(seeds.map(|seed| seed.map(StdRng::seed_from_u64)));
-        Self { rng: StdRng::seed_from_u64(0), scripted }
+        Self { rng: StdRng::seed_from_u64(0), scripted, lie: None }
     }
 
     fn rng(&mut self, _source: Source) -> Option<&mut StdRng> {

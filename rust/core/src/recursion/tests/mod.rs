@@ -4,6 +4,7 @@ mod cells;
 mod checks;
 mod forgeries;
 mod ledger;
+mod liars;
 mod removals;
 mod same;
 mod shapes;

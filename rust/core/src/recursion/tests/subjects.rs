@@ -42,7 +42,16 @@ pub struct Subject {
 impl Subject {
     pub fn new(toy: Toy, context: u8) -> Self {
         let (proof, _) = prove(&toy.statement(context), toy.mains.clone()).unwrap();
+        Self::told(toy, context, proof)
+    }
+
+    /// A toy and what is said to be its proof.
+    pub fn told(toy: Toy, context: u8, proof: Vec<u8>) -> Self {
         Self { toy, context, proof }
+    }
+
+    pub fn proof(&self) -> &[u8] {
+        &self.proof
     }
 
     /// A toy of these heights.
