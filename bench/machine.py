@@ -24,17 +24,17 @@ def describe() -> dict[str, object]:
     }
 
 
-def peak_memory() -> int:
-    """Largest resident size of this process so far, in bytes.
+def peak_memory(pid: int | None = None) -> int:
+    """Largest resident size of a process so far, this one without a number, in bytes.
 
-    Of this program alone, where the system tells (Linux): what `getrusage` says begins with the
-    size of the process that started it.
+    Of its program alone, where the system tells (Linux): what `getrusage` says begins with the
+    size of the process that started it. Elsewhere 0 of another process.
     """
     with contextlib.suppress(OSError):
-        for line in Path("/proc/self/status").read_text().splitlines():
+        for line in Path(f"/proc/{pid or 'self'}/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return 0 if pid else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def forget_peak() -> None:

@@ -18,8 +18,9 @@ from ..verifier.labels import in_words
 from ..verifier.profiles import FOLDABLE, NAMES, SUCCINCT, claimed_profile
 from ..verifier.receipt import Sections, split_receipt
 from .estimate import FoldEstimate, estimate_fold
-from .progress import FOLDING, Paced, Progress, silent
-from .workers.options import cores
+from .folding import Folding, prove_nodes, tell_folding
+from .progress import Progress, silent
+from .workers.options import ALONE, Workers
 
 JUDGING = "judge receipts"
 """The phase in which receipts are judged before they are aggregated."""
@@ -51,6 +52,7 @@ def aggregate(
     agree: Callable[[FoldEstimate], None] | None = None,
     progress: Progress = silent,
     threads: int = 0,
+    workers: Workers = ALONE,
 ) -> bytes:
     """The aggregate of foldable receipts, in their order.
 
@@ -58,13 +60,15 @@ def aggregate(
         receipts: of any models and programs, all of the same audience and nonce.
         judge: of a single receipt, as it claims of itself.
         agree: called before the proof with what it will take; what it raises ends the call.
-        progress: called for each receipt that is judged, then before and after the proof.
+        progress: called for each receipt that is judged, then as proofs of proofs are made.
         threads: 0 for all cores.
+        workers: who proves the nodes.
 
     Raises:
         UsageError: there are none, one stands twice, one is not foldable, they have different
             labels, or too many segments.
         VerificationFailed: one is refused.
+        ProveError: workers were lost over one node too often (`prove.workers-lost`).
         MalformedReceipt, UnsupportedReceipt, MalformedProgram, InvalidProgram: one cannot be read.
     """
     if not receipts:
@@ -86,12 +90,9 @@ def aggregate(
     folding = estimate_fold(segments, _statement_bytes(parts))
     if agree is not None:
         agree(folding)
-    progress(FOLDING, 0, 1)
-    if isinstance(progress, Paced):
-        progress.expect(folding.seconds * 2 / max(1, threads or cores()))
-    made = _core.aggregate_receipts([each.data for each in receipts], threads)
-    progress(FOLDING, 1, 1)
-    return made
+    how = Folding(progress, threads, workers)
+    tell_folding(how, segments)
+    return prove_nodes(_core.Folder.of_receipts([each.data for each in receipts], threads), how)
 
 
 def foldable_sections(receipt: bytes) -> Sections:

@@ -58,9 +58,10 @@ class ProveError(ZktallyError):
             "instead; if it is memory, a smaller model.",
         ),
         "prove.workers-lost": (
-            "Three workers in a row ended, sent wrong proofs or refused, over one segment.",
+            "Three workers in a row ended, hung, sent wrong proofs or refused, over one share.",
             "See what they said; if they were killed, there is too little memory for so many at "
-            "once: fewer `--processes`. A folder (`--work`) keeps the segments that are done.",
+            "once: fewer `--processes`. If they hung on a machine that swaps or has other work: "
+            "more `--patience`. A folder (`--work`) keeps what is done.",
         ),
     }
     exit_codes: ClassVar[Mapping[str, int]] = {"prove.needs-reveal": 2, "prove.too-large": 2}

@@ -13,8 +13,7 @@ SEGMENTS = "prove segments"
 
 
 FOLDING = "fold proofs"
-"""The phase in which a succinct receipt is made of a foldable one: one unit, of seconds or minutes.
-"""
+"""The phase that makes one proof of those of segments: a unit is a node, or the outer proof."""
 
 PACED = (SEGMENTS, FOLDING)
 """Phases whose pace is shown."""

@@ -18,13 +18,13 @@ from ..verifier.program.checked import load
 from ..verifier.receipt import split_receipt
 from ..verifier.sampling import Counts
 from .estimate import estimate_stark
-from .folding import fold, judge_number
+from .folding import Folding, fold, judge_number
 from .options import DEFAULTS, ProverOptions
 from .progress import SEGMENTS as PHASE
 from .progress import Paced
 from .receipt import encode_receipt
 from .work import Job, Work
-from .workers import Fleet, prove_segments
+from .workers import Fleet, prove_shares
 from .workers.options import cores
 
 POLL_SECONDS = 0.5
@@ -81,14 +81,14 @@ def prove_job(
         progress(PHASE, len(proofs), prover.segments)
 
     done()
-    if (fleet := options.workers.fleet(job)) is not None:
-        prove_segments(prover, range(prover.segments), fleet, proofs.__setitem__, done)
+    if (fleet := options.workers.fleet(job.task)) is not None:
+        prove_shares(prover, range(prover.segments), fleet, proofs.__setitem__, done)
     else:
         for segment in range(prover.segments):
             proofs[segment] = prover.prove_segment(segment)[0]
             done()
     whole = [proofs[segment] for segment in range(prover.segments)]
-    return _receipt(job, prover, whole, model, options)
+    return _receipt(job, prover, whole, model, _folding(options))
 
 
 def prove_in(
@@ -114,7 +114,7 @@ def prove_in(
         progress(PHASE, work.done(prover.segments), prover.segments)
 
     done()
-    if (fleet := options.workers.fleet(job)) is not None:
+    if (fleet := options.workers.fleet(job.task)) is not None:
         _prove_by(fleet, prover, work, done)
     else:
         for wait in (False, True):
@@ -124,9 +124,8 @@ def prove_in(
                         work.write(segment, prover.prove_segment(segment)[0])
                         done()
     progress(PHASE, prover.segments, prover.segments)
-    return work.finish(
-        lambda proofs: _receipt(job, prover, proofs, model, options), prover.segments
-    )
+    how = _folding(options, work)
+    return work.finish(lambda proofs: _receipt(job, prover, proofs, model, how), prover.segments)
 
 
 def _prove_by(
@@ -135,7 +134,7 @@ def _prove_by(
     """Prove what a folder lacks by workers; segments that others hold are looked at again."""
     left = work.left(prover.segments)
     while left:
-        prove_segments(
+        prove_shares(
             prover, left, fleet, work.write, done, lambda segment: work.claim(segment, wait=False)
         )
         held = work.left(prover.segments)
@@ -163,15 +162,19 @@ def _prover(job: Job, model: _core.Model | None) -> _core.HybridProver:
     return _core.HybridProver(program, job.journal, job.openings, profile)
 
 
+def _folding(options: ProverOptions, work: Work | None = None) -> Folding:
+    return Folding(options.progress, workers=options.workers, kept=work)
+
+
 def _receipt(
     job: Job,
     prover: _core.HybridProver,
     proofs: list[bytes],
     model: _core.Model | None,
-    options: ProverOptions,
+    how: Folding,
 ) -> bytes:
     section = prover.head() + b"".join(proofs)
     if job.profile == SUCCINCT:
         program = model or job.program
-        section = fold(program, job.journal, section, prover.segments, options.progress)
+        section = fold(program, job.journal, section, prover.segments, how)
     return encode_receipt(job.program, job.journal, section)

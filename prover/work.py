@@ -4,6 +4,7 @@
     segment-00000     the proof of a segment, once it is finished
     segment-00000.lock   held by the process that is proving it; the system frees it when
                       the process ends, however it ends
+    node-00000        of a succinct receipt: the proof of a node, once it is finished
     receipt           the receipt, once it is finished; everything else is then removed
 
 Folder and files are for their owner only. Every file appears whole or not at all.
@@ -16,18 +17,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .. import _core
 from ..circuits.files import read_limited, write_atomically
 from ..verifier.errors import UsageError, ZktallyError
 from ..verifier.journal import FAST, MODES, Journal
 from ..verifier.kinds import what_is_at
 from ..verifier.profiles import of_segments
-from ..verifier.quoting import quoted_path
+from ..verifier.quoting import quoted, quoted_path
 from ..verifier.receipt import MAGIC as RECEIPT
 from ..verifier.receipt import MAX_RECEIPT, split_receipt
 from .locks import acquire, opened
 from .receipt import encode_receipt
+from .workers.task import Task
 
-MAGIC = b"ZKTWORK\x01"
+MAGIC = b"ZKTWORK"
+VERSION = 2
+"""Of the folder. Others may hold segments of receipts that nobody takes any more."""
+HEAD_MAX = 512
 SEGMENT_MAX = 1 << 30
 OWNER_ONLY = 0o700
 
@@ -54,6 +60,11 @@ class Job:
         """Of the proofs of segments, which a succinct receipt is folded from."""
         return of_segments(self.profile)
 
+    @property
+    def task(self) -> Task:
+        """What workers are told who prove its segments."""
+        return Task(self.program, self.journal, self.segment_profile)
+
     def shown(self) -> bytes:
         """The fast receipt, which shows the openings.
 
@@ -68,26 +79,54 @@ class Job:
         return encode_receipt(self.program, self.journal, self.openings)
 
     def to_bytes(self) -> bytes:
-        """The bytes of the file `job`: the profile, and the rest in the envelope of a receipt."""
+        """The bytes of the file `job`: who wrote it, the profile, the rest in an envelope."""
         parts = encode_receipt(self.program, self.journal, self.openings)
-        return MAGIC + bytes([self.profile]) + parts
+        release = _release().encode()
+        return MAGIC + bytes([VERSION, len(release)]) + release + bytes([self.profile]) + parts
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Job:
         """The inverse of `to_bytes`.
 
         Raises:
-            UsageError: the bytes are not what it writes.
+            UsageError: the bytes are not what it writes, or another release wrote them.
         """
-        head = len(MAGIC) + 1
-        if data[: len(MAGIC)] != MAGIC or len(data) < head:
-            raise UsageError("this is not a job of this release", code="usage.unreadable")
+        head = _judge_head(data)
         try:
             parts = split_receipt(data[head:])
         except ZktallyError as error:
             raise UsageError(f"the job is damaged: {error}", code="usage.unreadable") from error
         program, journal, openings = map(bytes, (parts.program, parts.journal, parts.proof))
         return cls(program, journal, openings, profile=data[head - 1])
+
+
+def _release() -> str:
+    return _core.build_info()["version"]
+
+
+def _judge_head(data: bytes) -> int:
+    """Where the envelope of a job begins, in bytes that this release wrote.
+
+    Raises:
+        UsageError: they are no job, or another release wrote them: its proofs may be of tables that
+            are no more, and would make a receipt that everybody refuses.
+    """
+    at = len(MAGIC) + 2
+    if not data.startswith(MAGIC) or len(data) < at:
+        raise UsageError("this is not the job of a proof", code="usage.unreadable")
+    version, length = data[at - 2], data[at - 1]
+    release = data[at : at + length].decode(errors="replace")
+    if version != VERSION or release != _release():
+        raise UsageError(
+            "the proof was begun by another release of zktally",
+            code="usage.unreadable",
+            expected=f"one of release {_release()}",
+            received=f"release {quoted(release)}" if version == VERSION else f"format {version}",
+            hint="go on with the release that began it, or begin again in a new folder",
+        )
+    if len(data) <= at + length:
+        raise UsageError("the job is damaged: it ends too soon", code="usage.unreadable")
+    return at + length + 1
 
 
 class Work:
@@ -142,7 +181,7 @@ class Work:
                 received=what_is_at(self.folder),
                 hint="zktally prove or wrap with --work starts one",
             )
-        return Job.from_bytes(read_limited(self._job, MAX_RECEIPT + len(MAGIC) + 1))
+        return Job.from_bytes(read_limited(self._job, MAX_RECEIPT + HEAD_MAX))
 
     def receipt(self) -> bytes | None:
         """The receipt, once it is finished; then nothing else is left in the folder.
@@ -189,6 +228,15 @@ class Work:
         """Keep the proof of a segment."""
         write_atomically(self._segment(segment), proof, private=True)
 
+    def node(self, number: int) -> bytes | None:
+        """The proof of a node, if it is finished."""
+        file = self._node(number)
+        return read_limited(file, SEGMENT_MAX) if file.exists() else None
+
+    def write_node(self, number: int, proof: bytes) -> None:
+        """Keep the proof of a node."""
+        write_atomically(self._node(number), proof, force=True, private=True)
+
     def finish(self, join: Callable[[list[bytes]], bytes], segments: int) -> bytes:
         """Join all segments to the receipt, keep that, and remove everything else.
 
@@ -211,7 +259,7 @@ class Work:
 
     def _clean(self) -> None:
         """Remove everything but the receipt; also what a run that died at this point left."""
-        for pattern in ("job", ".job.*", "segment-*", ".segment-*"):
+        for pattern in ("job", ".job.*", "segment-*", ".segment-*", "node-*", ".node-*"):
             for file in self.folder.glob(pattern):
                 file.unlink(missing_ok=True)
 
@@ -228,6 +276,9 @@ class Work:
 
     def _segment(self, segment: int) -> Path:
         return self.folder / f"segment-{segment:05}"
+
+    def _node(self, number: int) -> Path:
+        return self.folder / f"node-{number:05}"
 
     def _lock(self, segment: int) -> Path:
         return self.folder / f"segment-{segment:05}.lock"

@@ -132,14 +132,16 @@ class FoldEstimate:
     Attributes:
         proofs: that are made: nodes of the tree over the segments, and the outer one.
         seconds: on two cores.
-        memory_bytes: at the peak.
+        memory_bytes: of one proof, at the peak.
         proof_bytes: of the succinct receipt.
+        most_at_once: proofs that can be made at the same time.
     """
 
     proofs: int
     seconds: float
     memory_bytes: int
     proof_bytes: int
+    most_at_once: int = 1
 
     @property
     def cpu_seconds(self) -> float:
@@ -261,6 +263,7 @@ def estimate_fold(segments: int, statement_bytes: int = 0) -> FoldEstimate:
         seconds=cpu / CORES_GAIN,
         memory_bytes=round(BASE_BYTES + FOLDING_BYTES[segments > 1]),
         proof_bytes=OUTER_BYTES + POINT_BYTES * (segments + nodes) + statement_bytes,
+        most_at_once=layers[0],
     )
 
 

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import socket
+import time
 from typing import Any
 
-from ... import _core
 from ...verifier.errors import ZktallyError
 from ..errors import ClusterError
-from ..work import SEGMENT_MAX, Job
+from ..work import SEGMENT_MAX
 from .fleet import Worker, WorkerLost
+from .task import Task
+from .watch import Watch
 
 
 class Cluster:
     """Actors of a Ray cluster, each with some of its cores.
 
     Args:
-        job: whose segments they prove.
+        task: what they prove shares of.
         address: "auto" for a cluster that runs already, "local" to start one here, else where.
         size: how many work at once; None for as many as the cluster has cores for.
         threads: cores of each.
+        patience: see `Workers`.
 
     Raises:
         ClusterError: Ray is not installed, there is no cluster, or no room in it.
     """
 
-    def __init__(self, job: Job, address: str, size: int | None, threads: int) -> None:
+    def __init__(
+        self, task: Task, address: str, size: int | None, threads: int, patience: float
+    ) -> None:
+        self._patience = patience
         self._ray = ray = _ray()
         if ray.is_initialized():
             _same_cluster(ray, address)
@@ -40,8 +46,8 @@ class Cluster:
         room = sum(each // self._threads for each in cores)
         self.size = min(size or room, room)
         # Handed over once, however many workers there are. Nothing in it is secret.
-        self._program = ray.put(job.program)
-        self._job = (job.journal, job.segment_profile, self._threads)
+        self._program = ray.put(task.program)
+        self._rest = (task.journal, task.profile, self._threads)
 
     def start(self) -> Worker:
         """A new actor; what is asked of it waits until the cluster has room.
@@ -49,34 +55,47 @@ class Cluster:
         Raises:
             WorkerLost: it could not be started.
         """
-        actor = self._ray.remote(num_cpus=self._threads, max_restarts=0)(SegmentActor)
-        return _Actor(self._ray, actor.remote(self._program, *self._job))
+        # Beside the proof that it is at, an actor can say that it works.
+        options = {"num_cpus": self._threads, "max_restarts": 0, "max_concurrency": 2}
+        actor = self._ray.remote(**options)(ShareActor)
+        watch = Watch(self._patience)
+        return _Actor(self._ray, actor.remote(self._program, *self._rest), watch)
 
 
-class SegmentActor:
-    """What lives in the cluster: proves shares of one receipt."""
+class ShareActor:
+    """What lives in the cluster: proves shares of one task."""
 
-    def __init__(self, program: bytes, journal: bytes, profile: int, threads: int) -> None:
-        self._prover = _core.SegmentProver(program, journal, profile, threads)
+    def __init__(self, program: bytes, journal: bytes, profile: int | None, threads: int) -> None:
+        self._prove = Task(program, journal, profile).prover(threads)
 
-    def prove(self, segment: int, share: bytes) -> bytes | ZktallyError:
+    def prove(self, number: int, share: bytes) -> bytes | ZktallyError:
         """The proof, or the error that says why there is none."""
         try:
-            return self._prover.prove(segment, share)
+            return self._prove(number, share)
         except ZktallyError as error:
             return error
+
+    def spent(self) -> float:
+        """Seconds of processors that this process has used."""
+        return time.process_time()
 
 
 class _Actor:
     """A handle of an actor."""
 
-    def __init__(self, ray: Any, actor: Any) -> None:
-        self._ray, self._actor = ray, actor
+    def __init__(self, ray: Any, actor: Any, watch: Watch) -> None:
+        self._ray, self._actor, self._watch = ray, actor, watch
+        self._spent = actor.spent.remote()
+        self._lives = False
 
-    def prove(self, segment: int, share: bytes) -> bytes:
+    def prove(self, number: int, share: bytes) -> bytes:
         """See `Worker.prove`."""
+        self._watch.begin()
         try:
-            proven = self._ray.get(self._actor.prove.remote(segment, share))
+            proof = self._actor.prove.remote(number, share)
+            while not self._is_there(proof, self._watch.every):
+                self._look()
+            proven = self._ray.get(proof)
         except self._ray.exceptions.RayError as error:
             how = type(error).__name__
             raise WorkerLost(f"a worker of the cluster was lost ({how})") from error
@@ -85,6 +104,20 @@ class _Actor:
         if type(proven) is not bytes or len(proven) > SEGMENT_MAX:
             raise WorkerLost("a worker of the cluster sent what is no proof")
         return proven
+
+    def _look(self) -> None:
+        """Find out whether it hangs; one that the cluster has no room for yet does not."""
+        if self._is_there(self._spent, 0):
+            self._lives = True
+            self._watch.heard(self._ray.get(self._spent))
+            self._spent = self._actor.spent.remote()
+        if self._lives and self._watch.hangs():
+            self.end()
+            raise WorkerLost(f"a worker of the cluster hung: {self._watch.words()}")
+
+    def _is_there(self, result: Any, seconds: float) -> bool:
+        """Whether a result is there, at the latest after so many seconds."""
+        return bool(self._ray.wait([result], timeout=seconds)[0])
 
     def end(self) -> None:
         """See `Worker.end`."""

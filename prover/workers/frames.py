@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import IO
 
-PROVEN, FAILED = b"P", b"F"
+PROVEN, FAILED, BEAT = b"P", b"F", b"B"
 LENGTH = 8
 
 

@@ -1,4 +1,4 @@
-"""Who proves the segments of a receipt."""
+"""Who proves the segments of a receipt, and the nodes over them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 from ...verifier.errors import UsageError
 
 if TYPE_CHECKING:
-    from ..work import Job
     from .fleet import Fleet
+    from .task import Task
 
 MOST = 1024
+PATIENCE = 300.0
+"""Seconds: far longer than a machine that swaps, or starves a process, keeps it from all work."""
+LEAST_PATIENCE, MOST_PATIENCE = 10.0, 1e6
 
 
 def cores() -> int:
@@ -24,7 +27,7 @@ def cores() -> int:
 
 @dataclass(frozen=True)
 class Workers:
-    """Who proves the segments: this process, several of this machine, or a Ray cluster.
+    """Who proves segments and nodes: this process, several of this machine, or a Ray cluster.
 
     Attributes:
         processes: how many prove at once; 1 without `ray` is this process alone, None with `ray` is
@@ -32,6 +35,8 @@ class Workers:
         ray: the address of a Ray cluster: "auto" finds a running one, "local" starts one here.
         threads: of each; 0 divides the cores of this machine among its processes, and is 2 of a
             cluster's.
+        patience: seconds in which a worker must use a hundredth of a core; one that does not hangs,
+            and is replaced.
 
     Raises:
         UsageError: a number that is none of these.
@@ -40,6 +45,7 @@ class Workers:
     processes: int | None = None
     ray: str | None = None
     threads: int = 0
+    patience: float = PATIENCE
 
     def __post_init__(self) -> None:
         if self.processes is not None and not 1 <= self.processes <= MOST:
@@ -53,8 +59,15 @@ class Workers:
                 "the address of the Ray cluster is empty", expected="auto, or HOST:PORT"
             )
 
-    def fleet(self, job: Job) -> Fleet | None:
-        """Workers that prove segments of a job; None where this process does it alone.
+        if not LEAST_PATIENCE <= self.patience <= MOST_PATIENCE:
+            raise UsageError(
+                "the patience with workers is out of range",
+                expected=f"{LEAST_PATIENCE:.0f} to {MOST_PATIENCE:.0f} seconds",
+                received=str(self.patience),
+            )
+
+    def fleet(self, task: Task) -> Fleet | None:
+        """Workers for shares of a task; None where this process does it alone.
 
         Raises:
             UsageError: Ray is not installed, or there is no cluster.
@@ -62,13 +75,13 @@ class Workers:
         if self.ray is not None:
             from .cluster import Cluster
 
-            return Cluster(job, self.ray, self.processes, self.threads or 2)
+            return Cluster(task, self.ray, self.processes, self.threads or 2, self.patience)
         if self.processes is None or self.processes == 1:
             return None
         from .process import Processes
 
         threads = self.threads or max(1, cores() // self.processes)
-        return Processes(job, self.processes, threads)
+        return Processes(task, self.processes, threads, self.patience)
 
 
 ALONE = Workers()

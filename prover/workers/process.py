@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -15,10 +16,13 @@ from typing import IO
 
 from ...verifier.errors import ZktallyError, error_for
 from ...verifier.quoting import quoted
-from ..work import SEGMENT_MAX, Job
+from ..work import SEGMENT_MAX
 from .fleet import Worker, WorkerLost
-from .frames import PROVEN, read_frame, write_frame
+from .frames import BEAT, PROVEN, read_frame, write_frame
+from .options import PATIENCE
 from .serve import NUMBER, PROGRAM, SETTING, SHARE, STATEMENT
+from .task import Task
+from .watch import Watch
 
 SERVE = [sys.executable, "-P", "-m", f"{__package__}.serve"]
 """Without -P, modules in the folder that a user stands in would go before the library's."""
@@ -29,14 +33,16 @@ class Processes:
     """Processes of this machine; what they get goes through pipes, and never to a file.
 
     Attributes:
-        job: whose segments they prove.
+        task: what they prove shares of.
         size: how many work at once.
         threads: of each.
+        patience: see `Workers`.
     """
 
-    job: Job
+    task: Task
     size: int
     threads: int
+    patience: float = PATIENCE
 
     def start(self) -> Worker:
         """A new process.
@@ -44,16 +50,17 @@ class Processes:
         Raises:
             WorkerLost: none could be started.
         """
-        return _Process(self.job, self.threads)
+        return Process(self.task, self.threads, self.patience)
 
 
-class _Process:
+class Process:
     """One process; its pipes are used by one thread, and `end` may come from another."""
 
-    def __init__(self, job: Job, threads: int) -> None:
-        self._job, self._threads, self._told = job, threads, False
+    def __init__(self, task: Task, threads: int, patience: float) -> None:
+        self._task, self._threads, self._told = task, threads, False
         self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
-        self._lock, self._ended = threading.Lock(), False
+        self._lock, self._ended = threading.Lock(), threading.Event()
+        self._watch, self._works, self._hung = Watch(patience), False, False
         try:
             # In a session of its own, Ctrl-C ends its master, and that ends it.
             self._process = subprocess.Popen(
@@ -66,27 +73,49 @@ class _Process:
         except OSError as error:
             self._said.close()
             raise WorkerLost(f"a process could not be started: {error.strerror or error}") from None
+        threading.Thread(target=self._look, daemon=True).start()
 
-    def prove(self, segment: int, share: bytes) -> bytes:
+    @property
+    def pid(self) -> int:
+        """Its number in the system."""
+        return self._process.pid
+
+    def prove(self, number: int, share: bytes) -> bytes:
         """See `Worker.prove`."""
+        self._watch.begin()
+        self._works = True
         if not self._told:
             self._tell()
-        self._send(SHARE, segment.to_bytes(NUMBER, "little") + share)
-        assert self._process.stdout is not None
-        try:
-            kind, data = read_frame(self._process.stdout, SEGMENT_MAX)
-        except (EOFError, OSError, ValueError) as error:
-            raise WorkerLost(self._ending()) from error
+        self._send(SHARE, number.to_bytes(NUMBER, "little") + share)
+        kind, data = self._answer()
+        self._works = False
         if kind == PROVEN:
             return data
         raise refusal(data)
 
+    def _answer(self) -> tuple[bytes, bytes]:
+        """The first message that is no beat."""
+        assert self._process.stdout is not None
+        try:
+            while (frame := read_frame(self._process.stdout, SEGMENT_MAX))[0] == BEAT:
+                self._watch.heard(*struct.unpack("<d", frame[1]))
+        except (EOFError, OSError, ValueError, struct.error) as error:
+            raise WorkerLost(self._ending()) from error
+        return frame
+
+    def _look(self) -> None:
+        """End the process once it hangs; whoever waits for it then sees that it has ended."""
+        while not self._ended.wait(self._watch.every):
+            if self._works and self._watch.hangs():
+                self._hung = True
+                self.end()
+
     def end(self) -> None:
         """See `Worker.end`: what the process does is of no use any more."""
         with self._lock:
-            if self._ended:
+            if self._ended.is_set():
                 return
-            self._ended = True
+            self._ended.set()
             if hasattr(os, "killpg"):
                 with suppress(ProcessLookupError):
                     os.killpg(self._process.pid, signal.SIGKILL)  # what it started, too
@@ -102,10 +131,11 @@ class _Process:
                 pipe.close()
 
     def _tell(self) -> None:
-        """Hand over what all segments have in common."""
-        setting = {"profile": self._job.segment_profile, "threads": self._threads}
-        self._send(PROGRAM, self._job.program)
-        self._send(STATEMENT, self._job.journal)
+        """Hand over what all shares have in common."""
+        task = self._task
+        setting = {"profile": task.profile, "threads": self._threads, "beat": self._watch.every / 2}
+        self._send(PROGRAM, task.program)
+        self._send(STATEMENT, task.journal)
         self._send(SETTING, json.dumps(setting).encode())
         self._told = True
 
@@ -118,6 +148,8 @@ class _Process:
 
     def _ending(self) -> str:
         """How the process ended, and its last words."""
+        if self._hung:
+            return f"a process hung and was ended: {self._watch.words()}"
         try:
             code = self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .api import MAX_THREADS, Backend, Receipt, judge_arguments, judge_as_claimed
+from .api import (
+    MAX_THREADS,
+    Backend,
+    Receipt,
+    folding_workers,
+    judge_arguments,
+    judge_as_claimed,
+)
 from .circuits.arguments import shown, whole
 from .circuits.files import write_atomically
 from .display import showing
@@ -15,6 +22,8 @@ from .prover import Progress
 from .prover.aggregating import Named
 from .prover.aggregating import aggregate as prove_aggregate
 from .prover.estimate import FoldEstimate
+from .prover.workers import Workers
+from .prover.workers.options import ALONE, PATIENCE
 from .verifier.aggregates import expectations_of, refuse_of_one, verdicts
 from .verifier.errors import UsageError, ZktallyError
 from .verifier.hybrid.aggregate import split_aggregate
@@ -106,6 +115,9 @@ def aggregate(
     receipts: Iterable[Receipt | bytes],
     *,
     threads: int = 0,
+    processes: int | None = None,
+    ray: str | None = None,
+    patience: float = PATIENCE,
     progress: Progress | bool | None = None,
 ) -> Aggregate:
     """Put foldable receipts in one file, with one proof in place of those of all segments.
@@ -116,20 +128,25 @@ def aggregate(
     Args:
         receipts: foldable ones, of any models, of at most 256 segments together, and of the same
             audience and nonce; each is judged first, on its own terms.
-        threads: 0 for all cores.
+        threads: see `compress`.
+        processes: see `compress`.
+        ray: see `compress`.
+        patience: see `prove`.
         progress: see `prove`.
 
     Raises:
         UsageError: there are none, one stands twice, one is not foldable, they have different
             labels, or too many segments.
+        ProveError: workers were lost too often (`prove.workers-lost`).
         VerificationFailed: one is refused.
         MalformedReceipt, UnsupportedReceipt, MalformedProgram, InvalidProgram: one cannot be read.
     """
     whole(threads, "threads", 0, MAX_THREADS)
+    workers = folding_workers(threads, processes, ray, patience)
     refuse_no_list(receipts)
     named = [Named(f"receipt {n}", _bytes_of(each, Receipt)) for n, each in enumerate(receipts, 1)]
     with showing(progress) as show:
-        return Aggregate(aggregate_foldable(named, show, threads))
+        return Aggregate(aggregate_foldable(named, show, threads, workers=workers))
 
 
 def aggregate_foldable(
@@ -137,6 +154,7 @@ def aggregate_foldable(
     progress: Progress,
     threads: int = 0,
     agree: Callable[[FoldEstimate], None] | None = None,
+    workers: Workers = ALONE,
 ) -> bytes:
     """The bytes of an aggregate; see `aggregate`.
 
@@ -148,6 +166,7 @@ def aggregate_foldable(
         agree=agree,
         progress=progress,
         threads=threads,
+        workers=workers,
     )
 
 

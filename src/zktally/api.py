@@ -35,6 +35,7 @@ from .prover.folding import compress as fold_receipt
 from .prover.folding import foldable_sections
 from .prover.snark.model import SnarkModel
 from .prover.workers import Workers
+from .prover.workers.options import ALONE, PATIENCE
 from .verifier.chain import VerifiedRun, following, refuse_chain, verify_run
 from .verifier.dataset import PUBLIC_KEY, root_of
 from .verifier.errors import UsageError, ZktallyError
@@ -208,6 +209,7 @@ def prove(
     items: int | None = None,
     processes: int | None = None,
     ray: str | None = None,
+    patience: float = PATIENCE,
     progress: Progress | bool | None = None,
 ) -> Receipt:
     """Run the program on the inputs and make a receipt.
@@ -257,9 +259,11 @@ def prove(
         final_state: a new file (.zks) for the state that the chain ends in, to go on or to export;
             it holds the key of the states' salts.
         items: number of steps, for a program without inputs.
-        processes: not in fast mode: prove segments in so many processes of this machine at once.
-        ray: not in fast mode: prove segments on this Ray cluster: "auto", "local" or an address.
+        processes: not in fast mode: prove in so many processes of this machine at once.
+        ray: not in fast mode: prove on this Ray cluster: "auto", "local" or an address.
             docs/workers.md says what a worker sees.
+        patience: seconds in which a worker must use a hundredth of a core; one that does not hangs,
+            and is replaced.
         progress: called as progress(phase, done, total); True for bars or lines on stderr, False
             for nothing; None for bars on a terminal, and a line below the cell of a notebook.
 
@@ -302,7 +306,7 @@ def prove(
     if isinstance(state, str | Path):
         state = RunState.load(state)
     training = Training(state, start, first, seed, data, data_key, final_state)
-    workers = Workers(processes, ray)
+    workers = Workers(processes, ray, patience=patience)
     with showing(progress) as show:
         options = ProverOptions(small, work, reveal, show, workers, foldable, succinct)
         made = prove_chain(program, inputs, claims, options, training=training, items=items)
@@ -343,6 +347,7 @@ def wrap(
     work: str | Path | None = None,
     processes: int | None = None,
     ray: str | None = None,
+    patience: float = PATIENCE,
     progress: Progress | bool | None = None,
 ) -> Receipt:
     """Make a hybrid receipt out of a fast one: its openings are proven instead of shown.
@@ -357,8 +362,9 @@ def wrap(
         foldable: a receipt whose proofs can be verified inside a proof; see `prove`.
         succinct: a receipt with one proof however many segments it has; see `prove`.
         work: a new folder to prove in; see `prove`.
-        processes: see `prove`, as of `ray` and `progress`.
+        processes: see `prove`, as of `ray`, `patience` and `progress`.
         ray: see `prove`.
+        patience: see `prove`.
         progress: see `prove`.
 
     Raises:
@@ -368,7 +374,7 @@ def wrap(
     """
     data = _receipt(receipt)
     model = None if model is None else _model(model)
-    workers = Workers(processes, ray)
+    workers = Workers(processes, ray, patience=patience)
     with showing(progress) as show:
         options = ProverOptions(
             small, work, False, show, workers, foldable=foldable, succinct=succinct
@@ -377,7 +383,13 @@ def wrap(
 
 
 def compress(
-    receipt: Receipt | bytes, *, threads: int = 0, progress: Progress | bool | None = None
+    receipt: Receipt | bytes,
+    *,
+    threads: int = 0,
+    processes: int | None = None,
+    ray: str | None = None,
+    patience: float = PATIENCE,
+    progress: Progress | bool | None = None,
 ) -> Receipt:
     """Make a succinct receipt out of a foldable one, with one proof instead of one a segment.
 
@@ -387,17 +399,30 @@ def compress(
 
     Args:
         receipt: a foldable receipt, of at most 64 segments; it is judged first, on its own terms.
-        threads: 0 for all cores.
+        threads: 0 for all cores; of several processes, of all together.
+        processes: prove nodes of the tree over the segments in so many processes at once.
+        ray: prove them on this Ray cluster; see `prove`.
+        patience: see `prove`.
         progress: see `prove`.
 
     Raises:
         UsageError: it is not foldable, or has too many segments.
+        ProveError: workers were lost too often (`prove.workers-lost`).
         VerificationFailed: it is refused.
         MalformedReceipt, UnsupportedReceipt, MalformedProgram, InvalidProgram: it cannot be judged.
     """
     whole(threads, "threads", 0, MAX_THREADS)
+    workers = folding_workers(threads, processes, ray, patience)
     with showing(progress) as show:
-        return Receipt(compress_foldable(_receipt(receipt), show, threads))
+        return Receipt(compress_foldable(_receipt(receipt), show, threads, workers=workers))
+
+
+def folding_workers(
+    threads: int, processes: int | None, ray: str | None, patience: float
+) -> Workers:
+    """Who proves nodes, where so many threads are theirs together; 0 for all cores."""
+    each = max(1, threads // (processes or 1)) if threads and ray is None else 0
+    return Workers(processes, ray, each, patience)
 
 
 def compress_foldable(
@@ -405,6 +430,7 @@ def compress_foldable(
     progress: Progress,
     threads: int = 0,
     agree: Callable[[FoldEstimate], None] | None = None,
+    workers: Workers = ALONE,
 ) -> bytes:
     """The succinct receipt of a foldable one; see `compress`.
 
@@ -412,7 +438,7 @@ def compress_foldable(
     """
     foldable_sections(receipt)
     judge_as_claimed(receipt, None)
-    return fold_receipt(receipt, agree=agree, progress=progress, threads=threads)
+    return fold_receipt(receipt, agree=agree, progress=progress, threads=threads, workers=workers)
 
 
 def _model(given: CompiledModel | str | Path) -> CompiledModel:
@@ -465,20 +491,22 @@ def resume(
     *,
     processes: int | None = None,
     ray: str | None = None,
+    patience: float = PATIENCE,
     progress: Progress | bool | None = None,
 ) -> Receipt:
     """Go on with the hybrid proof that `prove` or `wrap` began in a folder, or help with it.
 
     Args:
         work: the folder. Once the receipt is made it holds nothing else.
-        processes: see `prove`, as of `ray` and `progress`.
+        processes: see `prove`, as of `ray`, `patience` and `progress`.
         ray: see `prove`.
+        patience: see `prove`.
         progress: see `prove`.
 
     Raises:
         UsageError: there is no proof in the folder, or it cannot be read or written.
     """
-    workers = Workers(processes, ray)
+    workers = Workers(processes, ray, patience=patience)
     with showing(progress) as show:
         return Receipt(prove_in(Work(work), options=ProverOptions(progress=show, workers=workers)))
 

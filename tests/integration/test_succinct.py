@@ -59,7 +59,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, zktally: Zktally) -> Proje
     assert done.code == 0, done.err
     done = zktally("compress", "-", "-o", "s.receipt", stdin=foldable.read_bytes(), cwd=alone)
     assert done.code == 0, done.err
-    for words in ("2 proofs of proofs to make", "fold proofs: 0/1", "fold proofs: 1/1"):
+    for words in ("2 proofs of proofs to make", "fold proofs: 0/2", "fold proofs: 2/2"):
         assert words in done.err, done.err
     succinct = api.Receipt.load(alone / "s.receipt")
     succinct.save(folder / "succinct.receipt")
@@ -89,7 +89,7 @@ def test_compressing_changes_the_proof_alone(project: Project) -> None:
 def test_compressed_again_it_is_another_proof_of_the_same(project: Project) -> None:
     seen: list[tuple[str, int, int]] = []
     again = api.compress(project.foldable, progress=lambda *told: seen.append(told))
-    assert seen == [("fold proofs", 0, 1), ("fold proofs", 1, 1)]
+    assert seen == [("fold proofs", done, 2) for done in range(3)]
     assert again.data != project.succinct.data
     assert again.journal == project.succinct.journal
     assert code(again.data, project.model_id) == "accepted"
@@ -128,7 +128,7 @@ def prove_at_once(zktally: Zktally, project: Project, out: Path) -> None:
     prove = ("prove", project.path("model.zkt"), "--input", project.path("x.npz"))
     done = zktally(*prove, "--succinct", "--processes", 2, "-o", out)
     assert done.code == 0, done.err
-    for words in ("1 segment to prove and to fold", "prove segments: 1/1", "fold proofs: 1/1"):
+    for words in ("1 segment to prove and to fold", "prove segments: 1/1", "fold proofs: 2/2"):
         assert words in done.err, done.err
 
 

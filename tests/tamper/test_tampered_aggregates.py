@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from zktally import _core
+from zktally.prover.folding import prove_nodes
 from zktally.verifier.errors import ZktallyError
 from zktally.verifier.facts import Facts
 from zktally.verifier.hybrid.aggregate import split_aggregate, verify_aggregate
@@ -26,7 +27,8 @@ NAMES = ("dense", "average", "trained")
 @cache
 def honest():
     """The aggregate of a receipt of each model."""
-    return _core.aggregate_receipts([hybrids.hybrid_of(name, hybrids.FOLDABLE) for name in NAMES])
+    receipts = [hybrids.hybrid_of(name, hybrids.FOLDABLE) for name in NAMES]
+    return prove_nodes(_core.Folder.of_receipts(receipts))
 
 
 def expected():

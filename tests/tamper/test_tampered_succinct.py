@@ -12,6 +12,7 @@ import pytest
 from anatomy import join
 
 from zktally import _core
+from zktally.prover.folding import prove_nodes
 from zktally.verifier.hybrid.verify import verify_hybrid
 from zktally.verifier.journal import Journal
 from zktally.verifier.reader import P
@@ -34,7 +35,7 @@ def parts():
     program, journal, proof = (
         bytes(part) for part in (sections.program, sections.journal, sections.proof)
     )
-    return program, journal, _core.compress_receipt(program, journal, proof)
+    return program, journal, prove_nodes(_core.Folder.of_receipt(program, journal, proof))
 
 
 def verdict(proof, journal=None):
@@ -117,7 +118,7 @@ def test_points_of_another_proof_of_the_same_segment():
     program, journal, _ = parts()
     again = split_receipt(hybrids.proven(forger.receipt_of("dense"), hybrids.FOLDABLE))
     assert bytes(again.journal) == journal
-    other = _core.compress_receipt(program, journal, bytes(again.proof))
+    other = prove_nodes(_core.Folder.of_receipt(program, journal, bytes(again.proof)))
     assert verdict(other) == judges.ACCEPTED
     for start, end in ((hybrids.HEAD, NODES), (NODES, OUTER)):
         assert verdict(changed(start, other[start:end])) == "verify.stark"

@@ -153,6 +153,8 @@ def test_the_estimate_of_a_succinct_receipt_is_that_of_both_parts() -> None:
     resumed = Cost.of(estimate_job(counts, SUCCINCT), done=1)
     assert resumed.seconds == pytest.approx(succinct.folding.seconds)
     assert "2 proofs of proofs to make" in Cost.of_folding(succinct.folding).text()
+    one, many = (Cost.of_folding(estimate_fold(16), each).memory_bytes for each in (1, 100))
+    assert many == 8 * one, "no more processes have work than there are nodes in a layer"
 
 
 # Work that is shared.
@@ -193,13 +195,16 @@ def test_folding_is_shown_while_it_lasts(
     shown("prove segments", 0, 1)
     now[0] += 100.0
     shown("prove segments", 1, 1)
-    shown(FOLDING, 0, 1)
+    shown(FOLDING, 0, 2)
     shown.expect(20.0)
     for _ in range(12):
         now[0] += 1.0
         shown.tick()
-    shown(FOLDING, 1, 1)
-    *_, begun, half, done = capsys.readouterr().err.splitlines()
-    assert begun.startswith("fold proofs: 0/1")
-    assert half.startswith("fold proofs: 0/1, about 55 % of the next, about 9 s left")
-    assert done == "fold proofs: 1/1"
+    now[0] += 8.0
+    shown(FOLDING, 1, 2)
+    shown(FOLDING, 2, 2)
+    *_, begun, half, one, done = capsys.readouterr().err.splitlines()
+    assert begun.startswith("fold proofs: 0/2")
+    assert half.startswith("fold proofs: 0/2, about 55 % of the next, about 29 s left")
+    assert one == "fold proofs: 1/2, about 20 s left"
+    assert done == "fold proofs: 2/2"

@@ -73,9 +73,48 @@ def test_a_folder_without_a_whole_job_is_refused(tmp_path: Path) -> None:
     assert refused(work.job) == "usage.unreadable"
     assert refused(Work(tmp_path / "absent").job) == "usage.unreadable"
     data = JOB.to_bytes()
-    for damaged in (b"", data[:8], data[:-1], data + b"x", b"x" + data[1:]):
+    for damaged in (b"", data[:8], data[:9], data[:-1], data + b"x", b"x" + data[1:]):
         (work.folder / "job").write_bytes(damaged)
         assert refused(work.job) == "usage.unreadable"
+
+
+@pytest.mark.parametrize(
+    ("head", "received"),
+    [
+        (b"ZKTWORK\1", "format 1"),
+        (b"ZKTWORK\2\x050.0.1", 'release "0.0.1"'),
+        (b"ZKTWORK\2\x04a\nb\xff", 'release "'),
+        (b"ZKTWORK\2\0", 'release ""'),
+        (b"ZKTWORK\3\0", "format 3"),
+    ],
+)
+def test_a_folder_of_another_release_is_not_gone_on_with(
+    tmp_path: Path, head: bytes, received: str
+) -> None:
+    """Its segments may be of tables that are no more; they would make a receipt that is refused."""
+    work = begun(tmp_path)
+    work.write(0, b"proof")
+    data = (work.folder / "job").read_bytes()
+    rest = data[data.index(b"ZKTALLY") - 1 :]
+    (work.folder / "job").write_bytes(head + rest)
+    with pytest.raises(UsageError, match="begun by another release") as refused:
+        work.job()
+    assert refused.value.code == "usage.unreadable"
+    assert str(refused.value.received).startswith(received)
+    assert "\n" not in str(refused.value.received)
+    assert work.done(1) == 1, "what it holds is left alone"
+
+
+def test_nodes_are_kept_and_removed_with_the_rest(tmp_path: Path) -> None:
+    work = begun(tmp_path)
+    work.write(0, b"proof")
+    assert work.node(0) is None
+    for proof in (b"damaged", b"node"):
+        work.write_node(0, proof)
+    assert Work(work.folder).node(0) == b"node"
+    assert {mode(path) for path in work.folder.iterdir()} == {0o600}
+    work.finish(joined, 1)
+    assert names(work) == ["receipt"]
 
 
 def test_a_finished_segment_is_nobodys(tmp_path: Path) -> None:

@@ -15,10 +15,12 @@ from contextlib import contextmanager
 import pytest
 
 from zktally.errors import ProveError, UsageError, ZktallyError
-from zktally.prover.workers import WorkerLost, Workers, process, prove_segments
+from zktally.prover.workers import WorkerLost, Workers, process, prove_shares
 from zktally.prover.workers.fleet import TRIES
 from zktally.prover.workers.frames import FAILED, read_frame, write_frame
-from zktally.prover.workers.process import SERVE, refusal
+from zktally.prover.workers.process import SERVE, Processes, refusal
+from zktally.prover.workers.task import NODES
+from zktally.prover.workers.watch import LOOKS, Watch
 from zktally.verifier.quoting import quoted
 
 
@@ -71,7 +73,7 @@ class ScriptedWorker:
 
 def run(fleet, segments=range(5), **others):
     proofs, told = {}, []
-    prove_segments(Prover(), segments, fleet, proofs.__setitem__, told.append, **others)
+    prove_shares(Prover(), segments, fleet, proofs.__setitem__, told.append, **others)
     return proofs, told
 
 
@@ -186,7 +188,7 @@ def test_what_cannot_be_kept_ends_the_run():
 
     fleet = Scripted(2)
     with pytest.raises(UsageError, match="disk"):
-        prove_segments(Prover(), range(5), fleet, keep, lambda _: None)
+        prove_shares(Prover(), range(5), fleet, keep, lambda _: None)
     assert fleet.started == fleet.closed
 
 
@@ -218,11 +220,54 @@ def test_an_interrupt_ends_all_workers():
 
     fleet = Slow(3)
     with pytest.raises(KeyboardInterrupt):
-        prove_segments(Prover(), range(5), fleet, lambda *_: None, done)
+        prove_shares(Prover(), range(5), fleet, lambda *_: None, done)
     assert fleet.started == fleet.closed
 
 
-@pytest.mark.parametrize("options", [{"processes": 0}, {"processes": 5000}, {"ray": " "}])
+def test_none_is_dealt_out_before_those_that_it_needs():
+    """A tree of four, two and one, by workers of which the first is slow."""
+    needs = {4: [0, 1], 5: [2, 3], 6: [4, 5]}
+    first, proven, lock = threading.Event(), [], threading.Lock()
+
+    class Trees(Scripted):
+        def start(self):
+            self.started += 1
+            return TreeWorker(self)
+
+    class TreeWorker(ScriptedWorker):
+        def prove(self, number, share):
+            with lock:
+                assert set(needs.get(number, ())) <= set(proven)
+            if number == 0:
+                assert first.wait(30), "5 does not wait for 0"
+            return super().prove(number, share)
+
+    def keep(number, _proof):
+        with lock:
+            proven.append(number)
+        if number == 5:
+            first.set()
+
+    fleet = Trees(2)
+    told = []
+    prove_shares(
+        Prover(), range(7), fleet, keep, told.append, needs=lambda number: needs.get(number, ())
+    )
+    assert sorted(told) == sorted(proven) == list(range(7))
+    assert proven[-3:] == [0, 4, 6] or proven[-2:] == [4, 6]
+    assert fleet.started == fleet.closed
+    # What is there already is not waited for.
+    again = Scripted()
+    prove_shares(
+        Prover(), [4, 6], again, lambda *_: None, told.append, needs=lambda n: needs.get(n, ())
+    )
+    assert again.seen == [4, 6]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"processes": 0}, {"processes": 5000}, {"ray": " "}, {"patience": 9}, {"patience": 1e9}],
+)
 def test_numbers_that_are_none(options):
     with pytest.raises(UsageError):
         Workers(**options)
@@ -260,10 +305,10 @@ def prover(job):
     return found
 
 
-def test_processes_prove_segments(job, prover):
+def test_processes_prove_shares(job, prover):
     proofs = {}
-    fleet = Workers(processes=2).fleet(job)
-    prove_segments(prover, range(2), fleet, proofs.__setitem__, lambda _: None)
+    fleet = Workers(processes=2).fleet(job.task)
+    prove_shares(prover, range(2), fleet, proofs.__setitem__, lambda _: None)
     for segment in range(2):
         prover.check(segment, proofs[segment])
         with pytest.raises(ZktallyError):
@@ -271,25 +316,25 @@ def test_processes_prove_segments(job, prover):
 
 
 def test_a_killed_process_is_replaced(job, prover):
-    class Killed(type(Workers(processes=2).fleet(job))):
+    class Killed(type(Workers(processes=2).fleet(job.task))):
         first = True
 
         def start(self):
             worker = super().start()
             if type(self).first:
                 type(self).first = False
-                threading.Timer(0.3, lambda: os.kill(worker._process.pid, signal.SIGKILL)).start()
+                threading.Timer(0.3, lambda: os.kill(worker.pid, signal.SIGKILL)).start()
             return worker
 
-    fleet = Killed(job, 1, 1)
+    fleet = Killed(job.task, 1, 1)
     proofs = {}
-    prove_segments(prover, [1], fleet, proofs.__setitem__, lambda _: None)
+    prove_shares(prover, [1], fleet, proofs.__setitem__, lambda _: None)
     prover.check(1, proofs[1])
     assert not Killed.first
 
 
 def test_a_share_that_cannot_be_proven_says_so(job):
-    fleet = Workers(processes=2).fleet(job)
+    fleet = Workers(processes=2).fleet(job.task)
     worker = fleet.start()
     try:
         with pytest.raises(ZktallyError) as found:
@@ -316,7 +361,7 @@ def test_processes_that_hang_are_ended(job, prover, monkeypatch, script):
         "parent": "import subprocess, sys\nsubprocess.run(['sleep', '600'])",
     }
     monkeypatch.setattr(process, "SERVE", [sys.executable, "-c", lines[script]])
-    fleet = Workers(processes=2).fleet(job)
+    fleet = Workers(processes=2).fleet(job.task)
     begun = time.monotonic()
 
     def interrupted(*_):
@@ -329,7 +374,7 @@ def test_processes_that_hang_are_ended(job, prover, monkeypatch, script):
             return super().start()
 
     with pytest.raises(KeyboardInterrupt):
-        prove_segments(prover, [0], Waiting(job, 1, 1), interrupted, lambda _: None)
+        prove_shares(prover, [0], Waiting(job.task, 1, 1), interrupted, lambda _: None)
     assert time.monotonic() - begun < 60
 
 
@@ -358,3 +403,101 @@ def test_a_worker_ends_with_its_master():
             return
         time.sleep(0.1)
     raise AssertionError("the worker outlived its master")
+
+
+# Workers that hang.
+
+
+def looked_at(watch, works, looks):
+    """Whether it hangs at one of so many looks, having worked a share of the time before each."""
+    spent = 0.0
+    for _ in range(looks):
+        spent += works * watch.every
+        watch.heard(spent)
+        if watch.hangs():
+            return True
+    return False
+
+
+@pytest.mark.parametrize("works", [2.0, 1.0, 0.1, 0.02])
+def test_a_slow_worker_does_not_hang(works):
+    assert not looked_at(Watch(300), works, 1000)
+
+
+@pytest.mark.parametrize("works", [0.0, 0.0001, 0.005])
+def test_a_worker_that_does_nothing_hangs(works):
+    watch = Watch(300)
+    assert looked_at(watch, works, 3 * LOOKS)
+    watch.begin()  # of other work it is not blamed
+    assert not looked_at(watch, works, LOOKS)
+
+
+def test_a_worker_of_which_nothing_is_heard_hangs():
+    watch = Watch(300)
+    assert [watch.hangs() for _ in range(LOOKS + 1)] == [False] * LOOKS + [True]
+
+
+WORKER = """
+import sys, time
+from zktally.prover.workers import serve, task
+def prove(number, share):
+    {body}
+    return b"proof of " + share
+task.Task.prover = lambda *_: prove
+serve.serve(sys.stdin.buffer, sys.stdout.buffer)
+"""
+SLEEPS = "time.sleep(600)"
+SLOW = """
+    for _ in range(80):
+        end = time.process_time() + 0.005
+        while time.process_time() < end: pass
+        time.sleep(0.1)
+"""
+
+
+def worker_that(monkeypatch, body, patience=6.0):
+    """Processes of which each lives, and does this with a share; it starts in less than that."""
+    monkeypatch.setattr(process, "SERVE", [sys.executable, "-c", WORKER.format(body=body)])
+    return Processes(NODES, 1, 1, patience)
+
+
+def test_a_process_that_sleeps_over_a_share_is_replaced(monkeypatch):
+    begun = time.monotonic()
+    with pytest.raises(ProveError, match=r"hung and was ended: it used less than 0\.02 s") as found:
+        run(worker_that(monkeypatch, SLEEPS, 2.0), [0])
+    assert found.value.code == "prove.workers-lost"
+    assert time.monotonic() - begun > 2 * TRIES
+
+
+def test_a_process_that_reads_nothing_is_replaced(monkeypatch):
+    """More is sent than a pipe holds."""
+
+    class Long(Prover):
+        def share(self, segment):
+            return bytes(1 << 20)
+
+    monkeypatch.setattr(
+        process, "SERVE", [sys.executable, "-c", SLEEPS.join(["import time; ", ""])]
+    )
+    with pytest.raises(ProveError, match="hung") as found:
+        prove_shares(Long(), [0], Processes(NODES, 1, 1, 1.0), lambda *_: None, lambda _: None)
+    assert found.value.code == "prove.workers-lost"
+
+
+def test_a_process_that_is_slow_is_waited_for(monkeypatch):
+    """It works a twentieth of the time, for longer than anybody may do nothing."""
+    fleet = worker_that(monkeypatch, SLOW)
+    begun = time.monotonic()
+    proofs, _ = run(fleet, [0])
+    assert proofs == {0: b"proof of share 0"}
+    assert time.monotonic() - begun > fleet.patience
+
+
+def test_a_process_that_waits_for_work_does_not_hang(monkeypatch):
+    worker = worker_that(monkeypatch, "pass").start()
+    try:
+        assert worker.prove(0, b"share") == b"proof of share"
+        time.sleep(8)
+        assert worker.prove(1, b"other") == b"proof of other"
+    finally:
+        worker.close()

@@ -1,4 +1,4 @@
-//! The prover of hybrid receipts.
+//! The provers of hybrid receipts, and of one proof for all of their segments.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use zktally_core::commit::Prepared;
 use zktally_core::hybrid::{self, Timings};
+use zktally_core::stark::memory::Keeper;
 use zktally_core::stark::parameters::FOLDABLE;
 
 use super::errors::{raise, usage};
@@ -128,33 +129,94 @@ fn check_profile(profile: u8) -> PyResult<()> {
     Ok(())
 }
 
-/// The proof section of a succinct receipt from that of a foldable one.
-#[pyfunction]
-#[pyo3(signature = (program, journal, proof, threads = 0))]
-pub fn compress_receipt<'py>(
-    py: Python<'py>,
-    program: &Bound<'_, PyAny>,
-    journal: Vec<u8>,
-    proof: &[u8],
-    threads: usize,
-) -> PyResult<Bound<'py, PyBytes>> {
-    let (prepared, pool) = (prepared(py, program)?, Pool::new(threads)?);
-    let compress = || hybrid::Outline::new(prepared, journal, FOLDABLE)?.compress(proof);
-    let section = pool.run(py, compress).map_err(raise)?;
-    Ok(PyBytes::new(py, &section))
+/// Foldable receipts on their way to one proof.
+#[pyclass(frozen, module = "zktally._core")]
+pub struct Folder {
+    folder: hybrid::Folder,
+    pool: Pool,
 }
 
-/// Several foldable receipts as one aggregate.
-#[pyfunction]
-#[pyo3(signature = (receipts, threads = 0))]
-pub fn aggregate_receipts(
-    py: Python<'_>,
-    receipts: Vec<Vec<u8>>,
-    threads: usize,
-) -> PyResult<Bound<'_, PyBytes>> {
-    let parts: Vec<&[u8]> = receipts.iter().map(Vec::as_slice).collect();
-    let bytes = Pool::new(threads)?.run(py, || hybrid::aggregate(&parts)).map_err(raise)?;
-    Ok(PyBytes::new(py, &bytes))
+#[pymethods]
+impl Folder {
+    #[staticmethod]
+    #[pyo3(signature = (program, journal, proof, threads = 0))]
+    fn of_receipt(
+        py: Python<'_>,
+        program: &Bound<'_, PyAny>,
+        journal: Vec<u8>,
+        proof: &[u8],
+        threads: usize,
+    ) -> PyResult<Self> {
+        let (prepared, pool) = (prepared(py, program)?, Pool::new(threads)?);
+        let folder = || hybrid::Folder::of_receipt(prepared, journal, proof);
+        let folder = pool.run(py, folder).map_err(raise)?;
+        Ok(Self { folder, pool })
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (receipts, threads = 0))]
+    fn of_receipts(py: Python<'_>, receipts: Vec<Vec<u8>>, threads: usize) -> PyResult<Self> {
+        let parts: Vec<&[u8]> = receipts.iter().map(Vec::as_slice).collect();
+        let pool = Pool::new(threads)?;
+        let folder = pool.run(py, || hybrid::Folder::of_receipts(&parts)).map_err(raise)?;
+        Ok(Self { folder, pool })
+    }
+
+    #[getter]
+    fn layers(&self) -> Vec<usize> {
+        self.folder.folding.layers()
+    }
+
+    fn needs(&self, node: usize) -> PyResult<Vec<usize>> {
+        self.folder.folding.needs(node).map_err(raise)
+    }
+
+    fn share<'py>(&self, py: Python<'py>, node: usize) -> PyResult<Bound<'py, PyBytes>> {
+        let share = self.pool.run(py, || self.folder.folding.share(node)).map_err(raise)?;
+        Ok(PyBytes::new(py, &share))
+    }
+
+    fn prove<'py>(&self, py: Python<'py>, node: usize) -> PyResult<Bound<'py, PyBytes>> {
+        let proof = self.pool.run(py, || self.folder.folding.prove(node)).map_err(raise)?;
+        Ok(PyBytes::new(py, &proof))
+    }
+
+    fn take(&self, py: Python<'_>, node: usize, proof: &[u8]) -> PyResult<()> {
+        self.pool.run(py, || self.folder.folding.take(node, proof)).map_err(raise)
+    }
+
+    fn finish<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let made = self.pool.run(py, || self.folder.finish()).map_err(raise)?;
+        Ok(PyBytes::new(py, &made))
+    }
+}
+
+/// Proves nodes from their shares.
+#[pyclass(frozen, module = "zktally._core")]
+pub struct NodeProver {
+    pool: Pool,
+    /// Nodes are much alike: the memory of one serves the next.
+    _memory: Keeper,
+}
+
+#[pymethods]
+impl NodeProver {
+    #[new]
+    #[pyo3(signature = (threads = 0))]
+    fn new(threads: usize) -> PyResult<Self> {
+        Ok(Self { pool: Pool::new(threads)?, _memory: Keeper::new() })
+    }
+
+    fn prove<'py>(
+        &self,
+        py: Python<'py>,
+        node: usize,
+        share: &[u8],
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let prove = || hybrid::Folder::prove_node(node, share);
+        let proof = self.pool.run(py, prove).map_err(raise)?;
+        Ok(PyBytes::new(py, &proof))
+    }
 }
 
 /// The number of segments of a hybrid receipt with this program and journal.

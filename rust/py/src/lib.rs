@@ -66,9 +66,7 @@ mod _core {
     }
 
     #[pymodule_export]
-    use super::hybrid::{
-        HybridProver, SegmentProver, aggregate_receipts, compress_receipt, hybrid_segments,
-    };
+    use super::hybrid::{Folder, HybridProver, NodeProver, SegmentProver, hybrid_segments};
     #[pymodule_export]
     use super::proving::{Dataset, Executor, Model, Program, Run};
     #[pymodule_export]

@@ -15,14 +15,14 @@ from . import testing
 __all__ = [
     "Dataset",
     "Executor",
+    "Folder",
     "HybridProver",
     "Model",
+    "NodeProver",
     "Program",
     "Run",
     "SegmentProver",
-    "aggregate_receipts",
     "build_info",
-    "compress_receipt",
     "hybrid_segments",
     "testing",
     "tree_times",
@@ -367,24 +367,90 @@ class SegmentProver:
                 `prove.retry`.
         """
 
-def aggregate_receipts(receipts: list[bytes], threads: int = 0) -> bytes:
-    """The bytes of an aggregate of foldable receipts (docs/recursion.md section 6).
+@final
+class Folder:
+    """Foldable receipts on their way to one proof: a tree of proofs that proofs verify.
 
-    Raises:
-        ZktallyError: `usage` for receipts of another kind, none, or too many segments; the codes of
-            reading a receipt and of the verifier for its segments; `prove.witness`,
-            `prove.randomness`, `prove.retry`, `prove.too-large`.
+    Nodes are numbered layer by layer; the last number is that of the outer proof
+    (docs/recursion.md).
     """
 
-def compress_receipt(
-    program: bytes | Program | Model, journal: bytes, proof: bytes, threads: int = 0
-) -> bytes:
-    """The proof section of a succinct receipt from that of a foldable one (docs/recursion.md).
+    @staticmethod
+    def of_receipt(
+        program: bytes | Program | Model, journal: bytes, proof: bytes, threads: int = 0
+    ) -> Folder:
+        """For the succinct receipt of a foldable one, whose segments are verified.
 
-    Raises:
-        ZktallyError: `usage` for another receipt or one of too many segments; the codes of the
-            verifier for its segments; `prove.witness`, `prove.randomness`, `prove.retry`.
+        Raises:
+            ZktallyError: `usage` for another receipt or one of too many segments; the codes of the
+                verifier for its segments.
+        """
+
+    @staticmethod
+    def of_receipts(receipts: list[bytes], threads: int = 0) -> Folder:
+        """For the aggregate of foldable receipts, whose segments are verified.
+
+        Raises:
+            ZktallyError: `usage` for receipts of another kind, none, or too many segments; the
+                codes of reading a receipt and of the verifier for its segments.
+        """
+
+    @property
+    def layers(self) -> list[int]:
+        """How many nodes each layer has, the outer proof as the last one."""
+
+    def needs(self, node: int) -> list[int]:
+        """The nodes that must be there before this one can be proven.
+
+        Raises:
+            ZktallyError: `usage` for a node that is not there.
+        """
+
+    def share(self, node: int) -> bytes:
+        """What a `NodeProver` proves a node from: proofs, and what a verifier knows of them.
+
+        Raises:
+            ZktallyError: `usage` for a node that is not there, or that others must come before.
+        """
+
+    def prove(self, node: int) -> bytes:
+        """The proof of a node, under fresh masks at every call.
+
+        Raises:
+            ZktallyError: as `share`; `prove.witness`, `prove.randomness`, `prove.retry`.
+        """
+
+    def take(self, node: int, proof: bytes) -> None:
+        """Check the proof of a node as the verifier would, and go on from it.
+
+        Raises:
+            ZktallyError: as `share`; `receipt.*`, `verify.stark`.
+        """
+
+    def finish(self) -> bytes:
+        """The proof section of the succinct receipt, or the bytes of the aggregate.
+
+        Raises:
+            ZktallyError: `usage` while a node is missing; `prove.too-large`.
+        """
+
+@final
+class NodeProver:
+    """Proves nodes from their shares, of whatever receipts.
+
+    Args:
+        threads: 0 for all cores.
     """
+
+    def __new__(cls, threads: int = 0) -> NodeProver: ...
+    def prove(self, node: int, share: bytes) -> bytes:
+        """The proof of a node, under fresh masks at every call. Whoever gave the share checks it.
+
+        Raises:
+            ZktallyError: `usage` for a node that is not there; `receipt.*`, `verify.stark` for a
+                share that does not decode; `prove.witness` for proofs that do not verify;
+                `prove.randomness`, `prove.retry`.
+        """
 
 def hybrid_segments(program: bytes, journal: bytes) -> int:
     """The number of segments of a hybrid receipt with this program and journal.

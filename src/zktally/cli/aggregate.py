@@ -17,7 +17,7 @@ from ..verifier.verified import counted
 from .acceptance import command_of_aggregate
 from .console import progress, size
 from .files import is_stdout, refuse_json_beside, refuse_outputs, write_output
-from .folding import add_folding_arguments, agree_to_fold, judge_threads
+from .folding import add_folding_arguments, agree_to_fold, workers_of
 
 
 def add_to(verbs: Any) -> None:
@@ -38,14 +38,18 @@ def run(args: argparse.Namespace) -> int:
     """Aggregate and write; print what was made."""
     refuse_outputs([args.output], args.receipts, force=args.force)
     refuse_json_beside(args)
-    judge_threads(args)
+    workers = workers_of(args)
     if args.receipts.count("-") > 1:
         raise UsageError("stdin is one receipt", expected="- once", received=listed(args.receipts))
     receipts = [Named(quoted_path(p), read_receipt(p, args.max_size)) for p in args.receipts]
     start = time.perf_counter()
     with progress(args.quiet) as show:
         made = aggregate_foldable(
-            receipts, show or silent, args.threads, lambda cost: agree_to_fold(args, cost, show)
+            receipts,
+            show or silent,
+            args.threads,
+            lambda cost: agree_to_fold(args, cost, show),
+            workers,
         )
     seconds = time.perf_counter() - start
     write_output(args.output, made, force=args.force)

@@ -59,11 +59,10 @@ class Cost:
         return cls(seconds, memory, job.proof_bytes, left, each, folding)
 
     @classmethod
-    def of_folding(cls, folding: FoldEstimate) -> Cost:
-        """Of a foldable receipt that is compressed."""
-        return cls(
-            folding.seconds, folding.memory_bytes, folding.proof_bytes, None, folding=folding
-        )
+    def of_folding(cls, folding: FoldEstimate, at_once: int = 1) -> Cost:
+        """Of foldable receipts that are folded, so many nodes at the same time."""
+        memory = folding.memory_bytes * min(at_once, folding.most_at_once)
+        return cls(folding.seconds, memory, folding.proof_bytes, None, folding=folding)
 
     def text(self) -> str:
         """In words."""

@@ -33,6 +33,7 @@ def add_to(verbs: Any) -> None:
     _add_hybrid(suites)
     _add_strict(suites)
     _add_succinct(suites)
+    _add_workers(suites)
     add_cost(suites)
     sampling = suites.add_parser(
         "sampling", help="adversaries with known wrong gates: caught at the formula's rates?"
@@ -174,6 +175,21 @@ def _add_succinct(suites: Any) -> None:
     succinct.add_argument("--plot", metavar="DIR", help="a plot as PNG (extra: plots)")
     _add_rows_arguments(succinct)
     succinct.set_defaults(run=run_succinct)
+
+
+def _add_workers(suites: Any) -> None:
+    workers = suites.add_parser(
+        "workers",
+        help="one succinct receipt by one process, on one thread, by several: seconds, memory",
+        description="JSON lines on stdout or in a file, a table on stderr.",
+    )
+    workers.add_argument("--quick", action="store_true", help="two segments only")
+    workers.add_argument("--delta", type=float, help="of the perceptron (for 4 segments)")
+    workers.add_argument("--chain", type=int, help="steps of the perceptron (1280)")
+    workers.add_argument("--processes", type=int, help="of one thread each (one a core)")
+    workers.add_argument("--repeat", type=int, default=2, help="runs of each; the least counts")
+    _add_rows_arguments(workers)
+    workers.set_defaults(run=run_workers)
 
 
 def _add_train(suites: Any) -> None:
@@ -324,6 +340,13 @@ def run_strict(args: argparse.Namespace) -> int:
 def run_succinct(args: argparse.Namespace) -> int:
     """Measure receipts that are folded, or read the rows."""
     from ..bench.succinct import main
+
+    return main(args)
+
+
+def run_workers(args: argparse.Namespace) -> int:
+    """Measure one receipt by several workers, or read the rows."""
+    from ..bench.workers import main
 
     return main(args)
 

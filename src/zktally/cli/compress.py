@@ -8,7 +8,7 @@ from typing import Any
 from ..api import compress_foldable
 from ..prover import silent
 from ..verifier.cli import read_argument
-from .folding import add_folding_arguments, agree_to_fold, judge_threads
+from .folding import add_folding_arguments, agree_to_fold, workers_of
 from .proving import check_output, make
 
 
@@ -29,11 +29,15 @@ def add_to(verbs: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compress and write; print what was made."""
     check_output(args)
-    judge_threads(args)
+    workers = workers_of(args)
     receipt = read_argument(args)
     return make(
         args,
         lambda show: compress_foldable(
-            receipt, show or silent, args.threads, lambda cost: agree_to_fold(args, cost, show)
+            receipt,
+            show or silent,
+            args.threads,
+            lambda cost: agree_to_fold(args, cost, show),
+            workers,
         ),
     )

@@ -14,6 +14,7 @@ from ..display import Display
 from ..prover import Claims, Progress, ProverOptions, silent
 from ..prover.estimate import estimate_job
 from ..prover.workers import Workers
+from ..prover.workers.options import PATIENCE
 from ..verifier.errors import UnsupportedReceipt
 from ..verifier.journal import MODES
 from ..verifier.quoting import quoted_path
@@ -50,7 +51,7 @@ def add_prover_arguments(verb: Any) -> None:
 
 
 def add_worker_arguments(verb: Any, when: str = "") -> None:
-    """Add who proves the segments; `workers_from` reads it."""
+    """Add who proves segments and nodes; `workers_from` reads it."""
     verb.add_argument(
         "--processes",
         type=int,
@@ -62,10 +63,17 @@ def add_worker_arguments(verb: Any, when: str = "") -> None:
         metavar="ADDRESS",
         help=f"{when}prove on a Ray cluster: auto, local, or its address (extra: scale)",
     )
+    verb.add_argument(
+        "--patience",
+        type=float,
+        default=PATIENCE,
+        metavar="SECONDS",
+        help=f"{when}replace a worker that does nothing for so long ({PATIENCE:.0f})",
+    )
 
 
 def at_once(args: argparse.Namespace) -> int:
-    """How many segments this machine proves at the same time."""
+    """How many segments or nodes this machine proves at the same time."""
     return 1 if args.ray else max(1, args.processes or 1)
 
 
@@ -75,7 +83,7 @@ def workers_from(args: argparse.Namespace) -> Workers:
     Raises:
         UsageError: a number that is none.
     """
-    return Workers(args.processes, args.ray)
+    return Workers(args.processes, args.ray, patience=args.patience)
 
 
 def names(text: str) -> Any:

@@ -44,6 +44,12 @@ def run(args: argparse.Namespace) -> int:
     return make(
         args,
         lambda show: (
-            resume(args.work, processes=args.processes, ray=args.ray, progress=show or False).data
+            resume(
+                args.work,
+                processes=args.processes,
+                ray=args.ray,
+                patience=args.patience,
+                progress=show or False,
+            ).data
         ),
     )

@@ -1,52 +1,26 @@
 //! Several foldable receipts made one: every segment of all of them under one outer proof.
 
 use std::collections::{HashMap, HashSet};
+
 use std::sync::Arc;
 
 use super::head::Head;
-use super::outline::Outline;
 use super::verify::{CODES, Room, Session, judge_end};
 use crate::bytes::Reader;
-use crate::commit::{Prepared, model_id};
+use crate::commit::model_id;
 use crate::error::{Error, Result};
 use crate::hash::hex;
-use crate::program;
 use crate::receipt::aggregate::Aggregate;
 use crate::receipt::journal::FAST;
-use crate::receipt::{Journal, MAX_BYTES, Receipt};
+use crate::receipt::{Journal, Receipt};
 use crate::recursion::layers;
-use crate::stark::parameters::{FOLDABLE, SUCCINCT};
+use crate::stark::parameters::SUCCINCT;
 use crate::statement::{Accepted, Expectations, Verified};
 
 /// Segments of all receipts together.
-const MAX_SEGMENTS: u64 = 256;
+pub(super) const MAX_SEGMENTS: u64 = 256;
 /// Gates that are drawn in all receipts together: what one of them may have.
 const MAX_DRAWS: usize = 1 << 26;
-
-/// The aggregate of these receipts, which are foldable.
-///
-/// # Errors
-/// `usage` for receipts of another kind, none, or too many segments; those of reading a receipt, of the
-/// verifier for its segments, of the prover.
-pub fn aggregate(receipts: &[&[u8]]) -> Result<Vec<u8>> {
-    let (mut leaves, mut parts, mut lambda) = (Vec::new(), Vec::new(), 0);
-    for bytes in receipts {
-        let sections = Receipt::split(bytes, MAX_BYTES)?;
-        let prepared = Arc::new(Prepared::new(Arc::new(program::load(sections.program)?)));
-        lambda = lambda.max(Journal::decode(sections.journal)?.bits);
-        let outline = Outline::new(prepared, sections.journal.to_vec(), FOLDABLE)?;
-        leaves.extend(outline.proven(sections.proof)?);
-        parts.push((sections.program, sections.journal));
-    }
-    if leaves.is_empty() || leaves.len() as u64 > MAX_SEGMENTS {
-        return Err(Error::new("usage", "receipts without segments, or with too many of them")
-            .expected(format!("1 to {MAX_SEGMENTS}"))
-            .received(leaves.len()));
-    }
-    let mut proof: Vec<u8> = leaves.iter().flat_map(|leaf| leaf.child.points.bytes()).collect();
-    proof.extend(layers::prove(leaves, lambda)?);
-    Aggregate { receipts: parts, proof: &proof }.join()
-}
 
 /// Judges every receipt of an aggregate against the expectation that names its model (the first where
 /// none does), then the proof of all, then that there is a receipt for each expectation.

@@ -1,6 +1,7 @@
 //! Hybrid receipts: the fast check inside a STARK (docs/hybrid.md).
 
 mod aggregate;
+mod folder;
 pub mod head;
 pub mod leaves;
 mod outline;
@@ -14,8 +15,8 @@ pub mod tables;
 pub mod trace;
 mod verify;
 
-pub use aggregate::aggregate;
 pub(crate) use aggregate::verify_aggregate;
+pub use folder::Folder;
 pub use outline::{Outline, Timings, segment_count};
 pub use prove::Prover;
 pub use schedule::Schedule;

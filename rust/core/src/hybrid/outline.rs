@@ -10,18 +10,17 @@ use super::segments::{Limits, Segments, total_blocks};
 use super::support::check_supported;
 use super::tables::TABLES;
 use super::trace::Opened;
-use super::verify::{CODES, MAX_INSIDE, judge_end};
+use super::verify::{CODES, judge_end};
 use crate::bytes::{Codes, Reader};
 use crate::commit::{Course, Prepared};
 use crate::error::{Error, Result};
 use crate::fast::Proof;
 use crate::receipt::Journal;
 use crate::receipt::journal::FAST;
-use crate::recursion::inner::Proven;
-use crate::recursion::layers;
+use crate::recursion::inner::Made;
 use crate::sampling::{Mark, Plan, SEED_BYTES, course, seed};
 use crate::stark::memory::Keeper;
-use crate::stark::parameters::{FOLDABLE, Parameters, SUCCINCT};
+use crate::stark::parameters::{FOLDABLE, Parameters};
 use crate::stark::prove as stark_prove;
 use crate::stark::statement::Statement;
 use crate::stark::verify as stark_verify;
@@ -43,9 +42,9 @@ pub struct Timings {
 /// The segments of a receipt, without anything secret.
 pub struct Outline {
     pub(super) prepared: Arc<Prepared>,
-    journal: Journal,
+    pub(super) journal: Journal,
     /// Its bytes.
-    statement: Vec<u8>,
+    pub(super) statement: Vec<u8>,
     plan: Plan,
     pub(super) course: Course,
     profile: u8,
@@ -222,28 +221,11 @@ impl Outline {
         Ok((proof, timings))
     }
 
-    /// The proof section of a succinct receipt from that of a foldable one.
-    ///
-    /// # Errors
-    /// `usage` for a receipt of too many segments; those of [`Outline::proven`], of the prover.
-    pub fn compress(&self, section: &[u8]) -> Result<Vec<u8>> {
-        if self.segments as u64 > MAX_INSIDE {
-            return Err(Error::new("usage", "too many segments for one succinct receipt")
-                .expected(format!("at most {MAX_INSIDE}"))
-                .received(self.segments));
-        }
-        let leaves = self.proven(section)?;
-        let mut out = head::encode(&self.statement, SUCCINCT);
-        leaves.iter().for_each(|leaf| out.extend(leaf.child.points.bytes()));
-        out.extend(layers::prove(leaves, self.journal.bits)?);
-        Ok(out)
-    }
-
-    /// The proofs of a foldable receipt's segments, taken apart to be verified inside.
+    /// The proofs of a foldable receipt's segments, to be verified inside.
     ///
     /// # Errors
     /// `usage` for another receipt; those of the verifier for a segment.
-    pub(super) fn proven(&self, section: &[u8]) -> Result<Vec<Proven>> {
+    pub(super) fn made(&self, section: &[u8]) -> Result<Vec<Made>> {
         let (head, rest) = Head::split(&self.statement, section)?;
         if head.profile != FOLDABLE || self.profile != FOLDABLE {
             return Err(Error::new("usage", "only a foldable receipt can be compressed")
@@ -258,7 +240,7 @@ impl Outline {
             let start = rest.len() - reader.remaining();
             stark_verify::verify(&statement, &mut reader)?;
             let proof = &rest[start..rest.len() - reader.remaining()];
-            leaves.push(Proven::read(&statement, &TABLES, proof)?);
+            leaves.push(Made::new(&statement, &TABLES, proof)?);
         }
         judge_end(&reader)?;
         Ok(leaves)

@@ -26,7 +26,7 @@ pub struct Points {
 #[derive(Clone)]
 pub struct Child {
     /// Its tables and terms, without what stands in them.
-    statement: Hollow,
+    pub(super) statement: Hollow,
     /// The transcript's state before the first message.
     pub start: Digest,
     pub points: Points,
@@ -62,22 +62,8 @@ impl Child {
     /// `verify.stark` for points at which nothing can be verified; `usage` for a statement whose proof
     /// cannot be verified inside.
     pub fn new(statement: &Statement, tables: &'static Tables, points: Points) -> Result<Self> {
-        let zeta = points.zeta;
-        let whole = |x: K| x.exp_power_of_2(TWO_ADICITY) == K::ONE;
-        if whole(zeta) || whole(zeta * p3_field::Field::inverse(&shift())) {
-            return Err(refused("ζ lies in a domain"));
-        }
-        let hiding = statement.parameters.hiding_rows;
-        let height = |log_rows: usize| {
-            let at = SelectorsAt::new(log_rows, hiding, zeta);
-            let SelectorsAt { first, last, vanishing } =
-                at.ok_or_else(|| refused("ζ lies in a domain"))?;
-            let step = zeta.exp_u64(((1usize << log_rows) - hiding) as u64);
-            let next = zeta * root(log_rows);
-            Ok(HeightAt { log_rows, first, last, vanishing, step, next })
-        };
-        let heights = statement.heights().into_iter().map(height).collect::<Result<_>>()?;
-        let publics = publics_at(statement, zeta);
+        let heights = heights_at(statement, points.zeta)?;
+        let publics = publics_at(statement, points.zeta);
         let buses = Buses::new(points.alpha, points.beta, statement.longest_tuple());
         let public_sum = public_sum(statement.terms, &buses)
             .ok_or_else(|| refused("a challenge meets a public term"))?;
@@ -89,18 +75,17 @@ impl Child {
     }
 
     pub fn statement(&self) -> Statement<'_> {
-        let Hollow { tables, publics, terms, parameters } = &self.statement;
-        Statement { tables, publics, terms, parameters, context: [0; 32] }
+        self.statement.statement()
     }
 }
 
 /// The shape of a statement: public columns and terms without rows.
 #[derive(Clone)]
-struct Hollow {
-    tables: &'static Tables,
-    publics: Vec<PublicTable>,
-    terms: Vec<PublicTerms>,
-    parameters: Parameters,
+pub(super) struct Hollow {
+    pub tables: &'static Tables,
+    pub publics: Vec<PublicTable>,
+    pub terms: Vec<PublicTerms>,
+    pub parameters: Parameters,
 }
 
 impl Hollow {
@@ -115,6 +100,29 @@ impl Hollow {
             parameters: *statement.parameters,
         }
     }
+
+    pub fn statement(&self) -> Statement<'_> {
+        let Self { tables, publics, terms, parameters } = self;
+        Statement { tables, publics, terms, parameters, context: [0; 32] }
+    }
+}
+
+/// What the heights of a statement are at ζ.
+pub(super) fn heights_at(statement: &Statement, zeta: K) -> Result<Vec<HeightAt>> {
+    let whole = |x: K| x.exp_power_of_2(TWO_ADICITY) == K::ONE;
+    if whole(zeta) || whole(zeta * p3_field::Field::inverse(&shift())) {
+        return Err(refused("ζ lies in a domain"));
+    }
+    let hiding = statement.parameters.hiding_rows;
+    let height = |log_rows: usize| {
+        let at = SelectorsAt::new(log_rows, hiding, zeta);
+        let SelectorsAt { first, last, vanishing } =
+            at.ok_or_else(|| refused("ζ lies in a domain"))?;
+        let step = zeta.exp_u64(((1usize << log_rows) - hiding) as u64);
+        let next = zeta * root(log_rows);
+        Ok(HeightAt { log_rows, first, last, vanishing, step, next })
+    };
+    statement.heights().into_iter().map(height).collect()
 }
 
 /// The public columns of all tables at a point, the weights of a height worked out once.

@@ -8,8 +8,11 @@ use crate::hash::{Digest, Elem};
 use crate::stark::air::Tables;
 use crate::stark::fri;
 use crate::stark::statement::Statement;
+use crate::stark::transcript::Transcript;
 use crate::stark::tree::{Hash, Opened, Shape};
-use crate::stark::verify::{Challenges, Head, challenge};
+use crate::stark::verify::{Challenges, Head, challenge, challenge_from};
+
+const CODES: Codes = Codes::all("prove.witness");
 
 fn witness(what: &str) -> Error {
     Error::new("prove.witness", "a proof that is to be proven does not verify").received(what)
@@ -44,13 +47,47 @@ impl Points {
         Ok(Self { alpha: at(0), beta: at(1), zeta: at(2) })
     }
 
+    /// Those that a proof draws after a state of its transcript; of its statement the shape is enough.
+    pub(super) fn drawn(statement: &Statement, start: Digest, proof: &[u8]) -> Result<Self> {
+        let head = Head::read(statement, &mut Reader::new(proof, CODES))?;
+        Ok(Self::of(&challenge_from(Transcript::at(start), statement, &head)?))
+    }
+
     fn of(challenges: &Challenges) -> Self {
         let Challenges { buses, zeta, .. } = challenges;
         Self { alpha: buses.alpha, beta: buses.powers[1], zeta: *zeta }
     }
 }
 
-/// A proof with what its verifier knows of it.
+/// A proof in bytes with what its verifier knows of it.
+pub struct Made {
+    pub child: Child,
+    pub proof: Vec<u8>,
+}
+
+impl Made {
+    /// The whole proof of a statement, at the points of its transcript.
+    ///
+    /// # Errors
+    /// `prove.witness` for one that is cut short; those of [`Child::new`].
+    pub fn new(statement: &Statement, tables: &'static Tables, proof: &[u8]) -> Result<Self> {
+        let head = Head::read(statement, &mut Reader::new(proof, CODES))?;
+        let points = Points::of(&challenge(statement, &head)?);
+        Ok(Self { child: Child::new(statement, tables, points)?, proof: proof.to_vec() })
+    }
+
+    /// Takes the proof apart: for this the shape of its statement is enough, and where its transcript
+    /// starts.
+    ///
+    /// # Errors
+    /// `prove.witness` for one that does not verify.
+    pub fn opened(self) -> Result<Proven> {
+        let inner = Inner::read(&self.child.statement(), self.child.start, &self.proof)?;
+        Ok(Proven { child: self.child, inner })
+    }
+}
+
+/// A proof taken apart, with what its verifier knows of it.
 pub struct Proven {
     pub child: Child,
     pub inner: Inner,
@@ -62,9 +99,15 @@ impl Proven {
     /// # Errors
     /// `prove.witness` for one that does not verify.
     pub fn read(statement: &Statement, tables: &'static Tables, proof: &[u8]) -> Result<Self> {
-        let mut reader = Reader::new(proof, Codes::all("prove.witness"));
+        Made::new(statement, tables, proof)?.opened()
+    }
+}
+
+impl Inner {
+    fn read(statement: &Statement, start: Digest, proof: &[u8]) -> Result<Self> {
+        let mut reader = Reader::new(proof, CODES);
         let head = Head::read(statement, &mut reader)?;
-        let challenges = challenge(statement, &head)?;
+        let challenges = challenge_from(Transcript::at(start), statement, &head)?;
         let indices = &challenges.indices;
         let hashing = statement.parameters.hashing;
         let mut trees = Vec::new();
@@ -78,8 +121,7 @@ impl Proven {
         if reader.remaining() > 0 {
             return Err(witness("bytes follow the proof"));
         }
-        let child = Child::new(statement, tables, Points::of(&challenges))?;
-        let inner = Inner {
+        Ok(Self {
             roots: head.roots.map(|root| digest(&root)),
             terminals: head.terminals.clone(),
             opened: head.opened.concat(),
@@ -88,8 +130,7 @@ impl Proven {
             last: head.last.clone(),
             query_work: work(head.query_work),
             queries: challenges.drawn.iter().map(|&index| query(statement, &all, index)).collect(),
-        };
-        Ok(Self { child, inner })
+        })
     }
 }
 

@@ -1,11 +1,13 @@
 //! Layers of proofs: nodes over leaves, nodes over nodes, and the outer proof over the last one
 //! (docs/recursion.md section 1).
 
+use std::ops::Range;
+
 use sha2::{Digest as _, Sha256};
 
 use super::child::{Child, Points};
 use super::circuit;
-use super::inner::Proven;
+use super::inner::{Made, Proven};
 use super::machine::Machine;
 use super::tables::TABLES;
 use crate::bytes::Reader;
@@ -69,7 +71,7 @@ impl Node {
         })
     }
 
-    fn statement(&self) -> Statement<'_> {
+    pub(super) fn statement(&self) -> Statement<'_> {
         Statement {
             tables: &TABLES,
             publics: &self.publics,
@@ -91,54 +93,59 @@ fn context(tag: &[u8], children: &[Child]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// Proves that these proofs verify: the points of all nodes, and the outer proof.
+/// Which proofs a node stands over, of all those of a tree: leaves in order, then nodes layer by layer.
+/// The last node is the outer proof.
+///
+/// # Errors
+/// `usage` for a node that is not there.
+pub(super) fn children(leaves: usize, node: usize) -> Result<Range<usize>> {
+    let (mut below, mut first, mut number) = (leaves, 0, node);
+    for width in layers(leaves).into_iter().chain([1]) {
+        let arity = if first == 0 { LEAVES } else { NODES };
+        if number < width {
+            let start = first + number * arity;
+            return Ok(start..(start + arity).min(first + below));
+        }
+        (first, below, number) = (first + below, width, number - width);
+    }
+    Err(Error::new("usage", format!("there is no node {node}")))
+}
+
+/// The statement of a node over these proofs, in a tree of so many leaves.
+pub(super) fn node_of(leaves: usize, lambda: u16, node: usize, below: &[Child]) -> Result<Node> {
+    let (tag, parameters) = kind(leaves, lambda, node)?;
+    self::node(tag, below, parameters)
+}
+
+fn kind(leaves: usize, lambda: u16, node: usize) -> Result<(&'static [u8], Parameters)> {
+    let [of_nodes, of_outer] = parameters(leaves, lambda)?;
+    let is_outer = node == layers(leaves).iter().sum::<usize>();
+    Ok(if is_outer { (OUTER_TAG, of_outer) } else { (NODE_TAG, of_nodes) })
+}
+
+/// Proves a node over these proofs, in a tree of so many leaves.
 ///
 /// # Errors
 /// `prove.witness` for a proof that does not verify; those of the prover.
-pub fn prove(mut row: Vec<Proven>, lambda: u16) -> Result<Vec<u8>> {
-    let [of_nodes, of_outer] = parameters(row.len(), lambda)?;
-    let mut out = Vec::new();
-    let mut arity = LEAVES;
-    loop {
-        let mut above = Vec::new();
-        let mut below = row.into_iter().peekable();
-        while below.peek().is_some() {
-            let children: Vec<Proven> = below.by_ref().take(arity).collect();
-            let (node, proof) = prove_node(NODE_TAG, children, of_nodes)?;
-            let proven = Proven::read(&node.statement(), &TABLES, &proof)?;
-            out.extend(proven.child.points.bytes());
-            above.push(proven);
-        }
-        row = above;
-        arity = NODES;
-        if row.len() == 1 {
-            break;
-        }
-    }
-    out.extend(prove_node(OUTER_TAG, row, of_outer)?.1);
-    Ok(out)
-}
-
-fn prove_node(
-    tag: &[u8],
-    children: Vec<Proven>,
-    parameters: Parameters,
-) -> Result<(Node, Vec<u8>)> {
+pub(super) fn prove(leaves: usize, lambda: u16, node: usize, below: Vec<Made>) -> Result<Vec<u8>> {
+    let (tag, parameters) = kind(leaves, lambda, node)?;
     let mut machine = Machine::default();
-    for Proven { child, inner } in &children {
-        circuit::verify(&mut machine, child, Some(inner));
+    let mut children = Vec::new();
+    for made in below {
+        let Proven { child, inner } = made.opened()?;
+        circuit::verify(&mut machine, &child, Some(&inner));
+        children.push(child);
     }
-    let children: Vec<Child> = children.into_iter().map(|proven| proven.child).collect();
     let node = Node::new(&machine, tag, &children, parameters)?;
     let witness = machine.witness()?;
     drop(machine);
     let statement = node.statement();
     stark_verify::judge(&statement)?;
-    let (proof, _) = stark_prove::prove(&statement, witness)?;
-    Ok((node, proof))
+    Ok(stark_prove::prove(&statement, witness)?.0)
 }
 
-/// Judges what [`prove`] wrote, over these leaves: the bits of the proof with the fewest.
+/// Judges what [`Folding::finish`](super::folding::Folding::finish) wrote, over these leaves: the bits of the
+/// proof with the fewest.
 ///
 /// # Errors
 /// Those of the verifier of a proof; of points that are not canonical.

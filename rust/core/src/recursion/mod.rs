@@ -2,11 +2,13 @@
 
 pub mod child;
 pub mod circuit;
+pub mod folding;
 pub mod inner;
 pub mod layers;
 pub mod machine;
 mod publics;
 mod run;
+mod shares;
 pub mod tables;
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Parameters and what they prove (docs/stark.md section 8). No conjecture enters.
 
+use crate::bytes::Reader;
 use crate::error::{Error, Result};
 use crate::hash::P;
 
@@ -56,6 +57,7 @@ pub struct Shape {
 const REFERENCE: Shape =
     Shape { log_rows: 22, openings: 4096, constraints: 4096, lookups: 268_435_456.0, tuple: 49 };
 const HASH_BITS: f64 = 124.0;
+const MOST_QUERIES: usize = 196;
 pub const MIN_LOG_ROWS: usize = 11;
 /// Of the segments of a receipt together: λ = 102 beside it leaves more than 100 bits.
 pub const PROVEN_BITS: f64 = 101.0;
@@ -107,7 +109,7 @@ impl Parameters {
             query_bits: 20,
             target,
         };
-        for queries in 1..=196 {
+        for queries in 1..=MOST_QUERIES {
             parameters.queries = queries;
             parameters.hiding_rows = 2 * queries + 16;
             if parameters.proven_bits(&REFERENCE) >= parameters.target {
@@ -167,6 +169,34 @@ impl Parameters {
         out.extend((self.hiding_rows as u16).to_le_bytes());
         out.extend([self.batch_bits, self.commit_bits, self.query_bits].map(|bits| bits as u8));
         out
+    }
+
+    /// The inverse of [`Parameters::bytes`], for a proof that others judge: it has no target.
+    ///
+    /// # Errors
+    /// `receipt.truncated`, `receipt.non-canonical`.
+    pub fn read(hashing: Hashing, reader: &mut Reader) -> Result<Self> {
+        let [log_blowup, log_folding, log_final] = reader.array()?.map(usize::from);
+        let [queries, hiding_rows] = [reader.u16()?, reader.u16()?].map(usize::from);
+        let [batch_bits, commit_bits, query_bits] = reader.array()?.map(usize::from);
+        let known = (1..=4).contains(&log_blowup) && (1..=4).contains(&log_folding);
+        let few = log_final <= 8 && (1..=MOST_QUERIES).contains(&queries);
+        let work = [batch_bits, commit_bits, query_bits].iter().all(|&bits| bits <= 31);
+        if !(known && few && work && 5 * hiding_rows <= 1 << MIN_LOG_ROWS) {
+            return Err(reader.bad("the parameters are of no proof"));
+        }
+        Ok(Self {
+            hashing,
+            log_blowup,
+            log_folding,
+            log_final,
+            queries,
+            hiding_rows,
+            batch_bits,
+            commit_bits,
+            query_bits,
+            target: 0.0,
+        })
     }
 
     /// The height of a table with so many used rows.

@@ -141,10 +141,18 @@ fn put_all(values: &[K]) -> Vec<u8> {
 }
 
 pub fn challenge(statement: &Statement, head: &Head) -> Result<Challenges> {
-    let parameters = statement.parameters;
     // 0 to 2. Context, parameters, tables and heights come first: a proof of another statement has
     // other challenges (hashes).
-    let mut transcript: Transcript = statement.transcript();
+    challenge_from(statement.transcript(), statement, head)
+}
+
+/// The same, where only the shape of the statement and the transcript after steps 0 to 2 are known.
+pub fn challenge_from(
+    mut transcript: Transcript,
+    statement: &Statement,
+    head: &Head,
+) -> Result<Challenges> {
+    let parameters = statement.parameters;
     let absorb = |transcript: &mut Transcript, message: Message| {
         transcript.absorb(message.tag(), &head.message(message));
     };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::commit::{Prepared, model_id};
 use crate::error::Result;
-use crate::hybrid::{Outline, Prover, Timings, aggregate};
+use crate::hybrid::{Folder, Prover, Timings};
 use crate::program::load;
 use crate::receipt::aggregate::Aggregate;
 use crate::receipt::{Journal, MAX_BYTES, Receipt};
@@ -110,9 +110,14 @@ fn only_profiles_of_receipts_are_named() {
     }
 }
 
-fn outline(receipt: &Receipt) -> Outline {
+fn folder(receipt: &Receipt, section: &[u8]) -> Result<Folder> {
     let prepared = Arc::new(Prepared::new(Arc::new(load(receipt.program).unwrap())));
-    Outline::new(prepared, receipt.journal.to_vec(), FOLDABLE).unwrap()
+    Folder::of_receipt(prepared, receipt.journal.to_vec(), section)
+}
+
+fn folded(folder: &Folder) -> Vec<u8> {
+    folder.folding.prove_all();
+    folder.finish().unwrap()
 }
 
 #[test]
@@ -120,7 +125,7 @@ fn a_compressed_receipt_says_what_it_said() {
     // Its target is the usual one: a larger λ asks for more queries, and bytes.
     let receipt = GOLDEN_FOLDABLE.to_vec();
     let sections = Receipt::split(&receipt, MAX_BYTES).unwrap();
-    let proof = outline(&sections).compress(sections.proof).unwrap();
+    let proof = folded(&folder(&sections, sections.proof).unwrap());
     let small = Receipt { proof: &proof, ..sections }.join().unwrap();
     assert!(small.len() < 200_000 && small.len() < receipt.len());
     let (long, short) = (judge(&receipt).unwrap(), judge(&small).unwrap());
@@ -140,7 +145,7 @@ fn a_compressed_receipt_says_what_it_said() {
     let more = Receipt { proof: &more, ..sections }.join().unwrap();
     assert_eq!(judge(&more).unwrap_err().code, "receipt.trailing-bytes");
     // Only a foldable receipt is compressed.
-    assert_eq!(outline(&sections).compress(&proof).unwrap_err().code, "usage");
+    assert_eq!(folder(&sections, &proof).err().unwrap().code, "usage");
 }
 
 #[test]
@@ -152,7 +157,7 @@ fn an_aggregate_is_judged_receipt_by_receipt() {
     });
     let [dense, average] = journals.map(|(_, journal)| expectations(journal).unwrap());
     let both = [dense.clone(), average.clone()];
-    let bytes = aggregate(&[&receipts[0], &receipts[1]]).unwrap();
+    let bytes = folded(&Folder::of_receipts(&[&receipts[0], &receipts[1]]).unwrap());
     let found = verify_aggregate(&bytes, &both).unwrap();
     assert_eq!(found.len(), 2);
     for (found, receipt) in found.iter().zip(&receipts) {
@@ -179,5 +184,5 @@ fn an_aggregate_is_judged_receipt_by_receipt() {
     let mut other = bytes.clone();
     *other.last_mut().unwrap() ^= 1;
     assert!(verify_aggregate(&other, &both).is_err());
-    assert_eq!(aggregate(&[]).unwrap_err().code, "usage");
+    assert_eq!(Folder::of_receipts(&[]).err().unwrap().code, "usage");
 }

@@ -7,7 +7,7 @@ use crate::hybrid::tests::attacks::judge::Table;
 use crate::hybrid::tests::programs::dense;
 use crate::recursion::child::{Child, Inner};
 use crate::recursion::circuit;
-use crate::recursion::inner::Proven;
+use crate::recursion::inner::{Made, Proven};
 use crate::recursion::machine::Machine;
 use crate::recursion::tables::TABLES;
 use crate::stark::air::Tables;
@@ -63,8 +63,12 @@ impl Subject {
         self.toy.statement(self.context)
     }
 
+    pub fn made(&self) -> Made {
+        Made::new(&self.statement(), &TOYS, &self.proof).unwrap()
+    }
+
     pub fn proven(&self) -> Proven {
-        Proven::read(&self.statement(), &TOYS, &self.proof).unwrap()
+        self.made().opened().unwrap()
     }
 }
 

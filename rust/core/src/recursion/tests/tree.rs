@@ -5,12 +5,13 @@ use std::sync::LazyLock;
 use p3_field::PrimeCharacteristicRing;
 use rayon::prelude::*;
 
+use super::folded;
 use super::subjects::{Subject, TOYS};
 use crate::bytes::{Codes, Reader};
 use crate::error::Result;
 use crate::hash::Elem;
 use crate::recursion::child::{Child, Points};
-use crate::recursion::inner::Proven;
+use crate::recursion::inner::Made;
 use crate::recursion::layers;
 use crate::stark::field::K;
 
@@ -23,9 +24,9 @@ struct Tree {
 
 impl Tree {
     fn new(subjects: Vec<Subject>) -> Self {
-        let proven: Vec<Proven> = subjects.iter().map(Subject::proven).collect();
-        let leaves = proven.iter().map(|proven| proven.child.clone()).collect();
-        let proof = layers::prove(proven, 0).unwrap();
+        let made: Vec<Made> = subjects.iter().map(Subject::made).collect();
+        let leaves: Vec<Child> = made.iter().map(|made| made.child.clone()).collect();
+        let proof = folded(made).split_off(leaves.len() * Points::BYTES);
         Self { subjects, leaves, proof }
     }
 

@@ -76,6 +76,11 @@ impl Transcript {
         })
     }
 
+    /// One whose state is this digest of Poseidon2.
+    pub fn at(state: Digest) -> Self {
+        Self(State::Poseidon2(poseidon2::State::at(state)))
+    }
+
     /// The state, where it is a digest of Poseidon2.
     pub fn digest(&self) -> Option<Digest> {
         match &self.0 {

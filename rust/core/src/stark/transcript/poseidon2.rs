@@ -36,6 +36,10 @@ impl State {
         Self(sponge16(START, &pack_bytes(&seed(prefix))))
     }
 
+    pub fn at(state: Digest) -> Self {
+        Self(state)
+    }
+
     pub fn digest(&self) -> Digest {
         self.0
     }
