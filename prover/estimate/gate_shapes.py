@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ...verifier.arrays import distinct
 from ...verifier.errors import UnsupportedReceipt
 from ...verifier.gates.operand import locate, points
 from ...verifier.hybrid.accumulator import is_direct
@@ -27,7 +28,6 @@ from ...verifier.hybrid.streams import ReadDotRows
 from ...verifier.openings import Trees
 from ...verifier.program.checked import Checked
 from ...verifier.program.types import ABSENT, Dot, Op, Read, Tensor, gates
-from ...verifier.sampling import distinct
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]

@@ -15,7 +15,7 @@ from zktally.verifier.openings import Trees
 from zktally.verifier.order import Order
 from zktally.verifier.program.checked import Checked
 from zktally.verifier.program.types import gates
-from zktally.verifier.sampling import distinct
+from zktally.verifier.arrays import distinct
 
 ROOM = 1 << 30
 

@@ -324,7 +324,7 @@ def test_draws(count):
     expected = itertools.islice((word % bound for word in words if word < limit), count)
     assert found.tolist() == list(expected)
     numbers = (found % np.uint64(997)).astype(np.int64)
-    same(sampling.distinct(numbers), np.array(sorted(set(numbers.tolist())), np.int64))
+    same(arrays.distinct(numbers), np.array(sorted(set(numbers.tolist())), np.int64))
 
 
 def _words(seed, stream):
@@ -461,7 +461,7 @@ def _tables(checked, found: leaves.Leaves, runs) -> dict[str, np.ndarray]:
         for name, table in named.items()
     }
     ranged = np.concatenate([np.zeros(0, np.int64), *made.streams.ranged])
-    return rows | _products(made) | {"ranged": sampling.distinct(ranged)[None]}
+    return rows | _products(made) | {"ranged": arrays.distinct(ranged)[None]}
 
 
 def _products(made: GateTables) -> dict[str, np.ndarray]:
@@ -491,7 +491,7 @@ def test_rows_of_gates(name, c, count):
     opened = leaves.opened_keys(trees, segments.Items((run,), _none()))
     parts = [leaves.opened_keys(trees, segments.Items((part,), _none()))
              for part in _split(run, PART)]  # fmt: skip
-    same(opened, sampling.distinct(np.concatenate(parts)))
+    same(opened, arrays.distinct(np.concatenate(parts)))
     found = leaves.Leaves(trees, opened)
     _equal(_tables(checked, found, [run]), _tables(checked, found, _split(run, PART)))
     end = segments.GateRun(c, run.steps[-150:], run.gates[-150:])
@@ -674,7 +674,7 @@ def test_records_of_a_segment(count):
     """Record rows and those of the sponge in parts, against element by element."""
     _, trees, _, found, _ = _segment(count)
     steps = np.arange(0, trees.steps, 3, dtype=np.int64)
-    made = records.Records(trees, _statement(trees.steps), sampling.distinct(found.tree), steps)
+    made = records.Records(trees, _statement(trees.steps), arrays.distinct(found.tree), steps)
     nodes = hashing.node_rows(found, made)
     names, numbers = made.states()
     digests = records.Digests.of(

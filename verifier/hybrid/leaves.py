@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..arrays import lengths, run_starts
+from ..arrays import distinct, lengths, run_starts
 from ..gates import Ints
 from ..gates.operand import locate as locate_read
 from ..gates.operand import points
@@ -17,7 +17,6 @@ from ..layout import locate
 from ..openings import LEAF_BITS, Trees, layout_of, leaf_bytes
 from ..program.operands import slots
 from ..program.types import AxisMap, Gather, Op, Operand, Program, Read
-from ..sampling import distinct
 from .segments import GateRun, Items
 
 BLOCK = 48

@@ -8,6 +8,7 @@ from enum import IntEnum
 
 import numpy as np
 
+from ..arrays import distinct
 from ..gates import Ints
 from ..journal import Journal
 from ..openings import Trees
@@ -15,7 +16,6 @@ from ..program.checked import Checked
 from ..program.types import Program
 from ..reader import P
 from ..roots import digest_elements
-from ..sampling import distinct
 from ..stark import PresentTable, PublicTerms
 from ..stark.columns import Columns
 from ..stark.statement import log_rows

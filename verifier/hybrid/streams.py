@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import lengths
+from ..arrays import distinct, lengths
 from ..gates import Ints
 from ..gates.operand import points
 from ..program.types import Dot, Operand, Program, Read, Term
 from ..reader import P
-from ..sampling import distinct
 from ..stark.columns import Columns
 from .factors import NONE, Factors, Mask, References
 from .leaves import BLOCK
