@@ -45,6 +45,7 @@ from zktally.verifier.program.types import (
 from zktally.verifier.program.types import gates as gates_of
 from zktally.verifier.reader import P
 from zktally.verifier.stark import field
+from zktally.verifier.stark.constraints import lagrange
 
 AT_NIGHT = pytest.param(100_000, marks=pytest.mark.nightly)
 SIZES = (10, 20_000, AT_NIGHT)
@@ -420,6 +421,30 @@ def test_field(count):
     for row in rows_of(count, 20):
         assert tuple(powers[row].tolist()) == (x**row).words
         assert field.base_powers(3, count)[row] == pow(3, row, P)
+
+
+@pytest.mark.parametrize("largest", [1, 2**8 - 1, 2**8, 2**23 - 1, 2**23, 2**32 - 1])
+@pytest.mark.parametrize("count", [1, 8_192, 100_000])
+def test_sums_of_largest_words(largest, count):
+    """No sum of floats leaves the integers that floats are exact for, with other words beside."""
+    columns = np.full((4, count), [[largest], [0], [1], [2**32 - 1]], np.uint32)
+    weights = np.full((count, 5), P - 1, np.uint64)
+    expected = [[word * (P - 1) * count % P] * 5 for word in columns[:, 0].tolist()]
+    same(field.dot(columns, weights), np.array(expected, np.uint64))
+
+
+@pytest.mark.parametrize("zeta", [(5, 0, 0, 0, 0), (0, P - 1, 0, 3, 1), (1, 2, 3, 4, P - 5)])
+@pytest.mark.parametrize("count", [1, 20_000])
+def test_lagrange_basis(zeta, count):
+    """`L_i(ζ)` by its formula, with division by a power, elements of F among the ζ."""
+    log_rows, at = 15, field.K(zeta)
+    every = np.append(np.arange(count, dtype=np.int64), (1 << log_rows) - 1)
+    found = field.elements(lagrange(log_rows, every, at))
+    root, size = field.root_of_unity(log_rows), 1 << log_rows
+    common = (at**size - field.ONE) * field.K.of(pow(size, -1, P))
+    for place in rows_of(len(every), 40):
+        x = field.K.of(pow(root, int(every[place]), P))
+        assert found[place] == x * common * (at - x) ** (P**5 - 2)
 
 
 # the tables of a segment
