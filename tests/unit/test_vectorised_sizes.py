@@ -46,6 +46,7 @@ from zktally.verifier.program.types import gates as gates_of
 from zktally.verifier.reader import P
 from zktally.verifier.stark import field
 from zktally.verifier.stark.constraints import lagrange
+from zktally.verifier.sums import Sums, divided
 
 AT_NIGHT = pytest.param(100_000, marks=pytest.mark.nightly)
 SIZES = (10, 20_000, AT_NIGHT)
@@ -118,6 +119,39 @@ def test_layout(shape, cut, count):
         one = leaf[row : row + 1]
         assert layout.leaf_lengths(cut, shape, one) == lengths[row]
         assert layout.leaf_starts(cut, shape, one) == starts[row]
+
+
+@pytest.mark.parametrize("count", SIZES)
+@pytest.mark.parametrize("cut", [1, 48, 500])
+@pytest.mark.parametrize("most", [1, 40, 5000])
+def test_numbers_apart(most, cut, count):
+    """Quotients and rests of G + K numbers are those of their G·K sums, carried over or not."""
+    rng = RNG(4)
+    starts = cut * rng.integers(0, 10**4, (count, 1))
+    windows = {"ahead": rng.integers(0, most, (1, 7)), "back": rng.integers(-most, 0, (1, 7))}
+    for direction, window in windows.items():
+        apart = Sums(starts + (0 if direction == "ahead" else most), window)
+        split = apart.divided(cut)
+        for found, expected in zip(split, divided(apart.full(), cut), strict=True):
+            same(found.full(), expected)
+            if direction == "ahead" and most <= cut:
+                assert found.of_gate.shape == (count, 1)
+        total = apart + split[1]
+        same(total.full(), apart.full() + apart.full() % cut)
+        assert total.of_gate.shape == (count, 1) or total.of_window.shape == (1, 1)
+        same((apart * 2).full(), 2 * apart.full())
+
+
+@pytest.mark.parametrize(("shape", "cut"), LAYOUTS)
+def test_places_of_numbers_apart(shape, cut):
+    count, size = 10_000, math.prod(shape)
+    for few in (1, min(30, size)):
+        gates, points = RNG(5).integers(0, size - few + 1, (count, 1)), np.arange(few)[None]
+        apart = Sums(gates, points)
+        for found, expected in zip(
+            layout.locate(cut, shape, apart), layout.locate(cut, shape, apart.full()), strict=True
+        ):
+            same(found.full(), expected)
 
 
 # gates
@@ -570,8 +604,9 @@ def test_leaves_of_a_segment(count):
     for number, tensor in enumerate(program.tensors):
         if tensor.layout is None:
             continue
-        address = found.addresses(number, run.steps, run.gates[:, None])[:, 0]
-        keys_, slot = leaves.leaf_keys(trees, number, run.steps, run.gates[:, None])
+        written = Sums.of(run.gates[:, None])
+        address = found.addresses(number, run.steps, written).full()[:, 0]
+        keys_, slot = (part.full() for part in leaves.leaf_keys(trees, number, run.steps, written))
         place = dict(zip(found.keys.tolist(), found.first_block.tolist(), strict=True))
         for row in range(count):
             tree = trees.number(number, int(run.steps[row]))
