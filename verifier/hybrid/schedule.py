@@ -14,7 +14,6 @@ from ..journal import Journal
 from ..openings import Trees
 from ..program.checked import Checked
 from ..program.types import Program
-from ..reader import P
 from ..roots import digest_elements
 from ..stark import PresentTable, PublicTerms
 from ..stark.columns import Columns
@@ -49,7 +48,7 @@ from .hashing import (
 )
 from .leaves import Leaves, opened_keys
 from .records import DIGEST_COLUMNS, RECORD_COLUMNS, Digests, RecordRows, Records
-from .rows import Portions, Rows, Words
+from .rows import Portions, Rows, Words, canonical
 from .segments import Items, judge_rows
 from .streams import READ_DOT_COLUMNS, ROW_DOT_COLUMNS, ReadDotRows
 from .terms import output_bytes, public_terms
@@ -216,5 +215,5 @@ def _words(columns: Ints) -> Words:
     """Canonical words, column by column: a copy of all of it would be as large again."""
     found = np.empty(columns.shape, np.uint32)
     for words, column in zip(found, columns, strict=True):
-        words[:] = column % P
+        words[:] = canonical(column)
     return found

@@ -76,6 +76,9 @@ class K:
     def __sub__(self, other: K) -> K:
         return K([(a - b) % P for a, b in zip(self.words, other.words, strict=True)])
 
+    def __neg__(self) -> K:
+        return K([-word % P for word in self.words])
+
     def __mul__(self, other: K) -> K:
         a0, a1, a2, a3, a4 = self.words
         b0, b1, b2, b3, b4 = other.words
