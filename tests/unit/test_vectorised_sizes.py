@@ -680,7 +680,7 @@ def test_hashing_rows_of_a_segment(count):
     _, trees, _, found, _ = _segment(count)
     none = np.zeros(0, np.int64)
     nothing = records.Records(trees, _statement(trees.steps), none, none)
-    nodes = hashing.node_rows(found, nothing)
+    nodes = hashing.node_rows(found, nothing, 2**22)
     by_name = np.argsort(nodes.names)
     assert nodes.names[by_name].tolist() == sorted(set(found.tree.tolist()))
     expected, roots = _nodes(trees, found)
@@ -735,7 +735,7 @@ def test_records_of_a_segment(count):
     _, trees, _, found, _ = _segment(count)
     steps = np.arange(0, trees.steps, 3, dtype=np.int64)
     made = records.Records(trees, _statement(trees.steps), arrays.distinct(found.tree), steps)
-    nodes = hashing.node_rows(found, made)
+    nodes = hashing.node_rows(found, made, 2**22)
     names, numbers = made.states()
     digests = records.Digests.of(
         made,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -17,7 +17,7 @@ from ..program.types import Program
 from ..roots import digest_elements
 from ..stark import PresentTable, PublicTerms
 from ..stark.columns import Columns
-from ..stark.statement import log_rows
+from ..stark.statement import MAX_LOG_ROWS, log_rows
 from .addresses import (
     BITS_COLUMNS,
     NOISE_COLUMNS,
@@ -44,6 +44,7 @@ from .hashing import (
     SPONGE_COLUMNS,
     SpongeRows,
     node_rows,
+    range_count,
     range_rows,
 )
 from .leaves import Leaves, opened_keys
@@ -132,15 +133,24 @@ class Schedule:
         ]
 
 
-def derive(checked: Checked, trees: Trees, items: Items, claims: Claims) -> Schedule:
-    """The schedule of a segment.
+def derive(
+    checked: Checked,
+    trees: Trees,
+    items: Items,
+    claims: Claims,
+    most: int = 1 << MAX_LOG_ROWS,
+) -> Schedule:
+    """The schedule of a segment, of whose tables none can have more than `most` rows in use.
 
     Raises:
         UnsupportedReceipt: `verify.too-large`.
     """
-    leaves = Leaves(trees, opened_keys(trees, items))
+    keys = opened_keys(trees, items)
+    judge_rows(len(keys), most)
+    leaves = Leaves(trees, keys)
     records = Records(trees, claims.journal, distinct(leaves.tree), items.records)
-    judge_rows(leaves.block_count + records.block_count)
+    judge_rows(leaves.block_count + records.block_count, most)
+    judge_rows(range_count(checked.program), most)
     gates = GateTables(checked, References(leaves))
     for run in items.runs:
         gates.add(run)
@@ -154,6 +164,8 @@ def derive(checked: Checked, trees: Trees, items: Items, claims: Claims) -> Sche
         Table.DIV: gates.div,
     }
 
+    judge_rows(_act_count(checked.program, gates.tables), most)
+
     def references() -> Iterator[Ints]:
         return (column for rows in collected.values() for column in rows.references())
 
@@ -166,7 +178,7 @@ def derive(checked: Checked, trees: Trees, items: Items, claims: Claims) -> Sche
     spread = SpreadRows([*references(), *wide_bytes(wide), outputs[0]], blocks)
     reads.resolve(references(), sponge)
 
-    nodes = node_rows(leaves, records)
+    nodes = node_rows(leaves, records, most)
     seed_node = nodes.after if len(reads.prf) else None
     states, numbers = records.states()
     digests = Digests.of(
@@ -199,6 +211,11 @@ def derive(checked: Checked, trees: Trees, items: Items, claims: Claims) -> Sche
         claimed.append((seed_node, seed.astype(np.int64)))
     terms = public_terms(claimed, outputs)
     return Schedule({table: words for table, words in found.items() if words.shape[1]}, terms)
+
+
+def _act_count(program: Program, tables: Iterable[int]) -> int:
+    """How many entries lookup tables have."""
+    return sum(len(program.tables[number].entries) for number in tables)
 
 
 def _act_rows(program: Program, tables: list[int]) -> Ints:
