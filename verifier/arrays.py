@@ -11,6 +11,17 @@ from numpy.typing import NDArray
 Ints = NDArray[np.int64]
 
 
+def distinct(numbers: Ints) -> Ints:
+    """Each number once, ascending.
+
+    `np.unique` has a table of hashes, which is far larger, and imports half of numpy first.
+    """
+    ascending = np.sort(numbers)
+    first = np.ones(len(ascending), bool)
+    first[1:] = ascending[1:] != ascending[:-1]
+    return ascending[first]
+
+
 def counted(numbers: Ints) -> tuple[Ints, Ints]:
     """Each number once, ascending, and how often it occurs."""
     ascending = np.sort(numbers)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .program.types import Layout
+from .sums import Numbers, divided
 
 Ints = NDArray[np.int64]
 
@@ -34,16 +35,15 @@ def leaf_lengths(layout: Layout, shape: tuple[int, ...], leaves: Ints) -> Ints:
     return np.minimum(row - start, layout.piece)
 
 
-def locate(layout: Layout, shape: tuple[int, ...], offsets: Ints) -> tuple[Ints, Ints]:
-    """The leaf, and the slot within it, of each element; arrays shaped like `offsets`."""
+def locate(layout: Layout, shape: tuple[int, ...], offsets: Numbers) -> tuple[Numbers, Numbers]:
+    """The leaf, and the slot within it, of each element; arrays shaped like `offsets`, or sums."""
     at = offsets if _in_order(layout) else permuted_offsets(layout, shape, offsets)
     row = row_length(layout, shape)
-    number = at // row
-    within = at - number * row
+    number, within = divided(at, row)
     if layout.piece >= row:
         return number, within
-    piece = within // layout.piece
-    return number * _pieces(layout, row) + piece, within - piece * layout.piece
+    piece, slot = divided(within, layout.piece)
+    return number * _pieces(layout, row) + piece, slot
 
 
 def leaf_starts(layout: Layout, shape: tuple[int, ...], leaves: Ints) -> Ints:
@@ -63,7 +63,7 @@ def to_leaves(layout: Layout, array: NDArray[np.generic]) -> list[NDArray[np.gen
     return [row[start : start + layout.piece] for row in rows for start in starts]
 
 
-def permuted_offsets(layout: Layout, shape: tuple[int, ...], offsets: Ints) -> Ints:
+def permuted_offsets(layout: Layout, shape: tuple[int, ...], offsets: Numbers) -> Numbers:
     """Row-major offsets in the permuted shape of elements at row-major offsets.
 
     By division, axis by axis: numpy's `unravel_index` works in buffers and got arrays of more than
@@ -73,12 +73,10 @@ def permuted_offsets(layout: Layout, shape: tuple[int, ...], offsets: Ints) -> I
     for axis in reversed(layout.order):
         strides[axis] = step
         step *= shape[axis]
-    at = np.zeros(offsets.shape, np.int64)
-    rest = offsets
+    at, rest = offsets * 0, offsets
     for axis in reversed(range(len(shape))):
-        above = rest // shape[axis]
-        at += (rest - above * shape[axis]) * strides[axis]
-        rest = above
+        rest, within = divided(rest, shape[axis])
+        at = at + within * strides[axis]
     return at
 
 

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import sums_by_group
+from .arrays import distinct, sums_by_group
 from .errors import MalformedReceipt
 from .gates import reads
 from .inputs import unpack_values
@@ -26,7 +26,7 @@ from .poseidon2 import DIGEST, Elements
 from .program.types import Layout, Op, Program, Role, StateLink, Tensor
 from .quoting import quoted
 from .reader import RECEIPT_CODES, P, Reader
-from .sampling import Plan, distinct
+from .sampling import Plan
 
 _DIGEST_BYTES = 4 * DIGEST
 _SALT_BYTES = 20

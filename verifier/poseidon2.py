@@ -175,26 +175,29 @@ def _grain(width: int, partial: int) -> Iterator[int]:
     """
     fields = ((1, 2), (0, 4), (_PRIME_BITS, 12), (width, 12), (_FULL_ROUNDS, 10), (partial, 10))
     seed = "".join(f"{value:0{bits}b}" for value, bits in fields) + "1" * 30
-    register = [int(bit) for bit in seed]
-
-    def clock() -> int:
-        bit = 0
-        for tap in (0, 13, 23, 38, 51, 62):
-            bit ^= register[tap]
-        del register[0]
-        register.append(bit)
-        return bit
-
-    for _ in range(160):
-        clock()
+    bits = islice(_register(int(seed[::-1], 2)), 160, None)
+    # Of each pair the second bit counts, if the first one is set.
+    kept = (second for first, second in zip(bits, bits, strict=False) if first)
     while True:
         element = 0
-        for _ in range(_PRIME_BITS):
-            while not clock():
-                clock()
-            element = 2 * element + clock()
+        for bit in islice(kept, _PRIME_BITS):
+            element = 2 * element + bit
         if element < P:
             yield element
+
+
+def _register(bits: int) -> Iterator[int]:
+    """The bits that a register of 80, bit 0 the oldest, takes in: 18 at a time.
+
+    The last tap is at 62, so none of these bits follows from another of them.
+    """
+    while True:
+        fresh = 0
+        for tap in (0, 13, 23, 38, 51, 62):
+            fresh ^= bits >> tap
+        fresh &= (1 << 18) - 1
+        yield from (fresh >> place & 1 for place in range(18))
+        bits = bits >> 18 | fresh << 62
 
 
 def _diagonal(width: int) -> Elements:

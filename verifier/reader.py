@@ -63,16 +63,16 @@ class Reader:
 
     def take(self, count: int) -> memoryview:
         """The next `count` bytes, not copied."""
-        if count > self.remaining:
+        start, end = self._at, self._at + count
+        if end > len(self._data):
             raise error_for(
                 self._codes.truncated,
                 f"the bytes end inside a field at byte {self._at}",
                 expected=f"{count} bytes",
                 received=f"{self.remaining} bytes",
             )
-        start = self._at
-        self._at += count
-        return self._data[start : self._at]
+        self._at = end
+        return self._data[start:end]
 
     def end(self) -> None:
         """Refuse bytes left over."""
@@ -89,7 +89,7 @@ class Reader:
 
     def u8(self) -> int:
         """An unsigned byte."""
-        return self._unsigned(1)
+        return self.take(1)[0]
 
     def u16(self) -> int:
         """An unsigned 16-bit integer."""

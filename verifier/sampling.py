@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import run_starts
+from .arrays import distinct, run_starts
 from .errors import UnsupportedReceipt
 from .journal import STRICT, Journal
 from .order import MAX_SLOTS
@@ -87,14 +87,6 @@ def draw(seed: bytes, stream: int, bound: int, count: int) -> NDArray[np.uint64]
         missing -= len(run)
         block += blocks
     return np.concatenate(runs) if runs else np.zeros(0, np.uint64)
-
-
-def distinct(numbers: Ints) -> Ints:
-    """Each number once, ascending: `np.unique` without its table of hashes, which is far larger."""
-    ascending = np.sort(numbers)
-    first = np.ones(len(ascending), bool)
-    first[1:] = ascending[1:] != ascending[:-1]
-    return ascending[first]
 
 
 def _words(seed: bytes, stream: int, first: int, blocks: int) -> NDArray[np.uint64]:

@@ -54,8 +54,8 @@ class Segment:
         claims = hybrid.Claims(journal, claimed_outputs(checked.program, journal))
         room = reader.remaining, OWN_PROOFS
         segments = hybrid._Segments(checked, plan, trees, claims, room)
-        [schedule] = segments
         parameters = stark.choose(profile, hybrid.REFERENCE, len(segments), journal.bits)
+        [schedule] = segments.schedules(hybrid.most_rows(parameters))
         return cls(journal, ItemList(plan, trees), schedule, parameters)
 
     @property

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ...verifier.arrays import distinct
 from ...verifier.errors import UnsupportedReceipt
 from ...verifier.gates.operand import locate, points
 from ...verifier.hybrid.accumulator import is_direct
@@ -27,7 +28,7 @@ from ...verifier.hybrid.streams import ReadDotRows
 from ...verifier.openings import Trees
 from ...verifier.program.checked import Checked
 from ...verifier.program.types import ABSENT, Dot, Op, Read, Tensor, gates
-from ...verifier.sampling import distinct
+from ...verifier.sums import Sums
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -222,8 +223,9 @@ def _blocks(trees: Trees, seen: _Seen) -> Ints:
     tensor = trees.program.tensors[seen.tensor]
     if tensor.layout is None:
         return seen.offsets
-    keys, slot = leaf_keys(trees, seen.tensor, np.zeros(1, np.int64), seen.offsets)
-    found: Ints = keys << _BLOCK_BITS | slot * tensor.width // BLOCK
+    offsets = Sums.of(seen.offsets)
+    keys, slot = leaf_keys(trees, seen.tensor, np.zeros(1, np.int64), offsets)
+    found: Ints = keys.full() << _BLOCK_BITS | slot.full() * tensor.width // BLOCK
     return found
 
 

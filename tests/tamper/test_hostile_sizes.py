@@ -26,7 +26,7 @@ from support import programs
 from zktally.verifier import stark
 from zktally.verifier.errors import InvalidProof, ZktallyError
 from zktally.verifier.hybrid import blocks as counting
-from zktally.verifier.hybrid import hashing, segments
+from zktally.verifier.hybrid import hashing, schedule, segments
 from zktally.verifier.hybrid import verify as hybrid
 from zktally.verifier.hybrid.leaves import Leaves, opened_keys
 from zktally.verifier.hybrid.records import Records
@@ -39,7 +39,8 @@ from zktally.verifier.program.types import Layout, PickMode, Program, Role, Term
 from zktally.verifier.reader import P
 from zktally.verifier.roots import digest_bytes, input_root, state_digests, step_root, weights_root
 from zktally.verifier.sampling import Counts, make_plan, sample_seed
-from zktally.verifier.stark.statement import log_rows
+from zktally.verifier.stark import params
+from zktally.verifier.stark.statement import log_rows, most_rows
 
 HERE = Path(__file__).parent
 LAX = Policy(max_delta=0.5, min_bits=1, outputs_exact=False)
@@ -346,9 +347,9 @@ def test_one_segment_is_derived_before_its_proof_is_judged():
     derived = []
     derive = hybrid.derive
 
-    def watch(checked, trees, items, claims):
+    def watch(checked, trees, items, *given):
         derived.append(items)
-        return derive(checked, trees, items, claims)
+        return derive(checked, trees, items, *given)
 
     with patch.object(hybrid, "derive", watch):
         assert judges.python(made.receipt(21 * LEAST_PROOF), made.expectations) == "verify.stark"
@@ -365,12 +366,59 @@ def test_nodes_end_at_the_limit():
     found = Leaves(trees, opened_keys(trees, segments.Items((run,), none)))
     journal = Journal.decode(invented(program, 2).parts.journal)
     records = Records(trees, journal, numbers[:0], numbers[:0])
-    assert hashing.node_rows(found, records).columns.shape[1] > 250
-    with patch.object(segments, "MAX_LOG_ROWS", 5):
-        with pytest.raises(ZktallyError) as refused:
-            hashing.node_rows(found, records)
-        assert refused.value.code == "verify.too-large"
-        assert int(refused.value.received.split()[0]) <= 32 + 12
+    assert hashing.node_rows(found, records, 2**22).columns.shape[1] > 250
+    with pytest.raises(ZktallyError) as refused:
+        hashing.node_rows(found, records, 32)
+    assert refused.value.code == "verify.too-large"
+    assert int(refused.value.received.split()[0]) <= 32 + 12
+
+
+def test_rows_are_counted_before_they_are_made():
+    """A segment of more blocks than a foldable proof has rows: refused before any gate is."""
+    made = invented(blocks(), 1, exact=(0, 1))
+    made = replace(made, parts=replace(made.parts, profile=2))
+    receipt = made.receipt(42 * LEAST_PROOF)
+    tracemalloc.start()
+    with patch.object(schedule, "GateTables", side_effect=AssertionError("rows are made")):
+        found = judges.python(receipt, made.expectations)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found == judges.rust(receipt, made.expectations) == "verify.too-large"
+    assert peak < 4 << 20
+
+
+def test_a_segment_has_at_most_the_rows_that_fit():
+    profiles = [params.Parameters(params.PROFILES[number], 100) for number in range(4)]
+    tallest = [2**22, 2**21, 2**21, 2**20]
+    assert [most_rows(each) for each in profiles] == [rows - 216 for rows in tallest]
+
+
+def test_entries_are_counted_as_they_stand_in_rows():
+    program = programs.every_kind()[0]
+    every = range(len(program.tables))
+    assert hashing.range_count(program) == hashing.range_rows(program).shape[1]
+    assert schedule._act_count(program, every) == schedule._act_rows(program, [*every]).shape[1]
+
+
+@pytest.mark.parametrize("most", [10, 4000])
+def test_entries_beyond_the_limit_are_not_made(most):
+    """Of leaves and of range classes, the least of which are 4,480 values."""
+    made = invented(dense(), 20, exact=(0,))
+    derive = hybrid.derive
+    with (
+        patch.object(hybrid, "derive", lambda *given: derive(*given[:4], most)),
+        patch.object(schedule, "GateTables", side_effect=AssertionError("rows are made")),
+    ):
+        assert judges.python(made.receipt(LEAST_PROOF), made.expectations) == "verify.too-large"
+
+
+def test_entries_of_lookup_tables_beyond_the_limit_are_not_made():
+    made = invented(dense(), 20, exact=(0,))
+    with (
+        patch.object(schedule, "_act_count", return_value=2**22),
+        patch.object(schedule, "_act_rows", side_effect=AssertionError("rows are made")),
+    ):
+        assert judges.python(made.receipt(LEAST_PROOF), made.expectations) == "verify.too-large"
 
 
 @pytest.mark.nightly

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from zktally.bench.drawn import draw_program
+from zktally.verifier.arrays import distinct
 from zktally.verifier.errors import ZktallyError
 from zktally.verifier.hybrid import blocks, segments
 from zktally.verifier.hybrid.leaves import Leaves, opened_keys
@@ -15,7 +16,6 @@ from zktally.verifier.openings import Trees
 from zktally.verifier.order import Order
 from zktally.verifier.program.checked import Checked
 from zktally.verifier.program.types import gates
-from zktally.verifier.sampling import distinct
 
 ROOM = 1 << 30
 

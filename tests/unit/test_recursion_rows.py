@@ -106,7 +106,7 @@ def test_everything_is_given_once_and_as_often_as_it_is_taken(shape):
     takes, gives, sums = multiplicities(found)
     known = [number for number, _ in found.known]
     assert len(known) == 2
-    assert known_terms(found).groups[0].tuples[:, 0].tolist() == known
+    assert known_terms(found.known).groups[0].tuples[:, 0].tolist() == known
     sums[Bus.BLOCK][known] += 1
     for bus in Bus:
         assert (gives[bus] == 1).all(), bus

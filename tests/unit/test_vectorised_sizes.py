@@ -45,6 +45,8 @@ from zktally.verifier.program.types import (
 from zktally.verifier.program.types import gates as gates_of
 from zktally.verifier.reader import P
 from zktally.verifier.stark import field
+from zktally.verifier.stark.constraints import lagrange
+from zktally.verifier.sums import Sums, divided
 
 AT_NIGHT = pytest.param(100_000, marks=pytest.mark.nightly)
 SIZES = (10, 20_000, AT_NIGHT)
@@ -117,6 +119,39 @@ def test_layout(shape, cut, count):
         one = leaf[row : row + 1]
         assert layout.leaf_lengths(cut, shape, one) == lengths[row]
         assert layout.leaf_starts(cut, shape, one) == starts[row]
+
+
+@pytest.mark.parametrize("count", SIZES)
+@pytest.mark.parametrize("cut", [1, 48, 500])
+@pytest.mark.parametrize("most", [1, 40, 5000])
+def test_numbers_apart(most, cut, count):
+    """Quotients and rests of G + K numbers are those of their G·K sums, carried over or not."""
+    rng = RNG(4)
+    starts = cut * rng.integers(0, 10**4, (count, 1))
+    windows = {"ahead": rng.integers(0, most, (1, 7)), "back": rng.integers(-most, 0, (1, 7))}
+    for direction, window in windows.items():
+        apart = Sums(starts + (0 if direction == "ahead" else most), window)
+        split = apart.divided(cut)
+        for found, expected in zip(split, divided(apart.full(), cut), strict=True):
+            same(found.full(), expected)
+            if direction == "ahead" and most <= cut:
+                assert found.of_gate.shape == (count, 1)
+        total = apart + split[1]
+        same(total.full(), apart.full() + apart.full() % cut)
+        assert total.of_gate.shape == (count, 1) or total.of_window.shape == (1, 1)
+        same((apart * 2).full(), 2 * apart.full())
+
+
+@pytest.mark.parametrize(("shape", "cut"), LAYOUTS)
+def test_places_of_numbers_apart(shape, cut):
+    count, size = 10_000, math.prod(shape)
+    for few in (1, min(30, size)):
+        gates, points = RNG(5).integers(0, size - few + 1, (count, 1)), np.arange(few)[None]
+        apart = Sums(gates, points)
+        for found, expected in zip(
+            layout.locate(cut, shape, apart), layout.locate(cut, shape, apart.full()), strict=True
+        ):
+            same(found.full(), expected)
 
 
 # gates
@@ -324,7 +359,7 @@ def test_draws(count):
     expected = itertools.islice((word % bound for word in words if word < limit), count)
     assert found.tolist() == list(expected)
     numbers = (found % np.uint64(997)).astype(np.int64)
-    same(sampling.distinct(numbers), np.array(sorted(set(numbers.tolist())), np.int64))
+    same(arrays.distinct(numbers), np.array(sorted(set(numbers.tolist())), np.int64))
 
 
 def _words(seed, stream):
@@ -422,6 +457,30 @@ def test_field(count):
         assert field.base_powers(3, count)[row] == pow(3, row, P)
 
 
+@pytest.mark.parametrize("largest", [1, 2**8 - 1, 2**8, 2**23 - 1, 2**23, 2**32 - 1])
+@pytest.mark.parametrize("count", [1, 8_192, 100_000])
+def test_sums_of_largest_words(largest, count):
+    """No sum of floats leaves the integers that floats are exact for, with other words beside."""
+    columns = np.full((4, count), [[largest], [0], [1], [2**32 - 1]], np.uint32)
+    weights = np.full((count, 5), P - 1, np.uint64)
+    expected = [[word * (P - 1) * count % P] * 5 for word in columns[:, 0].tolist()]
+    same(field.dot(columns, weights), np.array(expected, np.uint64))
+
+
+@pytest.mark.parametrize("zeta", [(5, 0, 0, 0, 0), (0, P - 1, 0, 3, 1), (1, 2, 3, 4, P - 5)])
+@pytest.mark.parametrize("count", [1, 20_000])
+def test_lagrange_basis(zeta, count):
+    """`L_i(ζ)` by its formula, with division by a power, elements of F among the ζ."""
+    log_rows, at = 15, field.K(zeta)
+    every = np.append(np.arange(count, dtype=np.int64), (1 << log_rows) - 1)
+    found = field.elements(lagrange(log_rows, every, at))
+    root, size = field.root_of_unity(log_rows), 1 << log_rows
+    common = (at**size - field.ONE) * field.K.of(pow(size, -1, P))
+    for place in rows_of(len(every), 40):
+        x = field.K.of(pow(root, int(every[place]), P))
+        assert found[place] == x * common * (at - x) ** (P**5 - 2)
+
+
 # the tables of a segment
 
 MAKERS = {"covered": covered, "aligned": aligned, "wide": wide, "conv": programs.conv}
@@ -461,7 +520,7 @@ def _tables(checked, found: leaves.Leaves, runs) -> dict[str, np.ndarray]:
         for name, table in named.items()
     }
     ranged = np.concatenate([np.zeros(0, np.int64), *made.streams.ranged])
-    return rows | _products(made) | {"ranged": sampling.distinct(ranged)[None]}
+    return rows | _products(made) | {"ranged": arrays.distinct(ranged)[None]}
 
 
 def _products(made: GateTables) -> dict[str, np.ndarray]:
@@ -491,7 +550,7 @@ def test_rows_of_gates(name, c, count):
     opened = leaves.opened_keys(trees, segments.Items((run,), _none()))
     parts = [leaves.opened_keys(trees, segments.Items((part,), _none()))
              for part in _split(run, PART)]  # fmt: skip
-    same(opened, sampling.distinct(np.concatenate(parts)))
+    same(opened, arrays.distinct(np.concatenate(parts)))
     found = leaves.Leaves(trees, opened)
     _equal(_tables(checked, found, [run]), _tables(checked, found, _split(run, PART)))
     end = segments.GateRun(c, run.steps[-150:], run.gates[-150:])
@@ -545,8 +604,9 @@ def test_leaves_of_a_segment(count):
     for number, tensor in enumerate(program.tensors):
         if tensor.layout is None:
             continue
-        address = found.addresses(number, run.steps, run.gates[:, None])[:, 0]
-        keys_, slot = leaves.leaf_keys(trees, number, run.steps, run.gates[:, None])
+        written = Sums.of(run.gates[:, None])
+        address = found.addresses(number, run.steps, written).full()[:, 0]
+        keys_, slot = (part.full() for part in leaves.leaf_keys(trees, number, run.steps, written))
         place = dict(zip(found.keys.tolist(), found.first_block.tolist(), strict=True))
         for row in range(count):
             tree = trees.number(number, int(run.steps[row]))
@@ -620,7 +680,7 @@ def test_hashing_rows_of_a_segment(count):
     _, trees, _, found, _ = _segment(count)
     none = np.zeros(0, np.int64)
     nothing = records.Records(trees, _statement(trees.steps), none, none)
-    nodes = hashing.node_rows(found, nothing)
+    nodes = hashing.node_rows(found, nothing, 2**22)
     by_name = np.argsort(nodes.names)
     assert nodes.names[by_name].tolist() == sorted(set(found.tree.tolist()))
     expected, roots = _nodes(trees, found)
@@ -674,8 +734,8 @@ def test_records_of_a_segment(count):
     """Record rows and those of the sponge in parts, against element by element."""
     _, trees, _, found, _ = _segment(count)
     steps = np.arange(0, trees.steps, 3, dtype=np.int64)
-    made = records.Records(trees, _statement(trees.steps), sampling.distinct(found.tree), steps)
-    nodes = hashing.node_rows(found, made)
+    made = records.Records(trees, _statement(trees.steps), arrays.distinct(found.tree), steps)
+    nodes = hashing.node_rows(found, made, 2**22)
     names, numbers = made.states()
     digests = records.Digests.of(
         made,

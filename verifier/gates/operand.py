@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..program.types import ABSENT, AxisMap, Const, Operand, Read
+from ..sums import Sums
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -85,8 +86,20 @@ def operand_offsets(read: Read, at: Points) -> Ints:
 def locate(read: Read, at: Points) -> tuple[Ints, Mask | None]:
     """Row-major offsets, broadcastable to [G, K], and where they are no pads (None: everywhere).
 
-    Offsets under a pad are meaningless. An axis that cannot leave its range splits into a part of
-    the gate and a part of the window; only the others are worked out point by point.
+    Offsets under a pad are meaningless.
+    """
+    offsets, inside = locate_apart(read, at)
+    if inside is None:
+        return offsets.full(), None
+    shape = np.broadcast_shapes(offsets.of_gate.shape, inside.shape)
+    return np.broadcast_to(offsets.of_gate, shape), np.broadcast_to(inside, shape)
+
+
+def locate_apart(read: Read, at: Points) -> tuple[Sums, Mask | None]:
+    """The same as sums; where there are pads they are not apart.
+
+    An axis that cannot leave its range splits into a part of the gate and a part of the window;
+    only the others are worked out point by point.
     """
     gate_part = np.zeros((1, 1), np.int64)
     window_part = np.zeros((1, 1), np.int64)
@@ -104,11 +117,9 @@ def locate(read: Read, at: Points) -> tuple[Ints, Mask | None]:
         fits = (remainder == 0) & (index >= 0) & (index < dim)
         mixed_part = mixed_part + np.where(fits, index, 0) * stride
         inside = fits if inside is None else inside & fits
-    offsets = gate_part + window_part + mixed_part
-    if inside is None or inside.all():
-        return offsets, None
-    shape = np.broadcast_shapes(offsets.shape, inside.shape)
-    return np.broadcast_to(offsets, shape), np.broadcast_to(inside, shape)
+    if inside is None:
+        return Sums(gate_part, window_part), None
+    return Sums.of(gate_part + window_part + mixed_part), None if inside.all() else inside
 
 
 def _parts(m: AxisMap, at: Points) -> tuple[Ints, Ints]:

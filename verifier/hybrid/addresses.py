@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import counted, distinct_rows
+from ..arrays import counted, distinct, distinct_rows
 from ..gates import Ints
 from ..program.types import Program
-from ..sampling import distinct
 from ..stark.columns import Columns
 from .factors import NONE, PRF, WIDE, prf_order, prf_place
 from .leaves import BLOCK, Leaves

@@ -12,11 +12,12 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from ..arrays import distinct
 from ..gates import Ints
 from ..layout import leaf_count
 from ..openings import LEAF_BITS, Trees, layout_of, leaf_counts
 from ..program.types import gates
-from ..sampling import Plan, distinct
+from ..sampling import Plan
 from .factors import Mask
 from .leaves import Leaves, opened_keys
 from .segments import (

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..gates import Ints
-from ..gates.operand import Points
-from ..gates.operand import locate as locate_read
-from ..program.types import Const, Operand, Program, Role
-from .leaves import Leaves
+from ..gates.operand import Points, locate_apart
+from ..program.types import Const, Operand, Program, Read, Role
+from ..sums import Sums
+from .leaves import Addresses, Leaves
 
 NONE = -1
 WIDE = 1 << 40
@@ -57,25 +57,29 @@ class References:
         self.prf_tensors = prf_order(self.program)
         self._rank = {number: rank for rank, number in enumerate(self.prf_tensors)}
 
-    def of(self, tensor: int, steps: Ints, offsets: Ints) -> Ints:
-        """References of elements: steps [G], offsets broadcastable to [G, K]."""
+    def of(self, tensor: int, steps: Ints, offsets: Sums) -> Ints:
+        """References of [G, K] elements: steps [G], offsets of them."""
         t = self.program.tensors[tensor]
         if t.layout is None:
             place = steps << _RANK_BITS | self._rank[tensor]
-            return PRF + (place[:, None] << _INDEX_BITS | offsets)
-        address = self.leaves.addresses(tensor, steps, offsets)
+            return PRF + (place[:, None] << _INDEX_BITS | offsets.full())
+        address = self.leaves.addresses(tensor, steps, offsets).full()
         return address if t.width == 1 else WIDE + address
+
+    def addresses(self, read: Read, at: Points, steps: Ints) -> Addresses:
+        """Where bytes are read at these points, none of which reads a pad."""
+        return self.leaves.addresses(read.tensor, steps, locate_apart(read, at)[0])
 
     def written(self, tensor: int, steps: Ints, gates: Ints) -> Ints:
         """References of what gates [G] define."""
-        found: Ints = self.of(tensor, steps, gates[:, None])[:, 0]
+        found: Ints = self.of(tensor, steps, Sums.of(gates[:, None]))[:, 0]
         return found
 
     def factors(self, operand: Operand, at: Points, steps: Ints) -> Factors:
         """The factors of an operand at these points."""
         if isinstance(operand, Const):
             return constant(operand.value)
-        offsets, inside = locate_read(operand, at)
+        offsets, inside = locate_apart(operand, at)
         x = self.of(operand.tensor, steps, offsets)
         if inside is None:
             return Factors(x, np.ones((1, 1), bool), _one(-operand.zero))
@@ -86,8 +90,8 @@ class References:
         """The limbs of an operand of a wide accumulator, the lowest first."""
         if isinstance(operand, Const):
             return [Limb(None, constant(limb)) for limb in integer_limbs(operand.value)]
-        offsets, inside = locate_read(operand, at)
-        address = self.leaves.addresses(operand.tensor, steps, offsets)
+        offsets, inside = locate_apart(operand, at)
+        address = self.leaves.addresses(operand.tensor, steps, offsets).full()
         width = self.program.tensors[operand.tensor].width
         pad = integer_limbs(operand.pad or 0)
         return [

@@ -49,13 +49,13 @@ class Nodes:
     after: int
 
 
-def node_rows(leaves: Leaves, records: Records) -> Nodes:
+def node_rows(leaves: Leaves, records: Records, most: int) -> Nodes:
     """The nodes above opened leaves, tree by tree, level by level, left to right.
 
     The last two trees are those over the digests of steps and of inputs.
 
     Raises:
-        UnsupportedReceipt: `verify.too-large`, they do not fit a table: few leaves can have many.
+        UnsupportedReceipt: `verify.too-large`, more than `most`: few leaves can have many.
     """
     count = len(leaves) + len(records)
     trees = len(leaves.trees)
@@ -77,7 +77,7 @@ def node_rows(leaves: Leaves, records: Records) -> Nodes:
     ends: list[Ints] = []
     found = count
     while len(node):
-        judge_rows(found - count)
+        judge_rows(found - count, most)
         going = width[tree] > 1
         ends.append(np.stack([tree[~going], known[~going]]))
         tree, node, known = tree[going], node[going], known[going]
@@ -119,9 +119,19 @@ def byte_ranges(program: Program) -> list[tuple[int, int]]:
     return [ends for ends in dict.fromkeys(found) if ends != (0, 255)]
 
 
+def range_ends(program: Program) -> list[tuple[int, int]]:
+    """The least and the largest value of each range class."""
+    return [(0, size - 1) for size in FIXED_CLASSES] + byte_ranges(program)
+
+
+def range_count(program: Program) -> int:
+    """How many rows the range table has."""
+    return sum(hi - lo + 1 for lo, hi in range_ends(program))
+
+
 def range_rows(program: Program) -> Ints:
     """The range table."""
-    ends = [(0, size - 1) for size in FIXED_CLASSES] + byte_ranges(program)
+    ends = range_ends(program)
     rows = [
         RANGE_COLUMNS.table(hi - lo + 1, on=1, class_=c, x=np.arange(lo, hi + 1, dtype=np.int64))
         for c, (lo, hi) in enumerate(ends)

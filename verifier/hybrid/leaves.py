@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from ..arrays import lengths, run_starts
+from ..arrays import distinct, lengths, run_starts
 from ..gates import Ints
-from ..gates.operand import locate as locate_read
-from ..gates.operand import points
+from ..gates.operand import locate_apart, points
 from ..layout import locate
 from ..openings import LEAF_BITS, Trees, layout_of, leaf_bytes
 from ..program.operands import slots
 from ..program.types import AxisMap, Gather, Op, Operand, Program, Read
-from ..sampling import distinct
+from ..sums import Sums
 from .segments import GateRun, Items
 
 BLOCK = 48
@@ -61,22 +60,55 @@ class Leaves:
         keys = self.trees.numbers(tensor, steps) << LEAF_BITS | leaves
         return BLOCK * self.first_block[np.searchsorted(self.keys, keys)]
 
-    def addresses(self, tensor: int, steps: Ints, offsets: Ints) -> Ints:
+    def addresses(self, tensor: int, steps: Ints, offsets: Sums) -> Addresses:
         """Addresses of the first bytes of elements; where a leaf is not opened, any number.
 
         Args:
             tensor: its number, not of a prf tensor.
             steps: of the gates that read, [G].
-            offsets: row-major, broadcastable to [G, K].
+            offsets: row-major, of [G, K] elements.
         """
         width = self.trees.program.tensors[tensor].width
         keys, slot = leaf_keys(self.trees, tensor, steps, offsets)
-        flat = keys.ravel()
+        windows = distinct(keys.of_window.ravel())
+        every = keys.of_gate + windows
+        flat = every.ravel()
         starts = run_starts(flat)
         row = np.minimum(np.searchsorted(self.keys, flat[starts]), len(self.keys) - 1)
         first = np.repeat(BLOCK * self.first_block[row], lengths(starts, len(flat)))
-        found: Ints = first.reshape(keys.shape) + slot * width
-        return found
+        which = np.searchsorted(windows, keys.of_window.ravel())
+        return Addresses(first.reshape(every.shape), which, slot * width)
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Addresses of bytes of leaves, of [G, K] elements: `leaf[:, which] + within`.
+
+    Attributes:
+        leaf: of the first bytes of the leaves that a gate reads, [G, W] in their order, or [G, K].
+        which: of a gate's leaves each point has, [K]; of one for each point, or of one at all, [1].
+        within: from there.
+    """
+
+    leaf: Ints
+    which: Ints
+    within: Sums
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether which leaf it is, and where it begins there, is a matter of point and gate."""
+        return self.within.of_gate.shape[1] == 1 and (
+            len(self.which) > 1 or self.leaf.shape[1] == 1
+        )
+
+    def joined(self) -> Addresses:
+        """The same as if all leaves were one, at address 0."""
+        return Addresses(np.zeros((1, 1), np.int64), self.which[:1] * 0, Sums.of(self.full()))
+
+    def full(self) -> Ints:
+        """The addresses themselves, broadcastable to [G, K]."""
+        leaf = self.leaf if len(self.which) == 1 else self.leaf[:, self.which]
+        return leaf + self.within.full()
 
 
 def block_counts(sizes: Ints) -> Ints:
@@ -84,15 +116,16 @@ def block_counts(sizes: Ints) -> Ints:
     return -(-(-(-sizes // 3) + _SALT) // _RATE)
 
 
-def leaf_keys(trees: Trees, tensor: int, steps: Ints, offsets: Ints) -> tuple[Ints, Ints]:
-    """Keys of the leaves that hold elements, and the slots there, broadcastable to [G, K]."""
+def leaf_keys(trees: Trees, tensor: int, steps: Ints, offsets: Sums) -> tuple[Sums, Sums]:
+    """Keys of the leaves that hold elements, and the slots there, of [G, K] elements."""
     t = trees.program.tensors[tensor]
     leaf, slot = locate(layout_of(t), t.shape, offsets)
-    leaf = trees.leaves(tensor, steps[:, None], leaf)
+    if t.records is not None:
+        leaf = Sums.of(trees.leaves(tensor, steps[:, None], leaf.full()))
     tree = trees.numbers(tensor, steps)
     if (tree == tree[0]).all():
         tree = tree[:1]
-    return tree[:, None] << LEAF_BITS | leaf, slot
+    return Sums((tree[:, None] << LEAF_BITS) + leaf.of_gate, leaf.of_window), slot
 
 
 def read_operands(op: Op) -> Iterator[tuple[Operand, tuple[int, ...]]]:
@@ -125,8 +158,8 @@ def opened_keys(trees: Trees, items: Items) -> Ints:
 
 def _read_keys(trees: Trees, run: GateRun) -> list[Ints]:
     op = trees.program.ops[run.op]
-    written, _ = leaf_keys(trees, op.out, run.steps, run.gates[:, None])
-    found = [distinct(written.ravel())]
+    written, _ = leaf_keys(trees, op.out, run.steps, Sums.of(run.gates[:, None]))
+    found = [distinct(written.full().ravel())]
     for operand, window in read_operands(op):
         if isinstance(operand, Read) and is_committed(trees.program, operand):
             parts = run.parts(math.prod(window))
@@ -143,11 +176,11 @@ def is_committed(program: Program, read: Read) -> bool:
 
 def _keys(trees: Trees, read: Read, window: tuple[int, ...], run: GateRun) -> Ints:
     at = points(trees.program.ops[run.op].space, window, run.gates)
-    offsets, inside = locate_read(read, at)
+    offsets, inside = locate_apart(read, at)
     keys, _ = leaf_keys(trees, read.tensor, run.steps, offsets)
     if inside is None:
-        flat = keys.ravel()
+        flat = (keys.of_gate + distinct(keys.of_window.ravel())).ravel()
     else:
-        keys, inside = np.broadcast_arrays(keys, inside)
-        flat = keys[inside]
+        every, inside = np.broadcast_arrays(keys.full(), inside)
+        flat = every[inside]
     return distinct(flat[run_starts(flat)])

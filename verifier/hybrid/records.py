@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import counted
+from ..arrays import counted, distinct
 from ..gates import Ints
 from ..journal import Journal
 from ..merkle import byte_elements
@@ -19,7 +19,6 @@ from ..openings import Trees
 from ..poseidon2 import DIGEST, RATE, Domain
 from ..program.types import Role
 from ..roots import digest_elements
-from ..sampling import distinct
 from ..stark.columns import Columns
 from .record_sizes import ID, blocks_of, step_elements
 from .rows import Portions, Words

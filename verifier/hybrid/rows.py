@@ -71,9 +71,15 @@ class Rows:
         end = self.count
         while self._parts:
             part = self._parts.pop()
-            found[:, end - part.shape[1] : end] = part % P
+            found[:, end - part.shape[1] : end] = canonical(part)
             end -= part.shape[1]
         return found
+
+
+def canonical(numbers: Ints) -> Ints:
+    """Numbers of any sign modulo p; most are below p as they are, which is seen sooner."""
+    least, most = int(numbers.min(initial=0)), int(numbers.max(initial=0))
+    return numbers if least >= 0 and most < P else numbers % P
 
 
 def factor_columns(factors: Factors, shape: tuple[int, int]) -> Ints:

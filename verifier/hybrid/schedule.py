@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
 
+from ..arrays import distinct
 from ..gates import Ints
 from ..journal import Journal
 from ..openings import Trees
 from ..program.checked import Checked
 from ..program.types import Program
-from ..reader import P
 from ..roots import digest_elements
-from ..sampling import distinct
 from ..stark import PresentTable, PublicTerms
 from ..stark.columns import Columns
-from ..stark.statement import log_rows
+from ..stark.statement import MAX_LOG_ROWS, log_rows
 from .addresses import (
     BITS_COLUMNS,
     NOISE_COLUMNS,
@@ -45,11 +44,12 @@ from .hashing import (
     SPONGE_COLUMNS,
     SpongeRows,
     node_rows,
+    range_count,
     range_rows,
 )
 from .leaves import Leaves, opened_keys
 from .records import DIGEST_COLUMNS, RECORD_COLUMNS, Digests, RecordRows, Records
-from .rows import Portions, Rows, Words
+from .rows import Portions, Rows, Words, canonical
 from .segments import Items, judge_rows
 from .streams import READ_DOT_COLUMNS, ROW_DOT_COLUMNS, ReadDotRows
 from .terms import output_bytes, public_terms
@@ -133,15 +133,24 @@ class Schedule:
         ]
 
 
-def derive(checked: Checked, trees: Trees, items: Items, claims: Claims) -> Schedule:
-    """The schedule of a segment.
+def derive(
+    checked: Checked,
+    trees: Trees,
+    items: Items,
+    claims: Claims,
+    most: int = 1 << MAX_LOG_ROWS,
+) -> Schedule:
+    """The schedule of a segment, of whose tables none can have more than `most` rows in use.
 
     Raises:
         UnsupportedReceipt: `verify.too-large`.
     """
-    leaves = Leaves(trees, opened_keys(trees, items))
+    keys = opened_keys(trees, items)
+    judge_rows(len(keys), most)
+    leaves = Leaves(trees, keys)
     records = Records(trees, claims.journal, distinct(leaves.tree), items.records)
-    judge_rows(leaves.block_count + records.block_count)
+    judge_rows(leaves.block_count + records.block_count, most)
+    judge_rows(range_count(checked.program), most)
     gates = GateTables(checked, References(leaves))
     for run in items.runs:
         gates.add(run)
@@ -155,6 +164,8 @@ def derive(checked: Checked, trees: Trees, items: Items, claims: Claims) -> Sche
         Table.DIV: gates.div,
     }
 
+    judge_rows(_act_count(checked.program, gates.tables), most)
+
     def references() -> Iterator[Ints]:
         return (column for rows in collected.values() for column in rows.references())
 
@@ -167,7 +178,7 @@ def derive(checked: Checked, trees: Trees, items: Items, claims: Claims) -> Sche
     spread = SpreadRows([*references(), *wide_bytes(wide), outputs[0]], blocks)
     reads.resolve(references(), sponge)
 
-    nodes = node_rows(leaves, records)
+    nodes = node_rows(leaves, records, most)
     seed_node = nodes.after if len(reads.prf) else None
     states, numbers = records.states()
     digests = Digests.of(
@@ -202,6 +213,11 @@ def derive(checked: Checked, trees: Trees, items: Items, claims: Claims) -> Sche
     return Schedule({table: words for table, words in found.items() if words.shape[1]}, terms)
 
 
+def _act_count(program: Program, tables: Iterable[int]) -> int:
+    """How many entries lookup tables have."""
+    return sum(len(program.tables[number].entries) for number in tables)
+
+
 def _act_rows(program: Program, tables: list[int]) -> Ints:
     """The entries of lookup tables."""
     found = [np.zeros((ACT_COLUMNS.count, 0), np.int64)]
@@ -216,5 +232,5 @@ def _words(columns: Ints) -> Words:
     """Canonical words, column by column: a copy of all of it would be as large again."""
     found = np.empty(columns.shape, np.uint32)
     for words, column in zip(found, columns, strict=True):
-        words[:] = column % P
+        words[:] = canonical(column)
     return found

@@ -17,7 +17,6 @@ from ..program.checked import Checked
 from ..program.operands import products
 from ..program.types import Dot, Gather, Op, Tensor, gates
 from ..sampling import Plan
-from ..stark.statement import MAX_LOG_ROWS
 from .accumulator import is_direct
 from .record_sizes import item_blocks
 
@@ -207,17 +206,17 @@ def judge_count(segments: int, room: int, rule: Room = OWN_PROOFS) -> None:
         )
 
 
-def judge_rows(rows: int) -> None:
+def judge_rows(rows: int, most: int) -> None:
     """Refuse a segment of which so many rows of a table are known to be used.
 
     Raises:
         UnsupportedReceipt: `verify.too-large`.
     """
-    if rows > 1 << MAX_LOG_ROWS:
+    if rows > most:
         raise UnsupportedReceipt(
             "a table of a segment is too tall",
             code="verify.too-large",
-            expected=f"at most 2^{MAX_LOG_ROWS} rows",
+            expected=f"at most {most} rows in use",
             received=f"{rows} rows in use",
         )
 

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import lengths
+from ..arrays import distinct, lengths, run_starts
 from ..gates import Ints
-from ..gates.operand import points
+from ..gates.operand import Points, locate_apart, points
 from ..program.types import Dot, Operand, Program, Read, Term
 from ..reader import P
-from ..sampling import distinct
 from ..stark.columns import Columns
+from ..sums import divided
 from .factors import NONE, Factors, Mask, References
-from .leaves import BLOCK
+from .leaves import BLOCK, Addresses
 from .rows import Portions, Rows, Words
 from .segments import GateRun
 
@@ -133,14 +133,15 @@ class DotStreams:
         found, others = [], []
         for term in op.terms:
             at = points(op.space, term.window, run.gates)
-            a, b = (self._references.factors(o, at, run.steps) for o in (term.a, term.b))
-            shape = (at.gates, at.window)
             aligned = np.zeros(at.gates, bool)
-            if _may_align(self._program, term):
-                rows = _aligned_rows(a, b, shape)
-                aligned = rows.aligned
-                found.append(rows.columns(gate, _centre(term.a), _centre(term.b)))
-            others.append(_Products(0, _unless(aligned), a, b, shape))
+            reads = _byte_reads(self._program, term)
+            if reads is not None and (whole := _unpadded(reads, at)).any():
+                rows = self._aligned(op, term, reads, run, np.flatnonzero(whole))
+                aligned[rows.gate] = True
+                found.append(rows.columns(gate, *map(_centre, reads)))
+            if not aligned.all():
+                factors = [self._references.factors(o, at, run.steps) for o in (term.a, term.b)]
+                others.append(_Products(0, _unless(aligned), *factors, (at.gates, at.window)))
         self._add_aligned(found)
         counts = self._add_products(others, gate, 1, 1)
         has = np.zeros(len(gate), bool)
@@ -169,12 +170,24 @@ class DotStreams:
         counts = self._add_products(products, gate, PAIRS, 2)
         return Streams(np.zeros(len(gate), bool), counts > 0)
 
+    def _aligned(
+        self, op: Dot, term: Term, reads: tuple[Read, Read], run: GateRun, whole: Ints
+    ) -> _AlignedRows:
+        """The rows of the gates of a run whose products are aligned; `whole` ones read no pads."""
+        part = GateRun(run.op, run.steps[whole], run.gates[whole])
+        at = points(op.space, term.window, part.gates)
+        a, b = (self._references.addresses(each, at, part.steps) for each in reads)
+        rows = _aligned_rows(a, b, (at.gates, at.window))
+        return replace(rows, gate=whole[rows.gate])
+
     def _add_aligned(self, found: list[Ints]) -> None:
         """Rows of all terms of some gates, gate by gate."""
         if not found:
             return
-        rows = np.concatenate(found, axis=1)
-        rows = rows[:, np.argsort(rows[0], kind="stable")]
+        rows = found[0]
+        if len(found) > 1:
+            rows = np.concatenate(found, axis=1)
+            rows = rows[:, np.argsort(rows[0], kind="stable")]
         gate = rows[0]
         last = np.append(gate[1:] != gate[:-1], True)[: len(gate)]
         _, block_a, block_b, ca, cb = rows[:5]
@@ -212,27 +225,41 @@ class _AlignedRows:
     """Pairs of blocks of a term with their products.
 
     Attributes:
-        aligned: which gates are, [G].
-        gate: of each row, within the run.
-        pair: block_a and block_b.
+        gate: of each row, within the run; no gate is aligned that has none.
+        blocks: block_a and block_b of each row, [2, rows].
         times: m, [48, rows].
     """
 
-    aligned: Mask
     gate: Ints
-    pair: Ints
+    blocks: Ints
     times: Ints
 
     def columns(self, gate: Ints, ca: int, cb: int) -> Ints:
         """The gate's row, then block_a, block_b, ca, cb, m."""
-        high, low = self.pair >> 32, self.pair & (1 << 32) - 1
-        constants = np.full((2, len(high)), [[ca], [cb]], np.int64)
-        return np.concatenate([[gate[self.gate], high, low], constants, self.times])
+        constants = np.full((2, len(self.gate)), [[ca], [cb]], np.int64)
+        return np.concatenate([[gate[self.gate]], self.blocks, constants, self.times])
 
 
-def _may_align(program: Program, term: Term) -> bool:
-    """Whether both operands read bytes, and there are enough products for a pair of blocks."""
-    return term.size >= _PER_ROW and all(_reads_bytes(program, o) for o in (term.a, term.b))
+def _byte_reads(program: Program, term: Term) -> tuple[Read, Read] | None:
+    """The operands, if both read bytes and there are enough products for a pair of blocks."""
+    if term.size < _PER_ROW:
+        return None
+    if not (isinstance(term.a, Read) and isinstance(term.b, Read)):
+        return None
+    tensors = [program.tensors[read.tensor] for read in (term.a, term.b)]
+    if any(tensor.layout is None or tensor.width > 1 for tensor in tensors):
+        return None
+    return term.a, term.b
+
+
+def _unpadded(reads: tuple[Read, Read], at: Points) -> Mask:
+    """Which gates read no pad at any point, [G]."""
+    found = np.ones(at.gates, bool)
+    for read in reads:
+        _, inside = locate_apart(read, at)
+        if inside is not None:
+            found &= inside.all(1)
+    return found
 
 
 def _is_narrow(program: Program, operand: Operand) -> bool:
@@ -244,29 +271,81 @@ def _is_narrow(program: Program, operand: Operand) -> bool:
     return t.layout is not None and t.width > 1 and (t.lo, t.hi) != (-half, half - 1)
 
 
-def _reads_bytes(program: Program, operand: Operand) -> bool:
-    if not isinstance(operand, Read):
-        return False
-    tensor = program.tensors[operand.tensor]
-    return tensor.layout is not None and tensor.width == 1
+def _aligned_rows(a: Addresses, b: Addresses, shape: tuple[int, int]) -> _AlignedRows:
+    """The rows of those gates whose products are aligned.
+
+    Gates that begin at the same places within blocks have the same products in the same places, of
+    other blocks: one gate of each such kind is worked out.
+    """
+    a, b = (each if each.is_apart else each.joined() for each in (a, b))
+    kind, first = _kinds(a, b, shape[0])
+    sides = [_Side(each, first, kind, shape[1]) for each in (a, b)]
+    of_kind, pairs, times = _aligned_kinds(*(side.places for side in sides))
+    counts = np.bincount(of_kind, minlength=len(first))
+    own = counts[kind]
+    gate = np.repeat(np.arange(shape[0], dtype=np.int64), own)
+    row = np.arange(len(gate), dtype=np.int64)
+    row += np.repeat((np.cumsum(counts) - counts)[kind] - (np.cumsum(own) - own), own)
+    blocks = [side.blocks(pair[row], gate) for side, pair in zip(sides, pairs, strict=True)]
+    return _AlignedRows(gate, np.stack(blocks), times[:, row])
 
 
-def _aligned_rows(a: Factors, b: Factors, shape: tuple[int, int]) -> _AlignedRows:
-    """The rows of those gates whose products are aligned; references are addresses of bytes."""
-    gates, window = shape
-    alike = (a.x - b.x) % BLOCK == 0
-    fits = np.broadcast_to(a.r.all(1) & b.r.all(1) & alike.all(1), gates)
-    chosen = np.flatnonzero(fits)
-    xa, xb = (np.broadcast_to(x, shape)[chosen] for x in (a.x, b.x))
+def _kinds(a: Addresses, b: Addresses, gates: int) -> tuple[Ints, Ints]:
+    """The kind of each gate, and a gate of each kind."""
+    begins = [each.within.of_gate % BLOCK for each in (a, b)]
+    if any(begin.shape[1] > 1 for begin in begins):
+        every = np.arange(gates, dtype=np.int64)
+        return every, every
+    begin = np.broadcast_to(BLOCK * begins[0] + begins[1], (gates, 1))[:, 0]
+    kinds = distinct(begin)
+    kind = np.searchsorted(kinds, begin)
+    order = np.argsort(kind, kind="stable")
+    return kind, order[run_starts(kind[order])]
+
+
+class _Side:
+    """What one operand of some gates reads.
+
+    Attributes:
+        places: of a gate of each kind, [kinds, K]: numbers in the order of its addresses that are
+            alike modulo 48, with blocks that are numbered within a leaf.
+    """
+
+    def __init__(self, read: Addresses, first: Ints, kind: Ints, window: int) -> None:
+        """Of gates of these kinds; `first` [kinds] is one of each."""
+        self._leaf = read.leaf
+        start = np.broadcast_to(read.within.of_gate, (len(kind), read.within.of_gate.shape[1]))
+        self._moved = (start - start[first][kind])[:, 0] // BLOCK
+        within = start[first] + read.within.of_window
+        self._blocks = int(within.max()) // BLOCK + 1
+        places = BLOCK * self._blocks * read.which + within
+        self.places: Ints = np.broadcast_to(places, (len(first), window))
+
+    def blocks(self, place: Ints, gate: Ints) -> Ints:
+        """The blocks of gates, from those of places."""
+        which, block = divided(place, self._blocks)
+        leaf = np.broadcast_to(self._leaf, (len(self._moved), self._leaf.shape[1]))
+        found: Ints = leaf[gate, which] // BLOCK + self._moved[gate] + block
+        return found
+
+
+def _aligned_kinds(xa: Ints, xb: Ints) -> tuple[Ints, tuple[Ints, Ints], Ints]:
+    """The rows of those gates whose products are aligned, by the places [G, K] that they read.
+
+    Returns:
+        Of each row the gate, the two blocks, and m, [48, rows].
+    """
+    window = xa.shape[1]
+    chosen = np.flatnonzero(((xa - xb) % BLOCK == 0).all(1))
+    xa, xb = xa[chosen], xb[chosen]
     gate, pair, row = _pairs((xa // BLOCK << 32 | xb // BLOCK).ravel(), window)
     few = _PER_ROW * np.bincount(gate, minlength=len(chosen)) <= window
     # Of the gates with few pairs: products by row and place in the block.
     kept, of_few = few[gate], np.repeat(few, window)
     place = (np.cumsum(kept, dtype=np.int64) - 1)[row[of_few]] * BLOCK + xa.ravel()[of_few] % BLOCK
     times = np.bincount(place, minlength=np.count_nonzero(kept) * BLOCK).reshape(-1, BLOCK).T
-    aligned = np.zeros(gates, bool)
-    aligned[chosen[few]] = True
-    return _AlignedRows(aligned, chosen[gate[kept]], pair[kept], times)
+    pair = pair[kept]
+    return chosen[gate[kept]], (pair >> 32, pair & (1 << 32) - 1), times
 
 
 def _pairs(pair: Ints, window: int) -> tuple[Ints, Ints, Ints]:
@@ -293,8 +372,8 @@ def _pairs(pair: Ints, window: int) -> tuple[Ints, Ints, Ints]:
     return gate[fresh], distinct[fresh], row
 
 
-def _centre(operand: Operand) -> int:
-    return _CENTRE + (operand.zero if isinstance(operand, Read) else 0)
+def _centre(read: Read) -> int:
+    return _CENTRE + read.zero
 
 
 def _unless(aligned: Mask) -> Mask | None:

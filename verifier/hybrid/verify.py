@@ -32,6 +32,7 @@ from ..receipt import Sections
 from ..sampling import Counts, Plan, make_plan, sample_seed
 from ..stark import params
 from ..stark.params import REFERENCE
+from ..stark.statement import most_rows
 from ..steps import (
     Outputs,
     Statement,
@@ -143,11 +144,13 @@ class Session:
         rule = _room(profile) if most is None else replace(_room(profile), most=most)
         segments = _Segments(checked, plan, trees, Claims(journal, outputs), (room, rule))
         own, count = profiles.of_segments(profile), len(segments)
+        parameters = stark.choose(own, REFERENCE, count, journal.bits)
+        schedules = segments.schedules(most_rows(parameters))
         proofs = Proofs(
             count=count,
-            statements=zip(segments, _contexts(statement, own, count), strict=True),
+            statements=zip(schedules, _contexts(statement, own, count), strict=True),
             tables=tables_file(),
-            parameters=stark.choose(own, REFERENCE, count, journal.bits),
+            parameters=parameters,
             target=params.target(count, journal.bits),
             bits=journal.bits,
         )
@@ -231,10 +234,11 @@ class _Segments:
     def __len__(self) -> int:
         return len(self._bounds) - 1
 
-    def __iter__(self) -> Iterator[Schedule]:
+    def schedules(self, most: int) -> Iterator[Schedule]:
+        """Of each segment in order, whose tables have at most so many rows in use."""
         for bounds in pairwise(self._bounds):
             items = self._items.between(*bounds)
-            yield derive(self._checked, self._trees, items, self._claims)
+            yield derive(self._checked, self._trees, items, self._claims, most)
 
 
 def _judge_bits(warranted: int, expectations: Expectations) -> None:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..reader import P, Reader
+from ..reader import Reader
 from ..stark import Parameters, PresentTable, PublicTerms, Statement, TablesFile
 from ..stark.constraints import hidden_rows, point_of, publics_at
 from ..stark.field import DEGREE, ONE, K, elements, inverse, root_of_unity
@@ -163,8 +163,3 @@ def _height(statement: Statement, log_rows: int, zeta: K, first: K, last: K) -> 
         step=zeta ** (rows - statement.hiding),
         next=zeta * K.of(root_of_unity(log_rows)),
     )
-
-
-def negative(x: K) -> K:
-    """`−x`."""
-    return K([-word % P for word in x.words])

@@ -14,10 +14,8 @@ from ..confidence import INSIDE_BITS, more_bits
 from ..reader import Reader
 from ..stark.params import FOLDABLE, OUTER, REFERENCE, reaching
 from .child import Child, child_of, read_points
-from .circuit.verify import verify_inside
-from .machine import Machine
-from .publics import known_terms, present_tables
 from .tables import tables_file
+from .template import Template
 
 _NODE, _OUTER = b"zktally node v1\0", b"zktally outer v1\0"
 _LEAVES, _NODES = 2, 4
@@ -68,10 +66,14 @@ def verify_layers(leaves: Sequence[Child], reader: Reader, bits: int = 0) -> Non
     of_each, of_outer = targets(len(leaves), bits)
     of_nodes = reaching(FOLDABLE, REFERENCE, of_each)
     row, arity = list(leaves), _LEAVES
+    template: Template | None = None
     while arity == _LEAVES or len(row) > 1:
         above = []
         for start in range(0, len(row), arity):
-            node = node_over(_NODE, row[start : start + arity], of_nodes)
+            children = row[start : start + arity]
+            if template is None or not template.fits(children, of_nodes.hiding_rows):
+                template = Template.of(children, of_nodes.hiding_rows)
+            node = node_over(_NODE, children, of_nodes, template)
             _judge_bits(node, of_each)
             above.append(
                 child_of(
@@ -97,18 +99,22 @@ def verify_layers(leaves: Sequence[Child], reader: Reader, bits: int = 0) -> Non
     reader.take(used)
 
 
-def node_over(tag: bytes, children: Sequence[Child], parameters: stark.Parameters) -> Node:
-    """The statement that these children's proofs verify.
+def node_over(
+    tag: bytes,
+    children: Sequence[Child],
+    parameters: stark.Parameters,
+    template: Template | None = None,
+) -> Node:
+    """The statement that these children's proofs verify, of a template that fits if there is one.
 
     Raises:
         UnsupportedReceipt: `verify.too-large`.
     """
-    machine = Machine()
-    for child in children:
-        verify_inside(machine, child)
+    if template is None:
+        template = Template.of(children, parameters.hiding_rows)
     return Node(
-        present=present_tables(machine, parameters.hiding_rows),
-        terms=known_terms(machine),
+        present=template.present(children),
+        terms=template.terms(children),
         parameters=parameters,
         context=_context(tag, children),
     )

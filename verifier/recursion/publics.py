@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from ..gates import Ints
 from ..reader import P
 from ..stark import PresentTable, PublicTerms, TermGroup
 from ..stark.statement import log_rows
-from .machine import GIVE, TAKE, Machine
+from .machine import GIVE, TAKE, Block, Machine
 from .tables import REFERENCES, Bus, Reference, Table, column
 
 
@@ -34,9 +34,9 @@ def present_tables(machine: Machine, hiding: int) -> list[PresentTable]:
     return found
 
 
-def known_terms(machine: Machine) -> PublicTerms:
-    """The blocks that the verifier knows."""
-    tuples = [[block, *elements] for block, elements in machine.known]
+def known_terms(known: Sequence[tuple[Block, Sequence[int]]]) -> PublicTerms:
+    """The blocks that the verifier knows, with their elements."""
+    tuples = [[block, *elements] for block, elements in known]
     return PublicTerms((TermGroup(int(Bus.BLOCK), 1, np.array(tuples, np.uint32)),))
 
 

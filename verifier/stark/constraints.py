@@ -12,17 +12,15 @@ from .field import (
     DEGREE,
     ONE,
     ZERO,
+    Base,
     Elements,
     Ints,
     K,
+    base_inverse,
     base_powers,
     dot,
     elements,
-    inverse,
-    mul,
     root_of_unity,
-    scale,
-    sub,
 )
 from .judge import demand
 from .logup import lookup_constraints
@@ -30,8 +28,9 @@ from .proof import OpenedTable
 from .statement import MASK_ROWS, Statement, TableShape, mask_columns
 from .tables import Values, evaluate
 
+_P = np.uint64(P)
 _AT_ONCE = 1 << 14
-"""Rows whose basis is worked out together: a product takes fifty words an element."""
+"""Rows whose basis is worked out together: what a product takes stays in a cache."""
 
 
 @dataclass(frozen=True)
@@ -86,18 +85,44 @@ def check_constraints(
 def lagrange(log_rows: int, rows: Ints, zeta: K) -> Elements:
     """The Lagrange basis over `⟨ω_k⟩` of these rows, int64 [n], at ζ: uint64 [n, 5].
 
-    `L_i(ζ) = ω^i/(ζ − ω^i)·(ζ^(2^k) − 1)/2^k`.
+    `L_i(ζ) = ω^i/(ζ − ω^i)·(ζ^(2^k) − 1)/2^k`, and `1/(ζ − x) = q(x)/m(x)` where q(X) is the
+    product of `ζ' − X` over the four conjugates ζ' of ζ: `m(X) = (ζ − X)·q(X)` is over F.
     """
     size = 1 << log_rows
-    powers = base_powers(root_of_unity(log_rows), int(rows.max()) + 1)[rows]
-    common = ((zeta**size - ONE) * K.of(pow(size, -1, P))).array()
+    others = [ONE]
+    for power in range(1, DEGREE):
+        others = _times_linear(others, zeta**P**power)
+    norm = [coefficient.words[0] for coefficient in _times_linear(others, zeta)]
+    common = (zeta**size - ONE) * K.of(pow(size, -1, P))
+    matrix = np.array([(coefficient * common).words for coefficient in others], np.uint64)
+    powers = base_powers(root_of_unity(log_rows), int(rows.max()) + 1)
     basis = np.empty((len(rows), DEGREE), np.uint64)
     for start in range(0, len(rows), _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
-        apart = np.repeat(zeta.array()[None], len(powers[part]), axis=0)
-        apart[:, 0] = sub(apart[:, 0], powers[part])
-        basis[part] = scale(mul(inverse(apart), common), powers[part])
+        x = powers[rows[start : start + _AT_ONCE]]
+        basis[start : start + _AT_ONCE] = _over_norm(x, norm, matrix)
     return basis
+
+
+def _times_linear(coefficients: list[K], root: K) -> list[K]:
+    """A polynomial times `root − X`."""
+    return [
+        root * own - below
+        for own, below in zip([*coefficients, ZERO], [ZERO, *coefficients], strict=True)
+    ]
+
+
+def _over_norm(x: Base, norm: list[int], matrix: Elements) -> Elements:
+    """`x·q(x)/m(x)` at points x [n]: of m the coefficients, of q those of K as rows [5, 5]."""
+    bottom = np.full(len(x), norm[-1], np.uint64)
+    for coefficient in reversed(norm[:-1]):
+        bottom = (bottom * x + np.uint64(coefficient)) % _P
+    powers = np.empty((len(x), DEGREE), np.uint64)
+    powers[:, 0] = x * base_inverse(bottom) % _P
+    for power in range(1, DEGREE):
+        powers[:, power] = powers[:, power - 1] * x % _P
+    # Four products below p² are below 2^64.
+    basis: Elements = powers[:, :4] @ matrix[:4] % _P
+    return (basis + powers[:, 4:] * matrix[4]) % _P
 
 
 def point_of(statement: Statement, log_rows: int, zeta: K) -> Point:

@@ -22,7 +22,13 @@ SHIFT = 3
 _GENERATOR = 0x6AC49F88
 _HALF = (P + 1) // 2
 _P = np.uint64(P)
-_DOT_ROWS, _DOT_WORDS, _DOT_SLICE = 1 << 14, 1 << 15, 1 << 16
+_DOT_ROWS, _DOT_WORDS, _DOT_SLICE = 1 << 13, 1 << 15, 1 << 16
+_SHORT, _LONG = 1 << 8, 1 << 23
+"""Words below them, times 31 or 16 bits of a weight, summed over 2^13 rows stay below 2^53."""
+
+_FEW = 64
+"""Elements that are inverted one by one."""
+
 _LOW, _HALF_WORD = np.uint64(0xFFFF), np.uint64(16)
 _LOW_WORD, _HIGH_WORD = np.uint32(0xFFFF), np.uint32(16)
 
@@ -69,6 +75,9 @@ class K:
 
     def __sub__(self, other: K) -> K:
         return K([(a - b) % P for a, b in zip(self.words, other.words, strict=True)])
+
+    def __neg__(self) -> K:
+        return K([-word % P for word in self.words])
 
     def __mul__(self, other: K) -> K:
         a0, a1, a2, a3, a4 = self.words
@@ -192,7 +201,24 @@ def inverse(a: Elements) -> Elements:
 
 
 def base_inverse(a: Base) -> Base:
-    """Inverses of elements of F of any shape; of zero: zero."""
+    """Inverses of elements of F of any shape; of zero: zero.
+
+    The inverse of a product of two, times one of them, is that of the other: of many elements one
+    is inverted.
+    """
+    flat = a.ravel()
+    if len(flat) <= _FEW:
+        return _inverse_one_by_one(flat).reshape(a.shape)
+    middle = -(-len(flat) // 2)
+    factors = np.ones(2 * middle, np.uint64)
+    factors[: len(flat)] = np.where(flat == 0, factors[: len(flat)], flat)
+    first, second = factors[:middle], factors[middle:]
+    of_products = base_inverse(first * second % _P)
+    inverses = np.concatenate([of_products * second % _P, of_products * first % _P])[: len(flat)]
+    return np.where(flat == 0, flat, inverses).reshape(a.shape)
+
+
+def _inverse_one_by_one(a: Base) -> Base:
     result, square, exponent = np.ones_like(a), a, P - 2
     while exponent:
         if exponent & 1:
@@ -221,30 +247,56 @@ def base_powers(x: int, count: int) -> Base:
 def dot(columns: Columns, weights: Elements) -> Elements:
     """Sums `Σ_r columns[c, r]·weights[r]`, [c, 5], of words below 2^32 [c, r] and K [r, 5].
 
-    Both are cut into 16-bit halves: 2^16 products of two halves stay below 2^48, where float64 is
-    exact in whatever order they are added, and numpy's products of floats are faster than those of
-    integers. A part fits a processor's cache, and is too small to be shared among threads.
+    By numpy's products of floats, which are faster than those of integers. They are exact, in
+    whatever order they are added, while all sums stay below 2^53: what has too many bits is cut.
     """
     total = np.zeros((columns.shape[0], DEGREE), np.uint64)
-    part = min(max(_DOT_WORDS // max(columns.shape[0], 1), 1), _DOT_ROWS)
     # Columns that are made when they are asked for are asked for many rows at a time.
     for first in range(0, len(weights), _DOT_SLICE):
-        words = np.asarray(columns[:, first : first + _DOT_SLICE]).astype(np.uint32)
+        words = np.asarray(columns[:, first : first + _DOT_SLICE]).astype(np.uint32, copy=False)
         factors = weights[first : first + _DOT_SLICE]
-        for start in range(0, len(factors), part):
-            rows = slice(start, start + part)
-            total = (total + _dot_part(words[:, rows], factors[rows])) % _P
-    return total
+        for start in range(0, len(factors), _DOT_ROWS):
+            rows = slice(start, start + _DOT_ROWS)
+            total += _dot_rows(words[:, rows], factors[rows])
+    return total % _P
 
 
-def _dot_part(words: NDArray[np.uint32], weights: Elements) -> Elements:
-    halves = np.concatenate([weights & _LOW, weights >> _HALF_WORD], axis=1).astype(np.float64)
+def _dot_rows(words: NDArray[np.uint32], weights: Elements) -> Elements:
+    """The same of at most 2^13 rows. Most columns are flags and bytes, or zero in all of them."""
     total = np.zeros((len(words), DEGREE), np.uint64)
-    for shift, half_words in ((0, words & _LOW_WORD), (16, words >> _HIGH_WORD)):
-        found = (half_words.astype(np.float64) @ halves).astype(np.uint64) % _P
-        found = (found[:, :DEGREE] + (found[:, DEGREE:] << _HALF_WORD)) % _P
-        total = (total + (found << np.uint64(shift))) % _P
+    halves = np.concatenate([weights & _LOW, weights >> _HALF_WORD], axis=1)
+    largest = words.max(axis=1)
+
+    def between(least: int, end: int) -> Ints:
+        return np.flatnonzero((largest >= least) & (largest < end))
+
+    short, middle, long = between(1, _SHORT), between(_SHORT, _LONG), between(_LONG, 1 << 32)
+    total[short] = _dot_floats(words[short], weights)
+    total[middle] = _joined(_dot_floats(words[middle], halves))
+    cut = words[long]
+    low, high = (_joined(_dot_floats(w, halves)) for w in (cut & _LOW_WORD, cut >> _HIGH_WORD))
+    total[long] = (low + (high << _HALF_WORD)) % _P
     return total
+
+
+def _joined(sums: Elements) -> Elements:
+    """Sums of low halves of weights and of high ones, [c, 10], as those of the weights."""
+    joined: Elements = (sums[:, :DEGREE] + (sums[:, DEGREE:] << _HALF_WORD)) % _P
+    return joined
+
+
+def _dot_floats(words: NDArray[np.uint32], weights: Base) -> Base:
+    """The sums of [c, r] times [r, n], whose bits leave them below 2^53, modulo p."""
+    total = np.zeros((len(words), weights.shape[1]), np.uint64)
+    if not len(words):
+        return total
+    factors = weights.astype(np.float64)
+    # A part fits a processor's cache, and is too small to be shared among threads.
+    part = max(_DOT_WORDS // len(words), 1)
+    for start in range(0, len(factors), part):
+        rows = slice(start, start + part)
+        total += (words[:, rows].astype(np.float64) @ factors[rows]).astype(np.uint64)
+    return total % _P
 
 
 def positions_to_points(positions: Ints) -> Base:

@@ -252,6 +252,12 @@ def log_rows(used: int, hiding: int) -> int:
     return found
 
 
+def most_rows(parameters: Parameters) -> int:
+    """Used rows that a table of a segment has at most: of the tallest one, but the hiding ones."""
+    tallest = min(MAX_LOG_ROWS, TWO_ADICITY - parameters.profile.log_blowup)
+    return (1 << tallest) - parameters.hiding_rows
+
+
 def parameters_for(
     tables: TablesFile,
     present: Sequence[PresentTable],

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +41,10 @@ class Kind(IntEnum):
     PRODUCT = 8
 
 
-@dataclass(frozen=True)
-class Node:
+_KINDS = tuple(Kind)
+
+
+class Node(NamedTuple):
     """One node: `a` is a constant or a column, or `a` and `b` are the operands' nodes."""
 
     kind: Kind
@@ -238,9 +240,9 @@ def _read_nodes(
 
 def _read_node(reader: Reader, number: int, publics: int, mains: int) -> Node:
     byte = reader.u8()
-    if byte > max(Kind):
+    if byte >= len(_KINDS):
         raise reader.bad("a node is of no known kind", received=byte)
-    kind = Kind(byte)
+    kind = _KINDS[byte]
     match kind:
         case Kind.CONSTANT:
             return Node(kind, _below(reader, reader.u32(), P))

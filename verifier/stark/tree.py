@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import distinct, run_starts
 from ..poseidon2 import DIGEST, compress, sponge16
 from ..reader import P, Reader
 from .field import Base, Ints
@@ -93,10 +94,10 @@ def read_opening(reader: Reader, shape: Shape, indices: Ints) -> Opening:
         MalformedReceipt: `receipt.truncated`; `receipt.non-canonical`, a word is not below p.
     """
     rows = {
-        level: _read_rows(reader, np.unique(indices >> (shape.top - level)), shape, level)
+        level: _read_rows(reader, distinct(indices >> (shape.top - level)), shape, level)
         for level in shape.levels
     }
-    count = _missing(np.unique(indices), shape.top)
+    count = _missing(distinct(indices), shape.top)
     siblings = np.frombuffer(reader.take(count * _HASH), "<u4").reshape(count, DIGEST)
     if shape.hashing is Hashing.POSEIDON2:
         _judge_words(reader, siblings, "a word of a digest")
@@ -146,10 +147,16 @@ def _missing(positions: Ints, levels: int) -> int:
     """The number of siblings that these leaves need on their way up."""
     count = 0
     for _ in range(levels):
-        parents = np.unique(positions >> 1)
+        parents = _parents(positions)
         count += 2 * len(parents) - len(positions)
         positions = parents
     return count
+
+
+def _parents(positions: Ints) -> Ints:
+    """Of ascending positions, each once."""
+    every = positions >> 1
+    return every[run_starts(every)]
 
 
 def _sha256_root(opening: Opening) -> bytes:
@@ -195,7 +202,8 @@ def _poseidon2_root(opening: Opening) -> bytes:
     positions, known = opening.rows[level].positions, digests(level)
     while level:
         level -= 1
-        parents, place = np.unique(positions >> 1, return_inverse=True)
+        parents = _parents(positions)
+        place = np.searchsorted(parents, positions >> 1)
         children = np.zeros((len(parents), 2, DIGEST), np.uint64)
         given = np.zeros((len(parents), 2), np.bool_)
         children[place, positions & 1] = known

@@ -9,7 +9,7 @@ from typing import overload
 from ...reader import P
 from ...stark.field import K
 from ...stark.tables import Lookup, Values, evaluate
-from ..child import Child, HeightAt, negative
+from ..child import Child, HeightAt
 from ..machine import Cell, Machine
 from .transcript import Opened, OpenedChunks, OpenedTable, Transcribed
 
@@ -71,7 +71,7 @@ class _Shared:
 def check_constraints(machine: Machine, child: Child, said: Transcribed, opened: Opened) -> None:
     """Demand that the buses balance and that all constraints hold."""
     total = machine.total(said.terminals)
-    machine.demand(total, constant=negative(child.public_sum))
+    machine.demand(total, constant=-child.public_sum)
     betas = [machine.one()]
     for i in range(child.longest_tuple):
         betas.append(machine.product(betas[i], said.beta))

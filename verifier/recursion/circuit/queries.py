@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ...reader import P
 from ...stark.field import DEGREE, SHIFT, K, root_of_unity
-from ..child import Child, HeightAt, negative
+from ..child import Child, HeightAt
 from ..machine import Bit, Bits, Block, Cell, Machine
 from .batch import Batch, OfHeight, OfRow
 from .transcript import Transcribed
@@ -125,7 +125,7 @@ class _Query:
             ]
 
         def quotient(z: K, total: Cell, value: Cell) -> Cell:
-            apart = machine.compute(point, of_a=SHIFT, constant=negative(z))
+            apart = machine.compute(point, of_a=SHIFT, constant=-z)
             inverse = machine.invert(apart)
             return machine.compute(inverse, total, value, ab=1, ac=-1)
 
