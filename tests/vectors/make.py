@@ -57,6 +57,8 @@ GOLDEN = {
     "kinds": (2, 2, Claims("fast", delta=0.04, delta_step=0.5, visibility="private")),
     "trained": (3, 3, Claims("fast", visibility="public", nonce=CHALLENGE)),
     "trained-on": (2, 2, Claims("fast", visibility="checkable", nonce=CHALLENGE)),
+    "hidden-dense": (3, 5, Claims("fast", visibility="checkable", outputs="hidden")),
+    "hidden-average": (4, 4, replace(AVERAGE, outputs="hidden")),
 }  # fmt: skip
 """Steps, items and claims of each golden receipt."""
 
@@ -66,6 +68,11 @@ PROVEN = {
     "strict-dense": ("dense", 0, Claims("strict", visibility="private", nonce=b"\x03")),
     "hybrid-trained-on": ("trained-on", 1, replace(GOLDEN["trained-on"][2], mode="hybrid")),
     "foldable-dense": ("dense", 2, Claims("strict", visibility="private", nonce=b"\x05")),
+    "hybrid-hidden-average": (
+        "hidden-average",
+        1,
+        Claims("hybrid", visibility="private", outputs="hidden"),
+    ),
 }
 """Run, profile and claims of each golden receipt whose openings are proven."""
 
@@ -118,7 +125,8 @@ def arrays(checked: Checked, role: Role, salt: int) -> list[np.ndarray]:
 
 def start(name: str) -> tuple[_core.Model, Checked, FastRun]:
     """The model of a golden receipt, and a run of no steps yet."""
-    checked = load((FOLDER / f"{name.removesuffix('-on')}.program").read_bytes())
+    program = name.removeprefix("hidden-").removesuffix("-on")
+    checked = load((FOLDER / f"{program}.program").read_bytes())
     model = _core.Model(checked.data, arrays(checked, Role.WEIGHT, 1), PUBLIC_KEY)
     if name.startswith("trained"):
         return model, checked, training(name, model, checked)
@@ -283,7 +291,7 @@ def refused_hybrids() -> list[tuple[str, str, Golden, bytes, dict[str, Any]]]:
 
 def refused() -> list[tuple[str, str, bytes, dict[str, Any]]]:
     """Name, code, receipt and expectations of every vector that is refused."""
-    dense, average, kinds, trained, later = (golden(name) for name in GOLDEN)
+    dense, average, kinds, trained, later, hidden, _ = (golden(name) for name in GOLDEN)
     journal = bytes(split_receipt(dense.receipt).journal)
     no_program = b"ZKTPROG\x01"
     other = flip(bytes(32), 0)
@@ -315,6 +323,7 @@ def refused() -> list[tuple[str, str, bytes, dict[str, Any]]]:
         ("program-cut-short", "program.malformed", dense,
          dense.joined(program=no_program, journal=empty), {"model_id": named}),
         ("too-many-items", "receipt.non-canonical", dense, dense.restated(items=5), {}),
+        ("hidden-in-part", "receipt.non-canonical", hidden, hidden.restated(outputs=b"\0"), {}),
         ("own-seed", "receipt.non-canonical", later, later.restated(seed=0), {}),
         ("no-data-set", "receipt.non-canonical", later,
          later.restated(dataset_root=bytes(32)), {}),
