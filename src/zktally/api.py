@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .circuits.arguments import shown, whole
+from .circuits.arguments import shown as worded
+from .circuits.arguments import whole
 from .circuits.files import write_atomically
 from .circuits.model import CompiledModel
 from .display import showing
@@ -440,7 +441,7 @@ def _model(given: CompiledModel | str | Path) -> CompiledModel:
     raise UsageError(
         "this is no compiled model",
         expected="what zktally.compile returns, or a .zkt file",
-        received=shown(given),
+        received=worded(given),
     )
 
 
@@ -452,7 +453,7 @@ def _receipt(given: Receipt | bytes) -> bytes:
         raise UsageError(
             "a receipt is no path",
             expected="a Receipt or its bytes",
-            received=shown(given),
+            received=worded(given),
             hint="read it with zktally.Receipt.load(path)",
         )
     return as_receipt(given)
@@ -606,7 +607,7 @@ def verify(
     if follows is not None:
         if not isinstance(follows, Verified):
             raise UsageError(
-                "follows is no verdict", expected="what verify returned", received=shown(follows)
+                "follows is no verdict", expected="what verify returned", received=worded(follows)
             )
         refuse_chain(follows)
         expectations = following(follows.facts.journal, receipt, expectations)
@@ -620,7 +621,7 @@ def judge_arguments(policy: object, threads: object) -> None:
         raise UsageError(
             "policy is no policy",
             expected="zktally.Policy(max_delta=0.05)",
-            received=shown(policy),
+            received=worded(policy),
         )
     whole(threads, "threads", 0, MAX_THREADS)
 
