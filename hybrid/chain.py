@@ -29,7 +29,7 @@ from ..prover import (
 from ..prover.errors import ProveError
 from ..verifier.errors import UsageError
 from ..verifier.inputs import quantise
-from ..verifier.journal import MAX_POSITION
+from ..verifier.journal import MAX_POSITION, Journal
 from ..verifier.labels import as_bytes
 from ..verifier.program.checked import Checked
 
@@ -187,6 +187,11 @@ def prove(
     is_fast = claims.mode == "fast"
     if is_fast:
         _judge_fast(model, options, training)
+    if options.outputs_file is not None and claims.outputs == "published":
+        raise UsageError(
+            "outputs that are published need no file to show them from",
+            expected='outputs "hidden", or no outputs_file',
+        )
     work, progress = options.new_folder(), options.progress
     run, count = run_chain(
         model, inputs, training=training, nonce=claims.nonce, items=items, progress=progress
@@ -195,6 +200,9 @@ def prove(
     job = run.job(claims, count, options.profile)
     if training.final_state is not None:
         run.final_state().save(training.final_state)
+    if options.outputs_file is not None:
+        held = run.held_outputs(Journal.decode(job.journal).chain_root)
+        held.save(options.outputs_file, options.replace_outputs)
     del run  # its traces are needed no longer, and proving wants the memory
     progress("open", 1, 1)
     return job.shown() if is_fast else prove_job(job, work, model.core, options)

@@ -1,8 +1,9 @@
 """Execute, commit, prove: from a compiled model and inputs to the bytes of a receipt."""
 
-from .claims import USUAL_DELTA, Claims, InputVisibility, usual_bits
+from .claims import USUAL_DELTA, Claims, InputVisibility, OutputVisibility, usual_bits
 from .data import Dataset, Records, commit_data, initial_state
 from .options import ProverOptions
+from .outputs import HeldOutputs
 from .progress import Progress, silent
 from .run import FastRun
 from .segments import claims_of, prove_in, prove_job, wrapping_job
@@ -15,8 +16,10 @@ __all__ = [
     "Claims",
     "Dataset",
     "FastRun",
+    "HeldOutputs",
     "InputVisibility",
     "Job",
+    "OutputVisibility",
     "Progress",
     "ProverOptions",
     "Records",

@@ -17,6 +17,7 @@ from ..verifier.quoting import listed
 from ..verifier.sampling import Counts
 
 InputVisibility = Literal["private", "checkable", "public"]
+OutputVisibility = Literal["published", "hidden"]
 USUAL_DELTA = 0.05
 USUAL_BITS = {"fast": 128, "hybrid": 102, "strict": 0}
 """λ by mode where the caller names none: with the STARK's error beside it, 100 bits are left; a
@@ -25,6 +26,10 @@ strict receipt samples nothing."""
 USUAL_DELTA_OP = (10_000, 20_000, 50_000, 100_000, 200_000, 500_000)
 """Bounds on single ops that are claimed where the caller names none: the first that costs at most
 as many checks again as all other claims together, in parts per million (ADR 18)."""
+
+
+STATED = b"\0"
+"""What stands in a draft for outputs that are not known yet."""
 
 
 def usual_bits(mode: str) -> int:
@@ -60,6 +65,7 @@ class Claims(Labels):
         visibility: of the inputs. "private" publishes only their root; "checkable" also the key of
             their salts, so that whoever has the inputs can recompute the root; "public" also the
             values. None for what is usual in the mode.
+        outputs: "published" in the statement, or "hidden": then the chain root alone binds them.
 
     Raises:
         UsageError: a value is out of its range, or a strict receipt is asked to sample.
@@ -73,6 +79,7 @@ class Claims(Labels):
     bits: int | None = None
     exact: Sequence[str] | Literal["all"] = ()
     visibility: InputVisibility | None = None
+    outputs: OutputVisibility = "published"
 
     def __post_init__(self) -> None:
         if not isinstance(self.mode, str):
@@ -95,6 +102,12 @@ class Claims(Labels):
                 "unknown visibility of inputs",
                 expected="private, checkable or public",
                 received=self.visibility,
+            )
+        if self.outputs not in ("published", "hidden"):
+            raise UsageError(
+                "unknown visibility of outputs",
+                expected="published or hidden",
+                received=shown(self.outputs),
             )
         self.judge_labels()
 
@@ -126,6 +139,8 @@ class Claims(Labels):
     def draft(self, checked: Checked, items: int) -> Journal:
         """The statement of these claims about `items` items, without commitments and values.
 
+        Where outputs are published, a single byte stands for them.
+
         Raises:
             UsageError: `exact` names no op of the program.
         """
@@ -152,7 +167,7 @@ class Claims(Labels):
             start=ROOT,
             input_key=None,
             inputs=None,
-            outputs=b"",
+            outputs=STATED if self.outputs == "published" and checked.program.outputs else b"",
             **self.labels,
         )
         return statement if self.mode == "strict" else self._sampled(statement, checked)

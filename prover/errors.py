@@ -19,6 +19,17 @@ class BadStateFile(ZktallyError):
     }
 
 
+class BadOutputsFile(ZktallyError):
+    """A file of held outputs that is not what `prove` writes."""
+
+    codes: ClassVar[Codes] = {
+        "outputs.malformed": (
+            "The file holds no outputs of a run, is of another version, or is damaged.",
+            "Get the file again; without it no step of the receipt can be shown.",
+        ),
+    }
+
+
 class ProveError(ZktallyError):
     """A receipt cannot be made."""
 

@@ -44,6 +44,9 @@ class ProverOptions:
         reveal: agree that a fast receipt opens private weights and records in the clear.
         progress: called as progress(phase, done, total).
         workers: not in fast mode: who proves the segments.
+        outputs_file: of a receipt that hides its outputs: a file for what it takes to show those of
+            single steps later; without one, nobody can.
+        replace_outputs: whether a file of that name is overwritten.
     """
 
     small: bool = False
@@ -53,6 +56,8 @@ class ProverOptions:
     workers: Workers = ALONE
     foldable: bool = False
     succinct: bool = False
+    outputs_file: str | Path | None = None
+    replace_outputs: bool = False
 
     def __post_init__(self) -> None:
         profile_of(self.small, self.foldable, self.succinct)

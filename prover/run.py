@@ -13,6 +13,7 @@ from ..verifier.journal import Journal
 from ..verifier.program.checked import Checked
 from ..verifier.program.types import Role
 from .claims import Claims
+from .outputs import HeldOutputs
 from .setting import Arrays, SeedSource, Setting
 from .state import RunState
 from .work import Job
@@ -116,6 +117,13 @@ class FastRun:
             arrays=tuple(arrays),
         )
 
+    def held_outputs(self, chain_root: bytes) -> HeldOutputs:
+        """What it takes to show outputs of single steps later; as secret as these are.
+
+        `chain_root`: of the receipt about all steps so far.
+        """
+        return HeldOutputs(chain_root, self._steps, self._run.held_outputs())
+
     def journal(self, claims: Claims, items: int) -> Journal:
         """The statement about all steps so far, `items` of whose item slots are real.
 
@@ -146,7 +154,7 @@ class FastRun:
             start=statement["start"],
             input_key=None if claims.publishes == "private" else statement["input_key"],
             inputs=statement["inputs"] if claims.publishes == "public" else None,
-            outputs=statement["outputs"],
+            outputs=statement["outputs"] if claims.outputs == "published" else b"",
         )
 
     def prove(self, claims: Claims, items: int) -> bytes:

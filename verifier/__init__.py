@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         InsufficientSecurity,
         InvalidProgram,
         InvalidProof,
+        InvalidShowing,
         JournalMismatch,
         MalformedProgram,
         MalformedReceipt,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         ZktallyError,
     )
     from .policy import Policy
+    from .shown import Shown
     from .verified import Guarantee, Verified
 
 __version__ = "0.2.0"
@@ -52,6 +54,7 @@ _HOMES = {
         "InsufficientSecurity",
         "InvalidProgram",
         "InvalidProof",
+        "InvalidShowing",
         "JournalMismatch",
         "MalformedProgram",
         "MalformedReceipt",
@@ -63,6 +66,7 @@ _HOMES = {
         "ZktallyError",
     ),
     ".policy": ("Policy",),
+    ".shown": ("Shown",),
     ".verified": ("Guarantee", "Verified"),
 }
 """The module that each name stands in."""
@@ -74,12 +78,14 @@ __all__ = [
     "InsufficientSecurity",
     "InvalidProgram",
     "InvalidProof",
+    "InvalidShowing",
     "JournalMismatch",
     "MalformedProgram",
     "MalformedReceipt",
     "ParametersMismatch",
     "Policy",
     "ProgramMismatch",
+    "Shown",
     "UnsupportedReceipt",
     "UsageError",
     "VerificationFailed",

@@ -19,6 +19,7 @@ from .kinds import is_aggregate
 from .pins import Pins
 from .policy import Expectations, Inputs, Policy
 from .receipt import as_receipt, read_receipt, refuse_no_list
+from .shown import read_showing, with_shown
 from .snark.judge import refuse_string, verify_snark
 from .snark.receipt import is_snark
 from .verified import Verified
@@ -42,6 +43,7 @@ def verify(
     follows: Verified | None = None,
     srs: str | bytes | None = None,
     any_srs: bool = False,
+    shown: bytes | str | os.PathLike[str] | None = None,
 ) -> Verified:
     """Judge a receipt. Every expectation comes from the caller, never from the receipt.
 
@@ -64,10 +66,13 @@ def verify(
         srs: the digest of the structured reference string that the caller trusts; a SNARK receipt
             is refused without it,
         any_srs: unless any string will do, one that the prover made among them.
+        shown: a showing of outputs of some steps, where the receipt hides its outputs; its bytes,
+            or the path of its file.
 
     Returns:
         What is verified: `outputs` (float32 or int64 arrays by name, [items, ...] or [steps, ...]),
-        `guarantee`, and every fact of the statement.
+        `guarantee`, and every fact of the statement; outputs that the receipt hides are not among
+        them, those that are shown stand in `shown`.
 
     Raises:
         VerificationFailed: it was judged and refused.
@@ -91,7 +96,11 @@ def verify(
     if follows is not None:
         refuse_chain(follows)
         expectations = following(follows.facts.journal, data, expectations)
-    return judge(data, expectations)
+    verified = judge(data, expectations)
+    if shown is None:
+        return verified
+    showing = read_showing(shown) if isinstance(shown, str | os.PathLike) else shown
+    return with_shown(verified, data, showing)
 
 
 def verify_chain(

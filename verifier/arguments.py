@@ -77,6 +77,11 @@ def add_verify_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ID",
         help="show the id of the model that serves the exported weights by this program (its id)",
     )
+    add(
+        "--shown",
+        metavar="FILE",
+        help="a showing of outputs of some steps, where the receipt hides its outputs",
+    )
     add("--outputs", metavar="FILE", help="write the verified outputs to a new .npz or .csv file")
     add("--report", metavar="HTML", help="write the verdict as a page for people, a new file")
     add("--even-refused", action="store_true", help="write the page of a refused receipt, too")
@@ -172,7 +177,7 @@ def refuse_options_of_one(args: argparse.Namespace) -> None:
         )
 
 
-OF_ONE = ("follows", "input", "input_root", "exported", "outputs", "report")
+OF_ONE = ("follows", "input", "input_root", "exported", "shown", "outputs", "report")
 """Options of a single receipt, or of those of one run."""
 
 
@@ -236,7 +241,7 @@ def command_of(args: argparse.Namespace, names: Mapping[str, str]) -> str:
 
 def files_read(args: argparse.Namespace) -> list[str]:
     """The files that a verification reads again when it is repeated: receipts first."""
-    others = [path for path in (args.input, args.policy) if path is not None]
+    others = [path for path in (args.input, args.policy, args.shown) if path is not None]
     return [*args.follows, *args.receipt, *others]
 
 
@@ -258,7 +263,7 @@ def names_of(paths: Iterable[str]) -> dict[str, str]:
 def _words(args: argparse.Namespace, names: Mapping[str, str]) -> Iterator[str]:
     for path in (names[path] for path in [*args.follows, *args.receipt]):
         yield f"./{path}" if path.startswith("-") and path != "-" else path
-    for name in ("input", "policy"):
+    for name in ("input", "policy", "shown"):
         path = getattr(args, name)
         yield from _option(name, None if path is None else names[path])
     for model in args.model_id or ():

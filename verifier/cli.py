@@ -29,7 +29,7 @@ from .evidence import Written, refuse_files, written_to
 from .files import read_arrays as read_arrays
 from .kinds import is_aggregate
 from .policy import Expectations
-from .quoting import listed, quoted_path
+from .quoting import listed, quoted_path, steps_text
 from .receipt import read_receipt
 from .targets import is_stdout, remove_old
 from .verified import Guarantee, Verified
@@ -123,6 +123,13 @@ def run(
     paths = [*args.follows, *args.receipt]
     if paths.count("-") > 1:
         raise UsageError("stdin is one receipt", expected="- once", received=listed(paths))
+    if args.shown is not None and len(paths) > 1:
+        raise UsageError(
+            "a showing is about one receipt",
+            expected="one receipt with --shown",
+            received=listed(paths),
+            hint="judge the receipts of a run together, and then the one by itself",
+        )
     refuse_files(args)
     of_models = expectations_from_all(args)
     for path in written_to(args):
@@ -141,6 +148,8 @@ def run(
     except ZktallyError as error:
         written.refused(error)
         raise
+    if args.shown is not None:
+        found = VerifiedRun((_shown(args, receipts, found.receipts[0]),))
     exported = _exported(args, found.receipts[-1])
     written.verified(found)
     on_stdout = any(map(is_stdout, written_to(args)))
@@ -149,6 +158,17 @@ def run(
             print_verified(args, found.receipts[0], exported)
         else:
             print_run(args, found, exported)
+
+
+def _shown(args: argparse.Namespace, receipts: Sequence[bytes], found: Verified) -> Verified:
+    """The verdict with what the showing of the command line shows.
+
+    Raises:
+        InvalidShowing, UsageError: see `shown.with_shown`.
+    """
+    from .shown import read_showing, with_shown
+
+    return with_shown(found, receipts[0], read_showing(args.shown, args.max_size))
 
 
 def _run_aggregate(
@@ -189,6 +209,9 @@ def print_verified(
     path = [*args.follows, *args.receipt][0]
     print(printable(f"OK {quoted_path(path)}: {verified.sentence()}"))
     print("\n".join(map(printable, verified.guarantee.text().split("\n"))))
+    if verified.shown is not None:
+        steps = steps_text(verified.shown.steps)
+        print(f"shown      outputs of step{'s' if len(verified.shown.steps) > 1 else ''} {steps}")
     _print_exported(exported)
     _print_files(args)
 

@@ -14,7 +14,7 @@ from .plain import to_json
 from .profiles import NAMES, SUCCINCT, claimed_profile
 from .program.checked import Checked
 from .program.checked import load as load_program
-from .program.types import ConstantStart, Role, Start
+from .program.types import ConstantStart, Program, Role, Start
 from .quoting import listed, quoted
 from .receipt import Sections, split_receipt
 from .sampling import Counts
@@ -170,6 +170,7 @@ def describe_sections(
         "complete": all(Counts(checked, journal).enumerated),
         "exact": [checked.program.ops[number].name for number in journal.exact],
         "inputs": visibility(journal),
+        "outputs": output_visibility(checked.program, journal),
         "bytes": {
             "program": len(parts.program),
             "journal": len(parts.journal),
@@ -189,6 +190,13 @@ def visibility(journal: Journal) -> str:
     return "private" if journal.input_key is None else "checkable"
 
 
+def output_visibility(program: Program, journal: Journal) -> str:
+    """Whether a statement tells the outputs."""
+    if not program.outputs:
+        return "none"
+    return "published" if journal.publishes else "hidden"
+
+
 FAST_HIDES = (
     "nothing that was opened: sampled rows of weights, inputs and activations are in the clear; "
     "what was not opened is hidden by salted hashes"
@@ -196,7 +204,7 @@ FAST_HIDES = (
 HYBRID_HIDES = (
     "weights, inputs and activations, opened or not, but for what the statement publishes"
 )
-FAST_SHOWS = "the program with its constants and shapes, all outputs, the roots"
+FAST_SHOWS = "the program with its constants and shapes, {outputs}the roots"
 HYBRID_SHOWS = (
     "the statement, the program with its constants and tables, which gates were sampled, "
     "the number of proofs and their sizes"
@@ -256,6 +264,9 @@ def receipt_text(described: dict[str, Any], labels: Mapping[str, str | bytes | N
     )
     if described["mode"] == "strict":
         shown = shown.replace("which gates were sampled", "that every gate was checked")
+    outputs = described["outputs"]
+    shown = shown.format(outputs="all outputs, " if outputs == "published" else "")
+    bound = ", bound by the chain root" if outputs == "hidden" else ""
     lines = [
         "UNVERIFIED: this is what the receipt claims; `zktally verify` judges it.",
         f"mode       {described['mode']}",
@@ -265,6 +276,7 @@ def receipt_text(described: dict[str, Any], labels: Mapping[str, str | bytes | N
         f"claims     {claims_text(described)}",
         f"exact      {', '.join(['the ops flagged in the program', *map(quoted, exact)])}",
         f"inputs     {described['inputs']}, root {described['input_root']}",
+        f"outputs    {outputs}{bound}",
         f"states     {_states(described)}",
         *_claimed_run(described),
         f"for        {named}",

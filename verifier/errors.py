@@ -434,3 +434,23 @@ class InvalidProof(VerificationFailed):
             "Refuse the receipt: it proves nothing.",
         ),
     }
+
+
+class InvalidShowing(VerificationFailed):
+    """Outputs that are shown of a receipt are not those that it is bound to."""
+
+    codes: ClassVar[Codes] = {
+        "shown.malformed": (
+            "The file is no showing of outputs, is one of another program, or is damaged.",
+            "Get the file again: `zktally outputs` writes it.",
+        ),
+        "shown.mismatch": (
+            "The values that are shown are not those of these steps of this receipt.",
+            "Refuse them; or ask for a showing that was made for this receipt.",
+        ),
+        "shown.range": (
+            "A value that is shown lies outside of the declared range of its tensor.",
+            "Refuse it: no honest step gives such a value.",
+        ),
+    }
+    exit_codes: ClassVar[Mapping[str, int]] = {"shown.malformed": 3}

@@ -33,7 +33,8 @@ def refuse_files(args: argparse.Namespace) -> None:
     if args.even_refused and args.report is None:
         raise UsageError("--even-refused is about a report", hint="name one with --report")
     paths = written_to(args)
-    reads = [*args.follows, *args.receipt, args.input, args.policy, *args.also_read]
+    read = (args.input, args.policy, args.shown)
+    reads = [*args.follows, *args.receipt, *read, *args.also_read]
     refuse_outputs(paths, [each for each in reads if each != "-"], force=args.force)
     on_stdout = [path for path in paths if is_stdout(path)]
     if args.json and on_stdout:
@@ -76,6 +77,12 @@ class Written:
             names = ("model_id", "srs" if first.mode == "snark" else "program_id")
             about = {name: getattr(first, name) for name in names}
             outputs = outputs_of(self.receipts, found.receipts)
+            if not outputs and not all(each.guarantee.outputs_public for each in found.receipts):
+                raise UsageError(
+                    "the receipt publishes no outputs to write",
+                    expected="--shown FILE",
+                    hint="ask whoever made it for a showing of the steps that matter",
+                )
             self._write(self.args.outputs, encoded(self.args.outputs, outputs, about))
         if self.args.report is not None:
             from .report import report

@@ -93,6 +93,7 @@ class Facts:
         ops: what is shown for each op.
         outputs: what is shown for each port.
         inputs_public: whether the statement holds the inputs.
+        outputs_public: whether it holds the outputs: all of them, or none of those that there are.
         receipt_bytes: the size of the receipt.
         stark: its proofs; None of a fast receipt.
     """
@@ -115,6 +116,7 @@ class Facts:
     ops: tuple[OpFacts, ...]
     outputs: tuple[OutputFacts, ...]
     inputs_public: bool
+    outputs_public: bool
     receipt_bytes: int
     stark: StarkFacts | None
 
@@ -186,6 +188,7 @@ def facts_of(
             for port, status in zip(program.outputs, statuses, strict=True)
         ),
         inputs_public=journal.inputs is not None,
+        outputs_public=journal.publishes or not program.outputs,
         receipt_bytes=receipt_bytes,
         stark=stark,
     )

@@ -8,10 +8,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from .errors import UnsupportedReceipt
 from .labels import Labels, read_labels, write_labels
 from .reader import RECEIPT_CODES, Reader, Writer
+
+if TYPE_CHECKING:
+    from .program.types import Port
 
 VERSION = 3
 FAST, HYBRID, STRICT = 0, 1, 2
@@ -65,7 +69,8 @@ class Journal(Labels):
         bits: λ.
         exact: numbers of ops checked gate by gate beyond those that the program flags, ascending.
         input_key: key of the salts of the inputs, 32 bytes, where published.
-        inputs, outputs: packed values, step by step, port by port; inputs only where published.
+        inputs, outputs: packed values, step by step, port by port; inputs only where published;
+            outputs of all steps and ports, or empty where they are hidden.
     """
 
     mode: int
@@ -96,6 +101,15 @@ class Journal(Labels):
     def model_id(self) -> bytes:
         """The identity of the model that it is about."""
         return model_id(self.program_id, self.weights_root)
+
+    @property
+    def publishes(self) -> bool:
+        """Whether the values of the outputs stand in it; never of a program without any."""
+        return bool(self.outputs)
+
+    def published(self, ports: tuple[Port, ...]) -> tuple[Port, ...]:
+        """Of the output ports of its program, those whose values stand in it: all or none."""
+        return ports if self.publishes else ()
 
     @property
     def absent(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ HEAD = 1 << 12
 """Bytes at the beginning of a file that are looked at."""
 
 RECEIPT, MODEL, STATE = "a receipt", "a compiled model (.zkt)", "a state file (.zks)"
+OUTPUTS, SHOWING = "the outputs of a receipt, held to be shown", "a showing of outputs"
 AGGREGATE, AGGREGATED = "an aggregate of several receipts", b"ZKTMANY"
 ONNX, EMPTY = "an ONNX file", "an empty file"
 NPZ, NPY = "arrays by name (.npz)", "one array (.npy)"
@@ -22,6 +23,8 @@ _BEGINNINGS = (
     (AGGREGATED, AGGREGATE),
     (b"ZKTMODEL", MODEL),
     (b"ZKSTATE", STATE),
+    (b"ZKTOUTS", OUTPUTS),
+    (b"ZKTSHOW", SHOWING),
     (b"ZKSNARK", "a receipt of a SNARK (mode snark)"),
     (b"ZKTWORK", "the job of a work folder, not its receipt"),
     (b"ZKTSTEPS", "the program of a training run"),

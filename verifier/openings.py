@@ -368,7 +368,7 @@ def _opened_leaves(trees: Trees, plan: Plan, room: int) -> tuple[Ints, Ints]:
     What is cheap to derive comes first: a proof without room for it is refused before any read.
     """
     program, found = trees.program, _Leaves(trees, room)
-    for port in program.outputs:
+    for port in plan.counts.claim.published(program.outputs):
         output = program.tensors[port.tensor]
         every = np.arange(leaf_count(layout_of(output), output.shape), dtype=np.int64)
         for step in range(trees.steps):

@@ -52,3 +52,14 @@ def _escaped(character: str) -> str:
     if number < 0x100:
         return f"\\x{number:02x}"
     return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
+def steps_text(steps: tuple[int, ...]) -> str:
+    """Ascending numbers in words, runs of them by their ends: "3, 7-9"."""
+    runs: list[list[int]] = []
+    for step in steps:
+        if runs and step == runs[-1][-1] + 1:
+            runs[-1] = [runs[-1][0], step]
+        else:
+            runs.append([step])
+    return ", ".join("-".join(map(str, run)) for run in runs)

@@ -14,6 +14,7 @@ from .inputs import pack_values
 from .keys import SALT, salts
 from .layout import leaf_count, row_length
 from .merkle import byte_elements, leaf_digests, tree_roots
+from .openings import layout_of
 from .poseidon2 import DIGEST, Domain, Elements, sponge
 from .program.types import Tensor
 
@@ -62,6 +63,37 @@ def input_root(roots: Elements, first: int) -> bytes:
     return _over_steps(Domain.INPUTS, digests)
 
 
+def step_digests(
+    program_id: bytes,
+    weights: bytes,
+    before: Elements,
+    after: Elements,
+    roots: Elements,
+    positions: NDArray[np.integer[Any]],
+) -> Elements:
+    """The digests [steps, 8] of the records of some steps.
+
+    Args:
+        program_id: 32 bytes.
+        weights: the weights root, 32 bytes.
+        before: digests of the states that the steps start from, [steps, 8].
+        after: digests of the states that they end in, [steps, 8].
+        roots: of the input and value tensors, [steps, tensors, 8].
+        positions: of the steps in their run, [steps].
+    """
+    steps = len(roots)
+    program = byte_elements(np.frombuffer(program_id, np.uint8)[None])
+    fields = (
+        np.repeat(program, steps, axis=0),
+        positions.astype(np.uint64)[:, None],
+        np.repeat(digest_elements(weights)[None], steps, axis=0),
+        before,
+        after,
+        roots.reshape(steps, -1),
+    )
+    return sponge(Domain.STEP, 0, np.concatenate(fields, axis=1))
+
+
 def step_root(
     program_id: bytes,
     weights: bytes,
@@ -70,27 +102,15 @@ def step_root(
     roots: Elements,
     first: int,
 ) -> bytes:
-    """The chain root.
+    """The chain root; `first` is the position of the first step, the rest as of `step_digests`."""
+    positions = np.arange(first, first + len(roots), dtype=np.int64)
+    digests = step_digests(program_id, weights, before, after, roots, positions)
+    return _over_steps(Domain.CHAIN, digests)
 
-    Args:
-        program_id: 32 bytes.
-        weights: the weights root, 32 bytes.
-        before: digests of the states that the steps start from, [steps, 8].
-        after: digests of the states that they end in, [steps, 8].
-        roots: of the input and value tensors, [steps, tensors, 8].
-        first: the position of the first step.
-    """
-    steps = len(roots)
-    program = byte_elements(np.frombuffer(program_id, np.uint8)[None])
-    fields = (
-        np.repeat(program, steps, axis=0),
-        np.arange(first, first + steps, dtype=np.uint64)[:, None],
-        np.repeat(digest_elements(weights)[None], steps, axis=0),
-        before,
-        after,
-        roots.reshape(steps, -1),
-    )
-    return _over_steps(Domain.CHAIN, sponge(Domain.STEP, 0, np.concatenate(fields, axis=1)))
+
+def chain_root(steps: int, tree: Elements) -> bytes:
+    """From the number of steps, and the root [8] of the tree over their digests."""
+    return _counted(Domain.CHAIN, steps, tree)
 
 
 def input_tree_roots(
@@ -124,16 +144,29 @@ def _tree_roots(
     arrays: NDArray[np.signedinteger[Any]],
     first: int,
 ) -> Elements:
-    layout = tensor.layout
-    if layout is None:
-        raise TypeError(f"prf tensor {tensor.name} has no tree")
+    layout = layout_of(tensor)
+    positions = np.arange(first, first + len(arrays))
+    of_leaves = salts(key, positions, number, leaf_count(layout, tensor.shape))
+    return salted_roots(tensor, arrays, of_leaves)
+
+
+def salted_roots(
+    tensor: Tensor, arrays: NDArray[np.signedinteger[Any]], salts: Elements
+) -> Elements:
+    """Roots [steps, 8] of the trees of a committed tensor.
+
+    Args:
+        tensor: the tensor.
+        arrays: its values, [steps, *shape].
+        salts: of all leaves, [steps, leaves, 5].
+    """
+    layout = layout_of(tensor)
     steps, leaves = len(arrays), leaf_count(layout, tensor.shape)
     row = row_length(layout, tensor.shape)
     permuted = arrays.transpose(0, *(axis + 1 for axis in layout.order))
     packed = np.frombuffer(pack_values(permuted, tensor.width), np.uint8)
     rows = packed.reshape(steps, -1, row * tensor.width)
-    positions = np.arange(first, first + steps)
-    salt = salts(key, positions, number, leaves).reshape(steps, rows.shape[1], -1, SALT)
+    salt = salts.reshape(steps, rows.shape[1], -1, SALT)
     digests = np.empty((*salt.shape[:3], DIGEST), np.uint64)
     for piece in range(salt.shape[2]):
         start = piece * layout.piece * tensor.width
@@ -144,6 +177,9 @@ def _tree_roots(
 
 
 def _over_steps(domain: Domain, digests: Elements) -> bytes:
-    count = np.full((1, 1), len(digests), np.uint64)
-    root = tree_roots(digests[None])
-    return digest_bytes(sponge(domain, 0, np.concatenate([count, root], axis=1))[0])
+    return _counted(domain, len(digests), tree_roots(digests[None])[0])
+
+
+def _counted(domain: Domain, count: int, root: Elements) -> bytes:
+    counted = np.concatenate([np.array([count], np.uint64), root])
+    return digest_bytes(sponge(domain, 0, counted[None])[0])

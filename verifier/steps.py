@@ -186,7 +186,8 @@ def _fit(program: Program, journal: Journal) -> None:
     """5. What the statement must be for this program."""
     steps, batch = journal.steps, program.batch
     for name, packed, ports in (
-        ("outputs", journal.outputs, program.outputs),
+        # All of them or none: hidden outputs are bound by the chain root.
+        ("outputs", journal.outputs, journal.published(program.outputs)),
         ("inputs", journal.inputs, program.inputs),
     ):
         length = steps * sum(packed_size(program, port) for port in ports)
@@ -476,14 +477,15 @@ class _InputRoots:
 
 
 def claimed_outputs(program: Program, journal: Journal) -> dict[int, Ints]:
-    """The statement's outputs by tensor, [steps, *shape]."""
-    return unpack_ports(program, program.outputs, journal.outputs, journal.steps)
+    """The statement's outputs by tensor, [steps, *shape]; none where they are hidden."""
+    ports = journal.published(program.outputs)
+    return unpack_ports(program, ports, journal.outputs, journal.steps)
 
 
 def to_caller(program: Program, journal: Journal, claimed: Mapping[int, Ints]) -> Outputs:
-    """The statement's outputs as the caller knows them, by port name."""
+    """The statement's outputs as the caller knows them, by port name; none where hidden."""
     outputs = {}
-    for port in program.outputs:
+    for port in journal.published(program.outputs):
         array = claimed[port.tensor]
         if port.batch != ABSENT:
             array = array.reshape(-1, *array.shape[2:])[: journal.items]

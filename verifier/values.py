@@ -25,6 +25,7 @@ from .program.codec import decode
 from .program.types import ABSENT, Port, Program
 from .quoting import quoted, quoted_path
 from .receipt import split_receipt
+from .shown import Shown
 from .snark.verdict import VerifiedSnark
 from .verified import Verified
 
@@ -64,9 +65,16 @@ class Values:
 
 
 def outputs_of(receipts: Sequence[bytes], verdicts: Sequence[Verified]) -> list[Values]:
-    """The outputs of receipts that were judged and found good, those of a run behind each other."""
+    """The outputs of receipts that were judged and found good, those of a run behind each other.
+
+    Of a receipt that hides them, those that were shown. None where one hides all of them.
+    """
     if isinstance(verdicts[0], VerifiedSnark):
         return _of_snark(verdicts[0])
+    if verdicts[0].shown is not None:
+        return _of_shown(verdicts[0], verdicts[0].shown)
+    if not all(verdict.guarantee.outputs_public for verdict in verdicts):
+        return []
     parts, items = [], 0
     for receipt, verdict in zip(receipts, verdicts, strict=True):
         program, journal = _read(receipt)
@@ -80,6 +88,15 @@ def outputs_of(receipts: Sequence[bytes], verdicts: Sequence[Verified]) -> list[
         )
         items += journal.items
     return [_joined(same) for same in zip(*parts, strict=True)]
+
+
+def _of_shown(verdict: Verified, shown: Shown) -> list[Values]:
+    """The outputs of the steps that were shown."""
+    status, units = verdict.guarantee.outputs, shown.units
+    return [
+        Values(name, units[name], shown.rows[name], array, shown.codes[name], status[name])
+        for name, array in shown.outputs.items()
+    ]
 
 
 def _of_snark(verdict: VerifiedSnark) -> list[Values]:

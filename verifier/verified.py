@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import ROUND_UP, Context, Decimal
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,6 +35,9 @@ from .plain import to_json
 from .policy import as_digest
 from .profiles import NAMES, SUCCINCT
 from .quoting import listed, quoted
+
+if TYPE_CHECKING:
+    from .shown import Shown
 
 _DIGEST = 32
 
@@ -188,6 +191,7 @@ class Guarantee:
         itemised: whether the program has items at all; otherwise its unit is the step.
         ops: what is shown for each op.
         outputs: per output "certified", "consistent" (with its operands) or "sampled".
+        outputs_public: whether the statement holds the values of the outputs that there are.
         pins: what the caller pinned, and what that left for the prover to choose.
         labels: that the receipt has, by name.
         hides: whether opened values stand inside proofs, and not in the clear.
@@ -209,6 +213,7 @@ class Guarantee:
     itemised: bool
     ops: tuple[OpBound, ...]
     outputs: Mapping[str, str]
+    outputs_public: bool
     pins: Pins
     labels: Mapping[str, str | bytes | None]
     hides: bool
@@ -238,6 +243,7 @@ class Guarantee:
             itemised=facts.itemised,
             ops=tuple(OpBound(**vars(op), bound=op_bound(op, facts)) for op in facts.ops),
             outputs={labels[output.name]: output.status for output in facts.outputs},
+            outputs_public=facts.outputs_public,
             pins=pins,
             labels=journal.labels,
             hides=journal.mode != FAST,
@@ -364,9 +370,10 @@ class Guarantee:
             for status in (CERTIFIED, CONSISTENT, SAMPLED)
         }
         shown = [status for status, names in by_status.items() if names]
+        outputs = "outputs" if self.outputs_public else "outputs not published,"
         if len(shown) == 1:
-            return f"outputs {shown[0]}{'' if shown == [CERTIFIED] else ', not certified'}"
-        return "outputs " + ", ".join(f"{listed(by_status[s])} {s}" for s in shown)
+            return f"{outputs} {shown[0]}{'' if shown == [CERTIFIED] else ', not certified'}"
+        return f"{outputs} " + ", ".join(f"{listed(by_status[s])} {s}" for s in shown)
 
     def _op_lines(self) -> list[str]:
         if self.complete:
@@ -436,7 +443,8 @@ class Guarantee:
             return ["hidden     nothing: whatever was opened stands in the receipt in the clear"]
         inputs = ["inputs"] if self.pins.has_inputs and INPUTS not in self.published else []
         records = ["records"] if self.run is not None and self.run.records else []
-        secret = ", ".join(["weights", *inputs, *records])
+        outputs = [] if self.outputs_public else ["outputs"]
+        secret = ", ".join(["weights", *inputs, *records, *outputs])
         said = ", ".join(["the statement", *self.published])
         checked = "that every gate was checked" if self.complete else "which gates were sampled"
         lines = [
@@ -461,9 +469,17 @@ class Guarantee:
             CONSISTENT: "consistent with the values it is computed from, not certified",
             SAMPLED: "only sampled, up to the bound of the op that gives it may be wrong",
         }
-        return [
+        lines = [
             f"output     {quoted(name)}: {meaning[status]}" for name, status in self.outputs.items()
         ]
+        return lines if self.outputs_public else [*lines, *self._not_published()]
+
+    def _not_published(self) -> list[str]:
+        """What is said of outputs that the statement leaves out."""
+        lines = ["           not published: bound by the chain root; ask for a showing of a step"]
+        if not self.hides:
+            lines.append("           what was opened of them stands in the receipt nevertheless")
+        return lines
 
 
 @dataclass(frozen=True)
@@ -484,12 +500,15 @@ class Verified:
         outputs: arrays by the names that the ONNX model has (`port_labels`), float32 or int64,
             [items, ...] or [steps, ...].
         guarantee: what is promised.
+        shown: outputs of single steps of a receipt that hides them, where the caller had a showing;
+            then `outputs` is empty.
     """
 
     backend: str
     facts: Facts
     outputs: Mapping[str, Array]
     guarantee: Guarantee
+    shown: Shown | None = field(default=None, kw_only=True)
 
     @classmethod
     def of(
@@ -559,7 +578,16 @@ class Verified:
             most: of an output with more values than these only the digest is shown, SHA-256 of its
                 values as little-endian numbers, row by row.
         """
-        outputs = [
+        pins = {name: getattr(self.guarantee.pins, name) for name in ("pinned", "prover_chosen")}
+        told: dict[str, Any] = {"outputs": self._told(self.outputs, most), "pins": to_json(pins)}
+        if self.shown is not None:
+            outputs = self._told(self.shown.outputs, most)
+            told["shown"] = {"steps": list(self.shown.steps), "outputs": outputs}
+        return {**self._shown, **told, "guarantee": self.guarantee.to_json()}
+
+    def _told(self, outputs: Mapping[str, Array], most: int | None) -> list[dict[str, Any]]:
+        """Outputs as JSON; see `to_json`."""
+        return [
             {
                 "name": name,
                 "status": self.guarantee.outputs[name],
@@ -568,15 +596,13 @@ class Verified:
                 "sha256": _digest(array),
                 "values": None if most is not None and array.size > most else _finite(array),
             }
-            for name, array in self.outputs.items()
+            for name, array in outputs.items()
         ]
-        pins = {name: getattr(self.guarantee.pins, name) for name in ("pinned", "prover_chosen")}
-        shown = {"outputs": outputs, "pins": to_json(pins)}
-        return {**self._shown, **shown, "guarantee": self.guarantee.to_json()}
 
     def __repr__(self) -> str:
         arrays = ", ".join(f"{quoted(name)} {list(a.shape)}" for name, a in self.outputs.items())
-        return f"Verified({self.sentence()}; {arrays or 'no outputs'}; {self.backend})"
+        none = "no outputs" if self.guarantee.outputs_public else "outputs not published"
+        return f"Verified({self.sentence()}; {arrays or none}; {self.backend})"
 
     def _repr_html_(self) -> str:
         return table(f"Verified ({self.backend})", self.rows())
@@ -596,6 +622,8 @@ class Verified:
         for name, array in self.outputs.items():
             form = f"{array.dtype} {list(array.shape)}, {promised.outputs[name]}"
             rows.append((f"output {quoted(name)}", form))
+        if not promised.outputs_public:
+            rows.append(("outputs", "not published"))
         return rows
 
 
@@ -637,7 +665,7 @@ def _published(facts: Facts, pins: Pins) -> tuple[str, ...]:
     """What of the values, or to confirm them, a statement has in the clear."""
     inputs = INPUTS if facts.inputs_public else INPUT_KEY
     found = [inputs] if facts.journal.input_key is not None and pins.has_inputs else []
-    return (*found, "outputs") if facts.outputs else tuple(found)
+    return (*found, "outputs") if facts.outputs and facts.outputs_public else tuple(found)
 
 
 def _joined(parts: Sequence[str]) -> str:

@@ -9,6 +9,7 @@
         key           of the part's salts: begun again, it is the same part
         losses.npy    of its steps
         state.zks     in which it ended
+        outputs       what it takes to show the outputs of its steps, where they are hidden
         proof/        the proof in progress (prover/work.py)
         receipt       once it is finished
 
@@ -31,7 +32,7 @@ from ...circuits.graph import Array
 from ...circuits.keys import OF_DATA, is_key, key_in, key_text, new_key
 from ...circuits.training.file import MAGIC, decode, encode
 from ...circuits.training.program import TrainingProgram
-from ...prover import RunState, Work
+from ...prover import HeldOutputs, RunState, Work
 from ...prover.locks import held_alone
 from ...verifier.errors import UsageError
 from ...verifier.kinds import what_is_at
@@ -72,6 +73,15 @@ class Part:
         """The state in which the part ended, once it has."""
         path = self._at("state.zks")
         return RunState.load(path) if path.exists() else None
+
+    def outputs(self) -> HeldOutputs | None:
+        """What it takes to show the outputs of its steps, where they are hidden."""
+        path = self._at("outputs")
+        return HeldOutputs.load(path) if path.exists() else None
+
+    def hold(self, outputs: HeldOutputs) -> None:
+        """Keep it, before anything is proven."""
+        outputs.save(self._at("outputs"), force=True)
 
     def losses(self) -> Array:
         """Of its steps, float64."""

@@ -87,6 +87,8 @@ class Plan:
         foldable: proofs of receipts can be verified inside a proof; not with `small`.
         succinct: the receipt is foldable, and compressed at the end; there is only one.
         reveal: a fast receipt may show records and weights in the clear.
+        outputs: of the steps, the loss among them: `published` in the receipts, or `hidden`: then
+            those of single steps can be shown later.
 
     Raises:
         UsageError: a value that is none of those, or out of its range.
@@ -124,6 +126,7 @@ class Plan:
     foldable: bool = False
     succinct: bool = False
     reveal: bool = False
+    outputs: Literal["published", "hidden"] = "published"
 
     def __post_init__(self) -> None:
         _one_of("loss", self.loss, LOSSES)
@@ -134,6 +137,7 @@ class Plan:
         _one_of("dropout", self.dropout, DROPOUTS)
         _one_of("precision", self.precision, ("int8", "int16"))
         _one_of("mode", self.mode, ("fast", "hybrid", "strict"))
+        _one_of("outputs", self.outputs, ("published", "hidden"))
         for name, least in LEAST.items():
             value = getattr(self, name)
             if value is not None and value < least:
@@ -308,7 +312,7 @@ _LISTS = {"freeze": str, "betas": float}
 _TEXTS = {
     "loss", "optimizer", "schedule", "loss_output", "start", "nonce", "precision", "mode",
     "strict_steps",
-    "batch_norm", "dropout",
+    "batch_norm", "dropout", "outputs",
 }  # fmt: skip
 _WHOLE = {"warmup", "step_every", "batch", "steps", "rehearsal", "receipt_every"}
 _TRUTHS = {"nesterov", "small", "foldable", "succinct", "reveal"}

@@ -6,7 +6,7 @@ import hashlib
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -26,6 +26,7 @@ from ...circuits.training.program import FILE, SEED, TrainingProgram
 from ...prover import (
     Claims,
     FastRun,
+    HeldOutputs,
     Progress,
     ProverOptions,
     RunState,
@@ -40,6 +41,7 @@ from ...prover.errors import ProveError
 from ...prover.run import KEEP_BYTES
 from ...verifier.errors import UsageError
 from ...verifier.inputs import DTYPES, Saturated
+from ...verifier.journal import Journal
 from ...verifier.program.types import PortKind, Role
 from ...verifier.quoting import listed, quoted_path
 from ...verifier.sampling import Counts
@@ -72,6 +74,7 @@ class Trained:
         program: the training steps, a compiled model.
         state: in which the run ended; it holds secrets.
         dataset_root: by which a verifier names the data set, 32 bytes.
+        held: of each receipt with hidden outputs, what it takes to show them; secret. Else empty.
         clamped: of the data, how much lies outside of the ranges that the rehearsal saw, and is
             read as their ends; empty where the run is only read from its folder.
     """
@@ -82,6 +85,7 @@ class Trained:
     steps: TrainingProgram = field(repr=False)
     state: RunState = field(repr=False)
     dataset_root: bytes
+    held: tuple[HeldOutputs, ...] = field(default=(), repr=False)
     clamped: tuple[Saturated, ...] = ()
 
     @property
@@ -278,7 +282,8 @@ def finished(folder: str | Path) -> Trained:
     """
     held = Folder.existing(folder)
     steps, facts = held.program(), held.facts()
-    plan = with_values(Plan(), {each.name: facts[each.name] for each in fields(Plan)})
+    names = [each.name for each in fields(Plan) if each.name in facts]
+    plan = with_values(Plan(), {name: facts[name] for name in names})
     parts = [held.part(number) for number in range(len(plan.parts()))]
     receipts = [part.receipt() for part in parts]
     state = parts[-1].state()
@@ -294,7 +299,14 @@ def finished(folder: str | Path) -> Trained:
         steps,
         state,
         state.dataset_root,
+        _held(parts),
     )
+
+
+def _held(parts: Sequence[Part]) -> tuple[HeldOutputs, ...]:
+    """What it takes to show the outputs of each receipt, where they are hidden."""
+    held = [part.outputs() for part in parts]
+    return tuple(each for each in held if each is not None)
 
 
 class _Run:
@@ -363,8 +375,8 @@ class _Run:
         """Run what has not run yet, and prove what is not proven yet."""
         plan, receipts, losses = self._plan, [], []
         state: RunState | None = None
-        for number, asked in enumerate(plan.parts()):
-            part = self._folder.part(number)
+        parts = [self._folder.part(number) for number in range(len(plan.parts()))]
+        for part, asked in zip(parts, plan.parts(), strict=True):
             receipts.append(part.receipt() or self._prove(part, state, asked))
             state = part.state()
             losses.append(part.losses())
@@ -376,6 +388,7 @@ class _Run:
             self._steps,
             state,
             self._data.root,
+            _held(parts),
             self._clamped,
         )
 
@@ -395,6 +408,8 @@ class _Run:
             claims = self._claims(asked.mode)
             self._progress("open", 0, 1)
             job = run.job(claims, asked.count, options.profile)
+            if plan.outputs == "hidden":
+                part.hold(run.held_outputs(Journal.decode(job.journal).chain_root))
             del run
             self._progress("open", 1, 1)
             if asked.mode == "fast":
@@ -414,6 +429,7 @@ class _Run:
             delta=plan.delta if sampled or plan.mode == mode else None,
             bits=usual_bits(mode) + more if sampled else None,
             visibility="public",
+            outputs=plan.outputs,
             nonce=plan.nonce_bytes(),
         )
 

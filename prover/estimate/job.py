@@ -321,9 +321,8 @@ def _fixed_bytes(schedule: Schedule) -> int:
 
 
 def _statement_bytes(schedule: Schedule) -> int:
-    """Of a receipt: the program, the statement with its outputs."""
-    program = schedule.program
-    outputs = schedule.steps * sum(schedule.cuts[port.tensor].bytes for port in program.outputs)
+    """Of a receipt: the program, the statement with the outputs that it publishes."""
+    outputs = schedule.steps * sum(schedule.cuts[tensor].bytes for tensor in schedule.published)
     return len(schedule.checked.data) + outputs
 
 

@@ -87,14 +87,18 @@ class Opened:
 
 
 class Schedule:
-    """The expected rows of a receipt whose claims give these counts."""
+    """The expected rows of a receipt whose claims give these counts.
+
+    `published`: the tensors of the outputs that its statement names, all or none.
+    """
 
     def __init__(self, counts: Counts) -> None:
         self.counts, self.checked = counts, counts.checked
         self.program, self.steps = counts.checked.program, counts.claim.steps
         self.shapes = op_shapes(self.checked)
         self._links = {link.state: link.value for link in self.program.states}
-        self._ports = [port.tensor for port in self.program.outputs]
+        ports = counts.claim.published(self.program.outputs)
+        self.published = [port.tensor for port in ports]
 
     @cached_property
     def checked_gates(self) -> list[float]:
@@ -105,7 +109,7 @@ class Schedule:
     def costs(self) -> list[float]:
         """Of the gates of each op, then of output leaves and records (docs/hybrid.md section 1)."""
         found = [n * gate_cost(self.checked, c) for c, n in enumerate(self.checked_gates)]
-        cuts = [self.cuts[tensor] for tensor in self._ports]
+        cuts = [self.cuts[tensor] for tensor in self.published]
         leaves = sum(ITEM_COST * cut.leaves + cut.bytes for cut in cuts)
         record = ITEM_COST + RECORD_BLOCK_COST * self._record_blocks
         return [*found, float(self.steps * (leaves + record))]
@@ -202,7 +206,7 @@ class Schedule:
         trees = max(1.0, share * self.steps)
         return {
             tensor: Region(size, size, trees)
-            for tensor in dict.fromkeys(self._ports)
+            for tensor in dict.fromkeys(self.published)
             if (size := share * self.steps * things[tensor])
         }
 

@@ -18,6 +18,7 @@ from .processor import check as _check_processor
 if TYPE_CHECKING:
     from .aggregates import Aggregate, aggregate, verify_aggregate
     from .api import (
+        HeldOutputs,
         Receipt,
         RunState,
         compress,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from .circuits.model import CompiledModel
     from .errors import (
         BadModelFile,
+        BadOutputsFile,
         BadState,
         BadStateFile,
         CalibrationMismatch,
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
         InsufficientSecurity,
         InvalidProgram,
         InvalidProof,
+        InvalidShowing,
         JournalMismatch,
         MalformedProgram,
         MalformedReceipt,
@@ -68,6 +71,7 @@ if TYPE_CHECKING:
     from .training import SGD, Adam, AdamW, TrainingRun, train
     from .verifier.chain import VerifiedRun
     from .verifier.policy import Policy
+    from .verifier.shown import Shown
     from .verifier.snark.verdict import VerifiedSnark
     from .verifier.verified import Guarantee, Verified
 
@@ -78,6 +82,7 @@ _check_processor()
 _HOMES = {
     ".aggregates": ("Aggregate", "aggregate", "verify_aggregate"),
     ".api": (
+        "HeldOutputs",
         "Receipt",
         "RunState",
         "compress",
@@ -97,6 +102,7 @@ _HOMES = {
     ".circuits.model": ("CompiledModel",),
     ".errors": (
         "BadModelFile",
+        "BadOutputsFile",
         "BadState",
         "BadStateFile",
         "CalibrationMismatch",
@@ -108,6 +114,7 @@ _HOMES = {
         "InsufficientSecurity",
         "InvalidProgram",
         "InvalidProof",
+        "InvalidShowing",
         "JournalMismatch",
         "MalformedProgram",
         "MalformedReceipt",
@@ -128,6 +135,7 @@ _HOMES = {
     ".training": ("SGD", "Adam", "AdamW", "TrainingRun", "train"),
     ".verifier.chain": ("VerifiedRun",),
     ".verifier.policy": ("Policy",),
+    ".verifier.shown": ("Shown",),
     ".verifier.snark.verdict": ("VerifiedSnark",),
     ".verifier.verified": ("Guarantee", "Verified"),
 }
@@ -139,6 +147,7 @@ __all__ = [
     "AdamW",
     "Aggregate",
     "BadModelFile",
+    "BadOutputsFile",
     "BadState",
     "BadStateFile",
     "CalibrationMismatch",
@@ -148,10 +157,12 @@ __all__ = [
     "CompiledModel",
     "ErrorBoundExceeded",
     "Guarantee",
+    "HeldOutputs",
     "Inaccurate",
     "InsufficientSecurity",
     "InvalidProgram",
     "InvalidProof",
+    "InvalidShowing",
     "JournalMismatch",
     "MalformedProgram",
     "MalformedReceipt",
@@ -165,6 +176,7 @@ __all__ = [
     "RangeOverflow",
     "Receipt",
     "RunState",
+    "Shown",
     "SnarkModel",
     "SnarkSetUp",
     "Tolerances",

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .circuits.arguments import shown, whole
+from .circuits.arguments import shown as worded
+from .circuits.arguments import whole
 from .circuits.files import write_atomically
 from .circuits.model import CompiledModel
 from .display import showing
@@ -18,8 +19,10 @@ from .hybrid.chain import Start, Training
 from .hybrid.chain import prove as prove_chain
 from .prover import (
     Claims,
+    HeldOutputs,
     InputVisibility,
     Job,
+    OutputVisibility,
     Progress,
     ProverOptions,
     RunState,
@@ -45,6 +48,7 @@ from .verifier.pins import Pins
 from .verifier.policy import Expectations, Policy
 from .verifier.program.checked import load as load_program
 from .verifier.receipt import as_receipt, read_receipt, refuse_no_list, split_receipt
+from .verifier.shown import with_shown
 from .verifier.snark.judge import refuse_string, verify_snark
 from .verifier.snark.receipt import SnarkReceipt, is_snark
 from .verifier.snark.verdict import VerifiedSnark
@@ -52,6 +56,7 @@ from .verifier.verified import Verified
 
 __all__ = [
     "CompiledModel",
+    "HeldOutputs",
     "Receipt",
     "RunState",
     "compress",
@@ -131,6 +136,7 @@ class Receipt:
         follows: Verified | None = None,
         srs: str | bytes | None = None,
         any_srs: bool = False,
+        shown: bytes | None = None,
         backend: Backend = "rust",
         threads: int = 0,
     ) -> Verified:
@@ -149,6 +155,7 @@ class Receipt:
             follows=follows,
             srs=srs,
             any_srs=any_srs,
+            shown=shown,
             backend=backend,
             threads=threads,
         )
@@ -197,6 +204,8 @@ def prove(
     work: str | Path | None = None,
     reveal: bool = False,
     visibility: InputVisibility | None = None,
+    outputs: OutputVisibility = "published",
+    outputs_file: str | Path | None = None,
     audience: str | None = None,
     nonce: bytes | str | None = None,
     state: Mapping[str, np.ndarray] | RunState | str | Path | None = None,
@@ -241,6 +250,11 @@ def prove(
             is public.
         visibility: of the inputs: "private" (usual in hybrid), "checkable" (usual in fast: holders
             of the inputs can recompute their root, and anyone can test a guess) or "public".
+        outputs: "published" in the statement, or "hidden": the receipt is bound to them, does not
+            grow with them, and tells nothing of them.
+        outputs_file: of hidden outputs: a new file from which those of single steps can be shown
+            later (`HeldOutputs.load(file).show(receipt, steps)`); it is as secret as they are.
+            Without one, nobody can show them.
         audience: bind the receipt to a verifier.
         nonce: bind the receipt to a verifier's challenge, bytes or text (0x and hexadecimal); a
             derived seed follows from it, too.
@@ -298,6 +312,7 @@ def prove(
         bits=bits,
         exact=exact,
         visibility=visibility,
+        outputs=outputs,
         audience=audience,
         nonce=nonce,  # type: ignore[arg-type]  # which becomes bytes there
     )
@@ -308,7 +323,9 @@ def prove(
     training = Training(state, start, first, seed, data, data_key, final_state)
     workers = Workers(processes, ray, patience=patience)
     with showing(progress) as show:
-        options = ProverOptions(small, work, reveal, show, workers, foldable, succinct)
+        options = ProverOptions(
+            small, work, reveal, show, workers, foldable, succinct, outputs_file
+        )
         made = prove_chain(program, inputs, claims, options, training=training, items=items)
     return Receipt(made)
 
@@ -450,7 +467,7 @@ def _model(given: CompiledModel | str | Path) -> CompiledModel:
     raise UsageError(
         "this is no compiled model",
         expected="what zktally.compile returns, or a .zkt file",
-        received=shown(given),
+        received=worded(given),
     )
 
 
@@ -462,7 +479,7 @@ def _receipt(given: Receipt | bytes) -> bytes:
         raise UsageError(
             "a receipt is no path",
             expected="a Receipt or its bytes",
-            received=shown(given),
+            received=worded(given),
             hint="read it with zktally.Receipt.load(path)",
         )
     return as_receipt(given)
@@ -564,6 +581,7 @@ def verify(
     follows: Verified | None = None,
     srs: str | bytes | None = None,
     any_srs: bool = False,
+    shown: bytes | None = None,
     backend: Backend = "rust",
     threads: int = 0,
 ) -> Verified:
@@ -586,11 +604,13 @@ def verify(
         srs: of a SNARK receipt: the digest of its structured reference string, 32 bytes or hex; it
             is refused without it,
         any_srs: unless the caller trusts whoever made the string.
+        shown: a showing of outputs of some steps, where the receipt hides its outputs.
         backend: "rust", or "python" for the independent verifier.
         threads: for "rust": 0 for all cores.
 
     Returns:
-        What is verified, with outputs and guarantee.
+        What is verified, with outputs and guarantee; outputs that the receipt hides are not among
+        them, those that are shown stand in `shown`.
 
     Raises:
         VerificationFailed: judged and refused.
@@ -615,11 +635,12 @@ def verify(
     if follows is not None:
         if not isinstance(follows, Verified):
             raise UsageError(
-                "follows is no verdict", expected="what verify returned", received=shown(follows)
+                "follows is no verdict", expected="what verify returned", received=worded(follows)
             )
         refuse_chain(follows)
         expectations = following(follows.facts.journal, receipt, expectations)
-    return judge(receipt, expectations, backend, threads)
+    verified = judge(receipt, expectations, backend, threads)
+    return verified if shown is None else with_shown(verified, receipt, shown)
 
 
 def judge_arguments(policy: object, threads: object) -> None:
@@ -628,7 +649,7 @@ def judge_arguments(policy: object, threads: object) -> None:
         raise UsageError(
             "policy is no policy",
             expected="zktally.Policy(max_delta=0.05)",
-            received=shown(policy),
+            received=worded(policy),
         )
     whole(threads, "threads", 0, MAX_THREADS)
 

@@ -17,13 +17,14 @@ from .circuits.errors import (
     RangeOverflow,
     UnsupportedOp,
 )
-from .prover.errors import BadStateFile, ClusterError, ProveError
+from .prover.errors import BadOutputsFile, BadStateFile, ClusterError, ProveError
 from .verifier.errors import (
     ChainBroken,
     ErrorBoundExceeded,
     InsufficientSecurity,
     InvalidProgram,
     InvalidProof,
+    InvalidShowing,
     JournalMismatch,
     MalformedProgram,
     MalformedReceipt,
@@ -38,6 +39,7 @@ from .verifier.errors import (
 
 __all__ = [
     "BadModelFile",
+    "BadOutputsFile",
     "BadState",
     "BadStateFile",
     "CalibrationMismatch",
@@ -49,6 +51,7 @@ __all__ = [
     "InsufficientSecurity",
     "InvalidProgram",
     "InvalidProof",
+    "InvalidShowing",
     "JournalMismatch",
     "MalformedProgram",
     "MalformedReceipt",

@@ -24,7 +24,7 @@ from .display import showing
 from .hybrid.training.plan import Plan, with_values
 from .hybrid.training.run import Report, Trained
 from .hybrid.training.run import train as run_training
-from .prover import Progress, RunState
+from .prover import HeldOutputs, Progress, RunState
 from .verifier.chain import VerifiedRun
 from .verifier.errors import UsageError
 from .verifier.inputs import Saturated
@@ -103,6 +103,11 @@ class TrainingRun:
                 "the run has several receipts", expected="run.receipts", received="run.receipt"
             )
         return self.receipts[0]
+
+    @property
+    def held_outputs(self) -> tuple[HeldOutputs, ...]:
+        """Of each receipt with hidden outputs, what it takes to show them: secret. Else empty."""
+        return self._trained.held
 
     @property
     def losses(self) -> npt.NDArray[np.float64]:
@@ -333,7 +338,7 @@ def train(
         report: called with each step and its loss.
         settings: any other setting of `Plan`: schedule, warmup, mode, delta, receipt_every, start,
             precision, clip_value, clip_norm, label_smoothing, rehearsal, small, foldable,
-            succinct, reveal, loss_output, batch_norm, dropout.
+            succinct, reveal, loss_output, batch_norm, dropout, outputs.
 
     Raises:
         UsageError: settings or data that do not fit.

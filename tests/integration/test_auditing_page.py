@@ -46,11 +46,13 @@ def folder(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(source, folder / name)
     shutil.copy(files.images, folder / "x.npz")
     model, images = zktally.load(files.model), {"image": np.load(files.images)["image"]}
-    for name, mode, labels in (
+    hidden = {"outputs": "hidden", "outputs_file": folder / "hidden.receipt.outputs"}
+    for name, mode, others in (
         ("run", "hybrid", {"audience": AUDIENCE, "nonce": NONCE}),
         ("strict", "strict", {}),
+        ("hidden", "hybrid", hidden),
     ):
-        receipt = zktally.prove(model, images, mode, visibility="checkable", **labels)
+        receipt = zktally.prove(model, images, mode, visibility="checkable", **others)
         receipt.save(folder / f"{name}.receipt")
     return folder
 
@@ -100,6 +102,7 @@ def test_the_page_from_the_first_command_to_the_last(
         assert word in page.text
     assert "svg" in pages.read(Path("run.html").read_text(encoding="utf-8")).tags
     assert Path("outputs.csv").read_text().count("\n") == 201
+    assert Path("some.csv").read_text() == Path("outputs.csv").read_text()
     with np.load("outputs.npz") as held:
         assert held["codes:logits"].shape == held["logits"].shape == (20, 10)
 
@@ -131,5 +134,13 @@ def test_the_code_of_the_page(folder: Path, files: Files, standalone: Path) -> N
 
 def test_the_page_names_every_option_of_a_file_to_write() -> None:
     text = PAGE.read_text(encoding="utf-8")
-    for option in ("--outputs", "--report", "--even-refused", "--json", "--inspect", "--policy"):
+    for option in (
+        "--outputs",
+        "--report",
+        "--even-refused",
+        "--json",
+        "--inspect",
+        "--policy",
+        "--shown",
+    ):
         assert option in text

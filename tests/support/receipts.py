@@ -95,8 +95,9 @@ class Prover:
     """
 
     def __init__(
-        self, name, steps=1, items=None, public=True, declared=False, follows=None, **claims
-    ):
+        self, name, steps=1, items=None, public=True, declared=False, follows=None, hidden=False,
+        **claims,
+    ):  # fmt: skip
         program, self.weights = {**programs.EVERY, **training.EVERY}[name]()
         self.checked = check(program)
         self.declared = declared
@@ -104,7 +105,7 @@ class Prover:
         self.program = program
         self.steps = steps
         self.items = steps * program.batch if items is None else items
-        self.public = public
+        self.public, self.hidden = public, hidden
         self.claims = {
             "delta_ppm": 50_000, "delta_step_ppm": 0, "delta_op_ppm": 0, "bits": 102, "exact": (),
             "audience": None, "nonce": None, **claims,
@@ -264,7 +265,7 @@ class Prover:
             start=int(self.declared),
             input_key=input_key,
             inputs=packed(program.inputs) if self.public else None,
-            outputs=packed(program.outputs),
+            outputs=b"" if self.hidden else packed(program.outputs),
             **self.claims,
         )
 
@@ -277,8 +278,8 @@ class Prover:
         self.journal = replace(self.journal, **fields)
         return self
 
-    def receipt(self):
-        """Open what the journal asks for."""
+    def receipt(self, outputs=None):
+        """Open what the journal asks for; or the leaves of all outputs, or not, as one likes."""
         program, journal = self.program, self.journal.encode()
         plan = make_plan(Counts(self.checked, self.journal), sample_seed(journal))
         opened = {name: set() for name in self.trees}
@@ -290,7 +291,8 @@ class Prover:
                         offsets = self._in_tree(t, step, offsets)
                         leaf, _ = locate(tensor.layout, tensor.tree_shape, offsets)
                         opened[self._tree_of(t, step)].update(leaf.tolist())
-        for port in program.outputs:
+        opens = self.journal.publishes if outputs is None else outputs
+        for port in program.outputs if opens else ():
             for step in range(self.steps):
                 count = len(self.trees[step, port.tensor].packed)
                 opened[step, port.tensor] = set(range(count))

@@ -29,6 +29,7 @@ from zktally.verifier import (
     reader,
     receipt,
     sampling,
+    shown,
     steps,
 )
 from zktally.verifier.hybrid import requantise, segments
@@ -98,6 +99,16 @@ FUNCTIONS = (
 )
 """In the order of protocol.md section 6, then of hybrid.md section 7."""
 
+SHOWN = (
+    shown.judge_shown,
+    shown._Showing.parse.__func__,
+    shown._Showing._judge_elements,
+    shown._Showing.judge_chain,
+    shown._same_chain,
+    shown._judge_range,
+)
+"""Of a showing (protocol.md section 7)."""
+
 ENGINE = (
     params.reaching,
     statement.Statement._judge_sizes,
@@ -123,7 +134,7 @@ HELPERS = {
     "_judge_data_set", "_judge_words", "judge_run", "_judge_ranges", "_judge_start", "_judge_seed",
     "_demand",
     "_at_most", "_judge_order", "_judge_once", "_judge_drawn", "_judge_all_meant",
-    "_judge_expectations",
+    "_judge_expectations", "_same_chain", "judge_chain", "_judge_range",
 }  # fmt: skip
 
 
@@ -191,7 +202,7 @@ class _AnyValue(openings.OpenedValues):
 
 
 def _all_checks() -> Iterator[tuple[str, Callable[[], AbstractContextManager[object]]]]:
-    for function in FUNCTIONS + ENGINE:
+    for function in FUNCTIONS + SHOWN + ENGINE:
         label = f"{function.__module__.rsplit('.', 1)[1]}.{function.__qualname__}"
         for number in range(len(refusals(_parse(function)))):
             yield f"{label} {number}", partial(_without, function, number)

@@ -590,3 +590,15 @@ for _name, _value in CLAIMS.items():
         asked = {name: value} if name in ("audience", "nonce") else {}
         expectations = replace(long(0).expectations, **asked)
         return long(0).parts.restated(**{name: value}).encode(), expectations
+
+
+@tampering("hybrid: outputs hidden after the proof", "verify.stark", "dense")
+def _():
+    return parts_of("dense").restated(outputs=b"").encode()
+
+
+@tampering("hybrid: hidden outputs published after the proof", "verify.stark", "hidden")
+def _():
+    """They are those of the run."""
+    outputs = committed("sampled").journal.outputs
+    return parts_of("hidden").restated(outputs=outputs).encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import struct
 
 import numpy as np
@@ -239,3 +240,13 @@ for _name, _spoil in NON_CANONICAL.items():
         parts = parts_of("kinds")
         spoil(parts)
         return parts.encode()
+
+
+@tampering("openings: hidden outputs are opened nevertheless", "receipt.trailing-bytes", "hidden")
+def _():
+    return copy.copy(committed("hidden")).receipt(outputs=True)
+
+
+@tampering("openings: published outputs are not opened", "receipt.truncated", "sampled")
+def _():
+    return copy.copy(committed("sampled")).receipt(outputs=False)

@@ -42,6 +42,7 @@ RUNS = {
     "trained": ("learner", {"steps": 4, "declared": True, "nonce": NONCE}),
     "trained on": ("learner", {"steps": 3, "follows": "trained", "nonce": NONCE}),
     "drawn": ("drawn average", {"steps": 2, "declared": True}),
+    "hidden": ("conv", {"steps": 4, "hidden": True, **SPARSE}),
     "sparsely trained": ("learner", {"steps": 6, "declared": True, **SPARSE}),
 }
 
@@ -84,7 +85,7 @@ def victim(name: str, **changes: object) -> Expectations:
         max_delta_step=journal.delta_step_ppm / 1e6 or None,
         max_delta_op=journal.delta_op_ppm / 1e6 or None,
         min_bits=min(100, headline(journal.bits)),
-        outputs_exact=name not in ("sampled", "demanding", "sparsely trained"),
+        outputs_exact=name not in ("sampled", "demanding", "hidden", "sparsely trained"),
     )
     return committed(name).expectations(**{"policy": policy, **changes})
 

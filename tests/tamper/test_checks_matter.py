@@ -94,7 +94,10 @@ TABLE: dict[str, dict[str, str]] = {
         "weights: the same under other salts": ACCEPTED,
     },
     # 5. Journal against program.
-    "steps._fit 0": {"journal: no outputs": CRASH, "journal: inputs of one step": CRASH},
+    "steps._fit 0": {
+        "journal: one byte of outputs": CRASH,
+        "journal: inputs of one step": CRASH,
+    },
     "steps._fit 1": {
         "journal: an exact op that does not exist": ACCEPTED,
         "journal: an exact op that is flagged already": ACCEPTED,
@@ -483,7 +486,8 @@ def test_without_the_check_the_engine_believes_a_lie(check, name):
 
 
 def test_every_check_stands_in_the_table():
-    assert TABLE.keys() | ENGINE.keys() | ELSEWHERE.keys() == checks.WITHOUT.keys()
+    of_showings = {name for name in checks.WITHOUT if name.startswith("shown.")}
+    assert of_showings | TABLE.keys() | ENGINE.keys() | ELSEWHERE.keys() == checks.WITHOUT.keys()
     assert ALSO.keys() <= TABLE.keys()
     tests = Path(__file__).parents[1]
     for name in set(ELSEWHERE.values()):

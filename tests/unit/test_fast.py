@@ -125,7 +125,7 @@ def test_every_digest_of_the_statement_is_bound(field, code):
 def test_statements_that_do_not_fit_the_program():
     for name, changes in {
         "dense": [
-            {"items": 3}, {"items": 0xFFFF}, {"outputs": b""}, {"inputs": b""}, {"exact": (1,)},
+            {"items": 3}, {"items": 0xFFFF}, {"outputs": b"\0"}, {"inputs": b""}, {"exact": (1,)},
             {"initial_state": OTHER}, {"final_state": OTHER}, {"prf_seed": OTHER},
         ],
         "every_kind": [{"exact": (2,)}],

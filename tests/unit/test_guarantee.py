@@ -45,7 +45,8 @@ def facts(*ops: OpFacts, **changes: object) -> Facts:
         records=0, data_slots=0,
         headline_bits=100, samples=1352, samples_per_op=338, samples_per_step=0, step_weight=960,
         step_macs=960, live_macs=960, checked_gates=240, ops=ops or (op(),),
-        outputs=(OutputFacts("y", "consistent"),), inputs_public=False, receipt_bytes=1000,
+        outputs=(OutputFacts("y", "consistent"),), inputs_public=False,
+        outputs_public=True, receipt_bytes=1000,
         stark=None,
     )  # fmt: skip
     return changed(found, **changes)

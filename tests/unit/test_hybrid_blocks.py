@@ -21,8 +21,19 @@ ROOM = 1 << 30
 
 
 @dataclass(frozen=True)
+class Claim:
+    """Of a statement, whether it names the outputs."""
+
+    publishes: bool
+
+    def published(self, ports):
+        return ports if self.publishes else ()
+
+
+@dataclass(frozen=True)
 class Counts:
     checked: Checked
+    claim: Claim
 
 
 @dataclass(frozen=True)
@@ -52,7 +63,7 @@ def drawn_plan(seed: int) -> tuple[Plan, Trees]:
     program, first = checked.program, int(rng.integers(0, 9))
     order = Order(bytes(32), program.records, program.data_slots, first, steps)
     trees = Trees(program, steps, order if program.data else None)
-    return Plan(Counts(checked), tuple(sampled), steps), trees
+    return Plan(Counts(checked, Claim(seed % 3 > 0)), tuple(sampled), steps), trees
 
 
 def listed(plan: Plan, trees: Trees) -> int:

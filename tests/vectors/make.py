@@ -33,6 +33,7 @@ from zktally.verifier.program.codec import program_id
 from zktally.verifier.program.types import Role, Tensor
 from zktally.verifier.receipt import split_receipt
 from zktally.verifier.sampling import sample_seed
+from zktally.verifier.shown import judge_shown
 
 FOLDER = Path(__file__).parent
 ACCEPTED = "accepted"
@@ -44,6 +45,9 @@ PUBLIC_KEY = bytes(32)
 CHALLENGE = b"\x04\x05\x06"
 MODE = 2
 """Offset of the mode in a journal."""
+
+FIRST_STEP = 8 + 32 + 4
+"""Offset of the number of the first step in a showing."""
 
 SEED = 32
 ROOT = 32
@@ -57,6 +61,8 @@ GOLDEN = {
     "kinds": (2, 2, Claims("fast", delta=0.04, delta_step=0.5, visibility="private")),
     "trained": (3, 3, Claims("fast", visibility="public", nonce=CHALLENGE)),
     "trained-on": (2, 2, Claims("fast", visibility="checkable", nonce=CHALLENGE)),
+    "hidden-dense": (3, 5, Claims("fast", visibility="checkable", outputs="hidden")),
+    "hidden-average": (4, 4, replace(AVERAGE, outputs="hidden")),
 }  # fmt: skip
 """Steps, items and claims of each golden receipt."""
 
@@ -66,8 +72,20 @@ PROVEN = {
     "strict-dense": ("dense", 0, Claims("strict", visibility="private", nonce=b"\x03")),
     "hybrid-trained-on": ("trained-on", 1, replace(GOLDEN["trained-on"][2], mode="hybrid")),
     "foldable-dense": ("dense", 2, Claims("strict", visibility="private", nonce=b"\x05")),
+    "hybrid-hidden-average": (
+        "hidden-average",
+        1,
+        Claims("hybrid", visibility="private", outputs="hidden"),
+    ),
 }
 """Run, profile and claims of each golden receipt whose openings are proven."""
+
+SHOWN = {
+    "hidden-dense": ("hidden-dense", (0, 2)),
+    "hidden-average": ("hidden-average", (1, 3)),
+    "hybrid-hidden-average": ("hidden-average", (1, 3)),
+}
+"""Receipts whose outputs are shown: the run that has them, and the steps."""
 
 EARLIER = ("version-1", "version-2", "hybrid-version-3")
 """Golden receipts of earlier formats, accepted then: refused by their version, not misread."""
@@ -118,7 +136,8 @@ def arrays(checked: Checked, role: Role, salt: int) -> list[np.ndarray]:
 
 def start(name: str) -> tuple[_core.Model, Checked, FastRun]:
     """The model of a golden receipt, and a run of no steps yet."""
-    checked = load((FOLDER / f"{name.removesuffix('-on')}.program").read_bytes())
+    program = name.removeprefix("hidden-").removesuffix("-on")
+    checked = load((FOLDER / f"{program}.program").read_bytes())
     model = _core.Model(checked.data, arrays(checked, Role.WEIGHT, 1), PUBLIC_KEY)
     if name.startswith("trained"):
         return model, checked, training(name, model, checked)
@@ -212,6 +231,63 @@ def is_good(receipt: bytes, job: Job, expect: dict[str, Any]) -> bool:
     return same
 
 
+def showing(name: str) -> bytes:
+    """The showing that goes with a golden receipt; one of a run serves all receipts of it."""
+    base, steps = SHOWN[name]
+    made = golden(base)
+    held = made.run.held_outputs(made.journal.chain_root)
+    return held.show(made.receipt, steps)
+
+
+def refused_showings() -> list[tuple[str, str, str, bytes]]:
+    """Name, code, receipt and showing of every showing that is refused."""
+    dense, average = showing("hidden-dense"), showing("hidden-average")
+    other_step = average[:FIRST_STEP] + b"\0" + average[FIRST_STEP + 1 :]
+    twice = average[:FIRST_STEP] + b"\3" + average[FIRST_STEP + 1 :]
+    return [
+        ("shown-value", "shown.mismatch", "hidden-dense", flip(dense, -33)),
+        ("shown-sibling", "shown.mismatch", "hidden-average", flip(average, -1)),
+        ("shown-of-another", "shown.mismatch", "hidden-dense", average),
+        ("shown-another-step", "shown.mismatch", "hybrid-hidden-average", other_step),
+        ("shown-twice", "shown.malformed", "hidden-average", twice),
+        ("shown-cut-short", "shown.malformed", "hidden-average", average[:-1]),
+        ("shown-byte-more", "shown.malformed", "hidden-dense", dense + b"\0"),
+        ("shown-version-2", "shown.malformed", "hidden-dense", dense[:7] + b"\2" + dense[8:]),
+    ]
+
+
+def judged_showing(receipt: bytes, data: bytes) -> tuple[list[int], dict[str, Any]]:
+    """The steps that a showing shows of a receipt that was found good, and the outputs."""
+    parts = split_receipt(receipt)
+    program = load(bytes(parts.program)).program
+    found = judge_shown(data, program, Journal.decode(parts.journal))
+    return list(found.steps), {port: values.tolist() for port, values in found.outputs.items()}
+
+
+def listed_showings(files: dict[str, bytes]) -> list[dict[str, Any]]:
+    """What `vectors.json` says of showings, whose files are added."""
+    vectors = []
+    for name in SHOWN:
+        data = files[f"{SHOWN[name][0]}.shown"] = showing(name)
+        steps, outputs = judged_showing(files[f"{name}.receipt"], data)
+        vectors.append({
+            "name": f"{name}-shown",
+            "receipt": f"{name}.receipt",
+            "showing": f"{SHOWN[name][0]}.shown",
+            "verdict": ACCEPTED,
+            "steps": steps,
+            "outputs": outputs,
+        })  # fmt: skip
+    by_bytes = {data: name for name, data in files.items()}
+    for name, code, receipt, data in refused_showings():
+        file = by_bytes.setdefault(data, f"refused-{name}.shown")
+        files[file] = data
+        vectors.append({
+            "name": name, "receipt": f"{receipt}.receipt", "showing": file, "verdict": code,
+        })  # fmt: skip
+    return vectors
+
+
 def answering(journal: bytes) -> bytes:
     """What a proof begins with that names this statement."""
     is_fast = journal[MODE] == FAST
@@ -283,7 +359,7 @@ def refused_hybrids() -> list[tuple[str, str, Golden, bytes, dict[str, Any]]]:
 
 def refused() -> list[tuple[str, str, bytes, dict[str, Any]]]:
     """Name, code, receipt and expectations of every vector that is refused."""
-    dense, average, kinds, trained, later = (golden(name) for name in GOLDEN)
+    dense, average, kinds, trained, later, hidden, _ = (golden(name) for name in GOLDEN)
     journal = bytes(split_receipt(dense.receipt).journal)
     no_program = b"ZKTPROG\x01"
     other = flip(bytes(32), 0)
@@ -315,6 +391,7 @@ def refused() -> list[tuple[str, str, bytes, dict[str, Any]]]:
         ("program-cut-short", "program.malformed", dense,
          dense.joined(program=no_program, journal=empty), {"model_id": named}),
         ("too-many-items", "receipt.non-canonical", dense, dense.restated(items=5), {}),
+        ("hidden-in-part", "receipt.non-canonical", hidden, hidden.restated(outputs=b"\0"), {}),
         ("own-seed", "receipt.non-canonical", later, later.restated(seed=0), {}),
         ("no-data-set", "receipt.non-canonical", later,
          later.restated(dataset_root=bytes(32)), {}),
@@ -417,7 +494,12 @@ def build() -> dict[str, bytes]:
         file = by_bytes.setdefault(data, f"refused-{name}.receipt")
         files[file] = data
         vectors.append({"name": name, "receipt": file, "expect": expect, "verdict": code})
-    listed = {"format": "zktally.vectors/1", "receipt_version": 4, "vectors": vectors}
+    listed = {
+        "format": "zktally.vectors/1",
+        "receipt_version": 4,
+        "vectors": vectors,
+        "showings": listed_showings(files),
+    }
     files["vectors.json"] = (json.dumps(listed, indent=1) + "\n").encode()
     return files
 

@@ -119,7 +119,7 @@ class _Counter:
             self._add(self._blocks_of(fresh))
         return keys[start:]
 
-    # Ops that are checked in full, and outputs: the same in every step.
+    # Ops that are checked in full, and published outputs: the same in every step.
 
     def _of_full_ops(self) -> tuple[Ints, Ints]:
         """What they open in a step of its own leaves, and as the step after it; as of step 0."""
@@ -161,7 +161,7 @@ class _Counter:
             if numbers is None
         ]
         found = self._keys(runs, self._trees.in_slots)
-        for port in self._trees.program.outputs:
+        for port in self._plan.counts.claim.published(self._trees.program.outputs):
             tensor = self._trees.program.tensors[port.tensor]
             every = np.arange(leaf_count(layout_of(tensor), tensor.shape), dtype=np.int64)
             found.add(self._trees.number(port.tensor, step) << LEAF_BITS | every)

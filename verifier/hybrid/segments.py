@@ -81,7 +81,7 @@ class OutputLeaves:
 
 @dataclass(frozen=True)
 class Items:
-    """Consecutive items: gates op by op, then of each step leaves of outputs and its record.
+    """Consecutive items: gates op by op, then of each step published outputs and its record.
 
     Attributes:
         runs: of gates.
@@ -102,8 +102,9 @@ class ItemList:
         self._steps = trees.steps
         self._counts = [plan.gates_of(c) for c in range(len(self._program.ops))]
         self._costs = [gate_cost(plan.counts.checked, c) for c in range(len(self._program.ops))]
-        self._ports = [self._program.tensors[port.tensor] for port in self._program.outputs]
-        self._numbers = np.array([port.tensor for port in self._program.outputs], np.int64)
+        published = plan.counts.claim.published(self._program.outputs)
+        self._ports = [self._program.tensors[port.tensor] for port in published]
+        self._numbers = np.array([port.tensor for port in published], np.int64)
         self._leaves = [leaf_count(layout_of(t), t.shape) for t in self._ports]
         self._of_step = sum(self._leaves) + 1
         self._record_blocks = item_blocks(trees)

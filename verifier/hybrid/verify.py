@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
@@ -25,7 +25,7 @@ from ..journal import HYBRID, STRICT, Journal
 from ..openings import Trees
 from ..policy import Expectations
 from ..program.checked import Checked
-from ..program.types import Program
+from ..program.types import Port, Program
 from ..quoting import quoted
 from ..reader import RECEIPT_CODES, Reader
 from ..receipt import Sections
@@ -140,7 +140,7 @@ class Session:
         judge_origin(statement, trees)  # 8. Seed and start.
         compare_inputs(program, journal, trees, None, expectations)  # 9. Inputs, outputs.
         outputs = claimed_outputs(program, journal)
-        _judge_outputs(program, outputs)
+        _judge_outputs(program, journal.published(program.outputs), outputs)
         rule = _room(profile) if most is None else replace(_room(profile), most=most)
         segments = _Segments(checked, plan, trees, Claims(journal, outputs), (room, rule))
         own, count = profiles.of_segments(profile), len(segments)
@@ -191,17 +191,17 @@ def _read_head(reader: Reader, journal: bytes) -> int:
     return profiles.read_profile(reader)
 
 
-def _judge_outputs(program: Program, outputs: Mapping[int, Ints]) -> None:
+def _judge_outputs(program: Program, ports: Sequence[Port], outputs: Mapping[int, Ints]) -> None:
     """9. The statement's outputs lie in their declared ranges, step by step, port by port."""
     failures = []
-    for place, port in enumerate(program.outputs):
+    for place, port in enumerate(ports):
         tensor = program.tensors[port.tensor]
         values = outputs[port.tensor].reshape(len(outputs[port.tensor]), -1)
         outside = (values.min(1) < tensor.lo) | (values.max(1) > tensor.hi)
         failures += [(int(step), place) for step in np.flatnonzero(outside)[:1]]
     if failures:
         step, place = min(failures)
-        port = program.outputs[place]
+        port = ports[place]
         tensor = program.tensors[port.tensor]
         raise InvalidProof(
             f"output {quoted(port.name)} is out of its range in step {step}",

@@ -61,7 +61,14 @@ class Case:
     def statuses(self) -> list[str]:
         """Of the outputs, each once, from the best to the worst."""
         found = {each.status for each in self.outputs}
+        if not self.publishes:
+            found = {status for each in self.guarantees for status in each.outputs.values()}
         return [status for status in STATUSES if status in found]
+
+    @property
+    def publishes(self) -> bool:
+        """Whether all receipts state their outputs."""
+        return all(each.outputs_public for each in self.guarantees)
 
     @property
     def delta_step(self) -> float | None:

@@ -8,7 +8,7 @@ from ..facts import SAMPLED
 from ..journal import STRICT
 from ..labels import in_words
 from ..pins import INPUTS
-from ..quoting import quoted
+from ..quoting import quoted, steps_text
 from ..values import Values
 from ..verified import BEGINS, CHOSEN, PINNED, Verified, counted, percent
 from . import shown, words
@@ -31,6 +31,7 @@ def summary(case: Case, files: str) -> str:
         bound = "Every calculation was checked"
     found = [words.STATUSES[status][0].lower() for status in case.statuses]
     outputs = f"; the outputs are {' or '.join(found)}" if found else ""
+    outputs += "" if case.publishes else ", and not published"
     return (
         f"{files} {'were' if case.several else 'was'} checked, and found good: {steps} of the "
         f"model {case.first.model_id[:8]}…{items}. {bound} ({case.run.bits} bits){outputs}."
@@ -228,13 +229,24 @@ def _bounds_of_steps(case: Case) -> Html:
 
 def outputs(case: Case) -> Html | None:
     """The outputs: what their status means, and their numbers."""
-    if not case.outputs:
+    if not case.statuses:
         return None
     meanings: list[tuple[Child, Child]] = [words.STATUSES[status] for status in case.statuses]
-    parts: list[Html] = []
+    parts: list[Html] = [] if case.publishes else [element("p", _not_published(case))]
     for each in case.outputs:
         parts += _values(each, words.STATUSES[each.status][0])
     return _section("The outputs", facts(meanings), *parts)
+
+
+def _not_published(case: Case) -> str:
+    """What is said of outputs that a statement leaves out, and of those that were shown."""
+    shown = case.first.shown
+    if shown is None:
+        return words.OUTPUTS_HIDDEN
+    several = "s" if len(shown.steps) > 1 else ""
+    return (
+        f"{words.OUTPUTS_HIDDEN} Shown here are those of step{several} {steps_text(shown.steps)}."
+    )
 
 
 def inputs(case: Case) -> Html | None:
@@ -347,7 +359,8 @@ def _hidden(verdict: Verified) -> str:
     tells += ["which values were picked"] if journal.mode != STRICT else []
     inputs = ["inputs"] if INPUTS not in guarantee.published else []
     records = ["records"] if guarantee.run is not None and guarantee.run.records else []
-    held = ", ".join(["weights", *inputs, *records])
+    outputs = [] if guarantee.outputs_public else ["outputs"]
+    held = ", ".join(["weights", *inputs, *records, *outputs])
     return (
         f"Hidden are {held} and intermediate values, also those that were checked. Whoever has "
         f"the receipt learns {', '.join(tells)}, the digests, and sizes."

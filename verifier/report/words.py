@@ -25,6 +25,12 @@ STATUSES = {
 }
 """What is said of an output, by its status."""
 
+OUTPUTS_HIDDEN = (
+    "The receipt does not publish its outputs, but is bound to them: whoever made it can show "
+    "those of single steps, and no others than those that were checked."
+)
+"""What is said where they are not published."""
+
 KINDS = {
     MODES[FAST]: "fast: checked by samples, which are shown in the clear",
     MODES[HYBRID]: "hybrid: checked by samples, which are hidden in zero-knowledge proofs",

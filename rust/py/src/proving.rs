@@ -392,6 +392,11 @@ impl Run {
         Ok(PyBytes::new(py, &proof))
     }
 
+    fn held_outputs<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let held = self.pool.run(py, || self.run.held_outputs()).map_err(raise)?;
+        Ok(PyBytes::new(py, &held))
+    }
+
     fn values<'py>(
         &self,
         py: Python<'py>,

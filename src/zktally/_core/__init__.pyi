@@ -268,6 +268,16 @@ class Run:
             ZktallyError: the codes of a journal that does not decode or fit; `verify.too-large`.
         """
 
+    def held_outputs(self) -> bytes:
+        """What it takes to show the outputs of steps later: secret as long as these are.
+
+        Of each step the roots of its trees, then port by port the packed values and the salts of
+        all leaves.
+
+        Raises:
+            ZktallyError: `usage` without steps.
+        """
+
     def values(self, step: int, tensor: int) -> _Integers:
         """The values of an input or value tensor in a step, in its shape.
 

@@ -31,6 +31,7 @@ VERBS = (
     "wrap",
     "compress",
     "aggregate",
+    "outputs",
     "verify",
     "report",
     "inspect",

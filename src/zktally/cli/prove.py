@@ -12,6 +12,7 @@ from ..hybrid.chain import prove
 from ..prover import Claims
 from ..prover.estimate import estimate_job
 from ..prover.options import profile_of
+from ..prover.outputs import SUFFIX
 from ..prover.run import KEEP_BYTES
 from ..prover.snark.model import is_snark_model
 from ..verifier.cli import labels_from, read_arrays
@@ -100,6 +101,18 @@ def add_to(verbs: Any) -> None:
         action=_OldName,
         help=argparse.SUPPRESS,
     )
+    verb.add_argument(
+        "--outputs",
+        choices=("published", "hidden"),
+        default="published",
+        help="in the statement (published), or bound to it and shown later, step by step (hidden)",
+    )
+    verb.add_argument(
+        "--outputs-file",
+        metavar="FILE",
+        help="new secret file from which hidden outputs can be shown (the receipt's name with "
+        f"{SUFFIX})",
+    )
     add_training_arguments(verb)
     for name, rule in LABELS.items():
         verb.add_argument(f"--{name}", help=rule.stated)
@@ -127,6 +140,7 @@ def run(args: argparse.Namespace) -> int:
         bits=args.bits,
         exact=names(args.exact),
         visibility=args.visibility,
+        outputs=args.outputs,
         **labels_from(args),
     )
     _, items = quantise(model.checked.program, inputs, args.items)

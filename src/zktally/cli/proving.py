@@ -13,9 +13,10 @@ from ..circuits.model import CompiledModel
 from ..display import Display
 from ..prover import Claims, Progress, ProverOptions, silent
 from ..prover.estimate import estimate_job
+from ..prover.outputs import SUFFIX
 from ..prover.workers import Workers
 from ..prover.workers.options import PATIENCE
-from ..verifier.errors import UnsupportedReceipt
+from ..verifier.errors import UnsupportedReceipt, UsageError
 from ..verifier.journal import MODES
 from ..verifier.quoting import quoted_path
 from .acceptance import command, shell_word
@@ -96,8 +97,36 @@ def options_from(args: argparse.Namespace, show: Progress | None) -> ProverOptio
     reveal = getattr(args, "reveal", False)  # which only `prove` has
     workers, shown = workers_from(args), show or silent
     return ProverOptions(
-        args.small, args.work, reveal, shown, workers, args.foldable, args.succinct
+        args.small,
+        args.work,
+        reveal,
+        shown,
+        workers,
+        args.foldable,
+        args.succinct,
+        outputs_file_of(args),
+        args.force,
     )
+
+
+def outputs_file_of(args: argparse.Namespace) -> str | None:
+    """The file for the hidden outputs of a receipt, which only `prove` can make.
+
+    Raises:
+        UsageError: one is named for outputs that are published; none is, and the receipt goes to
+            stdout.
+    """
+    named: str | None = getattr(args, "outputs_file", None)
+    if getattr(args, "outputs", "published") == "published":
+        if named is not None:
+            raise UsageError("--outputs-file is about hidden outputs", expected="--outputs hidden")
+        return None
+    if named is None and is_stdout(args.output):
+        raise UsageError(
+            "hidden outputs are written beside the receipt, which goes to stdout",
+            expected="--outputs-file FILE",
+        )
+    return named or f"{args.output}{SUFFIX}"
 
 
 def add_output_arguments(verb: Any) -> None:
@@ -122,7 +151,8 @@ def check_output(args: argparse.Namespace) -> None:
     reads = [getattr(args, name, None) for name in READ]
     final = getattr(args, "final_state", None)
     refuse_outputs([final], reads, force=False, work=args.work)
-    refuse_outputs([args.output, final], reads, force=args.force, work=args.work)
+    held = outputs_file_of(args)
+    refuse_outputs([args.output, final, held], reads, force=args.force, work=args.work)
     refuse_json_beside(args)
 
 
@@ -158,6 +188,7 @@ def _report(args: argparse.Namespace, receipt: Receipt, seconds: float) -> None:
             "steps": journal.steps,
             "bytes": len(receipt.data),
             "seconds": seconds,
+            "outputs_file": outputs_file_of(args),
         }
         print(json.dumps(fields, sort_keys=True))
     elif not is_stdout(args.output):
@@ -165,5 +196,7 @@ def _report(args: argparse.Namespace, receipt: Receipt, seconds: float) -> None:
         made = f"{MODES[journal.mode]}, {steps}, {size(len(receipt.data))}, {seconds:.2f} s"
         print(f"{quoted_path(args.output)}: {made}")
         print(f"check it with: {command(receipt, args.output)}")
+        if (held := outputs_file_of(args)) is not None:
+            print(f"{quoted_path(held)}: its outputs, hidden, to be shown with `zktally outputs`")
     if args.work is not None:
         note(f"{shell_word(args.work)} holds no secrets any more and can be removed", args.quiet)

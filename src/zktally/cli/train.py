@@ -28,6 +28,7 @@ from ..hybrid.training.table import Read, read_records
 from ..prover import silent
 from ..prover.estimate import estimate_job
 from ..prover.options import profile_of
+from ..prover.outputs import SUFFIX
 from ..training import TrainingRun
 from ..verifier.errors import UsageError
 from ..verifier.plain import to_json
@@ -48,6 +49,7 @@ CHOICES = {
     "mode": ("fast", "hybrid", "strict"),
     "batch_norm": BATCH_NORMS,
     "dropout": DROPOUTS,
+    "outputs": ("published", "hidden"),
 }
 HELP = {
     "loss": "of the first output (cross-entropy)",
@@ -82,6 +84,8 @@ HELP = {
     "foldable": "receipts whose proofs can be verified inside a proof, for more time",
     "succinct": "a receipt of one small proof however many segments, for still more time",
     "reveal": "fast: show the sampled records and weights",
+    "outputs": "of the steps, the loss among them: in the receipts (published), or shown later, "
+    "from secret files beside them (hidden)",
 }
 """What each setting of a plan is, for the command line."""
 
@@ -139,7 +143,8 @@ def run(args: argparse.Namespace) -> int:
     outputs = _outputs(args.output, plan)
     files = (sources.model, sources.data, sources.evaluation, args.model, args.data_key_file)
     reads = [None if path is None else str(path) for path in files]
-    refuse_outputs(outputs, reads, force=args.force, work=args.work)
+    held = [f"{path}{SUFFIX}" for path in outputs if plan.outputs == "hidden"]
+    refuse_outputs([*outputs, *held], reads, force=args.force, work=args.work)
     records, evaluation = _records(sources, plan)
     key = _data_key(args)
     start = time.perf_counter()
@@ -160,11 +165,13 @@ def run(args: argparse.Namespace) -> int:
     seconds = time.perf_counter() - start
     for path, receipt in zip(outputs, found.receipts, strict=True):
         write_output(path, receipt.data, force=args.force)
+    for path, secret in zip(held, found.held_outputs, strict=True):
+        secret.save(path, args.force)
     accuracy = None
     if evaluation is not None:
         accuracy = found.accuracy(evaluation.inputs, evaluation.labels)
     classes = () if records.columns is None else records.columns.classes
-    _report(args, found, outputs, seconds, accuracy, classes)
+    _report(args, found, (outputs, held), seconds, accuracy, classes)
     return 0
 
 
@@ -289,12 +296,12 @@ def _outputs(path: str | None, plan: Plan) -> list[str]:
 def _report(
     args: argparse.Namespace,
     found: TrainingRun,
-    outputs: list[str],
+    files: tuple[list[str], list[str]],
     seconds: float,
     accuracy: float | None,
     classes: tuple[str, ...],
 ) -> None:
-    losses = found.losses
+    losses, (outputs, held) = found.losses, files
     if args.json:
         fields_ = {
             "format": "zktally.train/1",
@@ -308,6 +315,7 @@ def _report(
             "classes": list(classes),
             "saturated": [to_json(each) for each in found.saturated],
             "bytes": sum(len(receipt.data) for receipt in found.receipts),
+            "outputs_files": held,
             "seconds": seconds,
         }
         print(json.dumps(fields_, sort_keys=True))
@@ -329,6 +337,9 @@ def _report(
     if classes:
         print(f"classes {listed(classes)}")
     print(f"check it with: {command_of_run(found.receipts, outputs)}")
+    if held:
+        names = ", ".join(quoted_path(path) for path in held)
+        print(f"{names}: the outputs, hidden, to be shown with `zktally outputs`")
     if args.work is None and args.data_key_file is None and not args.public_data:
         note(
             "the key of the data set is not kept: nobody can compute its root from the records "

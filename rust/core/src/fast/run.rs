@@ -14,7 +14,7 @@ use crate::commit::{
 use crate::error::Result;
 use crate::exec::{Array, Element};
 use crate::hash::keys::{PRF_PER_CALL, prf_value, salt_bytes};
-use crate::hash::{Digest, Key, Tree, multiproof};
+use crate::hash::{Digest, Ints, Key, Tree, multiproof};
 use crate::program::{Port, Role, Source, Tensor};
 use crate::receipt::Journal;
 use crate::receipt::journal::{MAX_POSITION, MAX_STEPS};
@@ -250,6 +250,33 @@ impl Run {
         }
     }
 
+    /// What it takes to show the outputs of steps later: of each step the roots of its trees, then
+    /// port by port the packed values and the salts of all leaves. Secret as long as they are.
+    ///
+    /// # Errors
+    /// `usage` without steps.
+    pub fn held_outputs(&mut self) -> Result<Vec<u8>> {
+        if self.steps.is_empty() {
+            return Err(usage("a run without steps has no outputs"));
+        }
+        self.commit();
+        let steps = (0..self.steps.len()).into_par_iter();
+        Ok(steps.map(|step| self.held_outputs_of(step)).collect::<Vec<_>>().concat())
+    }
+
+    fn held_outputs_of(&self, step: usize) -> Vec<u8> {
+        let prepared = &self.model.prepared;
+        let mut held: Vec<u8> = self.roots(step).iter().flat_map(|root| root.to_bytes()).collect();
+        for port in &prepared.checked.program.outputs {
+            let values = self.port_values(step, port);
+            values.extend_packed(0..values.len(), &mut held);
+            let leaves: Vec<usize> = (0..prepared.layout(port.tensor).leaves()).collect();
+            let salts = self.salting(step, port.tensor).of(&leaves);
+            held.extend(salts.iter().flat_map(salt_bytes));
+        }
+        held
+    }
+
     /// The proof section for the bytes of a journal about all steps of this run.
     ///
     /// # Errors
@@ -459,17 +486,20 @@ impl Run {
 
     /// The packed values of these ports, step by step.
     fn packed(&self, ports: &[Port]) -> Vec<u8> {
-        let committed = &self.model.prepared.committed;
         let mut bytes = Vec::new();
-        for step in &self.steps {
+        for step in 0..self.steps.len() {
             for port in ports {
-                let slot = committed.steps.partition_point(|&t| t < port.tensor);
-                let array = step.arrays[slot].as_ref().expect("inputs and outputs are kept");
-                let values = ints(array);
+                let values = self.port_values(step, port);
                 values.extend_packed(0..values.len(), &mut bytes);
             }
         }
         bytes
+    }
+
+    /// The values of a port in a step.
+    fn port_values(&self, step: usize, port: &Port) -> Ints<'_> {
+        let slot = self.model.prepared.committed.steps.partition_point(|&t| t < port.tensor);
+        ints(self.steps[step].arrays[slot].as_ref().expect("inputs and outputs are kept"))
     }
 
     /// The openings of the trees of one place.

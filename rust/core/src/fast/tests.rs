@@ -158,6 +158,51 @@ fn a_sampled_op_is_opened_in_part_and_still_checked() {
 }
 
 #[test]
+fn hidden_outputs_are_bound_and_not_opened() {
+    for seed in 0..40 {
+        let mut program = random(seed);
+        shuffle_layouts(&mut program, &mut Rng(seed + 1));
+        let (model, mut kept) = run(&program, 3, KEEP);
+        let published = receipt(&model, &mut kept, |_| ());
+        let hidden = receipt(&model, &mut kept, |journal| journal.outputs.clear());
+        let verified = judge(&model, &hidden).unwrap();
+        assert!(!verified.facts.outputs_public && verified.outputs.is_empty());
+        assert_eq!(verified.facts.outputs.len(), program.outputs.len());
+        assert!(judge(&model, &published).unwrap().facts.outputs_public);
+        let part = receipt_of_part(&model, &mut kept);
+        assert_eq!(code(judge(&model, &part)), "receipt.non-canonical");
+        // What it takes to show them does not depend on what is kept in memory.
+        let (_, mut dropped) = run(&program, 3, 0);
+        assert_eq!(dropped.held_outputs().unwrap(), kept.held_outputs().unwrap());
+    }
+}
+
+/// A statement that names one byte of its outputs; nothing is looked at behind it.
+fn receipt_of_part(model: &Model, run: &mut Run) -> Vec<u8> {
+    let mut journal = testing::journal(model, run.statement().unwrap(), 100_000);
+    journal.outputs.truncate(1);
+    let program = encode(&model.prepared.checked.program);
+    Receipt { program: &program, journal: &journal.encode(), proof: &[] }.join().unwrap()
+}
+
+#[test]
+fn an_output_that_is_only_sampled_is_opened_where_it_is_published() {
+    let (model, mut run) = run(&random(3), 2, KEEP);
+    let mut least = testing::journal(&model, run.statement().unwrap(), 500_000);
+    (least.bits, least.exact) = (1, vec![]);
+    let marks = |journal: &Journal| {
+        let bytes = journal.encode();
+        let plan = Plan::new(&model.prepared.checked, journal, &bytes).unwrap();
+        assert_eq!(plan.publishes, journal.publishes());
+        let marks = model.prepared.marks(&course(&model.prepared, journal), &plan, u64::MAX);
+        marks.unwrap().len()
+    };
+    let all = marks(&least);
+    least.outputs.clear();
+    assert!(marks(&least) < all);
+}
+
+#[test]
 fn what_the_caller_demands_is_compared() {
     let program = recurrent();
     let (model, mut honest) = run(&program, 2, KEEP);

@@ -85,7 +85,7 @@ impl<'a> Segments<'a> {
             Group::Gates { op: c, cost: ITEM_COST + factor(prepared, c) * size(op), gates }
         };
         let mut groups: Vec<Group> = program.ops.iter().enumerate().map(of_op).collect();
-        groups.push(Group::Steps(Steps::new(prepared, steps as u64)));
+        groups.push(Group::Steps(Steps::new(prepared, plan, steps as u64)));
         let (mut firsts, mut costs) = (vec![0], vec![0]);
         for (i, group) in groups.iter().enumerate() {
             firsts.push(firsts[i] + group.items());
@@ -209,7 +209,7 @@ impl Group<'_> {
     }
 }
 
-/// What each step has once: the leaves of all output ports, then its record.
+/// What each step has once: the leaves of all published outputs, then its record.
 struct Steps<'a> {
     steps: u64,
     /// Per port: the layout and width of its tensor.
@@ -222,10 +222,10 @@ struct Steps<'a> {
 }
 
 impl<'a> Steps<'a> {
-    fn new(prepared: &'a Prepared, steps: u64) -> Self {
+    fn new(prepared: &'a Prepared, plan: &Plan, steps: u64) -> Self {
         let program = &prepared.checked.program;
         let (mut firsts, mut costs, mut layouts) = (vec![0], vec![0], vec![]);
-        for (i, port) in program.outputs.iter().enumerate() {
+        for (i, port) in plan.published(program).iter().enumerate() {
             let (layout, tensor) = (prepared.layout(port.tensor), &program.tensors[port.tensor]);
             let leaves = layout.leaves() as u64;
             layouts.push((layout, tensor.width as u64));

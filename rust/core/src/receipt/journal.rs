@@ -77,6 +77,7 @@ pub struct Journal {
     pub input_key: Option<Digest>,
     #[serde(with = "json::hex")]
     pub inputs: Option<Vec<u8>>,
+    /// Of all steps and ports, or empty: hidden ones are bound by the chain root alone.
     #[serde(with = "json::hex")]
     pub outputs: Vec<u8>,
     #[serde(deserialize_with = "Option::deserialize")]
@@ -141,6 +142,11 @@ impl Journal {
             0 => Ok(journal),
             left => Err(Error::new(CODES.trailing, format!("{left} bytes after the journal"))),
         }
+    }
+
+    /// Whether the values of the outputs stand in the statement; never of a program without any.
+    pub fn publishes(&self) -> bool {
+        !self.outputs.is_empty()
     }
 
     /// The bytes of a journal. Writes what it is given: only `decode` judges.

@@ -129,8 +129,8 @@ impl Prepared {
         marks.into_iter().map(|&mark| (self.leaf_bytes(mark) + SALT_BYTES) as u64).sum()
     }
 
-    /// What a step without draws opens: enumerated ops and output ports. Each tensor is marked as
-    /// one of step 0 under its own number, whatever its role.
+    /// What a step without draws opens: enumerated ops and published outputs. Each tensor is marked
+    /// as one of step 0 under its own number, whatever its role.
     fn marks_of_every_step(&self, plan: &Plan, limit: u64) -> Result<Vec<Mark>> {
         let program = &self.checked.program;
         let template =
@@ -150,7 +150,7 @@ impl Prepared {
             })?;
         }
         let mut outputs = MarkSet::new(self, limit);
-        for port in &program.outputs {
+        for port in plan.published(program) {
             for leaf in 0..self.layout(port.tensor).leaves() {
                 outputs.add(Mark::new(Place::Step(0), port.tensor, leaf))?;
             }
@@ -291,7 +291,7 @@ mod tests {
             last_step: None,
             enumerated,
         };
-        Plan { counts, draws: vec![] }
+        Plan { counts, draws: vec![], publishes: true }
     }
 
     fn prepared(builder: Builder) -> Prepared {

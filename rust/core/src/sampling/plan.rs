@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use super::counts::{Counts, MAX_SAMPLES};
 use crate::commit::MAX_SLOTS;
 use crate::error::{Error, Result};
-use crate::program::{Checked, Op, OpKind};
+use crate::program::{Checked, Op, OpKind, Port, Program};
 use crate::receipt::Journal;
 use crate::receipt::journal::{FAST, MODE_AT};
 
@@ -96,6 +96,8 @@ pub struct Plan {
     pub counts: Counts,
     /// Ascending, each once, none in an enumerated op.
     pub draws: Vec<Draw>,
+    /// Whether the statement names the outputs, so that all of their leaves are opened.
+    pub publishes: bool,
 }
 
 impl Plan {
@@ -161,7 +163,12 @@ impl Plan {
         if checked_reads(checked, &counts, steps, &draws) > MAX_READS {
             return Err(too_large("reads", "2^40"));
         }
-        Ok(Self { counts, draws })
+        Ok(Self { counts, draws, publishes: journal.publishes() })
+    }
+
+    /// The ports whose values the statement names: those of all outputs, or none.
+    pub fn published<'a>(&self, program: &'a Program) -> &'a [Port] {
+        if self.publishes { &program.outputs } else { &[] }
     }
 
     /// Number of gates to check.

@@ -83,6 +83,8 @@ pub struct Facts {
     /// The statement, without the values of inputs and outputs.
     pub journal: Journal,
     pub inputs_public: bool,
+    /// Whether it names the outputs: all of them, or none of those that the program has.
+    pub outputs_public: bool,
     #[serde(with = "json::hex")]
     pub model_id: [u8; 32],
     pub program_name: String,
@@ -134,6 +136,7 @@ impl Facts {
         });
         Self {
             inputs_public: journal.inputs.is_some(),
+            outputs_public: journal.publishes() || program.outputs.is_empty(),
             model_id: model_id(&journal.program_id, journal.weights_root),
             program_name: program.name.clone(),
             batch: program.batch() as u64,

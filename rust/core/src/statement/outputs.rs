@@ -35,8 +35,11 @@ pub(crate) fn port_values<'a>(
     })
 }
 
-/// All outputs, without padding.
+/// All outputs, without padding; none where the statement hides them.
 pub fn outputs(checked: &Checked, journal: &Journal) -> Vec<Output> {
+    if !journal.publishes() {
+        return Vec::new();
+    }
     let program = &checked.program;
     let of_port = |port: &Port| {
         let tensor = &program.tensors[port.tensor];

@@ -42,6 +42,17 @@ impl Case {
         Self { prepared: Prepared::new(claimed), journal, openings }
     }
 
+    /// The same under a statement that hides its outputs.
+    pub fn hiding(program: &Program, steps: usize, delta: u32) -> Self {
+        let checked = Arc::new(load(&encode(program)).expect("valid"));
+        let (model, mut run) = testing::run(checked.clone(), steps, 1 << 30);
+        let mut journal = testing::journal(&model, run.statement().unwrap(), delta);
+        journal.outputs.clear();
+        let journal = journal.encode();
+        let openings = run.open(&journal).unwrap()[SEED_BYTES..].to_vec();
+        Self { prepared: Prepared::new(checked), journal, openings }
+    }
+
     /// A receipt of mode fast.
     pub fn of_receipt(receipt: &[u8]) -> Self {
         let sections = Receipt::split(receipt, usize::MAX).unwrap();

@@ -13,7 +13,7 @@ use super::Schedule;
 use super::leaves::Leaves;
 use super::segments::{Item, Limits};
 use super::support::check_supported;
-use super::tables::index;
+use super::tables::{bus, index};
 use super::trace::Opened;
 use crate::commit::{Course, Place, Prepared};
 use crate::program::testing::{
@@ -88,6 +88,31 @@ fn a_record_outside_its_declared_range_fails() {
     };
     assert!(failures(&Case::new(&wide, 2, MANY)).is_empty());
     assert!(!failures(&Case::lying(&learner(), &wide, 2, MANY)).is_empty());
+}
+
+/// Of hidden outputs there are neither items nor public terms; their gates are checked as ever.
+#[test]
+fn hidden_outputs_are_no_items() {
+    for (program, steps) in [(dense(12, 12), 3), (learner(), 4), (convolution(), 2)] {
+        let limits = Limits { blocks: 40, cost: 3000 };
+        let (published, hidden) =
+            (Case::new(&program, steps, MANY), Case::hiding(&program, steps, MANY));
+        let output = |item: &&Item| matches!(item, Item::Output { .. });
+        let outputs = |case: &Case| -> usize {
+            case.segments(limits).iter().map(|items| items.iter().filter(output).count()).sum()
+        };
+        assert!(outputs(&published) > 0);
+        assert_eq!(outputs(&hidden), 0);
+        let reads = |case: &Case| -> usize {
+            let items = case.segments(limits);
+            let terms = items.iter().flat_map(|items| case.schedule(items).unwrap().terms);
+            terms.filter(|terms| terms.bus == bus::READ).count()
+        };
+        assert!(reads(&published) > 0);
+        assert_eq!(reads(&hidden), 0);
+        hidden.check(Limits::default());
+        hidden.check(limits);
+    }
 }
 
 /// Steps of another place in the run have other records and other noise.
