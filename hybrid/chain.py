@@ -186,7 +186,7 @@ def prove(
     """
     is_fast = claims.mode == "fast"
     if is_fast:
-        _judge_fast(model, options, training)
+        _judge_fast(model, claims, options, training)
     if options.outputs_file is not None and claims.outputs == "published":
         raise UsageError(
             "outputs that are published need no file to show them from",
@@ -202,13 +202,15 @@ def prove(
         run.final_state().save(training.final_state)
     if options.outputs_file is not None:
         held = run.held_outputs(Journal.decode(job.journal).chain_root)
-        held.save(options.outputs_file, options.replace_outputs)
+        held.save(options.outputs_file)
     del run  # its traces are needed no longer, and proving wants the memory
     progress("open", 1, 1)
     return job.shown() if is_fast else prove_job(job, work, model.core, options)
 
 
-def _judge_fast(model: CompiledModel, options: ProverOptions, training: Training) -> None:
+def _judge_fast(
+    model: CompiledModel, claims: Claims, options: ProverOptions, training: Training
+) -> None:
     """Refuse what a fast receipt has nothing of, or what it would give away unasked."""
     if options.profile or options.work is not None:
         raise UsageError(
@@ -216,6 +218,13 @@ def _judge_fast(model: CompiledModel, options: ProverOptions, training: Training
         )
     if options.reveal:
         return
+    if claims.outputs != "published":
+        raise ProveError(
+            "a fast receipt opens what it checks in the clear, the outputs among it",
+            code="prove.needs-reveal",
+            hint="make a hybrid or strict receipt, which hides them; or pass --reveal "
+            "(reveal=True): then they are left out of the statement alone",
+        )
     if not model.public:
         raise ProveError(
             "a fast receipt opens weights in the clear, and this model's weights are private",

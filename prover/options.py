@@ -46,7 +46,6 @@ class ProverOptions:
         workers: not in fast mode: who proves the segments.
         outputs_file: of a receipt that hides its outputs: a file for what it takes to show those of
             single steps later; without one, nobody can.
-        replace_outputs: whether a file of that name is overwritten.
     """
 
     small: bool = False
@@ -57,7 +56,6 @@ class ProverOptions:
     foldable: bool = False
     succinct: bool = False
     outputs_file: str | Path | None = None
-    replace_outputs: bool = False
 
     def __post_init__(self) -> None:
         profile_of(self.small, self.foldable, self.succinct)

@@ -29,7 +29,7 @@ from .evidence import Written, refuse_files, written_to
 from .files import read_arrays as read_arrays
 from .kinds import is_aggregate
 from .policy import Expectations
-from .quoting import listed, quoted_path, steps_text
+from .quoting import listed, quoted_path
 from .receipt import read_receipt
 from .targets import is_stdout, remove_old
 from .verified import Guarantee, Verified
@@ -145,11 +145,11 @@ def run(
             found = VerifiedRun((judge(receipts[0], expectations),))
         else:
             found = verify_run(receipts, expectations, judge)
+        if args.shown is not None:
+            found = VerifiedRun((_shown(args, receipts, found.receipts[0]),))
     except ZktallyError as error:
         written.refused(error)
         raise
-    if args.shown is not None:
-        found = VerifiedRun((_shown(args, receipts, found.receipts[0]),))
     exported = _exported(args, found.receipts[-1])
     written.verified(found)
     on_stdout = any(map(is_stdout, written_to(args)))
@@ -209,9 +209,8 @@ def print_verified(
     path = [*args.follows, *args.receipt][0]
     print(printable(f"OK {quoted_path(path)}: {verified.sentence()}"))
     print("\n".join(map(printable, verified.guarantee.text().split("\n"))))
-    if verified.shown is not None:
-        steps = steps_text(verified.shown.steps)
-        print(f"shown      outputs of step{'s' if len(verified.shown.steps) > 1 else ''} {steps}")
+    for line in verified.about_shown():
+        print(line)
     _print_exported(exported)
     _print_files(args)
 

@@ -168,11 +168,16 @@ def salted_roots(
     rows = packed.reshape(steps, -1, row * tensor.width)
     salt = salts.reshape(steps, rows.shape[1], -1, SALT)
     digests = np.empty((*salt.shape[:3], DIGEST), np.uint64)
-    for piece in range(salt.shape[2]):
-        start = piece * layout.piece * tensor.width
-        cut = rows[:, :, start : start + layout.piece * tensor.width]
-        flat = leaf_digests(cut.reshape(-1, cut.shape[2]), salt[:, :, piece].reshape(-1, SALT))
-        digests[:, :, piece] = flat.reshape(steps, -1, DIGEST)
+    # All whole pieces of all rows together, then what is left at the end of each row.
+    size = layout.piece * tensor.width
+    whole, left = divmod(rows.shape[2], size)
+    for pieces, length in ((slice(whole), size), (slice(whole, None), left)):
+        salted = salt[:, :, pieces]
+        if salted.size:
+            start = (pieces.start or 0) * size
+            cut = rows[:, :, start : start + salted.shape[2] * length].reshape(-1, length)
+            flat = leaf_digests(cut, salted.reshape(-1, SALT))
+            digests[:, :, pieces] = flat.reshape(digests[:, :, pieces].shape)
     return tree_roots(digests.reshape(steps, leaves, DIGEST))
 
 

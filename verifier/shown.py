@@ -30,7 +30,7 @@ from .program.codec import decode
 from .program.types import ABSENT, Port, Program, Role, Tensor
 from .quoting import quoted, steps_text
 from .reader import Codes, P, Reader
-from .receipt import DEFAULT_MAX_SIZE, split_receipt
+from .receipt import split_receipt
 from .roots import chain_root, salted_roots, state_digests, step_digests
 from .snark.receipt import is_snark
 
@@ -43,6 +43,9 @@ MAGIC = b"ZKTSHOW\x01"
 SHOWN_CODES = Codes(*3 * ("shown.malformed",))
 _DIGEST_BYTES = 4 * DIGEST
 _SALT_BYTES = 4 * SALT
+SHOWN_MAX = 1 << 26
+"""Bytes of a showing; several can show more steps."""
+
 _BYTES = 1 << 24
 """Bytes of steps that are looked at together."""
 
@@ -143,6 +146,7 @@ def judge_shown(showing: bytes, program: Program, journal: Journal) -> Shown:
         UsageError: the statement has no hidden outputs.
     """
     refuse_published(program, journal)
+    _refuse_large(showing)
     form = Form.of(program)
     parsed = _Showing.parse(showing, form, journal)
     parsed.judge_chain()
@@ -150,6 +154,17 @@ def judge_shown(showing: bytes, program: Program, journal: Journal) -> Shown:
     for port in program.outputs:
         _judge_range(port, program.tensors[port.tensor], arrays[port.tensor])
     return _to_caller(program, journal, parsed.steps, arrays)
+
+
+def _refuse_large(showing: bytes) -> None:
+    if len(showing) > SHOWN_MAX:
+        raise InvalidShowing(
+            "the showing is too large",
+            code="shown.malformed",
+            expected=f"at most {SHOWN_MAX} bytes",
+            received=len(showing),
+            hint="show fewer steps at once",
+        )
 
 
 def with_shown(verdict: Verified, receipt: bytes, showing: bytes) -> Verified:
@@ -167,13 +182,13 @@ def with_shown(verdict: Verified, receipt: bytes, showing: bytes) -> Verified:
     return replace(verdict, shown=judge_shown(bytes(showing), program, journal))
 
 
-def read_showing(path: str | os.PathLike[str], max_size: int = DEFAULT_MAX_SIZE) -> bytes:
+def read_showing(path: str | os.PathLike[str], max_size: int = SHOWN_MAX) -> bytes:
     """The bytes of a showing, from its file.
 
     Raises:
         UsageError: `usage.unreadable`, it cannot be read or is too large.
     """
-    return read_limited(os.fspath(path), max_size)
+    return read_limited(os.fspath(path), min(max_size, SHOWN_MAX))
 
 
 def refuse_published(program: Program, journal: Journal) -> None:

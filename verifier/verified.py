@@ -34,7 +34,7 @@ from .pins import (
 from .plain import to_json
 from .policy import as_digest
 from .profiles import NAMES, SUCCINCT
-from .quoting import listed, quoted
+from .quoting import listed, quoted, steps_text
 
 if TYPE_CHECKING:
     from .shown import Shown
@@ -582,8 +582,24 @@ class Verified:
         told: dict[str, Any] = {"outputs": self._told(self.outputs, most), "pins": to_json(pins)}
         if self.shown is not None:
             outputs = self._told(self.shown.outputs, most)
+            for each in outputs:
+                each["unit"] = self.shown.units[each["name"]]
+                each["rows"] = self.shown.rows[each["name"]].tolist()
             told["shown"] = {"steps": list(self.shown.steps), "outputs": outputs}
         return {**self._shown, **told, "guarantee": self.guarantee.to_json()}
+
+    def about_shown(self) -> list[str]:
+        """What is said of outputs that were shown, line by line."""
+        if self.shown is None:
+            return []
+        several = "s" if len(self.shown.steps) > 1 else ""
+        lines = [f"shown      outputs of step{several} {steps_text(self.shown.steps)}"]
+        if {*self.guarantee.outputs.values()} - {CERTIFIED}:
+            lines.append(
+                "           of all steps whoever shows them may choose these: what the bound on "
+                "all steps leaves open may be here"
+            )
+        return lines
 
     def _told(self, outputs: Mapping[str, Array], most: int | None) -> list[dict[str, Any]]:
         """Outputs as JSON; see `to_json`."""

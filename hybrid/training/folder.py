@@ -153,7 +153,8 @@ class Folder:
             UsageError: `usage.unreadable`.
         """
         try:
-            return dict(json.loads(read_limited(self.path / PLAN, TEXT_MAX)))
+            # Folders of an earlier release do not say how outputs are published.
+            return {"outputs": "published", **json.loads(read_limited(self.path / PLAN, TEXT_MAX))}
         except (ValueError, TypeError) as error:
             raise UsageError(
                 f"{quoted_path(self.path / PLAN)} is damaged: {error}", code="usage.unreadable"

@@ -251,7 +251,7 @@ def prove(
         visibility: of the inputs: "private" (usual in hybrid), "checkable" (usual in fast: holders
             of the inputs can recompute their root, and anyone can test a guess) or "public".
         outputs: "published" in the statement, or "hidden": the receipt is bound to them, does not
-            grow with them, and tells nothing of them.
+            grow with them, and tells nothing of them; a fast one still opens those that it checks.
         outputs_file: of hidden outputs: a new file from which those of single steps can be shown
             later (`HeldOutputs.load(file).show(receipt, steps)`); it is as secret as they are.
             Without one, nobody can show them.

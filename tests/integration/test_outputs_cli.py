@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -155,7 +155,13 @@ def test_what_does_not_go_together(project: Project, zktally: Zktally) -> None:
     zktally(*prove, "--outputs", "hidden", "--outputs-file", held, "-o", new).refused(
         2, "usage.file-exists"
     )
+    # Not with --force either: an earlier receipt may need it.
+    zktally(*prove, "--outputs", "hidden", "--outputs-file", held, "-o", new, "--force").refused(
+        2, "usage.file-exists"
+    )
     assert not new.exists()
+    snark = ("prove", "any", "--input", project.path("x.npz"), "--mode", "snark", "-o", new)
+    zktally(*snark, "--outputs", "hidden").refused(2, "--outputs")
     table = project.path("none.csv")
     zktally("verify", receipt, *model, "--outputs", table).refused(2, "--shown FILE")
     assert not table.exists()
@@ -167,6 +173,30 @@ def test_what_does_not_go_together(project: Project, zktally: Zktally) -> None:
         zktally(*outputs, "--step", step).refused(2, "usage")
     zktally(*outputs, "--step", "0", "--from", receipt).refused(3, "outputs.malformed")
     assert not project.path("never.shown").exists()
+
+
+def test_a_refused_showing_has_its_page(project: Project, zktally: Zktally) -> None:
+    other = shown(project, zktally, "strict", "other.shown", "0")
+    page = project.path("refused.html")
+    words = ("verify", project.path("hybrid.receipt"), "--model-id", project.model_id)
+    done = zktally(*words, "--shown", other, "--report", page, "--even-refused")
+    assert done.code == 1
+    assert "shown.mismatch" in page.read_text()
+
+
+def test_steps_that_somebody_chose(project: Project, zktally: Zktally) -> None:
+    """Where outputs are not certified, the verdict says what a choice of steps means."""
+    showing = shown(project, zktally, "hybrid", "chosen.shown", "3")
+    model = api.load(project.path("m.zkt"))
+    found = api.Receipt.load(project.path("hybrid.receipt")).verify(
+        model.model_id, shown=showing.read_bytes()
+    )
+    assert len(found.about_shown()) == 1
+    sampled = replace(found.guarantee, outputs={"y": "consistent"})
+    vars(found)["guarantee"] = sampled
+    first, second = found.about_shown()
+    assert first == "shown      outputs of step 3"
+    assert "may choose these" in second
 
 
 def test_a_changed_file_shows_nothing(project: Project, zktally: Zktally) -> None:

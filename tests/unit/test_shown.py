@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import stat
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,16 +14,19 @@ import zktally
 from support import programs
 from support.receipts import Prover
 from support.showings import held_of
-from zktally import Policy, UsageError
+from zktally import Policy, ProveError, UsageError
 from zktally.prover import Claims, FastRun
 from zktally.prover.errors import BadOutputsFile
 from zktally.prover.estimate import estimate_job
 from zktally.prover.outputs import HeldOutputs, _siblings
+from zktally.verifier import shown
 from zktally.verifier.errors import InvalidShowing
+from zktally.verifier.inputs import pack_values
 from zktally.verifier.keys import Class, class_key
-from zktally.verifier.merkle import opened_roots, plan_openings, tree_roots
+from zktally.verifier.merkle import leaf_digests, opened_roots, plan_openings, tree_roots
 from zktally.verifier.quoting import steps_text
-from zktally.verifier.roots import digest_bytes
+from zktally.verifier.reader import P
+from zktally.verifier.roots import digest_bytes, salted_roots
 from zktally.verifier.shown import judge_shown
 
 STEPS = 5
@@ -98,13 +103,11 @@ def test_the_core_holds_what_the_plain_prover_holds(name):
     """Roots, values, salts: the same bytes from Rust and from one tree at a time in Python."""
     prover = Prover(name, steps=3, hidden=True).commit()
     held = held_of(prover)
-    shown = judge_shown(held.show(prover.receipt(), [0, 2]), prover.program, prover.journal)
-    assert shown.steps == (0, 2)
+    told = judge_shown(held.show(prover.receipt(), [0, 2]), prover.program, prover.journal)
+    assert told.steps == (0, 2)
     for port in prover.program.outputs:
         want = np.stack([prover.trace[step][port.tensor] for step in (0, 2)])
-        found = (
-            next(iter(shown.codes.values())) if len(shown.codes) == 1 else shown.codes[port.name]
-        )
+        found = next(iter(told.codes.values())) if len(told.codes) == 1 else told.codes[port.name]
         assert (found.reshape(want.shape) == want).all()
 
 
@@ -247,3 +250,60 @@ def test_estimates_leave_out_what_is_not_published():
 def test_numbers_of_steps_in_words():
     assert steps_text((3,)) == "3"
     assert steps_text((3, 7, 8, 9, 11)) == "3, 7-9, 11"
+
+
+def test_a_showing_has_a_largest_size(case, monkeypatch, tmp_path):
+    model, _, receipt, held = case
+    showing = held.show(receipt.data, [0, 1])
+    assert receipt.verify(model.model_id, LAX, shown=showing).shown.steps == (0, 1)
+    monkeypatch.setattr(shown, "SHOWN_MAX", len(showing) - 1)
+    with pytest.raises(InvalidShowing, match="too large"):
+        receipt.verify(model.model_id, LAX, shown=showing)
+    with pytest.raises(InvalidShowing, match="too large") as refused:
+        held.show(receipt.data, [0, 1])
+    assert "fewer steps" in refused.value.hint
+    (tmp_path / "large.shown").write_bytes(showing)
+    with pytest.raises(UsageError):
+        shown.read_showing(tmp_path / "large.shown")
+
+
+def test_a_fast_receipt_hides_nothing_unasked():
+    model = zktally.assemble(*programs.EVERY["conv"](), public=True)
+    assert model.public
+    inputs = inputs_of(model.checked.program)
+    with pytest.raises(ProveError) as refused:
+        zktally.prove(model, inputs, "fast", outputs="hidden", progress=False)
+    assert refused.value.code == "prove.needs-reveal"
+    agreed = zktally.prove(model, inputs, "fast", outputs="hidden", reveal=True, progress=False)
+    assert not agreed.journal.publishes
+
+
+def test_rows_of_many_pieces_are_hashed_together():
+    """As one piece after the other: the last of a row is shorter, or there is but one."""
+    rng = np.random.default_rng(3)
+    for row, piece, width in itertools.product((1, 3, 8, 37), (1, 2, 3, 8, 40), (1, 2, 3)):
+        tensor = laid_out((4, row), piece, width)
+        values = rng.integers(tensor.lo, tensor.hi + 1, (2, 4, row))
+        per_row = -(-row // min(piece, row))
+        salts = rng.integers(0, P, (2, 4 * per_row, 5)).astype(np.uint64)
+        digests = [
+            leaf_digests(
+                np.frombuffer(
+                    pack_values(values[step, line, None, start : start + piece], width), np.uint8
+                ).reshape(1, -1),
+                salts[step, None, line * per_row + start // piece],
+            )
+            for step, line in itertools.product(range(2), range(4))
+            for start in range(0, row, piece)
+        ]
+        leaves = np.concatenate(digests).reshape(2, -1, 8)
+        assert (salted_roots(tensor, values, salts) == tree_roots(leaves)).all(), tensor
+
+
+def laid_out(shape, piece, width):
+    """A value tensor whose rows are cut into pieces."""
+    program, _ = programs.EVERY["running_average"]()
+    tensor = program.tensors[program.outputs[0].tensor]
+    half = 1 << 8 * width - 1
+    layout = replace(tensor.layout, order=(0, 1), trailing=1, piece=min(piece, shape[1]))
+    return replace(tensor, shape=shape, width=width, lo=-half, hi=half - 1, layout=layout)

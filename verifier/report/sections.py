@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..facts import SAMPLED
+from ..facts import CERTIFIED, SAMPLED
 from ..journal import STRICT
 from ..labels import in_words
 from ..pins import INPUTS
@@ -244,9 +244,9 @@ def _not_published(case: Case) -> str:
     if shown is None:
         return words.OUTPUTS_HIDDEN
     several = "s" if len(shown.steps) > 1 else ""
-    return (
-        f"{words.OUTPUTS_HIDDEN} Shown here are those of step{several} {steps_text(shown.steps)}."
-    )
+    chosen = "" if set(case.statuses) <= {CERTIFIED} else f" {words.CHOSEN_STEPS}"
+    steps = steps_text(shown.steps)
+    return f"{words.OUTPUTS_HIDDEN} Shown here are those of step{several} {steps}.{chosen}"
 
 
 def inputs(case: Case) -> Html | None:

@@ -27,9 +27,15 @@ STATUSES = {
 
 OUTPUTS_HIDDEN = (
     "The receipt does not publish its outputs, but is bound to them: whoever made it can show "
-    "those of single steps, and no others than those that were checked."
+    "those of single steps, and no others than those that it is bound to."
 )
 """What is said where they are not published."""
+
+CHOSEN_STEPS = (
+    "Whoever showed them may have chosen these steps: what the bound on all steps leaves open may "
+    "be in them. Name the steps yourself, once you have the receipt."
+)
+"""What is said of shown outputs that are not certified."""
 
 KINDS = {
     MODES[FAST]: "fast: checked by samples, which are shown in the clear",

@@ -23,7 +23,8 @@ def add_to(verbs: Any) -> None:
         "outputs",
         help="show outputs of single steps of a receipt that hides them",
         description="Write a showing: the outputs of some steps, and what it takes to see that the "
-        "receipt is bound to them. It tells nothing of the outputs of other steps. `zktally verify "
+        "receipt is bound to them. It tells nothing of outputs of other steps. Where the key of "
+        "inputs is published, a guess of the inputs of these steps can be tested. `zktally verify "
         "--shown` judges it.",
     )
     verb.add_argument("receipt", help="a receipt made with --outputs hidden (- is stdin)")

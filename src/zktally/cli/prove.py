@@ -105,7 +105,8 @@ def add_to(verbs: Any) -> None:
         "--outputs",
         choices=("published", "hidden"),
         default="published",
-        help="in the statement (published), or bound to it and shown later, step by step (hidden)",
+        help="in the statement (published), or bound to it and shown later, step by step (hidden); "
+        "a fast receipt still opens those that it checks",
     )
     verb.add_argument(
         "--outputs-file",

@@ -105,7 +105,6 @@ def options_from(args: argparse.Namespace, show: Progress | None) -> ProverOptio
         args.foldable,
         args.succinct,
         outputs_file_of(args),
-        args.force,
     )
 
 
@@ -150,8 +149,9 @@ def check_output(args: argparse.Namespace) -> None:
     """
     reads = [getattr(args, name, None) for name in READ]
     final = getattr(args, "final_state", None)
-    refuse_outputs([final], reads, force=False, work=args.work)
     held = outputs_file_of(args)
+    # What an earlier receipt may need is never overwritten.
+    refuse_outputs([final, held], reads, force=False, work=args.work)
     refuse_outputs([args.output, final, held], reads, force=args.force, work=args.work)
     refuse_json_beside(args)
 

@@ -20,7 +20,8 @@ from .files import write_output
 
 OTHERS = (
     "delta", "delta_step", "bits", "exact", "reveal", "visibility", "items", "small", "foldable",
-    "succinct", "work", "state", "start", "first", "seed", "data", "data_key_file", "final_state",
+    "succinct", "outputs_file", "work", "state", "start", "first", "seed", "data", "data_key_file",
+    "final_state",
 )  # fmt: skip
 """Options of `prove` that a SNARK receipt has no use for."""
 
@@ -33,6 +34,7 @@ def prove(args: argparse.Namespace) -> int:
     """
     given = [name for name in OTHERS if getattr(args, name) not in (None, False, "", 0)]
     given += ["delta_op"] if args.delta_op != "usual" else []
+    given += ["outputs"] if args.outputs != "published" else []
     if given:
         raise UsageError(
             "options that say nothing of a SNARK receipt",
