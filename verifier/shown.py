@@ -30,7 +30,7 @@ from .program.codec import decode
 from .program.types import ABSENT, Port, Program, Role, Tensor
 from .quoting import quoted, steps_text
 from .reader import Codes, P, Reader
-from .receipt import DEFAULT_MAX_SIZE, split_receipt
+from .receipt import DEFAULT_MAX_SIZE, MAX_JOURNAL, split_receipt
 from .roots import chain_root, salted_roots, state_digests, step_digests
 from .snark.receipt import is_snark
 
@@ -41,6 +41,9 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 MAGIC = b"ZKTSHOW\x01"
 SHOWN_CODES = Codes(*3 * ("shown.malformed",))
+MAX_SHOWING = MAX_JOURNAL
+"""Bytes of a showing: as many outputs as a statement could hold."""
+
 _DIGEST_BYTES = 4 * DIGEST
 _SALT_BYTES = 4 * SALT
 _BYTES = 1 << 24
@@ -219,6 +222,14 @@ class _Showing:
         Raises:
             InvalidShowing: `shown.malformed`; `shown.mismatch` where it names another chain.
         """
+        if len(data) > MAX_SHOWING:
+            raise InvalidShowing(
+                "a showing is too large",
+                code="shown.malformed",
+                expected=f"at most {MAX_SHOWING} bytes",
+                received=len(data),
+                hint="show fewer steps at once",
+            )
         if not data.startswith(MAGIC):
             raise InvalidShowing(
                 "this is no showing of outputs, or one of another version",
