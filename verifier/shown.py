@@ -41,11 +41,11 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 MAGIC = b"ZKTSHOW\x01"
 SHOWN_CODES = Codes(*3 * ("shown.malformed",))
+MAX_SHOWING = 1 << 26
+"""Bytes of a showing, of which judging takes twenty times as many; several can show more steps."""
+
 _DIGEST_BYTES = 4 * DIGEST
 _SALT_BYTES = 4 * SALT
-SHOWN_MAX = 1 << 26
-"""Bytes of a showing; several can show more steps."""
-
 _BYTES = 1 << 24
 """Bytes of steps that are looked at together."""
 
@@ -146,7 +146,6 @@ def judge_shown(showing: bytes, program: Program, journal: Journal) -> Shown:
         UsageError: the statement has no hidden outputs.
     """
     refuse_published(program, journal)
-    _refuse_large(showing)
     form = Form.of(program)
     parsed = _Showing.parse(showing, form, journal)
     parsed.judge_chain()
@@ -154,17 +153,6 @@ def judge_shown(showing: bytes, program: Program, journal: Journal) -> Shown:
     for port in program.outputs:
         _judge_range(port, program.tensors[port.tensor], arrays[port.tensor])
     return _to_caller(program, journal, parsed.steps, arrays)
-
-
-def _refuse_large(showing: bytes) -> None:
-    if len(showing) > SHOWN_MAX:
-        raise InvalidShowing(
-            "the showing is too large",
-            code="shown.malformed",
-            expected=f"at most {SHOWN_MAX} bytes",
-            received=len(showing),
-            hint="show fewer steps at once",
-        )
 
 
 def with_shown(verdict: Verified, receipt: bytes, showing: bytes) -> Verified:
@@ -182,13 +170,13 @@ def with_shown(verdict: Verified, receipt: bytes, showing: bytes) -> Verified:
     return replace(verdict, shown=judge_shown(bytes(showing), program, journal))
 
 
-def read_showing(path: str | os.PathLike[str], max_size: int = SHOWN_MAX) -> bytes:
+def read_showing(path: str | os.PathLike[str], max_size: int = MAX_SHOWING) -> bytes:
     """The bytes of a showing, from its file.
 
     Raises:
         UsageError: `usage.unreadable`, it cannot be read or is too large.
     """
-    return read_limited(os.fspath(path), min(max_size, SHOWN_MAX))
+    return read_limited(os.fspath(path), min(max_size, MAX_SHOWING))
 
 
 def refuse_published(program: Program, journal: Journal) -> None:
@@ -234,6 +222,14 @@ class _Showing:
         Raises:
             InvalidShowing: `shown.malformed`; `shown.mismatch` where it names another chain.
         """
+        if len(data) > MAX_SHOWING:
+            raise InvalidShowing(
+                "a showing is too large",
+                code="shown.malformed",
+                expected=f"at most {MAX_SHOWING} bytes",
+                received=len(data),
+                hint="show fewer steps at once",
+            )
         if not data.startswith(MAGIC):
             raise InvalidShowing(
                 "this is no showing of outputs, or one of another version",

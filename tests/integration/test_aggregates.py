@@ -320,7 +320,10 @@ def test_one_receipt_is_no_list_and_a_list_no_receipt(project: Project, zktally:
         done.refused(3, "an aggregate of several receipts")
 
 
-@pytest.mark.parametrize("option", ["--outputs", "--report", "--input-root", "--follows"])
+OF_ONE = ["--outputs", "--report", "--input-root", "--follows", "--shown"]
+
+
+@pytest.mark.parametrize("option", OF_ONE)
 def test_options_of_single_receipts(option: str, project: Project, zktally: Zktally) -> None:
     value = {"--input-root": "00" * 32, "--follows": project.folder / "0.receipt"}
     new = project.folder / ("new.html" if option == "--report" else "new.npz")

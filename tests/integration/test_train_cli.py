@@ -203,6 +203,36 @@ def test_receipts_of_a_run_are_judged_as_one(
     assert verify(b).code == 0
 
 
+def test_losses_are_hidden_and_shown_later(zktally: Zktally, shop: Shop, tmp_path: Path) -> None:
+    """Of each receipt a file; steps are counted in the run; a finished run gives them again."""
+    command = (
+        shop.model, "--data", shop.arrays, "--steps", 16, *FAST, "--receipt-every", 8, "--outputs",
+        "hidden", "--work", "work", "--json",
+    )  # fmt: skip
+    told = json.loads(trained(zktally, *command, "-o", "run.receipt", cwd=tmp_path).out)
+    assert told["outputs_files"] == ["run-000.receipt.outputs", "run-001.receipt.outputs"]
+    again = json.loads(trained(zktally, *command, "-o", "b.receipt", cwd=tmp_path).out)
+    for one, other in zip(told["outputs_files"], again["outputs_files"], strict=True):
+        assert (tmp_path / one).read_bytes() == (tmp_path / other).read_bytes()
+        assert (tmp_path / one).stat().st_mode & 0o777 == 0o600
+    shown = zktally("outputs", "run-001.receipt", "--step", 11, "-o", "s.shown", cwd=tmp_path)
+    assert shown.code == 0, shown.err
+    pinned = ("--model-id", told["model_id"], "--dataset-root", told["dataset_root"])
+    for backend in BACKENDS:
+        said = zktally(
+            "verify", "run-001.receipt", *pinned, "--shown", "s.shown", "--seed", "any", "--json",
+            "--backend", backend, cwd=tmp_path,
+        )  # fmt: skip
+        assert said.code == 0, (said.out, said.err)
+        (loss,) = json.loads(said.out)["shown"]["outputs"]
+        assert np.float32(loss["values"][0]) == np.float32(told["losses"][11])
+    run = zktally("verify", "run-000.receipt", "run-001.receipt", *pinned, cwd=tmp_path)
+    assert run.code == 0, run.err
+    assert "outputs not published" in run.out
+    early = zktally("outputs", "run-001.receipt", "--step", 7, "-o", "t.shown", cwd=tmp_path)
+    early.refused(2, "usage")
+
+
 def test_the_exported_model_is_the_one_that_the_receipt_names(
     zktally: Zktally, shop: Shop, kept: dict[str, Any], tmp_path: Path
 ) -> None:

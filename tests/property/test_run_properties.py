@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.receipts import PRF_SEED, RUN_KEY, Prover
+from support.showings import held_of
 from zktally import _core
 from zktally.circuits import reference
 from zktally.native import verify as verify_natively
@@ -74,11 +75,12 @@ def natively(prover: Prover, journal: bytes | None, threads: int, keep_bytes: in
 
 @st.composite
 def claims(draw: st.DrawFn) -> dict[str, object]:
-    """Few samples or many, a bound per step or none, and who it is for."""
+    """Few samples or many, a bound per step or none, outputs or none, and who it is for."""
     return {
         "delta_ppm": draw(st.sampled_from([30_000, 250_000, 499_999, 500_000])),
         "delta_step_ppm": draw(st.sampled_from([0, 0, 400_000])),
         "bits": draw(st.sampled_from([2, 3, 20, 102])),
+        "hidden": draw(st.booleans()),
         "audience": draw(st.none() | st.text(min_size=1, max_size=9).filter(_encodes)),
         "nonce": draw(st.none() | st.binary(min_size=1, max_size=9)),
     }
@@ -105,6 +107,7 @@ def test_receipts_are_the_plain_provers_byte_by_byte(name, steps, padding, claim
         statement = run.statement()
         for field in ("chain_root", "input_root", "initial_state", "final_state", "prf_seed"):
             assert statement[field] == getattr(prover.journal, field), field
+        assert run.held_outputs() == held_of(prover).body
         assert receipt.endswith(journal + len(run.open(journal)).to_bytes(4, "little") +
                                 run.open(journal))  # fmt: skip
     expectations = prover.expectations(inputs=prover.inputs)

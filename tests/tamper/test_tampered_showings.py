@@ -11,6 +11,7 @@ import pytest
 
 from support.receipts import Prover
 from support.showings import HEAD, Cut, held_of, sibling_count
+from zktally.verifier import shown
 from zktally.verifier.errors import ZktallyError
 from zktally.verifier.reader import P
 from zktally.verifier.shown import Form, judge_shown
@@ -182,15 +183,15 @@ WITHOUT = {
         "a salt": ACCEPTED,
         "another step named": ACCEPTED,
     },
-    "shown._Showing.parse 0": {"another version": ACCEPTED},
-    "shown._Showing.parse 1": {"another chain named": ACCEPTED},
-    "shown._Showing.parse 2": {"no steps": CRASH},
-    "shown._Showing.parse 3": {
+    "shown._Showing.parse 1": {"another version": ACCEPTED},
+    "shown._Showing.parse 2": {"another chain named": ACCEPTED},
+    "shown._Showing.parse 3": {"no steps": CRASH},
+    "shown._Showing.parse 4": {
         "steps out of order": "shown.mismatch",
         "a step beyond the last": "shown.mismatch",
     },
-    "shown._Showing.parse 4": {"a byte more": ACCEPTED, "a path that goes on": ACCEPTED},
-    "shown._Showing.parse 5": {
+    "shown._Showing.parse 5": {"a byte more": ACCEPTED, "a path that goes on": ACCEPTED},
+    "shown._Showing.parse 6": {
         "a salt written as itself plus p": ACCEPTED,
         "a root written as itself plus p": ACCEPTED,
         "a sibling written as itself plus p": ACCEPTED,
@@ -205,6 +206,7 @@ WITHOUT = {
 """By check: forgeries that it refuses, and the verdict without it."""
 
 OF_RANGES = ("shown.judge_shown 1", "shown._judge_range 0")
+OF_SIZE = "shown._Showing.parse 0"
 
 
 @pytest.mark.parametrize(
@@ -230,7 +232,15 @@ def test_without_the_check_of_ranges_any_value_passes(check):
 
 def test_every_check_of_showings_stands_here():
     of_showings = {name for name in checks.WITHOUT if name.startswith("shown.")}
-    assert {*WITHOUT, *OF_RANGES} == of_showings
+    assert {*WITHOUT, *OF_RANGES, OF_SIZE} == of_showings
+
+
+def test_a_showing_above_the_limit_is_refused_before_it_is_read(monkeypatch):
+    data = showing(run())
+    monkeypatch.setattr(shown, "MAX_SHOWING", len(data) - 1)
+    assert verdict(data) == "shown.malformed"
+    with checks.WITHOUT[OF_SIZE]():
+        assert verdict(data) == ACCEPTED
 
 
 STATED = {

@@ -256,7 +256,7 @@ def test_a_showing_has_a_largest_size(case, monkeypatch, tmp_path):
     model, _, receipt, held = case
     showing = held.show(receipt.data, [0, 1])
     assert receipt.verify(model.model_id, LAX, shown=showing).shown.steps == (0, 1)
-    monkeypatch.setattr(shown, "SHOWN_MAX", len(showing) - 1)
+    monkeypatch.setattr(shown, "MAX_SHOWING", len(showing) - 1)
     with pytest.raises(InvalidShowing, match="too large"):
         receipt.verify(model.model_id, LAX, shown=showing)
     with pytest.raises(InvalidShowing, match="too large") as refused:
