@@ -182,12 +182,14 @@ class _Nodes:
     def restore(self, number: int) -> bool:
         """Whether a proof was kept that stands over the proofs that are there now."""
         kept = self._how.kept
-        proof = None if kept is None else kept.node(number)
-        if proof is None:
-            return False
         try:
+            proof = None if kept is None else kept.node(number)
+            if proof is None:
+                return False
             self._folder.take(number, proof)
-        except ZktallyError:  # it is damaged, or one below it is missing or another now
+        except (
+            ZktallyError
+        ):  # it cannot be read, is damaged, or one below it is missing or another now
             return False
         self._done += 1
         return True

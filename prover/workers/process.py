@@ -182,5 +182,5 @@ def refusal(data: bytes) -> ZktallyError | WorkerLost:
             expected=words["expected"],
             received=words["received"],
         )
-    except (ValueError, AssertionError):
+    except (ValueError, AssertionError, RecursionError):
         return WorkerLost("a worker sent what is no message")

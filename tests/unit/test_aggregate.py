@@ -89,7 +89,7 @@ def test_each_receipt_is_judged_and_one_proof_of_all(runs, judged):
         assert (facts.stark.profile, facts.stark.segments) == ("succinct", 1)
         assert facts.receipt_bytes == len(together(runs))
     (given,) = judged
-    assert given["parameters"] == params.reaching(params.OUTER, params.REFERENCE, 104)
+    assert given["parameters"] == params.reaching(params.OUTER, params.REFERENCE_OF_NODES, 104)
     outputs = [values for _, values in found]
     assert outputs[0].keys() == outputs[2].keys()
 

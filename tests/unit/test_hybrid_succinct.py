@@ -84,7 +84,7 @@ def test_one_segment(judged):
     assert 101 <= facts.stark.bits < 103
     (given,) = judged
     assert given["tables"] is recursion_tables()
-    assert given["parameters"] == params.reaching(params.OUTER, params.REFERENCE, 104)
+    assert given["parameters"] == params.reaching(params.OUTER, params.REFERENCE_OF_NODES, 104)
     described, text = describe_receipt(succinct.receipt())
     assert described["stark"] == {"profile": "succinct", "segments": 1}
     assert "(succinct profile)" in text

@@ -17,7 +17,15 @@ from zktally.verifier.recursion import layers, publics
 from zktally.verifier.recursion.child import POINTS_BYTES, Points, child_of
 from zktally.verifier.recursion.tables import tables_file
 from zktally.verifier.stark.field import SHIFT, K, root_of_unity
-from zktally.verifier.stark.params import FOLDABLE, REFERENCE, choose, reaching
+from zktally.verifier.stark.params import (
+    FOLDABLE,
+    OUTER,
+    REFERENCE,
+    REFERENCE_OF_NODES,
+    choose,
+    proven,
+    reaching,
+)
 
 
 def reader(data):
@@ -41,6 +49,18 @@ def test_how_many_nodes_there_are_and_what_each_must_show(leaves, nodes, of_each
     assert sum(nodes) * 2**-of_each + 2**-104 <= 2**-103
 
 
+@pytest.mark.parametrize("bits", [0, 102, 104, 107, 108, 109, 110, 256])
+def test_every_number_of_leaves_has_parameters_at_every_lambda(bits):
+    chosen = {
+        (profile, least)
+        for leaves in range(1, 257)
+        for profile, least in zip((FOLDABLE, OUTER), layers.targets(leaves, bits), strict=True)
+    }
+    for profile, least in chosen:
+        found = proven(reaching(profile, REFERENCE_OF_NODES, least), REFERENCE_OF_NODES)
+        assert found.proven_bits - least > 2**-20
+
+
 @pytest.fixture
 def judged(monkeypatch):
     """What the engine is given of the outer proof, which is 7 bytes long."""
@@ -61,7 +81,7 @@ def test_nodes_have_points_and_the_outer_proof_comes_last(leaves, nodes, judged)
     assert given.position == nodes * POINTS_BYTES + 7
     (call,) = judged
     assert call["data"].startswith(b"a proof")
-    assert call["parameters"] == reaching(3, REFERENCE, 104)
+    assert call["parameters"] == reaching(3, REFERENCE_OF_NODES, 104)
     assert call["tables"] is tables_file()
     assert [one.index for one in call["present"]] == [0, 1, 2, 3, 4]
 
@@ -153,7 +173,7 @@ def test_too_many_rows(monkeypatch):
 
 def test_too_few_bits(monkeypatch):
     monkeypatch.setattr(layers, "INSIDE_BITS", 103 + 5)
-    fewer = reaching(FOLDABLE, REFERENCE, 104)
+    fewer = reaching(FOLDABLE, REFERENCE_OF_NODES, 104)
     monkeypatch.setattr(layers, "reaching", lambda *_: replace(fewer, queries=40))
     with pytest.raises(ZktallyError) as refused:
         layers.verify_layers([child()], reader(raw(1)))
@@ -179,7 +199,7 @@ def inside(heights, seed):
 def test_the_statement_of_a_node_is_always_the_same():
     """The core finds the same: rust/core/src/recursion."""
     children = [inside({0: 13, 1: 12, 2: 13, 4: 11}, 1), inside({3: 11, 4: 11}, 101)]
-    parameters = reaching(FOLDABLE, REFERENCE, 104)
+    parameters = reaching(FOLDABLE, REFERENCE_OF_NODES, 104)
     node = layers.node_over(b"zktally node v1\0", children, parameters)
     digest = hashlib.sha256(node.context)
     for one in node.present:

@@ -125,6 +125,7 @@ def test_a_refusal_is_believed_when_a_second_worker_repeats_it():
         b"{}",
         b"[1]",
         b"\xff",
+        b"[" * 200_000,
         b'{"code": "no.such", "message": "m", "expected": null, "received": null}',
         b'{"code": ["usage"], "message": "m", "expected": null, "received": null}',
         b'{"code": "usage", "message": "m", "expected": null, "received": null, "hint": ""}',

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from .. import stark
 from ..confidence import INSIDE_BITS, more_bits
 from ..reader import Reader
-from ..stark.params import FOLDABLE, OUTER, REFERENCE, reaching
+from ..stark.params import FOLDABLE, OUTER, REFERENCE_OF_NODES, reaching
 from .child import Child, child_of, read_points
 from .tables import tables_file
 from .template import Template
@@ -64,7 +64,7 @@ def verify_layers(leaves: Sequence[Child], reader: Reader, bits: int = 0) -> Non
         UnsupportedReceipt: `verify.too-large`.
     """
     of_each, of_outer = targets(len(leaves), bits)
-    of_nodes = reaching(FOLDABLE, REFERENCE, of_each)
+    of_nodes = reaching(FOLDABLE, REFERENCE_OF_NODES, of_each)
     row, arity = list(leaves), _LEAVES
     template: Template | None = None
     while arity == _LEAVES or len(row) > 1:
@@ -86,7 +86,7 @@ def verify_layers(leaves: Sequence[Child], reader: Reader, bits: int = 0) -> Non
                 )
             )
         row, arity = above, _NODES
-    outer = node_over(_OUTER, row, reaching(OUTER, REFERENCE, of_outer))
+    outer = node_over(_OUTER, row, reaching(OUTER, REFERENCE_OF_NODES, of_outer))
     _judge_bits(outer, of_outer)
     used = stark.verify_stark(
         reader.rest,

@@ -106,6 +106,16 @@ REFERENCE = Counts(
 )
 """The shape that the number of queries is chosen for."""
 
+REFERENCE_OF_NODES = Counts(
+    log_rows=20,
+    openings=4096,
+    constraints=4096,
+    lookups=1 << 26,
+    public_terms=0,
+    longest_tuple=10,
+)
+"""The same for nodes and outer proofs, whose tables are known."""
+
 
 @dataclass(frozen=True)
 class Terms:

@@ -12,7 +12,9 @@ use super::machine::Machine;
 use super::tables::TABLES;
 use crate::bytes::Reader;
 use crate::error::{Error, Result};
-use crate::stark::parameters::{FOLDABLE, OUTER, Parameters, RECURSION_BITS, more_bits};
+use crate::stark::parameters::{
+    FOLDABLE, OUTER, Parameters, RECURSION_BITS, REFERENCE_OF_NODES, more_bits,
+};
 use crate::stark::statement::Statement;
 use crate::stark::{PublicTable, PublicTerms, prove as stark_prove, verify as stark_verify};
 
@@ -44,7 +46,8 @@ pub fn parameters(leaves: usize, lambda: u16) -> Result<[Parameters; 2]> {
     let nodes = layers(leaves).iter().sum::<usize>();
     let half = RECURSION_BITS + u32::from(more_bits(lambda)) + 1;
     let of_each = half + nodes.next_power_of_two().ilog2();
-    let reaching = |profile, bits| Parameters::reaching(profile, f64::from(bits));
+    let reaching =
+        |profile, bits| Parameters::reaching(profile, &REFERENCE_OF_NODES, f64::from(bits));
     Ok([reaching(FOLDABLE, of_each)?, reaching(OUTER, half)?])
 }
 

@@ -56,6 +56,9 @@ pub struct Shape {
 
 const REFERENCE: Shape =
     Shape { log_rows: 22, openings: 4096, constraints: 4096, lookups: 268_435_456.0, tuple: 49 };
+/// The same for nodes and outer proofs, whose tables are known.
+pub const REFERENCE_OF_NODES: Shape =
+    Shape { log_rows: 20, openings: 4096, constraints: 4096, lookups: 67_108_864.0, tuple: 10 };
 const HASH_BITS: f64 = 124.0;
 const MOST_QUERIES: usize = 196;
 pub const MIN_LOG_ROWS: usize = 11;
@@ -82,14 +85,15 @@ impl Parameters {
     /// no such profile.
     pub fn new(profile: u8, segments: usize, lambda: u16) -> Result<Self> {
         let segments = f64::from(segments.next_power_of_two().ilog2());
-        Self::reaching(profile, PROVEN_BITS + segments + f64::from(more_bits(lambda)))
+        let target = PROVEN_BITS + segments + f64::from(more_bits(lambda));
+        Self::reaching(profile, &REFERENCE, target)
     }
 
-    /// The parameters of a profile that reach so many bits.
+    /// The parameters of a profile that reach so many bits at a shape.
     ///
     /// # Errors
     /// As [`Parameters::new`].
-    pub fn reaching(profile: u8, target: f64) -> Result<Self> {
+    pub fn reaching(profile: u8, shape: &Shape, target: f64) -> Result<Self> {
         let (hashing, log_blowup) = match profile {
             STANDARD => (Hashing::Sha256, 2),
             SMALL => (Hashing::Sha256, 3),
@@ -112,11 +116,11 @@ impl Parameters {
         for queries in 1..=MOST_QUERIES {
             parameters.queries = queries;
             parameters.hiding_rows = 2 * queries + 16;
-            if parameters.proven_bits(&REFERENCE) >= parameters.target {
+            if parameters.proven_bits(shape) >= parameters.target {
                 return Ok(parameters);
             }
         }
-        Err(insufficient(parameters.target, parameters.proven_bits(&REFERENCE)))
+        Err(insufficient(parameters.target, parameters.proven_bits(shape)))
     }
 
     /// The proven bits of a statement of this shape, refused below the target.

@@ -25,7 +25,7 @@ use crate::hybrid::tables::TABLES;
 use crate::hybrid::tests::fixture::{Case, HIDING};
 use crate::hybrid::tests::programs::*;
 use crate::stark::check::first_failure;
-use crate::stark::parameters::{FOLDABLE, Parameters};
+use crate::stark::parameters::{FOLDABLE, Parameters, REFERENCE_OF_NODES};
 use crate::stark::prove::prove;
 use crate::stark::statement::Statement;
 
@@ -67,7 +67,7 @@ fn made(program: &crate::program::Program, steps: usize) -> Vec<Made> {
 #[test]
 fn a_proof_satisfies_its_rows() {
     let segments = proven(&dense(13, 13), 2);
-    let parameters = Parameters::reaching(FOLDABLE, 103.0).unwrap();
+    let parameters = Parameters::reaching(FOLDABLE, &REFERENCE_OF_NODES, 103.0).unwrap();
     let mut machine = Machine::default();
     for Proven { child, inner } in &segments {
         circuit::verify(&mut machine, child, Some(inner));

@@ -9,7 +9,7 @@ use crate::recursion::child::{Child, Points};
 use crate::recursion::layers::{NODE_TAG, node};
 use crate::recursion::tables::TABLES;
 use crate::stark::field::from_coefficients;
-use crate::stark::parameters::{FOLDABLE, Parameters};
+use crate::stark::parameters::{FOLDABLE, Parameters, REFERENCE_OF_NODES};
 use crate::stark::statement::Statement;
 use crate::stark::{Grid, PublicTable, PublicTerms};
 
@@ -51,7 +51,12 @@ fn child(heights: &[(usize, usize)], seed: u32) -> Child {
 fn the_statement_of_a_node_is_always_the_same() {
     let children =
         [child(&[(0, 13), (1, 12), (2, 13), (4, 11)], 1), child(&[(3, 11), (4, 11)], 101)];
-    let node = node(NODE_TAG, &children, Parameters::reaching(FOLDABLE, 104.0).unwrap()).unwrap();
+    let node = node(
+        NODE_TAG,
+        &children,
+        Parameters::reaching(FOLDABLE, &REFERENCE_OF_NODES, 104.0).unwrap(),
+    )
+    .unwrap();
     let mut found = Sha256::new().chain_update(node.context);
     for table in &node.publics {
         assert_eq!(table.log_rows, 14);

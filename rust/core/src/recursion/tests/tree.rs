@@ -14,6 +14,7 @@ use crate::recursion::child::{Child, Points};
 use crate::recursion::inner::Made;
 use crate::recursion::layers;
 use crate::stark::field::K;
+use crate::stark::parameters::REFERENCE_OF_NODES;
 
 /// Leaves, and what proves them: the points of three nodes, the outer proof.
 struct Tree {
@@ -71,6 +72,21 @@ fn the_outer_proof_has_half_of_the_error() {
         assert_eq!(targets(leaves, 104), [of_each + 2.0, 106.0]);
         let error = nodes.iter().sum::<usize>() as f64 * f64::exp2(-of_each) + f64::exp2(-104.0);
         assert!(error <= f64::exp2(-103.0));
+    }
+}
+
+/// As tests/unit/test_recursion_layers.py: whatever a receipt or an aggregate may have can be folded.
+#[test]
+fn every_number_of_leaves_has_parameters_at_every_lambda() {
+    for leaves in 1..=256 {
+        for lambda in [0, 102, 104, 107, 108, 109, 110, 256] {
+            let [of_nodes, of_outer] = layers::parameters(leaves, lambda).unwrap();
+            for parameters in [of_nodes, of_outer] {
+                let bits = parameters.proven_bits(&REFERENCE_OF_NODES);
+                // Room for a draw that is not quite uniform (docs/stark.md section 8).
+                assert!(bits - parameters.target > f64::exp2(-20.0), "{leaves} {lambda}: {bits}");
+            }
+        }
     }
 }
 
