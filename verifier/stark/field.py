@@ -71,10 +71,14 @@ class K:
         return cls((value % P, 0, 0, 0, 0))
 
     def __add__(self, other: K) -> K:
-        return K([(a + b) % P for a, b in zip(self.words, other.words, strict=True)])
+        a0, a1, a2, a3, a4 = self.words
+        b0, b1, b2, b3, b4 = other.words
+        return K(((a0 + b0) % P, (a1 + b1) % P, (a2 + b2) % P, (a3 + b3) % P, (a4 + b4) % P))
 
     def __sub__(self, other: K) -> K:
-        return K([(a - b) % P for a, b in zip(self.words, other.words, strict=True)])
+        a0, a1, a2, a3, a4 = self.words
+        b0, b1, b2, b3, b4 = other.words
+        return K(((a0 - b0) % P, (a1 - b1) % P, (a2 - b2) % P, (a3 - b3) % P, (a4 - b4) % P))
 
     def __neg__(self) -> K:
         return K([-word % P for word in self.words])
