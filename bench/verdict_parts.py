@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
@@ -47,7 +47,7 @@ class Clock:
     """CPU seconds of each part, without those of the parts inside it."""
 
     def __init__(self) -> None:
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
         self._open = [REST]
         self._since = time.process_time()
 
@@ -72,7 +72,7 @@ class Clock:
         return inside
 
 
-def judged(receipt: bytes, model_id: str) -> Counter[str]:
+def judged(receipt: bytes, model_id: str) -> Mapping[str, float]:
     """CPU seconds of one verdict, by part.
 
     Raises:
@@ -104,7 +104,7 @@ def _watched(clock: Clock, part: str, place: str) -> Any:
     return patch.object(owner, name, clock.timed(part, found))
 
 
-def table(first: Counter[str], least: Counter[str], imported: float) -> str:
+def table(first: Mapping[str, float], least: Mapping[str, float], imported: float) -> str:
     """Milliseconds of each part: of the first verdict, and the least of those that follow."""
     lines = [f"{'part':24} {'first ms':>9} {'then ms':>9}", f"{'import':24} {1e3 * imported:9,.1f}"]
     for part in (*PARTS, REST):
@@ -126,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     imported = time.process_time() - start
     receipt = args.receipt.read_bytes()
     first, *others = (judged(receipt, args.model_id) for _ in range(1 + max(1, args.repeat)))
-    least = Counter({part: min(other[part] for other in others) for part in (*PARTS, REST)})
+    least = {part: min(other[part] for other in others) for part in (*PARTS, REST)}
     print(table(first, least, imported))
     return 0
 

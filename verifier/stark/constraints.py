@@ -121,8 +121,9 @@ def _over_norm(x: Base, norm: list[int], matrix: Elements) -> Elements:
     for power in range(1, DEGREE):
         powers[:, power] = powers[:, power - 1] * x % _P
     # Four products below p² are below 2^64.
-    basis: Elements = powers[:, :4] @ matrix[:4] % _P
-    return (basis + powers[:, 4:] * matrix[4]) % _P
+    most = powers[:, :4] @ matrix[:4] % _P
+    basis: Elements = (most + powers[:, 4:] * matrix[4]) % _P
+    return basis
 
 
 def point_of(statement: Statement, log_rows: int, zeta: K) -> Point:
