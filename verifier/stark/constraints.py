@@ -18,6 +18,7 @@ from .field import (
     K,
     base_inverse,
     base_powers,
+    conjugates,
     dot,
     elements,
     root_of_unity,
@@ -90,8 +91,8 @@ def lagrange(log_rows: int, rows: Ints, zeta: K) -> Elements:
     """
     size = 1 << log_rows
     others = [ONE]
-    for power in range(1, DEGREE):
-        others = _times_linear(others, zeta**P**power)
+    for conjugate in conjugates(zeta):
+        others = _times_linear(others, conjugate)
     norm = [coefficient.words[0] for coefficient in _times_linear(others, zeta)]
     common = (zeta**size - ONE) * K.of(pow(size, -1, P))
     matrix = np.array([(coefficient * common).words for coefficient in others], np.uint64)

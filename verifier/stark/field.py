@@ -204,6 +204,14 @@ def inverse(a: Elements) -> Elements:
     return scale(four, base_inverse(norm))
 
 
+def conjugates(x: K) -> list[K]:
+    """The others that the maps `y → y^(p^i)` of K over F make of an element: i = 1 to 4."""
+    found = [x.array()]
+    for _ in range(1, DEGREE):
+        found.append(_linear(found[-1], _FROBENIUS))
+    return elements(np.stack(found[1:]))
+
+
 def base_inverse(a: Base) -> Base:
     """Inverses of elements of F of any shape; of zero: zero.
 
