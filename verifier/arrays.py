@@ -14,7 +14,7 @@ Ints = NDArray[np.int64]
 def distinct(numbers: Ints) -> Ints:
     """Each number once, ascending.
 
-    `np.unique` has a table of hashes, which is far larger, and imports half of numpy first.
+    `np.unique` has a table of hashes, which is far larger, and imports numpy.ma first.
     """
     ascending = np.sort(numbers)
     first = np.ones(len(ascending), bool)

@@ -13,6 +13,7 @@ from zktally.verifier.stark.field import (
     K,
     base_inverse,
     base_powers,
+    conjugates,
     dot,
     elements,
     half,
@@ -147,3 +148,14 @@ def test_roots_of_unity_and_points_of_positions():
         reverse = [int(f"{i:0{log}b}"[::-1], 2) for i in range(1 << log)]
         points = positions_to_points(np.arange(1 << log, dtype=np.int64))
         assert points.tolist() == [pow(root_of_unity(log), i, P) for i in reverse]
+
+
+@pytest.mark.parametrize("words", [(7, 0, 0, 0, 0), (1, 2, 3, 4, P - 5)])
+def test_conjugates_are_powers(words):
+    x = K(words)
+    found = conjugates(x)
+    assert found == [x**P**i for i in range(1, 5)]
+    product = x
+    for conjugate in found:
+        product = product * conjugate
+    assert product.words[1:] == (0, 0, 0, 0)

@@ -675,7 +675,7 @@ def _indices(calls, order, place):
 
 
 @pytest.mark.parametrize("count", SIZES)
-def test_hashing_rows_of_a_segment(count):
+def test_hashing_rows_of_a_segment(count, monkeypatch):
     """Sponge, node and spread rows, against leaf by leaf and byte by byte."""
     _, trees, _, found, _ = _segment(count)
     none = np.zeros(0, np.int64)
@@ -715,6 +715,13 @@ def test_hashing_rows_of_a_segment(count):
     assert spread[1].tolist() == blocks
     flat = [times[48 * block + place] for block in blocks for place in range(48)]
     assert spread[2:].T.ravel().tolist() == flat
+    monkeypatch.setattr(addresses, "_FEW_BYTES", 0)
+    sparse = addresses.SpreadRows([byte[:50], byte[:25]], found.block_count)
+    monkeypatch.undo()
+    dense = addresses.SpreadRows([byte[:50], byte[:25]], found.block_count)
+    assert (sparse._uses is None) == (48 * found.block_count > 75)
+    same(*_in_parts(sparse))
+    same(np.asarray(sparse), np.asarray(dense))
 
 
 def _statement(steps: int) -> Journal:

@@ -23,6 +23,9 @@ WIDE_COLUMNS = Columns("on x three offset lo hi uses address")
 NOISE_COLUMNS = Columns(f"on seed_block step domain block first_word uses:{WORDS}")
 BITS_COLUMNS = Columns("on word_at lo power sigma_v:2 sigma_h:2 uses address")
 
+_FEW_BYTES = 1 << 22
+"""Bytes whose uses are counted at once."""
+
 _BITS = 24
 _LIMB = 12
 
@@ -159,14 +162,21 @@ class SpreadRows(Portions):
     """
 
     def __init__(self, byte_reads: Iterable[Ints], blocks: int) -> None:
+        none = np.zeros(0, np.int32)
         read = [
             column[(column >= 0) & (column < BLOCK * blocks)].astype(np.int32)
             for column in byte_reads
         ]
-        self._read = np.sort(np.concatenate([np.zeros(0, np.int32), *read]))
-        touched = np.zeros(blocks, bool)
+        self._read, touched = np.concatenate([none, *read]), np.zeros(blocks, bool)
         touched[self._read // BLOCK] = True
         self.block: Ints = np.flatnonzero(touched)
+        # Counts of all bytes are soon had, but of very many blocks they would be gigabytes.
+        self._uses: Ints | None = None
+        if BLOCK * blocks <= max(_FEW_BYTES, len(self._read)):
+            uses = np.bincount(self._read, minlength=BLOCK * blocks)
+            self._uses, self._read = uses.reshape(-1, BLOCK), none
+        else:
+            self._read.sort()
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -180,13 +190,18 @@ class SpreadRows(Portions):
         found[SPREAD_COLUMNS["on"]] = 1
         found[SPREAD_COLUMNS["block"]] = block
         if len(block):
-            ends = np.array([BLOCK * block[0], BLOCK * (block[-1] + 1)], np.int32)
-            low, high = np.searchsorted(self._read, ends)
-            read = self._read[low:high].astype(np.int64)
-            place = BLOCK * np.searchsorted(block, read // BLOCK) + read % BLOCK
-            uses = np.bincount(place, minlength=BLOCK * len(block))
-            found[SPREAD_COLUMNS["uses"]] = uses.reshape(-1, BLOCK).T
+            found[SPREAD_COLUMNS["uses"]] = self._uses_of(block).T
         return found
+
+    def _uses_of(self, block: Ints) -> Ints:
+        """How often each byte of these blocks, which ascend, is read: [blocks, 48]."""
+        if self._uses is not None:
+            return self._uses[block]
+        ends = np.array([BLOCK * block[0], BLOCK * (block[-1] + 1)], np.int32)
+        low, high = np.searchsorted(self._read, ends)
+        read = self._read[low:high].astype(np.int64)
+        place = BLOCK * np.searchsorted(block, read // BLOCK) + read % BLOCK
+        return np.bincount(place, minlength=BLOCK * len(block)).reshape(-1, BLOCK)
 
 
 def _domains(program: Program) -> Ints:

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..gates import Ints
-from ..reader import P
-from ..stark.columns import Columns
+from ..stark.columns import Columns, canonical
 from .factors import Factors, Mask, constant
 
 Words = NDArray[np.uint32]
@@ -42,16 +41,20 @@ class Portions(ABC):
 
 
 class Rows:
-    """Rows of one table, in parts [columns, rows] of integers of any sign."""
+    """Rows of one table, in parts [columns, rows]: of integers of any sign, if some are references.
+
+    Else they are words at once.
+    """
 
     def __init__(self, columns: Columns) -> None:
         self.columns = columns
-        self._parts: list[Ints] = []
+        self._parts: list[Ints | Words] = []
         self.count = 0
 
     def add(self, count: int, **columns: Ints | Mask | int) -> None:
         """Add `count` rows, every column by its name (see `Columns.table`)."""
-        self._parts.append(self.columns.table(count, **columns))
+        make = self.columns.table if self.columns.references else self.columns.words
+        self._parts.append(make(count, **columns))
         self.count += count
 
     def references(self) -> Iterator[Ints]:
@@ -74,12 +77,6 @@ class Rows:
             found[:, end - part.shape[1] : end] = canonical(part)
             end -= part.shape[1]
         return found
-
-
-def canonical(numbers: Ints) -> Ints:
-    """Numbers of any sign modulo p; most are below p as they are, which is seen sooner."""
-    least, most = int(numbers.min(initial=0)), int(numbers.max(initial=0))
-    return numbers if least >= 0 and most < P else numbers % P
 
 
 def factor_columns(factors: Factors, shape: tuple[int, int]) -> Ints:

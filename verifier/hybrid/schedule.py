@@ -16,7 +16,7 @@ from ..program.checked import Checked
 from ..program.types import Program
 from ..roots import digest_elements
 from ..stark import PresentTable, PublicTerms
-from ..stark.columns import Columns
+from ..stark.columns import Columns, canonical
 from ..stark.statement import MAX_LOG_ROWS, log_rows
 from .addresses import (
     BITS_COLUMNS,
@@ -49,7 +49,7 @@ from .hashing import (
 )
 from .leaves import Leaves, opened_keys
 from .records import DIGEST_COLUMNS, RECORD_COLUMNS, Digests, RecordRows, Records
-from .rows import Portions, Rows, Words, canonical
+from .rows import Portions, Rows, Words
 from .segments import Items, judge_rows
 from .streams import READ_DOT_COLUMNS, ROW_DOT_COLUMNS, ReadDotRows
 from .terms import output_bytes, public_terms

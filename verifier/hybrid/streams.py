@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -138,15 +138,15 @@ class DotStreams:
             if reads is not None and (whole := _unpadded(reads, at)).any():
                 rows = self._aligned(op, term, reads, run, np.flatnonzero(whole))
                 aligned[rows.gate] = True
-                found.append(rows.columns(gate, *map(_centre, reads)))
+                found.append(rows)
             if not aligned.all():
-                factors = [self._references.factors(o, at, run.steps) for o in (term.a, term.b)]
-                others.append(_Products(0, _unless(aligned), *factors, (at.gates, at.window)))
-        self._add_aligned(found)
+                a, b = (self._references.factors(o, at, run.steps) for o in (term.a, term.b))
+                others.append(_Products(0, _unless(aligned), a, b, (at.gates, at.window)))
+        self._add_aligned(found, first)
         counts = self._add_products(others, gate, 1, 1)
         has = np.zeros(len(gate), bool)
-        for columns in found:
-            has[columns[0] - first] = True
+        for rows in found:
+            has[rows.gate] = True
         return Streams(has, counts > 0)
 
     def wide(self, op: Dot, run: GateRun, first: int) -> Streams:
@@ -177,30 +177,26 @@ class DotStreams:
         part = GateRun(run.op, run.steps[whole], run.gates[whole])
         at = points(op.space, term.window, part.gates)
         a, b = (self._references.addresses(each, at, part.steps) for each in reads)
-        rows = _aligned_rows(a, b, (at.gates, at.window))
-        return replace(rows, gate=whole[rows.gate])
+        gate, blocks, times = _aligned_rows(a, b, (at.gates, at.window))
+        centres = np.array([[_centre(each)] for each in reads], np.int64)
+        return _AlignedRows(whole[gate], blocks, np.broadcast_to(centres, blocks.shape), times)
 
-    def _add_aligned(self, found: list[Ints]) -> None:
+    def _add_aligned(self, found: list[_AlignedRows], first: int) -> None:
         """Rows of all terms of some gates, gate by gate."""
         if not found:
             return
-        rows = found[0]
-        if len(found) > 1:
-            rows = np.concatenate(found, axis=1)
-            rows = rows[:, np.argsort(rows[0], kind="stable")]
-        gate = rows[0]
-        last = np.append(gate[1:] != gate[:-1], True)[: len(gate)]
-        _, block_a, block_b, ca, cb = rows[:5]
+        rows = found[0] if len(found) == 1 else _AlignedRows.joined(found)
+        last = np.append(rows.gate[1:] != rows.gate[:-1], True)[: len(rows.gate)]
         self.row_dot.add(
-            len(gate),
+            len(rows.gate),
             on=1,
-            block_a=block_a,
-            block_b=block_b,
-            ca=ca,
-            cb=cb,
-            m=rows[5:],
+            block_a=rows.blocks[0],
+            block_b=rows.blocks[1],
+            ca=rows.centres[0],
+            cb=rows.centres[1],
+            m=rows.times,
             link=1 - last,
-            slot=SLOTS * gate,
+            slot=SLOTS * (first + rows.gate),
             last=last,
         )
 
@@ -227,17 +223,26 @@ class _AlignedRows:
     Attributes:
         gate: of each row, within the run; no gate is aligned that has none.
         blocks: block_a and block_b of each row, [2, rows].
+        centres: ca and cb of each row, [2, rows].
         times: m, [48, rows].
     """
 
     gate: Ints
     blocks: Ints
+    centres: Ints
     times: Ints
 
-    def columns(self, gate: Ints, ca: int, cb: int) -> Ints:
-        """The gate's row, then block_a, block_b, ca, cb, m."""
-        constants = np.full((2, len(self.gate)), [[ca], [cb]], np.int64)
-        return np.concatenate([[gate[self.gate]], self.blocks, constants, self.times])
+    @classmethod
+    def joined(cls, parts: Sequence[_AlignedRows]) -> _AlignedRows:
+        """The rows of several terms, gate by gate."""
+        gate = np.concatenate([part.gate for part in parts])
+        order = np.argsort(gate, kind="stable")
+
+        def join(name: str) -> Ints:
+            every: Ints = np.concatenate([getattr(part, name) for part in parts], axis=1)
+            return every[:, order]
+
+        return cls(gate[order], *map(join, ("blocks", "centres", "times")))
 
 
 def _byte_reads(program: Program, term: Term) -> tuple[Read, Read] | None:
@@ -271,8 +276,8 @@ def _is_narrow(program: Program, operand: Operand) -> bool:
     return t.layout is not None and t.width > 1 and (t.lo, t.hi) != (-half, half - 1)
 
 
-def _aligned_rows(a: Addresses, b: Addresses, shape: tuple[int, int]) -> _AlignedRows:
-    """The rows of those gates whose products are aligned.
+def _aligned_rows(a: Addresses, b: Addresses, shape: tuple[int, int]) -> tuple[Ints, Ints, Ints]:
+    """The rows of those gates whose products are aligned: their gate, blocks [2, n] and m [48, n].
 
     Gates that begin at the same places within blocks have the same products in the same places, of
     other blocks: one gate of each such kind is worked out.
@@ -287,7 +292,7 @@ def _aligned_rows(a: Addresses, b: Addresses, shape: tuple[int, int]) -> _Aligne
     row = np.arange(len(gate), dtype=np.int64)
     row += np.repeat((np.cumsum(counts) - counts)[kind] - (np.cumsum(own) - own), own)
     blocks = [side.blocks(pair[row], gate) for side, pair in zip(sides, pairs, strict=True)]
-    return _AlignedRows(gate, np.stack(blocks), times[:, row])
+    return gate, np.stack(blocks), times[:, row]
 
 
 def _kinds(a: Addresses, b: Addresses, gates: int) -> tuple[Ints, Ints]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..reader import P
 from .field import Ints
 
 Mask = NDArray[np.bool_]
@@ -47,15 +49,33 @@ class Columns:
 
         A name that is a keyword ends in an underscore.
         """
-        given: Mapping[str, Ints | Mask | int] = {
-            name.removesuffix("_"): column for name, column in columns.items()
-        }
+        found = np.empty((self.count, rows), np.int64)
+        for at, column in self._given(columns):
+            found[at] = column
+        return found
+
+    def words(self, rows: int, **columns: Ints | Mask | int) -> NDArray[np.uint32]:
+        """The same as canonical words."""
+        found = np.empty((self.count, rows), np.uint32)
+        for at, column in self._given(columns):
+            found[at] = canonical(np.asarray(column, np.int64))
+        return found
+
+    def _given(
+        self, columns: Mapping[str, Ints | Mask | int]
+    ) -> Iterator[tuple[int | slice, Ints | Mask | int]]:
+        """Where each of these stands, and it."""
+        given = {name.removesuffix("_"): column for name, column in columns.items()}
         if given.keys() != self.at.keys():
             raise AssertionError(f"missing or unknown columns: {given.keys() ^ self.at.keys()}")
-        found = np.empty((self.count, rows), np.int64)
         for name, at in self.at.items():
             column = given[name]
             if (np.ndim(column) == 2) != isinstance(at, slice):
                 raise AssertionError(f"{name} is not what a number or an array of rows can fill")
-            found[at] = column
-        return found
+            yield at, column
+
+
+def canonical(numbers: NDArray[Any]) -> NDArray[Any]:
+    """Numbers of any sign modulo p; most are below p as they are, which is seen sooner."""
+    least, most = int(numbers.min(initial=0)), int(numbers.max(initial=0))
+    return numbers if least >= 0 and most < P else numbers % P

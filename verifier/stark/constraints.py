@@ -18,6 +18,7 @@ from .field import (
     K,
     base_inverse,
     base_powers,
+    conjugates,
     dot,
     elements,
     root_of_unity,
@@ -90,8 +91,8 @@ def lagrange(log_rows: int, rows: Ints, zeta: K) -> Elements:
     """
     size = 1 << log_rows
     others = [ONE]
-    for power in range(1, DEGREE):
-        others = _times_linear(others, zeta**P**power)
+    for conjugate in conjugates(zeta):
+        others = _times_linear(others, conjugate)
     norm = [coefficient.words[0] for coefficient in _times_linear(others, zeta)]
     common = (zeta**size - ONE) * K.of(pow(size, -1, P))
     matrix = np.array([(coefficient * common).words for coefficient in others], np.uint64)
@@ -121,8 +122,9 @@ def _over_norm(x: Base, norm: list[int], matrix: Elements) -> Elements:
     for power in range(1, DEGREE):
         powers[:, power] = powers[:, power - 1] * x % _P
     # Four products below p² are below 2^64.
-    basis: Elements = powers[:, :4] @ matrix[:4] % _P
-    return (basis + powers[:, 4:] * matrix[4]) % _P
+    most = powers[:, :4] @ matrix[:4] % _P
+    basis: Elements = (most + powers[:, 4:] * matrix[4]) % _P
+    return basis
 
 
 def point_of(statement: Statement, log_rows: int, zeta: K) -> Point:

@@ -71,10 +71,14 @@ class K:
         return cls((value % P, 0, 0, 0, 0))
 
     def __add__(self, other: K) -> K:
-        return K([(a + b) % P for a, b in zip(self.words, other.words, strict=True)])
+        a0, a1, a2, a3, a4 = self.words
+        b0, b1, b2, b3, b4 = other.words
+        return K(((a0 + b0) % P, (a1 + b1) % P, (a2 + b2) % P, (a3 + b3) % P, (a4 + b4) % P))
 
     def __sub__(self, other: K) -> K:
-        return K([(a - b) % P for a, b in zip(self.words, other.words, strict=True)])
+        a0, a1, a2, a3, a4 = self.words
+        b0, b1, b2, b3, b4 = other.words
+        return K(((a0 - b0) % P, (a1 - b1) % P, (a2 - b2) % P, (a3 - b3) % P, (a4 - b4) % P))
 
     def __neg__(self) -> K:
         return K([-word % P for word in self.words])
@@ -198,6 +202,14 @@ def inverse(a: Elements) -> Elements:
     four = mul(two, _linear(two, _FROBENIUS_TWICE))
     norm = mul(a, four)[..., 0]
     return scale(four, base_inverse(norm))
+
+
+def conjugates(x: K) -> list[K]:
+    """The others that the maps `y → y^(p^i)` of K over F make of an element: i = 1 to 4."""
+    found = [x.array()]
+    for _ in range(1, DEGREE):
+        found.append(_linear(found[-1], _FROBENIUS))
+    return elements(np.stack(found[1:]))
 
 
 def base_inverse(a: Base) -> Base:

@@ -128,25 +128,26 @@ def evaluate(table: Table, values: Values[R]) -> list[R]:
     """The values of all nodes of a table, in order."""
     found: list[R] = []
     for node in table.nodes:
+        # Most nodes are of the first kinds.
         match node.kind:
-            case Kind.CONSTANT:
-                value = values.of(node.a)
-            case Kind.PUBLIC:
-                value = values.public[node.a]
+            case Kind.SUM:
+                value = found[node.a] + found[node.b]
+            case Kind.PRODUCT:
+                value = found[node.a] * found[node.b]
+            case Kind.DIFFERENCE:
+                value = found[node.a] - found[node.b]
             case Kind.MAIN:
                 value = values.main[node.a]
+            case Kind.PUBLIC:
+                value = values.public[node.a]
             case Kind.NEXT:
                 value = values.next[node.a]
+            case Kind.CONSTANT:
+                value = values.of(node.a)
             case Kind.FIRST:
                 value = values.first
             case Kind.LAST:
                 value = values.last
-            case Kind.SUM:
-                value = found[node.a] + found[node.b]
-            case Kind.DIFFERENCE:
-                value = found[node.a] - found[node.b]
-            case Kind.PRODUCT:
-                value = found[node.a] * found[node.b]
         found.append(value)
     return found
 
