@@ -13,6 +13,9 @@ from .fleet import Worker, WorkerLost
 from .task import Task
 from .watch import Watch
 
+LEAST = 0.05
+"""Of a core, what an actor must use: Ray's own threads in it use a hundredth while it sleeps."""
+
 
 class Cluster:
     """Actors of a Ray cluster, each with some of its cores.
@@ -58,7 +61,7 @@ class Cluster:
         # Beside the proof that it is at, an actor can say that it works.
         options = {"num_cpus": self._threads, "max_restarts": 0, "max_concurrency": 2}
         actor = self._ray.remote(**options)(ShareActor)
-        watch = Watch(self._patience)
+        watch = Watch(self._patience, LEAST)
         return _Actor(self._ray, actor.remote(self._program, *self._rest), watch)
 
 

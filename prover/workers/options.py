@@ -35,8 +35,8 @@ class Workers:
         ray: the address of a Ray cluster: "auto" finds a running one, "local" starts one here.
         threads: of each; 0 divides the cores of this machine among its processes, and is 2 of a
             cluster's.
-        patience: seconds in which a worker must use a hundredth of a core; one that does not hangs,
-            and is replaced.
+        patience: seconds in which a worker must use a hundredth of a core (an actor of Ray a
+            twentieth); one that does not hangs, and is replaced.
 
     Raises:
         UsageError: a number that is none of these.

@@ -15,11 +15,12 @@ class Watch:
 
     Args:
         patience: seconds without work after which a worker hangs.
+        least: what of a core is work.
     """
 
-    def __init__(self, patience: float) -> None:
+    def __init__(self, patience: float, least: float = LEAST) -> None:
         self.every = patience / LOOKS
-        self._enough = patience * LEAST
+        self._enough = patience * least
         self._looks, self._mark = 0, float("-inf")
 
     def begin(self) -> None:

@@ -276,8 +276,8 @@ def prove(
         processes: not in fast mode: prove in so many processes of this machine at once.
         ray: not in fast mode: prove on this Ray cluster: "auto", "local" or an address.
             docs/workers.md says what a worker sees.
-        patience: seconds in which a worker must use a hundredth of a core; one that does not hangs,
-            and is replaced.
+        patience: seconds in which a worker must use a hundredth of a core (an actor of Ray a
+            twentieth); one that does not hangs, and is replaced.
         progress: called as progress(phase, done, total); True for bars or lines on stderr, False
             for nothing; None for bars on a terminal, and a line below the cell of a notebook.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ PROFILE = 32
 """Where the proof section of a receipt has its profile."""
 
 BACKENDS = ("rust", "python")
+HAS_RAY = importlib.util.find_spec("ray") is not None
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,44 @@ def test_what_is_said_of_it(project: Project, zktally: Zktally) -> None:
     words = check.removeprefix("check it with: zktally ").split()
     done = zktally(*words, cwd=project.folder)
     assert done.code == 0, done.err
+
+
+WORKERS = [
+    ("--processes", "2"),
+    pytest.param(
+        ("--ray", "local", "--processes", "2"),
+        marks=[
+            pytest.mark.nightly,
+            pytest.mark.skipif(not HAS_RAY, reason="the extra scale is absent"),
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize("options", WORKERS)
+def test_workers_prove_the_nodes_of_one(
+    project: Project, zktally: Zktally, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Two nodes, over two proofs and over one."""
+    names = [f"{number}.receipt" for number in range(2)]
+    project.receipts[2].save(tmp_path / "2.receipt")
+    made = tmp_path / "made.receipt"
+    done = zktally(
+        *("aggregate", *names, tmp_path / "2.receipt", *options, "-o", made), cwd=project.folder
+    )
+    assert done.code == 0, done.err
+    assert "fold proofs: 4/4" in done.err
+    assert verdicts(project, made.read_bytes()) == "accepted"
+
+
+@pytest.mark.parametrize("options", [("--processes", "0"), ("--patience", "1"), ("--ray", "")])
+def test_workers_that_are_none(
+    project: Project, zktally: Zktally, options: tuple[str, ...]
+) -> None:
+    for verb in (("aggregate", "0.receipt", "1.receipt"), ("compress", "0.receipt")):
+        done = zktally(*verb, *options, "-o", "none.receipt", cwd=project.folder)
+        done.refused(2, "[usage]")
+    assert not (project.folder / "none.receipt").exists()
 
 
 def test_one_command_is_enough_for_all(project: Project) -> None:

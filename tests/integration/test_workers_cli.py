@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import time
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from support import wide_jobs
 from zktally.hybrid.chain import run_chain
 from zktally.prover import Claims, Work
+from zktally.prover.workers.task import NODES
 
 HAS_RAY = importlib.util.find_spec("ray") is not None
 
@@ -71,6 +73,45 @@ def test_a_ray_cluster_proves_a_receipt(prove, accepted):
     made = prove("ray.receipt", "--ray", "local", "--processes", 2)
     assert made.code == 0, made.err
     assert accepted("ray.receipt")
+
+
+@pytest.mark.nightly
+@pytest.mark.skipif(not HAS_RAY, reason="the extra scale is absent")
+def test_a_ray_cluster_proves_a_succinct_receipt(prove, accepted):
+    """Two segments by its actors; over two there is one node, which is proven here."""
+    made = prove("succinct.receipt", "--succinct", "--ray", "local", "--processes", 2)
+    assert made.code == 0, made.err
+    assert "fold proofs: 2/2" in made.err
+    assert accepted("succinct.receipt")
+
+
+@pytest.mark.nightly
+@pytest.mark.skipif(not HAS_RAY, reason="the extra scale is absent")
+def test_an_actor_that_hangs_is_replaced(monkeypatch):
+    """It sleeps over its share; the cluster is asked beside that what it does."""
+    from zktally.prover.errors import ProveError
+    from zktally.prover.workers import prove_shares
+    from zktally.prover.workers.cluster import Cluster, ShareActor
+
+    class Sleeper(ShareActor):
+        def __init__(self, *_):
+            pass
+
+        def prove(self, number, share):
+            time.sleep(600)
+
+    class Dealer:
+        def share(self, number):
+            return b"share"
+
+        def check(self, number, proof):
+            raise AssertionError("there is none")
+
+    monkeypatch.setattr("zktally.prover.workers.cluster.ShareActor", Sleeper)
+    fleet = Cluster(NODES, "local", 1, 1, patience=3.0)
+    with pytest.raises(ProveError, match="a worker of the cluster hung") as found:
+        prove_shares(Dealer(), [0], fleet, lambda *_: None, lambda _: None)
+    assert found.value.code == "prove.workers-lost"
 
 
 @pytest.mark.nightly
