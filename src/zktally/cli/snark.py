@@ -33,6 +33,7 @@ def prove(args: argparse.Namespace) -> int:
     """
     given = [name for name in OTHERS if getattr(args, name) not in (None, False, "", 0)]
     given += ["delta_op"] if args.delta_op != "usual" else []
+    given += ["outputs"] if args.outputs != "published" else []
     if given:
         raise UsageError(
             "options that say nothing of a SNARK receipt",
