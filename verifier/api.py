@@ -19,7 +19,7 @@ from .kinds import is_aggregate
 from .pins import Pins
 from .policy import Expectations, Inputs, Policy
 from .receipt import as_receipt, read_receipt, refuse_no_list
-from .shown import read_showing, with_shown
+from .shown import read_showing
 from .snark.judge import refuse_string, verify_snark
 from .snark.receipt import is_snark
 from .verified import Verified
@@ -100,7 +100,7 @@ def verify(
     if shown is None:
         return verified
     showing = read_showing(shown) if isinstance(shown, str | os.PathLike) else shown
-    return with_shown(verified, data, showing)
+    return verified.with_shown(data, showing)
 
 
 def verify_chain(

@@ -164,11 +164,11 @@ def _shown(args: argparse.Namespace, receipts: Sequence[bytes], found: Verified)
     """The verdict with what the showing of the command line shows.
 
     Raises:
-        InvalidShowing, UsageError: see `shown.with_shown`.
+        InvalidShowing, UsageError: see `Verified.with_shown`.
     """
-    from .shown import read_showing, with_shown
+    from .shown import read_showing
 
-    return with_shown(found, receipts[0], read_showing(args.shown, args.max_size))
+    return found.with_shown(receipts[0], read_showing(args.shown, args.max_size))
 
 
 def _run_aggregate(

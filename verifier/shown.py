@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -33,9 +33,6 @@ from .reader import Codes, P, Reader
 from .receipt import split_receipt
 from .roots import chain_root, salted_roots, state_digests, step_digests
 from .snark.receipt import is_snark
-
-if TYPE_CHECKING:
-    from .verified import Verified
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -155,8 +152,8 @@ def judge_shown(showing: bytes, program: Program, journal: Journal) -> Shown:
     return _to_caller(program, journal, parsed.steps, arrays)
 
 
-def with_shown(verdict: Verified, receipt: bytes, showing: bytes) -> Verified:
-    """A verdict, and what a showing shows of the receipt that it is about.
+def shown_of(receipt: bytes, showing: bytes) -> Shown:
+    """What a showing shows of a receipt that was found good.
 
     Raises:
         InvalidShowing, UsageError: see `judge_shown`; the showing is no bytes.
@@ -167,7 +164,7 @@ def with_shown(verdict: Verified, receipt: bytes, showing: bytes) -> Verified:
         raise UsageError("a SNARK receipt publishes its outputs", expected="no showing")
     sections = split_receipt(receipt)
     program, journal = decode(sections.program), Journal.decode(sections.journal)
-    return replace(verdict, shown=judge_shown(bytes(showing), program, journal))
+    return judge_shown(bytes(showing), program, journal)
 
 
 def read_showing(path: str | os.PathLike[str], max_size: int = MAX_SHOWING) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_UP, Context, Decimal
 from fractions import Fraction
 from functools import cached_property
@@ -541,6 +541,17 @@ class Verified:
         claimed = {name: getattr(self.guarantee, name) for name in bounds}
         absent = dict.fromkeys(self.facts.journal.absent)
         return {"backend": self.backend, **facts, **claimed, **absent}
+
+    def with_shown(self, receipt: bytes, showing: bytes) -> Verified:
+        """The verdict, and what a showing shows of the receipt that it is about.
+
+        Raises:
+            InvalidShowing: `shown.malformed`, `shown.mismatch`, `shown.range`.
+            UsageError: the receipt has no hidden outputs; the showing is no bytes.
+        """
+        from .shown import shown_of
+
+        return replace(self, shown=shown_of(receipt, showing))
 
     def exported_model_id(self, program_id: str | bytes) -> str:
         """The id of the model that serves what the run exports, in hexadecimal.

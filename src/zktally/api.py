@@ -48,7 +48,6 @@ from .verifier.pins import Pins
 from .verifier.policy import Expectations, Policy
 from .verifier.program.checked import load as load_program
 from .verifier.receipt import as_receipt, read_receipt, refuse_no_list, split_receipt
-from .verifier.shown import with_shown
 from .verifier.snark.judge import refuse_string, verify_snark
 from .verifier.snark.receipt import SnarkReceipt, is_snark
 from .verifier.snark.verdict import VerifiedSnark
@@ -640,7 +639,7 @@ def verify(
         refuse_chain(follows)
         expectations = following(follows.facts.journal, receipt, expectations)
     verified = judge(receipt, expectations, backend, threads)
-    return verified if shown is None else with_shown(verified, receipt, shown)
+    return verified if shown is None else verified.with_shown(receipt, shown)
 
 
 def judge_arguments(policy: object, threads: object) -> None:

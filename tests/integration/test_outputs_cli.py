@@ -160,8 +160,8 @@ def test_what_does_not_go_together(project: Project, zktally: Zktally) -> None:
         2, "usage.file-exists"
     )
     assert not new.exists()
-    snark = ("prove", "any", "--input", project.path("x.npz"), "--mode", "snark", "-o", new)
-    zktally(*snark, "--outputs", "hidden").refused(2, "--outputs")
+    snark = zktally(*prove, "--mode", "snark", "--outputs", "hidden", "-o", new)
+    snark.refused(2, "options that say nothing of a SNARK receipt")
     table = project.path("none.csv")
     zktally("verify", receipt, *model, "--outputs", table).refused(2, "--shown FILE")
     assert not table.exists()

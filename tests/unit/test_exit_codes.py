@@ -29,7 +29,7 @@ UNJUDGED = {
     "compile.bad-state", "compile.not-finite", "compile.mixes-items", "compile.not-trainable",
     "compile.unsupported-op", "compile.range-overflow", "prove.witness", "prove.randomness",
     "prove.retry", "prove.workers-lost", "snark.no-checker", "snark.unavailable", "snark.model",
-    "snark.ezkl",
+    "snark.ezkl", "shown.malformed", "outputs.malformed",
 }  # fmt: skip
 
 
@@ -39,7 +39,8 @@ def expected(code: str) -> int:
         return 2
     if code in UNJUDGED:
         return 3
-    assert code in JUDGED or code.split(".")[0] in ("verify", "policy", "check", "security"), code
+    kinds = ("verify", "policy", "check", "security", "shown")
+    assert code in JUDGED or code.split(".")[0] in kinds, code
     return 1
 
 
