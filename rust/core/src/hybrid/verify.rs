@@ -16,6 +16,7 @@ use crate::stark::statement::Statement;
 use crate::stark::verify as stark_verify;
 use crate::statement::inputs::{CallerInputs, InputRoots, check_inputs};
 use crate::statement::{Accepted, Expectations, StarkFacts, Verified, check_origin, port_values};
+use crate::watch::{Part, timed};
 
 pub(crate) const CODES: Codes = Codes {
     short: "receipt.truncated",
@@ -38,11 +39,12 @@ pub(crate) fn verify_hybrid(
     inputs: Option<&CallerInputs>,
 ) -> Result<Verified> {
     let sections = &accepted.sections;
-    let session = Session::new(&accepted, expect, inputs, || {
+    let open = || {
         let (head, rest) = Head::split(sections.journal, sections.proof)?;
         let room = Room::new(head.profile, rest.len());
         Ok((head, room))
-    })?;
+    };
+    let session = timed(Part::Claims, || Session::new(&accepted, expect, inputs, open))?;
     let mut reader = Reader::new(&sections.proof[Head::BYTES..], CODES);
     let bits = if session.head.profile == SUCCINCT {
         let points = session.points(&mut reader)?;

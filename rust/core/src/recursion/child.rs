@@ -13,6 +13,7 @@ use crate::stark::logup::public_sum;
 use crate::stark::parameters::Parameters;
 use crate::stark::statement::Statement;
 use crate::stark::{Grid, PublicTable, PublicTerms};
+use crate::watch::{Part, timed};
 
 /// The challenges that the verifier must know to work out public columns.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -77,9 +78,9 @@ impl Child {
             Ok(HeightAt { log_rows, first, last, vanishing, step, next })
         };
         let heights = statement.heights().into_iter().map(height).collect::<Result<_>>()?;
-        let publics = publics_at(statement, zeta);
+        let publics = timed(Part::Columns, || publics_at(statement, zeta));
         let buses = Buses::new(points.alpha, points.beta, statement.longest_tuple());
-        let public_sum = public_sum(statement.terms, &buses)
+        let public_sum = timed(Part::Terms, || public_sum(statement.terms, &buses))
             .ok_or_else(|| refused("a challenge meets a public term"))?;
         let start = statement.transcript().digest().ok_or_else(|| {
             Error::new("usage", "only a foldable proof can be verified inside another")

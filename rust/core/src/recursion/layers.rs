@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::stark::parameters::{FOLDABLE, OUTER, Parameters, RECURSION_BITS, more_bits};
 use crate::stark::statement::Statement;
 use crate::stark::{PublicTable, PublicTerms, prove as stark_prove, verify as stark_verify};
+use crate::watch::{Part, timed};
 
 pub(super) const NODE_TAG: &[u8] = b"zktally node v1\0";
 const OUTER_TAG: &[u8] = b"zktally outer v1\0";
@@ -148,7 +149,7 @@ pub fn verify(leaves: Vec<Child>, lambda: u16, reader: &mut Reader) -> Result<f6
     while arity == LEAVES || row.len() > 1 {
         let mut above = Vec::new();
         for children in row.chunks(arity) {
-            let node = node(NODE_TAG, children, of_nodes)?;
+            let node = timed(Part::Machine, || node(NODE_TAG, children, of_nodes))?;
             let statement = node.statement();
             bits = bits.min(stark_verify::judge(&statement)?);
             above.push(Child::new(&statement, &TABLES, Points::read(reader)?)?);
@@ -156,7 +157,7 @@ pub fn verify(leaves: Vec<Child>, lambda: u16, reader: &mut Reader) -> Result<f6
         row = above;
         arity = NODES;
     }
-    let outer = node(OUTER_TAG, &row, of_outer)?;
+    let outer = timed(Part::Machine, || node(OUTER_TAG, &row, of_outer))?;
     Ok(bits.min(stark_verify::verify(&outer.statement(), reader)?))
 }
 

@@ -19,6 +19,7 @@ use super::tree::{Hash, Opened, Shape};
 use crate::bytes::Reader;
 use crate::error::{Error, Result};
 use crate::hash::Elem;
+use crate::watch::{Part, timed};
 
 fn refused(what: &str) -> Error {
     Error::new("verify.stark", what)
@@ -221,7 +222,7 @@ pub fn verify(statement: &Statement, reader: &mut Reader) -> Result<f64> {
     let challenges = challenge(statement, &head)?;
     // What is taken from a bus is given to it, the public terms among them (LogUp). A term whose
     // denominator is zero would have any value.
-    let public = public_sum(statement.terms, &challenges.buses);
+    let public = timed(Part::Terms, || public_sum(statement.terms, &challenges.buses));
     let public = public.ok_or_else(|| refused("a challenge meets a public term"))?;
     let total = head.terminals.iter().copied().sum::<K>() + public;
     demand(total == K::ZERO, "the buses do not balance")?;
@@ -303,8 +304,9 @@ fn table_constraints(
 ) -> Vec<K> {
     let air = statement.air(t);
     let used = columns::used_rows(statement.publics, t);
-    let weights = row_weights(statement.publics[t].log_rows, used, challenges.zeta);
-    let publics = columns::publics_at(statement.publics, t, &weights);
+    let weights =
+        timed(Part::Columns, || row_weights(statement.publics[t].log_rows, used, challenges.zeta));
+    let publics = timed(Part::Columns, || columns::publics_at(statement.publics, t, &weights));
     let (mains, rest) = head.opened[t].split_at(air.mains);
     let (next, rest) = rest.split_at(air.next.len());
     let (fractions, sums) = rest.split_at(air.groups.len());

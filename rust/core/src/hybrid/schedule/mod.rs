@@ -35,6 +35,7 @@ use crate::program::OpKind;
 use crate::receipt::Journal;
 use crate::sampling::course;
 use crate::stark::{PublicTable, PublicTerms};
+use crate::watch::{Part, timed};
 
 /// What a verifier knows of a segment's tables, and what the prover needs to fill them.
 #[derive(Clone, Debug)]
@@ -72,13 +73,14 @@ impl Schedule {
     ) -> Result<Self> {
         check_supported(&prepared.checked)?;
         let course = &course(prepared, journal);
-        let leaves = Leaves::new(prepared, course, items)?;
+        let leaves = timed(Part::Leaves, || Leaves::new(prepared, course, items))?;
         let context = Context { prepared, course, leaves: &leaves };
         let plans = plans(prepared, items);
-        let rows = rows(&context, &plans, items)?;
+        let rows = timed(Part::Rows, || rows(&context, &plans, items))?;
         let outputs = terms::outputs(prepared, &leaves, journal, items)?;
         let ranges: Vec<_> = outputs.iter().map(|output| output.range.clone()).collect();
-        let addresses = Addresses::new(prepared, &leaves, &rows, &ranges);
+        let addresses =
+            timed(Part::Addresses, || Addresses::new(prepared, &leaves, &rows, &ranges));
         let nodes = Nodes::new(prepared, &leaves, course.steps);
         let contents = Contents::new(prepared, journal, &leaves, &nodes);
         let classes = Classes::new(&prepared.checked.program);
@@ -94,7 +96,7 @@ impl Schedule {
             addresses: &addresses,
             hiding_rows,
         };
-        let tables = builder.tables()?;
+        let tables = timed(Part::Tables, || builder.tables())?;
         let terms = terms::terms(&leaves, &nodes, journal, &outputs);
         let requant = |plan: OpPlan| match plan.kind {
             Kind::Dot(dot) => Some(dot.requant),
