@@ -6,13 +6,13 @@ use crate::error::{Error, Result};
 use crate::hash::{Digest, Elem};
 use crate::stark::air::Tables;
 use crate::stark::columns;
-use crate::stark::domain::{SelectorsAt, row_weights};
+use crate::stark::domain::SelectorsAt;
 use crate::stark::eval::Buses;
 use crate::stark::field::{K, TWO_ADICITY, root, shift};
 use crate::stark::logup::public_sum;
 use crate::stark::parameters::Parameters;
 use crate::stark::statement::Statement;
-use crate::stark::{Grid, PublicTable, PublicTerms};
+use crate::stark::{Grid, PublicTable, PublicTerms, Publics};
 use crate::watch::{Part, timed};
 
 /// The challenges that the verifier must know to work out public columns.
@@ -62,7 +62,11 @@ impl Child {
     /// # Errors
     /// `verify.stark` for points at which nothing can be verified; `usage` for a statement whose proof
     /// cannot be verified inside.
-    pub fn new(statement: &Statement, tables: &'static Tables, points: Points) -> Result<Self> {
+    pub fn new<T: Publics>(
+        statement: &Statement<T>,
+        tables: &'static Tables,
+        points: Points,
+    ) -> Result<Self> {
         let zeta = points.zeta;
         let whole = |x: K| x.exp_power_of_2(TWO_ADICITY) == K::ONE;
         if whole(zeta) || whole(zeta * p3_field::Field::inverse(&shift())) {
@@ -78,7 +82,7 @@ impl Child {
             Ok(HeightAt { log_rows, first, last, vanishing, step, next })
         };
         let heights = statement.heights().into_iter().map(height).collect::<Result<_>>()?;
-        let publics = timed(Part::Columns, || publics_at(statement, zeta));
+        let publics = timed(Part::Columns, || columns::publics_at(statement, zeta));
         let buses = Buses::new(points.alpha, points.beta, statement.longest_tuple());
         let public_sum = timed(Part::Terms, || public_sum(statement.terms, &buses))
             .ok_or_else(|| refused("a challenge meets a public term"))?;
@@ -105,9 +109,13 @@ struct Hollow {
 }
 
 impl Hollow {
-    fn new(statement: &Statement, tables: &'static Tables) -> Self {
+    fn new<T: Publics>(statement: &Statement<T>, tables: &'static Tables) -> Self {
         let empty = |width| Grid { width, values: vec![] };
-        let table = |of: &PublicTable| PublicTable { publics: empty(of.publics.width), ..*of };
+        let table = |of: &T| PublicTable {
+            index: of.index(),
+            log_rows: of.log_rows(),
+            publics: empty(of.width()),
+        };
         let terms = |of: &PublicTerms| PublicTerms { bus: of.bus, tuples: empty(of.tuples.width) };
         Self {
             tables,
@@ -116,20 +124,6 @@ impl Hollow {
             parameters: *statement.parameters,
         }
     }
-}
-
-/// The public columns of all tables at a point, the weights of a height worked out once.
-fn publics_at(statement: &Statement, zeta: K) -> Vec<Vec<K>> {
-    let mut found = vec![vec![]; statement.publics.len()];
-    for height in statement.heights() {
-        let used = |t| columns::used_rows(statement.publics, t);
-        let most = statement.of_height(height).map(used).max().unwrap_or(0);
-        let weights = row_weights(height, most, zeta);
-        for t in statement.of_height(height) {
-            found[t] = columns::publics_at(statement.publics, t, &weights[..used(t)]);
-        }
-    }
-    found
 }
 
 /// What the prover of a proof has of it.

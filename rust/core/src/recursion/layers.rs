@@ -12,7 +12,9 @@ use crate::bytes::Reader;
 use crate::error::{Error, Result};
 use crate::stark::parameters::{FOLDABLE, OUTER, Parameters, RECURSION_BITS, more_bits};
 use crate::stark::statement::Statement;
-use crate::stark::{PublicTable, PublicTerms, prove as stark_prove, verify as stark_verify};
+use crate::stark::{
+    PublicTable, PublicTerms, Publics, prove as stark_prove, verify as stark_verify,
+};
 use crate::watch::{Part, timed};
 
 pub(super) const NODE_TAG: &[u8] = b"zktally node v1\0";
@@ -46,29 +48,25 @@ pub fn parameters(leaves: usize, lambda: u16) -> Result<[Parameters; 2]> {
 }
 
 /// The statement of a node or of the outer proof.
-pub(super) struct Node {
-    pub(super) publics: Vec<PublicTable>,
+pub(super) struct Node<T> {
+    pub(super) publics: Vec<T>,
     pub(super) terms: Vec<PublicTerms>,
     parameters: Parameters,
     pub(super) context: [u8; 32],
 }
 
-impl Node {
-    fn new(
+impl<T: Publics> Node<T> {
+    /// Of a machine with these tables, which verifies the children.
+    pub(super) fn new(
+        publics: Vec<T>,
         machine: &Machine,
-        tag: &[u8],
-        children: &[Child],
+        (tag, children): (&[u8], &[Child]),
         parameters: Parameters,
-    ) -> Result<Self> {
-        Ok(Self {
-            publics: machine.publics(&parameters)?,
-            terms: machine.terms(),
-            parameters,
-            context: context(tag, children),
-        })
+    ) -> Self {
+        Self { publics, terms: machine.terms(), parameters, context: context(tag, children) }
     }
 
-    fn statement(&self) -> Statement<'_> {
+    fn statement(&self) -> Statement<'_, T> {
         Statement {
             tables: &TABLES,
             publics: &self.publics,
@@ -122,13 +120,14 @@ fn prove_node(
     tag: &[u8],
     children: Vec<Proven>,
     parameters: Parameters,
-) -> Result<(Node, Vec<u8>)> {
+) -> Result<(Node<PublicTable>, Vec<u8>)> {
     let mut machine = Machine::default();
     for Proven { child, inner } in &children {
         circuit::verify(&mut machine, child, Some(inner));
     }
     let children: Vec<Child> = children.into_iter().map(|proven| proven.child).collect();
-    let node = Node::new(&machine, tag, &children, parameters)?;
+    let publics = machine.publics(&parameters)?;
+    let node = Node::new(publics, &machine, (tag, &children), parameters);
     let witness = machine.witness()?;
     drop(machine);
     let statement = node.statement();
@@ -149,7 +148,9 @@ pub fn verify(leaves: Vec<Child>, lambda: u16, reader: &mut Reader) -> Result<f6
     while arity == LEAVES || row.len() > 1 {
         let mut above = Vec::new();
         for children in row.chunks(arity) {
-            let node = timed(Part::Machine, || node(NODE_TAG, children, of_nodes))?;
+            let machine = timed(Part::Machine, || machine(children));
+            let tables = machine.tables(&of_nodes)?;
+            let node = Node::new(tables, &machine, (NODE_TAG, children), of_nodes);
             let statement = node.statement();
             bits = bits.min(stark_verify::judge(&statement)?);
             above.push(Child::new(&statement, &TABLES, Points::read(reader)?)?);
@@ -157,12 +158,14 @@ pub fn verify(leaves: Vec<Child>, lambda: u16, reader: &mut Reader) -> Result<f6
         row = above;
         arity = NODES;
     }
-    let outer = timed(Part::Machine, || node(OUTER_TAG, &row, of_outer))?;
+    let machine = timed(Part::Machine, || machine(&row));
+    let outer = Node::new(machine.tables(&of_outer)?, &machine, (OUTER_TAG, &row), of_outer);
     Ok(bits.min(stark_verify::verify(&outer.statement(), reader)?))
 }
 
-pub(super) fn node(tag: &[u8], children: &[Child], parameters: Parameters) -> Result<Node> {
+/// The rows that verify these proofs.
+pub(super) fn machine(children: &[Child]) -> Machine {
     let mut machine = Machine::default();
     children.iter().for_each(|child| circuit::verify(&mut machine, child, None));
-    Node::new(&machine, tag, children, parameters)
+    machine
 }
