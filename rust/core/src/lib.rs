@@ -18,7 +18,7 @@
 //! | [`hybrid`] | openings inside a STARK: hybrid and strict receipts | hybrid.md |
 //! | [`recursion`] | proofs verified inside a proof: succinct receipts | recursion.md |
 //! | [`mod@verify`] | the entry: dispatch by mode | protocol.md §6 |
-//! | [`bytes`], `json`, [`error`] | reading bytes, writing them as digits, failing with a code | |
+//! | [`bytes`], `json`, [`error`], [`watch`] | reading bytes, writing them as digits, failing with a code, time | |
 
 #[macro_use]
 pub mod table;
@@ -38,6 +38,7 @@ pub mod sampling;
 pub mod stark;
 pub mod statement;
 pub mod verify;
+pub mod watch;
 
 pub use error::{Error, Result};
 pub use verify::{verify, verify_aggregate};

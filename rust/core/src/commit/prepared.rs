@@ -6,7 +6,7 @@ use super::order::Course;
 use super::roots::Committed;
 use crate::error::{Error, Result};
 use crate::hash::unpack;
-use crate::program::{Checked, LayoutMap, Role, Run, Tensor};
+use crate::program::{Checked, Divisor, LayoutMap, Role, Run, Tensor};
 
 /// Where a tree stands: the model, the data set, the initial state, or a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,7 +56,7 @@ pub struct Prepared {
     /// Per tensor, of what is committed: the whole data set of a data tensor. `None` for prf tensors.
     pub layouts: Vec<Option<LayoutMap>>,
     /// Row-major stride and extent of the axis along which each tensor's leaves run.
-    inner: Vec<(usize, usize)>,
+    inner: Vec<(Divisor, Divisor)>,
 }
 
 impl Prepared {
@@ -83,8 +83,8 @@ impl Prepared {
         while done < run.len {
             let offset = run.start.wrapping_add_signed(run.step * done as isize);
             let (leaf, slot) = layout.locate(offset);
-            let len = if run.step == stride as isize {
-                let along = dim - offset / stride % dim;
+            let len = if run.step == stride.get() as isize {
+                let along = dim.get() - dim.remainder(stride.quotient(offset));
                 along.min(layout.leaf_len(leaf) - slot).min(run.len - done)
             } else {
                 1
@@ -139,10 +139,13 @@ impl Prepared {
 }
 
 /// Row-major stride and extent of the last axis, in leaf order, of more than one element.
-fn inner_axis(tensor: &Tensor) -> (usize, usize) {
-    let Some(layout) = tensor.source.layout() else { return (1, 1) };
+fn inner_axis(tensor: &Tensor) -> (Divisor, Divisor) {
+    let extent = |stride, dim| (Divisor::new(stride), Divisor::new(dim));
+    let Some(layout) = tensor.source.layout() else { return extent(1, 1) };
     let inner = layout.order.iter().rev().find(|&&axis| tensor.shape[axis] > 1);
-    inner.map_or((1, 1), |&axis| (tensor.shape[axis + 1..].iter().product(), tensor.shape[axis]))
+    inner.map_or(extent(1, 1), |&axis| {
+        extent(tensor.shape[axis + 1..].iter().product(), tensor.shape[axis])
+    })
 }
 
 /// The first of these packed values that leaves the declared range of its tensor.

@@ -8,7 +8,7 @@ use super::segments::Item;
 use super::tables::{BLOCK, RATE};
 use crate::commit::{Course, Place, Prepared};
 use crate::error::{Error, Result};
-use crate::program::{GatePlan, Run, Source};
+use crate::program::{GatePlan, Op, Run, Source};
 
 /// Sponge rows that a segment can have at most.
 pub const MAX_BLOCKS: usize = 1 << 22;
@@ -68,23 +68,6 @@ struct Reads {
 }
 
 impl Reads {
-    fn add_gate(
-        &mut self,
-        (prepared, course): (&Prepared, &Course),
-        gates: &GatePlan,
-        out: usize,
-        (step, gate): (usize, usize),
-    ) -> Result<()> {
-        let mut done = Ok(());
-        gates.runs(gate, None, &mut |tensor, run| {
-            if done.is_ok() {
-                done = self.add_run((prepared, course), tensor, step, run);
-            }
-        });
-        done?;
-        self.add_run((prepared, course), out, step, Run { start: gate, step: 0, len: 1 })
-    }
-
     fn add_run(
         &mut self,
         (prepared, course): (&Prepared, &Course),
@@ -116,27 +99,55 @@ impl Reads {
         })
     }
 
+    /// Of the gates of one op, each of a step: what several of them read is looked at once.
+    fn of_gates(
+        prepared: &Prepared,
+        course: &Course,
+        op: &Op,
+        gates: impl Iterator<Item = (usize, usize)> + Clone,
+    ) -> Result<Self> {
+        let plan = GatePlan::new(&prepared.checked.program, op);
+        let mut all = Self::default();
+        for (operand, firsts) in plan.distinct(gates.clone()).into_iter().enumerate() {
+            let tasks = firsts.par_chunks(ITEMS_PER_TASK).map(|firsts| {
+                let (mut reads, mut done) = (Self::default(), Ok(()));
+                for &(step, gate) in firsts {
+                    plan.runs_of(operand, gate, None, &mut |tensor, run| {
+                        if done.is_ok() {
+                            done = reads.add_run((prepared, course), tensor, step, run);
+                        }
+                    });
+                }
+                reads.tidy();
+                done.map(|()| reads)
+            });
+            all = all.join(tasks.try_reduce(Self::default, |a, b| Ok(a.join(b)))?);
+        }
+        for (step, gate) in gates {
+            let run = Run { start: gate, step: 0, len: 1 };
+            all.add_run((prepared, course), op.out, step, run)?;
+        }
+        all.tidy();
+        Ok(all)
+    }
+
     fn of_items(prepared: &Prepared, course: &Course, items: &[Item]) -> Result<Self> {
         let program = &prepared.checked.program;
-        let mut reads = Self::default();
-        for of_op in items.chunk_by(|a, b| a.op() == b.op()) {
-            let gates = of_op[0].op().map(|op| GatePlan::new(program, &program.ops[op]));
-            for item in of_op {
-                match (*item, &gates) {
-                    (Item::Gate { op, step, gate }, Some(gates)) => {
-                        let out = program.ops[op].out;
-                        reads.add_gate((prepared, course), gates, out, (step, gate))?;
-                    }
-                    (Item::Output { step, port, leaf }, _) => {
-                        let tensor = program.outputs[port].tensor;
-                        reads.leaves.push(Key::new(Place::Step(step), tensor, leaf));
-                    }
-                    _ => {}
+        let mut all = Self::default();
+        for items in items.chunk_by(|a, b| a.op() == b.op()) {
+            if let Some(op) = items[0].op() {
+                let gates = items.iter().filter_map(Item::gate);
+                all = all.join(Self::of_gates(prepared, course, &program.ops[op], gates)?);
+            }
+            for item in items {
+                if let Item::Output { step, port, leaf } = *item {
+                    let tensor = program.outputs[port].tensor;
+                    all.leaves.push(Key::new(Place::Step(step), tensor, leaf));
                 }
             }
         }
-        reads.tidy();
-        Ok(reads)
+        all.tidy();
+        Ok(all)
     }
 
     fn tidy(&mut self) {
@@ -201,10 +212,7 @@ impl Leaves {
     /// # Errors
     /// `verify.too-large` for more blocks than a table can have.
     pub fn new(prepared: &Prepared, course: &Course, items: &[Item]) -> Result<Self> {
-        let tasks = items.par_chunks(ITEMS_PER_TASK);
-        let tasks = tasks.map(|items| Reads::of_items(prepared, course, items));
-        let mut reads = tasks.try_reduce(Reads::default, |a, b| Ok(a.join(b)))?;
-        reads.tidy();
+        let reads = Reads::of_items(prepared, course, items)?;
         let (mut trees, mut count, mut total) = (Vec::new(), 0, 0usize);
         for keys in reads.leaves.chunk_by(|a, b| a.0 >> 26 == b.0 >> 26) {
             let (place, tensor) = (keys[0].place(), keys[0].tensor());

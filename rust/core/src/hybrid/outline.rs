@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::head::{self, Head};
 use super::leaves::Leaves;
-use super::schedule::Schedule;
+use super::schedule::{Draft, Heights, Schedule};
 use super::segments::{Limits, Segments, total_blocks};
 use super::support::check_supported;
 use super::tables::TABLES;
@@ -169,7 +169,7 @@ impl Outline {
         let prepared = &self.prepared;
         let segments = segments(prepared, &self.plan, self.course.steps, self.blocks);
         let items = segments.items(segment as u64);
-        Schedule::new(prepared, &self.journal, &items, self.parameters.hiding_rows)
+        Draft::new(prepared, &self.journal, &items, Heights::of(&self.parameters))?.written()
     }
 
     fn statement<'a>(

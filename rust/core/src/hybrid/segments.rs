@@ -29,6 +29,11 @@ impl Item {
             Self::Output { .. } | Self::Record { .. } => None,
         }
     }
+
+    /// Step and number of a gate.
+    pub fn gate(&self) -> Option<(usize, usize)> {
+        if let Self::Gate { step, gate, .. } = *self { Some((step, gate)) } else { None }
+    }
 }
 
 /// What a segment may hold on average.

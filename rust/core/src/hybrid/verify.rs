@@ -1,7 +1,7 @@
 //! The verifier of hybrid receipts, section by section as in docs/hybrid.md section 7.
 
 use super::head::Head;
-use super::schedule::Schedule;
+use super::schedule::{Draft, Heights};
 use super::segments::{Limits, Segments, total_blocks};
 use super::support::check_supported;
 use super::tables::TABLES;
@@ -16,6 +16,8 @@ use crate::stark::statement::Statement;
 use crate::stark::verify as stark_verify;
 use crate::statement::inputs::{CallerInputs, InputRoots, check_inputs};
 use crate::statement::{Accepted, Expectations, StarkFacts, Verified, check_origin, port_values};
+use crate::table::unwritten::Unwritten;
+use crate::watch::{Part, timed};
 
 pub(crate) const CODES: Codes = Codes {
     short: "receipt.truncated",
@@ -38,11 +40,12 @@ pub(crate) fn verify_hybrid(
     inputs: Option<&CallerInputs>,
 ) -> Result<Verified> {
     let sections = &accepted.sections;
-    let session = Session::new(&accepted, expect, inputs, || {
+    let open = || {
         let (head, rest) = Head::split(sections.journal, sections.proof)?;
         let room = Room::new(head.profile, rest.len());
         Ok((head, room))
-    })?;
+    };
+    let session = timed(Part::Claims, || Session::new(&accepted, expect, inputs, open))?;
     let mut reader = Reader::new(&sections.proof[Head::BYTES..], CODES);
     let bits = if session.head.profile == SUCCINCT {
         let points = session.points(&mut reader)?;
@@ -131,18 +134,22 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// Those of a segment's schedule, and whatever `judge` says of its statement.
-    pub fn each(&self, mut judge: impl FnMut(usize, &Statement) -> Result<f64>) -> Result<f64> {
+    pub fn each(
+        &self,
+        mut judge: impl FnMut(usize, &Statement<Unwritten>) -> Result<f64>,
+    ) -> Result<f64> {
         let Accepted { journal, prepared, .. } = self.accepted;
         let segments = of_blocks(prepared, &self.plan, self.steps, self.blocks);
         let mut bits = f64::INFINITY;
         for segment in 0..self.count {
             let items = segments.items(segment as u64);
-            let hiding = self.parameters.hiding_rows;
-            let schedule = Schedule::new(prepared, journal, &items, hiding)?;
+            let heights = Heights::of(&self.parameters);
+            let draft = Draft::new(prepared, journal, &items, heights)?;
+            let tables = timed(Part::Tables, || draft.tables())?;
             let statement = Statement {
                 tables: &TABLES,
-                publics: &schedule.tables,
-                terms: &schedule.terms,
+                publics: &tables,
+                terms: &draft.terms,
                 parameters: &self.parameters,
                 context: self.head.context(segment, self.count),
             };

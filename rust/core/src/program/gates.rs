@@ -103,6 +103,11 @@ impl Source {
         Ok(scratch[0])
     }
 
+    /// The first gate for which this is the same operand.
+    fn first(&self, gate: usize) -> usize {
+        if let Self::Read { walk, .. } = self { walk.first(gate) } else { 0 }
+    }
+
     fn runs(&self, gate: usize, visit: &mut impl FnMut(usize, Run)) {
         if let Self::Read { tensor, walk, .. } = self {
             walk.segments(gate, |segment| {
@@ -230,34 +235,82 @@ impl<'a> GatePlan<'a> {
     /// A gather reads the one element that `index`, the value of its index operand, selects; while
     /// that is not known (`None`) it visits every element that it could select. Other ops ignore `index`.
     pub fn runs(&self, gate: usize, index: Option<i64>, visit: &mut impl FnMut(usize, Run)) {
+        for (operand, source) in self.operands().into_iter().enumerate() {
+            self.runs_from((operand, source), gate, index, visit);
+        }
+    }
+
+    /// The same, of one operand.
+    pub fn runs_of(
+        &self,
+        operand: usize,
+        gate: usize,
+        index: Option<i64>,
+        visit: &mut impl FnMut(usize, Run),
+    ) {
+        self.runs_from((operand, self.operands()[operand]), gate, index, visit);
+    }
+
+    fn runs_from(
+        &self,
+        (operand, source): (usize, &Source),
+        gate: usize,
+        index: Option<i64>,
+        visit: &mut impl FnMut(usize, Run),
+    ) {
+        match &self.kind {
+            Kind::Gather { stride, dim, .. } if operand == 0 => {
+                let (first, len) = index.map_or((0, *dim), |index| (index as usize, 1));
+                let (first, step) = (first * stride, *stride as isize);
+                let along = |run: Run| Run { start: run.start + first, step, len };
+                source.runs(gate, &mut |tensor, run| visit(tensor, along(run)));
+            }
+            _ => source.runs(gate, visit),
+        }
+    }
+
+    /// What these gates (each of a step) read, whatever several of them read once: for each operand, by
+    /// number, the steps and the first gates that read the same, ascending.
+    pub fn distinct(
+        &self,
+        gates: impl Iterator<Item = (usize, usize)> + Clone,
+    ) -> Vec<Vec<(usize, usize)>> {
+        let of_operand = |source: &Source| {
+            let mut firsts = Vec::new();
+            for (step, gate) in gates.clone() {
+                let first = (step, source.first(gate));
+                if firsts.last() != Some(&first) {
+                    firsts.push(first);
+                }
+            }
+            firsts.sort_unstable();
+            firsts.dedup();
+            firsts
+        };
+        self.operands().iter().map(|source| of_operand(source)).collect()
+    }
+
+    /// The operands that no gate before this one reads the same, by number.
+    pub fn new_operands(&self, gate: usize) -> Vec<usize> {
+        let operands = self.operands().into_iter().enumerate();
+        operands.filter(|(_, source)| source.first(gate) == gate).map(|(i, _)| i).collect()
+    }
+
+    pub fn operand_count(&self) -> usize {
+        self.operands().len()
+    }
+
+    /// All operands, in the order in which they are visited.
+    fn operands(&self) -> Vec<&Source> {
         match &self.kind {
             Kind::Dot { terms, bias, mult, shift, rounding } => {
-                for (_, a, b) in terms {
-                    a.runs(gate, visit);
-                    b.runs(gate, visit);
-                }
-                [bias, mult, shift].into_iter().for_each(|source| source.runs(gate, visit));
-                rounding.iter().for_each(|(source, _)| source.runs(gate, visit));
+                let factors = terms.iter().flat_map(|(_, a, b)| [a, b]);
+                let rounding = rounding.iter().map(|(source, _)| source);
+                factors.chain([bias, mult, shift]).chain(rounding).collect()
             }
-            Kind::Pick { operands, .. } => {
-                operands.iter().for_each(|source| source.runs(gate, visit))
-            }
-            Kind::Gather { source, index: by, stride, dim } => {
-                source.runs(gate, &mut |tensor, run| {
-                    let (first, len) = match index {
-                        Some(index) => (index as usize, 1),
-                        None => (0, *dim),
-                    };
-                    visit(
-                        tensor,
-                        Run { start: run.start + first * stride, step: *stride as isize, len },
-                    );
-                });
-                by.runs(gate, visit);
-            }
-            Kind::Div { num, den } => {
-                std::iter::once(num).chain(den).for_each(|source| source.runs(gate, visit))
-            }
+            Kind::Pick { operands, .. } => operands.iter().collect(),
+            Kind::Gather { source, index, .. } => vec![source, index],
+            Kind::Div { num, den } => std::iter::once(num).chain(den).collect(),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use super::divisor::Divisor;
 use super::types::Layout;
 
 impl Layout {
@@ -31,11 +32,11 @@ impl Layout {
 /// One axis of the shape whose place in the permuted order matters.
 #[derive(Clone, Debug)]
 struct Axis {
-    dim: usize,
+    dim: Divisor,
     /// Row-major stride in the shape.
-    stride: usize,
+    stride: Divisor,
     /// Row-major stride in the permuted shape.
-    permuted: usize,
+    permuted: Divisor,
 }
 
 /// A layout prepared for one shape.
@@ -45,8 +46,10 @@ struct Axis {
 #[derive(Clone, Debug)]
 pub struct LayoutMap {
     size: usize,
-    row: usize,
-    piece: usize,
+    row: Divisor,
+    piece: Divisor,
+    /// Leaves of a row.
+    pieces: Divisor,
     /// Axes in permuted order; empty where leaf order is row-major order.
     axes: Vec<Axis>,
 }
@@ -57,34 +60,40 @@ impl LayoutMap {
         let mut permuted = 1;
         let mut axes: Vec<Axis> = Vec::new();
         for &axis in layout.order.iter().rev().filter(|&&axis| shape[axis] > 1) {
-            axes.push(Axis { dim: shape[axis], stride: stride_of(axis), permuted });
+            let [dim, stride, before] = [shape[axis], stride_of(axis), permuted].map(Divisor::new);
+            axes.push(Axis { dim, stride, permuted: before });
             permuted *= shape[axis];
         }
         axes.reverse();
-        if axes.iter().all(|axis| axis.stride == axis.permuted) {
+        if axes.iter().all(|axis| axis.stride.get() == axis.permuted.get()) {
             axes.clear();
         }
-        Self { size: permuted, row: layout.row(shape), piece: layout.piece, axes }
+        let row = layout.row(shape);
+        let [row, piece, pieces] =
+            [row, layout.piece, row.div_ceil(layout.piece)].map(Divisor::new);
+        Self { size: permuted, row, piece, pieces, axes }
     }
 
     /// Leaves of a row.
     pub fn pieces(&self) -> usize {
-        self.row.div_ceil(self.piece)
+        self.pieces.get()
     }
 
     /// Number of leaves.
     pub fn leaves(&self) -> usize {
-        self.size / self.row * self.pieces()
+        self.row.quotient(self.size) * self.pieces()
     }
 
     /// Number of elements in a leaf.
     pub fn leaf_len(&self, leaf: usize) -> usize {
-        self.piece.min(self.row - leaf % self.pieces() * self.piece)
+        let piece = self.piece.get();
+        piece.min(self.row.get() - self.pieces.remainder(leaf) * piece)
     }
 
     /// Position in leaf order of a leaf's first element.
     pub fn start(&self, leaf: usize) -> usize {
-        leaf / self.pieces() * self.row + leaf % self.pieces() * self.piece
+        let (row, piece) = self.pieces.divide(leaf);
+        row * self.row.get() + piece * self.piece.get()
     }
 
     /// Position in leaf order of a row-major offset.
@@ -92,16 +101,15 @@ impl LayoutMap {
         if self.axes.is_empty() {
             return offset;
         }
-        self.axes.iter().map(|axis| offset / axis.stride % axis.dim * axis.permuted).sum()
+        let along = |axis: &Axis| axis.dim.remainder(axis.stride.quotient(offset));
+        self.axes.iter().map(|axis| along(axis) * axis.permuted.get()).sum()
     }
 
     /// The (leaf, slot) of a row-major offset.
     pub fn locate(&self, offset: usize) -> (usize, usize) {
-        let (row, within) = {
-            let x = self.position(offset);
-            (x / self.row, x % self.row)
-        };
-        (row * self.pieces() + within / self.piece, within % self.piece)
+        let (row, within) = self.row.divide(self.position(offset));
+        let (piece, slot) = self.piece.divide(within);
+        (row * self.pieces() + piece, slot)
     }
 
     /// Visits the values of a leaf in order, as row-major runs; the inverse of `locate`.
@@ -111,15 +119,14 @@ impl LayoutMap {
         let mut at = start;
         while left > 0 {
             // One stretch along the last axis: no division per value.
-            let index = at / last.permuted % last.dim;
-            let count = left.min(last.dim - index);
-            let first =
-                self.axes.iter().map(|axis| at / axis.permuted % axis.dim * axis.stride).sum();
-            if last.stride == 1 {
+            let along = |axis: &Axis| axis.dim.remainder(axis.permuted.quotient(at));
+            let count = left.min(last.dim.get() - along(last));
+            let first = self.axes.iter().map(|axis| along(axis) * axis.stride.get()).sum();
+            if last.stride.get() == 1 {
                 visit(first..first + count);
             } else {
                 (first..)
-                    .step_by(last.stride)
+                    .step_by(last.stride.get())
                     .take(count)
                     .for_each(|offset| visit(offset..offset + 1));
             }
@@ -132,14 +139,15 @@ impl LayoutMap {
         let Some((last, outer)) = self.axes.split_last() else {
             return Cow::Borrowed(values);
         };
+        let (stride, dim) = (last.stride.get(), last.dim.get());
         let mut out = Vec::with_capacity(values.len());
         let mut index = vec![0; outer.len()];
         let mut base = 0;
         loop {
-            if last.stride == 1 {
-                out.extend_from_slice(&values[base..base + last.dim]);
+            if stride == 1 {
+                out.extend_from_slice(&values[base..base + dim]);
             } else {
-                out.extend(values[base..].iter().step_by(last.stride).take(last.dim));
+                out.extend(values[base..].iter().step_by(stride).take(dim));
             }
             // Odometer over the outer axes, the last one fastest.
             let mut axis = outer.len();
@@ -149,11 +157,12 @@ impl LayoutMap {
                 }
                 axis -= 1;
                 index[axis] += 1;
-                base += outer[axis].stride;
-                if index[axis] < outer[axis].dim {
+                let (stride, dim) = (outer[axis].stride.get(), outer[axis].dim.get());
+                base += stride;
+                if index[axis] < dim {
                     break;
                 }
-                base -= outer[axis].stride * index[axis];
+                base -= stride * index[axis];
                 index[axis] = 0;
             }
         }

@@ -1,6 +1,7 @@
 //! Programs: their words, bytes, validation, bounds, weights and gate semantics (docs/protocol.md 1 to 3).
 
 mod decode;
+mod divisor;
 mod encode;
 mod gates;
 mod items;
@@ -18,6 +19,7 @@ mod weights;
 use sha2::{Digest, Sha256};
 
 pub use decode::decode;
+pub use divisor::Divisor;
 pub use encode::encode;
 pub use gates::{GatePlan, Scratch, Values, evaluate, reads};
 pub use layout::LayoutMap;

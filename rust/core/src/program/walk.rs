@@ -1,5 +1,6 @@
 //! Walking an operand over its window: which elements a gate reads, in order, as runs.
 
+use super::divisor::Divisor;
 use super::types::{AxisMap, Read};
 
 /// Axes of a space, a window or a view are at most 8.
@@ -27,7 +28,7 @@ pub enum Segment {
 /// only the others (`guarded`) are looked at element by element.
 #[derive(Clone, Debug)]
 pub struct Walk {
-    space: Vec<usize>,
+    space: Vec<Divisor>,
     window: Vec<usize>,
     base: i64,
     by_space: [i64; MAX_RANK],
@@ -61,7 +62,7 @@ impl Walk {
     /// Prepares a read of a validated program.
     pub fn new(read: &Read, space: &[usize], window: &[usize]) -> Self {
         let mut walk = Self {
-            space: space.to_vec(),
+            space: space.iter().map(|&dim| Divisor::new(dim)).collect(),
             window: window.to_vec(),
             base: 0,
             by_space: [0; MAX_RANK],
@@ -109,6 +110,22 @@ impl Walk {
         &self.by_window[..self.window.len()]
     }
 
+    /// The first gate that reads the same elements as `gate`: along an axis on which no index depends, all
+    /// of them do.
+    pub fn first(&self, gate: usize) -> usize {
+        let (mut rest, mut first, mut stride) = (gate, 0, 1);
+        for (axis, dim) in self.space.iter().enumerate().rev() {
+            let (before, i) = dim.divide(rest);
+            rest = before;
+            let guards = |guarded: &Guarded| guarded.map.i_axis == Some(axis) && guarded.map.a != 0;
+            if self.by_space[axis] != 0 || self.guarded.iter().any(guards) {
+                first += i * stride;
+            }
+            stride *= dim.get();
+        }
+        first
+    }
+
     /// Visits the elements that gate `gate` reads, in the row-major order of the window.
     pub fn segments(&self, gate: usize, mut visit: impl FnMut(Segment)) {
         let mut offset = self.base;
@@ -117,9 +134,10 @@ impl Walk {
             *numerator = guarded.map.c.into();
         }
         let mut rest = gate;
-        for (axis, &dim) in self.space.iter().enumerate().rev() {
-            let i = (rest % dim) as i64;
-            rest /= dim;
+        for (axis, dim) in self.space.iter().enumerate().rev() {
+            let (before, i) = dim.divide(rest);
+            rest = before;
+            let i = i as i64;
             offset += i * self.by_space[axis];
             for (numerator, guarded) in numerators.iter_mut().zip(&self.guarded) {
                 if guarded.map.i_axis == Some(axis) {

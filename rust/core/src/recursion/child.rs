@@ -6,13 +6,14 @@ use crate::error::{Error, Result};
 use crate::hash::{Digest, Elem};
 use crate::stark::air::Tables;
 use crate::stark::columns;
-use crate::stark::domain::{SelectorsAt, row_weights};
+use crate::stark::domain::SelectorsAt;
 use crate::stark::eval::Buses;
 use crate::stark::field::{K, TWO_ADICITY, root, shift};
 use crate::stark::logup::public_sum;
 use crate::stark::parameters::Parameters;
 use crate::stark::statement::Statement;
-use crate::stark::{Grid, PublicTable, PublicTerms};
+use crate::stark::{Grid, PublicTable, PublicTerms, Publics};
+use crate::watch::{Part, timed};
 
 /// The challenges that the verifier must know to work out public columns.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -61,11 +62,16 @@ impl Child {
     /// # Errors
     /// `verify.stark` for points at which nothing can be verified; `usage` for a statement whose proof
     /// cannot be verified inside.
-    pub fn new(statement: &Statement, tables: &'static Tables, points: Points) -> Result<Self> {
-        let heights = heights_at(statement, points.zeta)?;
-        let publics = publics_at(statement, points.zeta);
+    pub fn new<T: Publics>(
+        statement: &Statement<T>,
+        tables: &'static Tables,
+        points: Points,
+    ) -> Result<Self> {
+        let zeta = points.zeta;
+        let heights = heights_at(statement, zeta)?;
+        let publics = timed(Part::Columns, || columns::publics_at(statement, zeta));
         let buses = Buses::new(points.alpha, points.beta, statement.longest_tuple());
-        let public_sum = public_sum(statement.terms, &buses)
+        let public_sum = timed(Part::Terms, || public_sum(statement.terms, &buses))
             .ok_or_else(|| refused("a challenge meets a public term"))?;
         let start = statement.transcript().digest().ok_or_else(|| {
             Error::new("usage", "only a foldable proof can be verified inside another")
@@ -89,9 +95,13 @@ pub(super) struct Hollow {
 }
 
 impl Hollow {
-    fn new(statement: &Statement, tables: &'static Tables) -> Self {
+    fn new<T: Publics>(statement: &Statement<T>, tables: &'static Tables) -> Self {
         let empty = |width| Grid { width, values: vec![] };
-        let table = |of: &PublicTable| PublicTable { publics: empty(of.publics.width), ..*of };
+        let table = |of: &T| PublicTable {
+            index: of.index(),
+            log_rows: of.log_rows(),
+            publics: empty(of.width()),
+        };
         let terms = |of: &PublicTerms| PublicTerms { bus: of.bus, tuples: empty(of.tuples.width) };
         Self {
             tables,
@@ -108,7 +118,7 @@ impl Hollow {
 }
 
 /// What the heights of a statement are at ζ.
-pub(super) fn heights_at(statement: &Statement, zeta: K) -> Result<Vec<HeightAt>> {
+pub(super) fn heights_at<T: Publics>(statement: &Statement<T>, zeta: K) -> Result<Vec<HeightAt>> {
     let whole = |x: K| x.exp_power_of_2(TWO_ADICITY) == K::ONE;
     if whole(zeta) || whole(zeta * p3_field::Field::inverse(&shift())) {
         return Err(refused("ζ lies in a domain"));
@@ -123,20 +133,6 @@ pub(super) fn heights_at(statement: &Statement, zeta: K) -> Result<Vec<HeightAt>
         Ok(HeightAt { log_rows, first, last, vanishing, step, next })
     };
     statement.heights().into_iter().map(height).collect()
-}
-
-/// The public columns of all tables at a point, the weights of a height worked out once.
-fn publics_at(statement: &Statement, zeta: K) -> Vec<Vec<K>> {
-    let mut found = vec![vec![]; statement.publics.len()];
-    for height in statement.heights() {
-        let used = |t| columns::used_rows(statement.publics, t);
-        let most = statement.of_height(height).map(used).max().unwrap_or(0);
-        let weights = row_weights(height, most, zeta);
-        for t in statement.of_height(height) {
-            found[t] = columns::publics_at(statement.publics, t, &weights[..used(t)]);
-        }
-    }
-    found
 }
 
 /// What the prover of a proof has of it.

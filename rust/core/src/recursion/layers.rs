@@ -16,7 +16,10 @@ use crate::stark::parameters::{
     FOLDABLE, OUTER, Parameters, RECURSION_BITS, REFERENCE_OF_NODES, more_bits,
 };
 use crate::stark::statement::Statement;
-use crate::stark::{PublicTable, PublicTerms, prove as stark_prove, verify as stark_verify};
+use crate::stark::{
+    PublicTable, PublicTerms, Publics, prove as stark_prove, verify as stark_verify,
+};
+use crate::watch::{Part, timed};
 
 pub(super) const NODE_TAG: &[u8] = b"zktally node v1\0";
 const OUTER_TAG: &[u8] = b"zktally outer v1\0";
@@ -52,29 +55,25 @@ pub fn parameters(leaves: usize, lambda: u16) -> Result<[Parameters; 2]> {
 }
 
 /// The statement of a node or of the outer proof.
-pub(super) struct Node {
-    pub(super) publics: Vec<PublicTable>,
+pub(super) struct Node<T = PublicTable> {
+    pub(super) publics: Vec<T>,
     pub(super) terms: Vec<PublicTerms>,
     parameters: Parameters,
     pub(super) context: [u8; 32],
 }
 
-impl Node {
-    fn new(
+impl<T: Publics> Node<T> {
+    /// Of a machine with these tables, which verifies the children.
+    pub(super) fn new(
+        publics: Vec<T>,
         machine: &Machine,
-        tag: &[u8],
-        children: &[Child],
+        (tag, children): (&[u8], &[Child]),
         parameters: Parameters,
-    ) -> Result<Self> {
-        Ok(Self {
-            publics: machine.publics(&parameters)?,
-            terms: machine.terms(),
-            parameters,
-            context: context(tag, children),
-        })
+    ) -> Self {
+        Self { publics, terms: machine.terms(), parameters, context: context(tag, children) }
     }
 
-    pub(super) fn statement(&self) -> Statement<'_> {
+    pub(super) fn statement(&self) -> Statement<'_, T> {
         Statement {
             tables: &TABLES,
             publics: &self.publics,
@@ -117,7 +116,9 @@ pub(super) fn children(leaves: usize, node: usize) -> Result<Range<usize>> {
 /// The statement of a node over these proofs, in a tree of so many leaves.
 pub(super) fn node_of(leaves: usize, lambda: u16, node: usize, below: &[Child]) -> Result<Node> {
     let (tag, parameters) = kind(leaves, lambda, node)?;
-    self::node(tag, below, parameters)
+    let machine = machine(below);
+    let publics = machine.publics(&parameters)?;
+    Ok(Node::new(publics, &machine, (tag, below), parameters))
 }
 
 fn kind(leaves: usize, lambda: u16, node: usize) -> Result<(&'static [u8], Parameters)> {
@@ -139,7 +140,8 @@ pub(super) fn prove(leaves: usize, lambda: u16, node: usize, below: Vec<Made>) -
         circuit::verify(&mut machine, &child, Some(&inner));
         children.push(child);
     }
-    let node = Node::new(&machine, tag, &children, parameters)?;
+    let publics = machine.publics(&parameters)?;
+    let node = Node::new(publics, &machine, (tag, &children), parameters);
     let witness = machine.witness()?;
     drop(machine);
     let statement = node.statement();
@@ -160,7 +162,9 @@ pub fn verify(leaves: Vec<Child>, lambda: u16, reader: &mut Reader) -> Result<f6
     while arity == LEAVES || row.len() > 1 {
         let mut above = Vec::new();
         for children in row.chunks(arity) {
-            let node = node(NODE_TAG, children, of_nodes)?;
+            let machine = timed(Part::Machine, || machine(children));
+            let tables = machine.tables(&of_nodes)?;
+            let node = Node::new(tables, &machine, (NODE_TAG, children), of_nodes);
             let statement = node.statement();
             bits = bits.min(stark_verify::judge(&statement)?);
             above.push(Child::new(&statement, &TABLES, Points::read(reader)?)?);
@@ -168,12 +172,14 @@ pub fn verify(leaves: Vec<Child>, lambda: u16, reader: &mut Reader) -> Result<f6
         row = above;
         arity = NODES;
     }
-    let outer = node(OUTER_TAG, &row, of_outer)?;
+    let machine = timed(Part::Machine, || machine(&row));
+    let outer = Node::new(machine.tables(&of_outer)?, &machine, (OUTER_TAG, &row), of_outer);
     Ok(bits.min(stark_verify::verify(&outer.statement(), reader)?))
 }
 
-pub(super) fn node(tag: &[u8], children: &[Child], parameters: Parameters) -> Result<Node> {
+/// The rows that verify these proofs.
+pub(super) fn machine(children: &[Child]) -> Machine {
     let mut machine = Machine::default();
     children.iter().for_each(|child| circuit::verify(&mut machine, child, None));
-    Node::new(&machine, tag, children, parameters)
+    machine
 }

@@ -11,8 +11,9 @@ use crate::error::{Error, Result};
 use crate::hash::Elem;
 use crate::stark::field::{DIM, K, coefficients};
 use crate::stark::parameters::Parameters;
-use crate::stark::{Grid, PublicTable, PublicTerms};
-use crate::table::columns::{Row, written};
+use crate::stark::{Grid, PublicTable, PublicTerms, Publics};
+use crate::table::columns::Row;
+use crate::table::unwritten::Unwritten;
 
 /// Rows of a table at most.
 const MAX_LOG_ROWS: usize = 22;
@@ -36,21 +37,28 @@ impl Machine {
     ///
     /// # Errors
     /// `verify.too-large` for a table of more than 2^22 rows.
-    pub fn publics(&self, parameters: &Parameters) -> Result<Vec<PublicTable>> {
-        let grids = [
-            (index::HASH, columns(index::HASH, &self.hash, |row| self.hash_row(row))),
-            (index::DOT, columns(index::DOT, &self.dot, |row| self.dot_row(row))),
-            (index::CELLS, columns(index::CELLS, &self.cells, |row| self.cells_row(row))),
-            (index::BITS, columns(index::BITS, &self.bits, |row| self.bits_row(row))),
-            (index::FIELD, columns(index::FIELD, &self.field, |row| self.field_row(row))),
+    pub fn tables(&self, parameters: &Parameters) -> Result<Vec<Unwritten<'_>>> {
+        let tables = [
+            columns(index::HASH, &self.hash, |row| self.hash_row(row)),
+            columns(index::DOT, &self.dot, |row| self.dot_row(row)),
+            columns(index::CELLS, &self.cells, |row| self.cells_row(row)),
+            columns(index::BITS, &self.bits, |row| self.bits_row(row)),
+            columns(index::FIELD, &self.field, |row| self.field_row(row)),
         ];
-        let most = grids.iter().map(|(_, grid)| grid.rows()).max().unwrap_or(0);
+        let most = tables.iter().map(Publics::rows).max().unwrap_or(0);
         let log_rows = parameters.log_rows(most);
         if log_rows > MAX_LOG_ROWS {
             return Err(Error::new("verify.too-large", "too many rows verify the segments"));
         }
-        let table = |(index, publics)| PublicTable { index, log_rows, publics };
-        Ok(grids.map(table).into())
+        Ok(tables.map(|table| table.at_height(log_rows)).into())
+    }
+
+    /// The same, written.
+    ///
+    /// # Errors
+    /// As of [`Machine::tables`].
+    pub fn publics(&self, parameters: &Parameters) -> Result<Vec<PublicTable>> {
+        Ok(self.tables(parameters)?.iter().map(Unwritten::written).collect())
     }
 
     /// The blocks that the verifier knows.
@@ -177,7 +185,12 @@ impl Machine {
     }
 }
 
-/// The public columns of a table with these rows.
-fn columns<T: Sync, R: Row>(index: usize, rows: &[T], row: impl Fn(&T) -> R + Sync) -> Grid {
-    written(TABLES.airs[index].publics, rows.len(), |i| row(&rows[i]))
+/// A table with these rows.
+fn columns<'a, T: Sync, R: Row>(
+    index: usize,
+    rows: &'a [T],
+    row: impl Fn(&T) -> R + Sync + 'a,
+) -> Unwritten<'a> {
+    let size = (TABLES.airs[index].publics, rows.len());
+    Unwritten::new(index, 0, size, move |i| row(&rows[i]))
 }

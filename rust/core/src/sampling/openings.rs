@@ -144,7 +144,11 @@ impl Prepared {
                 let end = op.gates().min((task + 1) * GATES_PER_TASK);
                 for gate in task * GATES_PER_TASK..end {
                     // Of data the slots are marked, as if they were records.
-                    marks.add_gate(&gates, op.out, gate, template, |_, leaf| Ok(leaf))?;
+                    let find = |_, leaf| Ok(leaf);
+                    for operand in gates.new_operands(gate) {
+                        marks.add_operand((&gates, operand), gate, template, find)?;
+                    }
+                    marks.add_output(op.out, gate, template)?;
                 }
                 join(&all, marks)
             })?;
@@ -169,7 +173,10 @@ impl Prepared {
                 let step = draw.step();
                 let tree = |tensor| self.tree_of(tensor, step);
                 let leaf = |tensor, leaf| self.leaf_in(course, tensor, step, leaf);
-                marks.add_gate(&gates, op.out, draw.gate(), tree, leaf)?;
+                for operand in 0..gates.operand_count() {
+                    marks.add_operand((&gates, operand), draw.gate(), tree, leaf)?;
+                }
+                marks.add_output(op.out, draw.gate(), tree)?;
             }
         }
         Ok(marks)
@@ -189,19 +196,18 @@ impl<'a> MarkSet<'a> {
         Self { prepared, limit, marks: Vec::new(), tidy_at: TIDY_FROM }
     }
 
-    /// Marks what a gate reads and defines; `tree` names the tree of each tensor, and `find` the leaf
+    /// Marks what an operand of a gate reads; `tree` names the tree of each tensor, and `find` the leaf
     /// that stands there for one of the tensor.
-    fn add_gate(
+    fn add_operand(
         &mut self,
-        gates: &GatePlan,
-        out: usize,
+        (gates, operand): (&GatePlan, usize),
         gate: usize,
         tree: impl Fn(usize) -> Option<(Place, usize)>,
         find: impl Fn(usize, usize) -> Result<usize>,
     ) -> Result<()> {
         let prepared = self.prepared;
         let mut marked = Ok(());
-        gates.runs(gate, None, &mut |tensor, run| {
+        gates.runs_of(operand, gate, None, &mut |tensor, run| {
             let Some((place, number)) = tree(tensor) else { return };
             let mut last = usize::MAX;
             if marked.is_ok() {
@@ -213,10 +219,20 @@ impl<'a> MarkSet<'a> {
                 });
             }
         });
-        marked?;
+        marked
+    }
+
+    /// Marks what a gate defines.
+    fn add_output(
+        &mut self,
+        out: usize,
+        gate: usize,
+        tree: impl Fn(usize) -> Option<(Place, usize)>,
+    ) -> Result<()> {
         match tree(out) {
             Some((place, number)) => {
-                self.add(Mark::new(place, number, prepared.layout(out).locate(gate).0))
+                let leaf = self.prepared.layout(out).locate(gate).0;
+                self.add(Mark::new(place, number, leaf))
             }
             None => Ok(()),
         }

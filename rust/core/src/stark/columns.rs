@@ -2,10 +2,11 @@
 
 use p3_field::PrimeCharacteristicRing;
 
-use super::domain::weighted;
+use super::domain::row_weights;
 use super::field::K;
-use super::grid::{Grid, MainTable, PublicTable};
+use super::grid::{Grid, MainTable, PublicTable, Publics};
 use super::rng::{Source, Stream};
+use super::statement::Statement;
 use crate::hash::Elem;
 
 /// Rows that blind a terminal.
@@ -13,9 +14,9 @@ pub const MASKS: usize = 5;
 /// Tags of one table.
 const TAGS: usize = 8;
 
-/// Where the masks of a table stand: (row, table whose mask it is, number of the mask).
-pub fn masks(tables: &[PublicTable], position: usize) -> Vec<(usize, usize, usize)> {
-    let others = tables.len() - 1;
+/// Where the masks of one of so many tables stand: (row, table whose mask it is, number of the mask).
+pub fn masks(tables: usize, position: usize) -> Vec<(usize, usize, usize)> {
+    let others = tables - 1;
     if position < others {
         return (0..MASKS).map(|k| (k, position, k)).collect();
     }
@@ -27,7 +28,7 @@ pub fn publics(tables: &[PublicTable], position: usize) -> Grid {
     let table = &tables[position];
     let mut grid = table.publics.clone();
     grid.values.resize(used_rows(tables, position) * grid.width, Elem::ZERO);
-    for (row, of_table, k) in masks(tables, position) {
+    for (row, of_table, k) in masks(tables.len(), position) {
         let row = grid.row_mut(row);
         row[0] = Elem::ONE;
         row[1] = tag(tables, of_table, k);
@@ -35,25 +36,33 @@ pub fn publics(tables: &[PublicTable], position: usize) -> Grid {
     grid
 }
 
-/// The public columns of a table, with the engine's two, at a point; `weights` are those of at least
-/// as many rows as any column needs.
-pub fn publics_at(tables: &[PublicTable], position: usize, weights: &[K]) -> Vec<K> {
-    let grid = &tables[position].publics;
-    let mut values = weighted(grid, &weights[..grid.rows()]);
-    for (row, of_table, k) in masks(tables, position) {
-        values[0] += weights[row];
-        values[1] += weights[row] * tag(tables, of_table, k);
+/// The public columns of all tables, with the engine's two, at a point; the weights of a height are
+/// worked out once.
+pub fn publics_at<T: Publics>(statement: &Statement<T>, zeta: K) -> Vec<Vec<K>> {
+    let tables = statement.publics;
+    let mut found = vec![vec![]; tables.len()];
+    for height in statement.heights() {
+        let used = statement.of_height(height).map(|t| used_rows(tables, t));
+        let weights = row_weights(height, used.max().unwrap_or(0), zeta);
+        for t in statement.of_height(height) {
+            let mut values = tables[t].weighted(&weights);
+            for (row, of_table, k) in masks(tables.len(), t) {
+                values[0] += weights[row];
+                values[1] += weights[row] * tag(tables, of_table, k);
+            }
+            found[t] = values;
+        }
     }
-    values
+    found
 }
 
 /// Rows on which any public column of a table can be other than zero.
-pub fn used_rows(tables: &[PublicTable], position: usize) -> usize {
-    tables[position].publics.rows().max(masks(tables, position).len())
+pub fn used_rows<T: Publics>(tables: &[T], position: usize) -> usize {
+    tables[position].rows().max(masks(tables.len(), position).len())
 }
 
-fn tag(tables: &[PublicTable], position: usize, k: usize) -> Elem {
-    Elem::new((TAGS * tables[position].index + k) as u32)
+fn tag<T: Publics>(tables: &[T], position: usize, k: usize) -> Elem {
+    Elem::new((TAGS * tables[position].index() + k) as u32)
 }
 
 /// Uniform masks for every table but the last.
@@ -79,7 +88,7 @@ pub fn mains(
     }
     values.extend((0..hiding_rows * width).map(|_| stream.element(Source::MainRows)));
     let mut grid = Grid { width, values };
-    for (row, of_table, k) in masks(tables, position) {
+    for (row, of_table, k) in masks(tables.len(), position) {
         grid.row_mut(row)[0] = drawn[of_table][k];
     }
     grid

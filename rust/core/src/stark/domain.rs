@@ -1,17 +1,22 @@
 //! Selectors and vanishing polynomials of tables, on whole domains and at a point.
 
 use p3_dft::{Radix2DitParallel, TwoAdicSubgroupDft};
-use p3_field::{Field, PrimeCharacteristicRing};
+use p3_field::{Field, PackedValue, PrimeCharacteristicRing};
 use p3_matrix::Matrix;
 use p3_matrix::bitrev::BitReversibleMatrix;
 use p3_matrix::dense::RowMajorMatrix;
 use rayon::prelude::*;
 
-use super::field::{K, inverses, powers, reverse, root, shift};
+use super::eval::{LANES, invert_lanes, lane_of};
+use super::field::{K, PackedK, inverses, powers, reverse, root, shift};
 use super::grid::Grid;
 use crate::hash::Elem;
+use crate::hash::poseidon::Packed;
 
 pub type Dft = Radix2DitParallel<Elem>;
+
+/// Vectors of weights that are inverted together.
+const TASK: usize = 64;
 
 /// Codewords of columns given by their rows, in bit-reversed order.
 pub fn extend(dft: &Dft, grid: Grid, added: usize) -> Grid {
@@ -154,12 +159,22 @@ pub fn coset_weights(points: &[Elem], log_rows: usize, at: K) -> Vec<K> {
 
 /// Weights by which the first `used` rows of public columns give the value at a point.
 pub fn row_weights(log_rows: usize, used: usize, at: K) -> Vec<K> {
-    let rows = 1usize << log_rows;
-    let points = powers(root(log_rows), used);
-    let differences: Vec<K> = points.par_iter().map(|&x| at - K::from(x)).collect();
-    let factor = (at.exp_power_of_2(log_rows) - K::ONE) * Elem::from_u64(rows as u64).inverse();
-    let inverse = inverses(&differences);
-    inverse.into_par_iter().zip(points).map(|(d, x)| factor * d * x).collect()
+    let factor = (at.exp_power_of_2(log_rows) - K::ONE) * Elem::from_u64(1 << log_rows).inverse();
+    let (at, factor) = (PackedK::from(at), PackedK::from(factor));
+    let points = powers(root(log_rows), used.next_multiple_of(LANES));
+    let mut weights = vec![K::ZERO; points.len()];
+    let tasks = weights.par_chunks_mut(LANES * TASK).zip(points.par_chunks(LANES * TASK));
+    tasks.for_each(|(weights, points)| {
+        let points = Packed::pack_slice(points);
+        let mut inverse: Vec<PackedK> = points.iter().map(|&x| at - x).collect();
+        invert_lanes(&mut inverse).expect("the point is none of the rows' domain");
+        for ((out, inverse), &x) in weights.chunks_exact_mut(LANES).zip(inverse).zip(points) {
+            let weight = factor * inverse * x;
+            out.iter_mut().enumerate().for_each(|(lane, out)| *out = lane_of(&weight, lane));
+        }
+    });
+    weights.truncate(used);
+    weights
 }
 
 /// The columns of the first rows of a grid, weighted and summed.

@@ -1,5 +1,7 @@
 //! Row-major matrices of field elements: the public or the main columns of a table.
 
+use super::domain::weighted;
+use super::field::K;
 use crate::hash::Elem;
 use p3_field::PrimeCharacteristicRing;
 
@@ -37,6 +39,45 @@ pub struct PublicTable {
     pub index: usize,
     pub log_rows: usize,
     pub publics: Grid,
+}
+
+/// What a verifier asks of the public columns of a table.
+pub trait Publics: Sync {
+    /// Index in the tables file.
+    fn index(&self) -> usize;
+
+    fn log_rows(&self) -> usize;
+
+    /// Number of columns, the engine's two among them.
+    fn width(&self) -> usize;
+
+    /// Used rows: later ones are zero.
+    fn rows(&self) -> usize;
+
+    /// Every column summed over the used rows, weighted by row; there are at least as many weights.
+    fn weighted(&self, weights: &[K]) -> Vec<K>;
+}
+
+impl Publics for PublicTable {
+    fn index(&self) -> usize {
+        self.index
+    }
+
+    fn log_rows(&self) -> usize {
+        self.log_rows
+    }
+
+    fn width(&self) -> usize {
+        self.publics.width
+    }
+
+    fn rows(&self) -> usize {
+        self.publics.rows()
+    }
+
+    fn weighted(&self, weights: &[K]) -> Vec<K> {
+        weighted(&self.publics, &weights[..self.rows()])
+    }
 }
 
 /// The main columns of a table on its used rows, and the row that fills the others. Column 0

@@ -23,7 +23,7 @@ pub mod transcript;
 pub mod tree;
 pub mod verify;
 
-pub use grid::{Grid, MainTable, PublicTable, PublicTerms};
+pub use grid::{Grid, MainTable, PublicTable, PublicTerms, Publics};
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -2,7 +2,7 @@
 
 use super::air::{Air, Tables};
 use super::field::TWO_ADICITY;
-use super::grid::{PublicTable, PublicTerms};
+use super::grid::{PublicTable, PublicTerms, Publics};
 use super::parameters::{MIN_LOG_ROWS, Parameters, Shape};
 use super::transcript::{Prefix, Transcript};
 use super::tree::Widths;
@@ -13,9 +13,9 @@ use crate::hash::P;
 pub const CHUNKS: usize = 4;
 
 /// A statement: the tables that a proof has, with their public columns.
-pub struct Statement<'a> {
+pub struct Statement<'a, T = PublicTable> {
     pub tables: &'a Tables,
-    pub publics: &'a [PublicTable],
+    pub publics: &'a [T],
     pub terms: &'a [PublicTerms],
     pub parameters: &'a Parameters,
     pub context: [u8; 32],
@@ -30,18 +30,18 @@ pub struct Round {
     pub log_arity: usize,
 }
 
-impl<'a> Statement<'a> {
+impl<'a, T: Publics> Statement<'a, T> {
     pub fn air(&self, position: usize) -> &'a Air {
-        &self.tables.airs[self.publics[position].index]
+        &self.tables.airs[self.publics[position].index()]
     }
 
-    pub fn airs(&self) -> impl Iterator<Item = (&'a Air, &'a PublicTable)> {
-        self.publics.iter().map(|public| (&self.tables.airs[public.index], public))
+    pub fn airs(&self) -> impl Iterator<Item = (&'a Air, &'a T)> {
+        self.publics.iter().map(|public| (&self.tables.airs[public.index()], public))
     }
 
     /// The distinct heights, tallest first.
     pub fn heights(&self) -> Vec<usize> {
-        let mut heights: Vec<usize> = self.publics.iter().map(|public| public.log_rows).collect();
+        let mut heights: Vec<usize> = self.publics.iter().map(Publics::log_rows).collect();
         heights.sort_unstable_by(|a, b| b.cmp(a));
         heights.dedup();
         heights
@@ -50,7 +50,7 @@ impl<'a> Statement<'a> {
     /// Positions of the tables of a height.
     pub fn of_height(&self, log_rows: usize) -> impl Iterator<Item = usize> + Clone {
         let publics = self.publics;
-        (0..publics.len()).filter(move |&t| publics[t].log_rows == log_rows)
+        (0..publics.len()).filter(move |&t| publics[t].log_rows() == log_rows)
     }
 
     /// Elements of K that are batched: the opened ones and the mask.
@@ -64,8 +64,8 @@ impl<'a> Statement<'a> {
     }
 
     pub fn shape(&self) -> Shape {
-        let rows = |(air, public): (&Air, &PublicTable)| {
-            air.lookups().count() as f64 * 2f64.powi(public.log_rows as i32)
+        let rows = |(air, public): (&Air, &T)| {
+            air.lookups().count() as f64 * 2f64.powi(public.log_rows() as i32)
         };
         let terms: usize = self.terms.iter().map(|terms| terms.tuples.rows()).sum();
         Shape {
@@ -99,12 +99,12 @@ impl<'a> Statement<'a> {
     /// Whether tables, heights, columns and public terms are those that the engine expects of its
     /// caller.
     pub fn is_well_formed(&self) -> bool {
-        let ascending = self.publics.is_sorted_by(|a, b| a.index < b.index);
-        let last = self.publics.last().is_some_and(|t| t.index + 1 == self.tables.airs.len());
-        let fits = |(air, public): (&Air, &PublicTable)| {
-            let active = (1usize << public.log_rows) - self.parameters.hiding_rows;
-            let used = public.publics.rows().max(5 * self.publics.len());
-            public.log_rows >= MIN_LOG_ROWS && public.publics.width == air.publics && used <= active
+        let ascending = self.publics.is_sorted_by(|a, b| a.index() < b.index());
+        let last = self.publics.last().is_some_and(|t| t.index() + 1 == self.tables.airs.len());
+        let fits = |(air, public): (&Air, &T)| {
+            let active = (1usize << public.log_rows()) - self.parameters.hiding_rows;
+            let used = public.rows().max(5 * self.publics.len());
+            public.log_rows() >= MIN_LOG_ROWS && public.width() == air.publics && used <= active
         };
         let enough = 5 * self.parameters.hiding_rows <= 1 << MIN_LOG_ROWS;
         let of_bus =
@@ -118,7 +118,7 @@ impl<'a> Statement<'a> {
         let mut tables = self.tables.digest.to_vec();
         tables.push(self.publics.len() as u8);
         for public in self.publics {
-            tables.extend([public.index as u8, public.log_rows as u8]);
+            tables.extend([public.index() as u8, public.log_rows() as u8]);
         }
         let parameters = self.parameters.bytes();
         let (context, parameters) = (&self.context, &parameters);
@@ -130,7 +130,7 @@ impl<'a> Statement<'a> {
         let blowup = self.parameters.log_blowup;
         let mut widths: [Widths; 3] = Default::default();
         for (air, public) in self.airs() {
-            let height = public.log_rows + blowup;
+            let height = public.log_rows() + blowup;
             widths[0].entry(height).or_default().push(air.mains);
             widths[1].entry(height).or_default().push(5 * (air.groups.len() + 1));
         }

@@ -7,10 +7,11 @@ use p3_field::{Field, PrimeCharacteristicRing};
 use rayon::prelude::*;
 
 use super::columns;
-use super::domain::{SelectorsAt, row_weights};
+use super::domain::SelectorsAt;
 use super::eval::{Buses, Point, evaluate_at, fraction};
 use super::field::{DIM, K, TWO_ADICITY, elem_of, from_coefficients, powers, reverse, root, shift};
 use super::fri::{self, Commitments};
+use super::grid::Publics;
 use super::logup::public_sum;
 use super::parameters::Hashing;
 use super::statement::{CHUNKS, Statement};
@@ -19,6 +20,7 @@ use super::tree::{Hash, Opened, Shape};
 use crate::bytes::Reader;
 use crate::error::{Error, Result};
 use crate::hash::Elem;
+use crate::watch::{Part, timed};
 
 fn refused(what: &str) -> Error {
     Error::new("verify.stark", what)
@@ -62,7 +64,7 @@ pub struct Head {
 }
 
 impl Head {
-    pub fn read(statement: &Statement, reader: &mut Reader) -> Result<Self> {
+    pub fn read<T: Publics>(statement: &Statement<T>, reader: &mut Reader) -> Result<Self> {
         let hashing = statement.parameters.hashing;
         let main = read_root(reader, hashing)?;
         let auxiliary = read_root(reader, hashing)?;
@@ -140,16 +142,16 @@ fn put_all(values: &[K]) -> Vec<u8> {
     bytes
 }
 
-pub fn challenge(statement: &Statement, head: &Head) -> Result<Challenges> {
+pub fn challenge<T: Publics>(statement: &Statement<T>, head: &Head) -> Result<Challenges> {
     // 0 to 2. Context, parameters, tables and heights come first: a proof of another statement has
     // other challenges (hashes).
     challenge_from(statement.transcript(), statement, head)
 }
 
 /// The same, where only the shape of the statement and the transcript after steps 0 to 2 are known.
-pub fn challenge_from(
+pub fn challenge_from<T: Publics>(
     mut transcript: Transcript,
-    statement: &Statement,
+    statement: &Statement<T>,
     head: &Head,
 ) -> Result<Challenges> {
     let parameters = statement.parameters;
@@ -210,7 +212,7 @@ pub fn challenge_from(
 ///
 /// # Errors
 /// `verify.too-large`, `security.insufficient`.
-pub fn judge(statement: &Statement) -> Result<f64> {
+pub fn judge<T: Publics>(statement: &Statement<T>) -> Result<f64> {
     let bits = statement.judge()?;
     if statement.is_well_formed() {
         return Ok(bits);
@@ -223,13 +225,13 @@ pub fn judge(statement: &Statement) -> Result<f64> {
 /// # Errors
 /// `verify.too-large`, `security.insufficient`, `receipt.truncated`, `receipt.non-canonical`,
 /// `verify.stark`.
-pub fn verify(statement: &Statement, reader: &mut Reader) -> Result<f64> {
+pub fn verify<T: Publics>(statement: &Statement<T>, reader: &mut Reader) -> Result<f64> {
     let bits = judge(statement)?;
     let head = Head::read(statement, reader)?;
     let challenges = challenge(statement, &head)?;
     // What is taken from a bus is given to it, the public terms among them (LogUp). A term whose
     // denominator is zero would have any value.
-    let public = public_sum(statement.terms, &challenges.buses);
+    let public = timed(Part::Terms, || public_sum(statement.terms, &challenges.buses));
     let public = public.ok_or_else(|| refused("a challenge meets a public term"))?;
     let total = head.terminals.iter().copied().sum::<K>() + public;
     demand(total == K::ZERO, "the buses do not balance")?;
@@ -267,18 +269,23 @@ pub fn verify(statement: &Statement, reader: &mut Reader) -> Result<f64> {
 }
 
 /// Heights by themselves: a table's rows are those of its own domain.
-fn check_constraints(statement: &Statement, head: &Head, challenges: &Challenges) -> Result<()> {
+fn check_constraints<T: Publics>(
+    statement: &Statement<T>,
+    head: &Head,
+    challenges: &Challenges,
+) -> Result<()> {
+    let publics = timed(Part::Columns, || columns::publics_at(statement, challenges.zeta));
     for (i, height) in statement.heights().into_iter().enumerate() {
         let chunks = &head.opened[statement.publics.len() + i];
-        check_height(statement, height, chunks, head, challenges)?;
+        check_height(statement, height, (chunks, &publics), head, challenges)?;
     }
     Ok(())
 }
 
-fn check_height(
-    statement: &Statement,
+fn check_height<T: Publics>(
+    statement: &Statement<T>,
     height: usize,
-    chunks: &[K],
+    (chunks, publics): (&[K], &[Vec<K>]),
     head: &Head,
     challenges: &Challenges,
 ) -> Result<()> {
@@ -289,7 +296,8 @@ fn check_height(
     let (mut sum, mut power) = (K::ZERO, K::ONE);
     // One power of γ for each constraint: a false one shows in the sum (constraints).
     for t in statement.of_height(height) {
-        for value in table_constraints(statement, t, head, challenges, &selectors) {
+        let values = table_constraints(statement, (t, &publics[t]), head, challenges, &selectors);
+        for value in values {
             sum += power * value;
             power *= challenges.gamma;
         }
@@ -302,22 +310,19 @@ fn check_height(
 }
 
 /// All constraints of a table at ζ, in order.
-fn table_constraints(
-    statement: &Statement,
-    t: usize,
+fn table_constraints<T: Publics>(
+    statement: &Statement<T>,
+    (t, publics): (usize, &[K]),
     head: &Head,
     challenges: &Challenges,
     selectors: &SelectorsAt,
 ) -> Vec<K> {
     let air = statement.air(t);
-    let used = columns::used_rows(statement.publics, t);
-    let weights = row_weights(statement.publics[t].log_rows, used, challenges.zeta);
-    let publics = columns::publics_at(statement.publics, t, &weights);
     let (mains, rest) = head.opened[t].split_at(air.mains);
     let (next, rest) = rest.split_at(air.next.len());
     let (fractions, sums) = rest.split_at(air.groups.len());
     let (first, last) = (selectors.first, selectors.last);
-    let values = evaluate_at(air, &Point { publics: &publics, mains, next, first, last });
+    let values = evaluate_at(air, &Point { publics, mains, next, first, last });
     // What the table says of its rows.
     let mut out: Vec<K> = air.constraints.iter().map(|&c| values[c as usize]).collect();
     // Each fraction is that of its lookups.
@@ -339,8 +344,8 @@ fn table_constraints(
 }
 
 /// The batched codewords, from opened rows.
-struct Batch<'a> {
-    statement: &'a Statement<'a>,
+struct Batch<'a, T> {
+    statement: &'a Statement<'a, T>,
     opened: &'a [Opened],
     zeta: K,
     /// Per table, then per height: powers of η of its openings.
@@ -351,9 +356,9 @@ struct Batch<'a> {
     values: Vec<(usize, K, K)>,
 }
 
-impl<'a> Batch<'a> {
+impl<'a, T: Publics> Batch<'a, T> {
     fn new(
-        statement: &'a Statement<'a>,
+        statement: &'a Statement<'a, T>,
         head: &Head,
         challenges: &Challenges,
         opened: &'a [Opened],
@@ -429,7 +434,7 @@ impl<'a> Batch<'a> {
 }
 
 /// Whether opening `j` of a table is one at ωζ.
-fn is_next(statement: &Statement, t: usize, j: usize) -> bool {
+fn is_next<T: Publics>(statement: &Statement<T>, t: usize, j: usize) -> bool {
     let air = statement.air(t);
     (air.mains..air.mains + air.next.len()).contains(&j) || j + 1 == air.openings()
 }

@@ -4,3 +4,4 @@
 pub mod columns;
 pub mod parts;
 pub mod permutation;
+pub mod unwritten;

@@ -2,7 +2,7 @@
 
 use p3_field::PrimeCharacteristicRing;
 
-use super::Builder;
+use super::Draft;
 use super::rows::ScanKind;
 use super::write::{number, signed, table};
 use crate::error::Result;
@@ -13,12 +13,12 @@ use crate::hybrid::tables::{
     pick, read_dot, row_dot, scan,
 };
 use crate::program::{OpKind, PickMode};
-use crate::stark::PublicTable;
+use crate::table::unwritten::Unwritten;
 
-impl Builder<'_> {
-    pub(super) fn row_dot(&self) -> Result<Option<PublicTable>> {
+impl Draft<'_> {
+    pub(super) fn row_dot(&self) -> Result<Option<Unwritten<'_>>> {
         let rows = &self.rows.streams.blocks;
-        table(index::ROW_DOT, rows.len(), self.hiding_rows, |i| {
+        table(index::ROW_DOT, rows.len(), self.heights, move |i| {
             let row = &rows[i];
             let [block_a, block_b] = row.blocks.map(|block| number(block as usize));
             let [ca, cb] = row.centers.map(signed);
@@ -40,9 +40,9 @@ impl Builder<'_> {
         })
     }
 
-    pub(super) fn read_dot(&self) -> Result<Option<PublicTable>> {
+    pub(super) fn read_dot(&self) -> Result<Option<Unwritten<'_>>> {
         let streams = &self.rows.streams;
-        table(index::READ_DOT, streams.reads.len(), self.hiding_rows, |i| {
+        table(index::READ_DOT, streams.reads.len(), self.heights, move |i| {
             let row = streams.reads[i];
             let products = &streams.products[PRODUCTS * i..PRODUCTS * (i + 1)];
             read_dot::Public {
@@ -57,9 +57,9 @@ impl Builder<'_> {
         })
     }
 
-    pub(super) fn limbs(&self) -> Result<Option<PublicTable>> {
+    pub(super) fn limbs(&self) -> Result<Option<Unwritten<'_>>> {
         let rows = &self.rows.limbs;
-        table(index::LIMBS, rows.len(), self.hiding_rows, |i| {
+        table(index::LIMBS, rows.len(), self.heights, move |i| {
             let row = &rows[i];
             let has: [bool; PAIRS] = std::array::from_fn(|n| row.has >> n & 1 == 1);
             let offsets = (0..PAIRS).filter(|&n| has[n]);
@@ -82,9 +82,9 @@ impl Builder<'_> {
         })
     }
 
-    pub(super) fn gate(&self) -> Result<Option<PublicTable>> {
+    pub(super) fn gate(&self) -> Result<Option<Unwritten<'_>>> {
         let rows = &self.rows.gates;
-        table(index::GATE, rows.len(), self.hiding_rows, |i| {
+        table(index::GATE, rows.len(), self.heights, move |i| {
             let row = &rows[i];
             let plan = self.plans[row.op as usize].as_ref().and_then(|plan| plan.requant());
             let Some(requant) = plan else { return gate::PUBLIC.map(|_| Elem::ZERO) };
@@ -103,9 +103,9 @@ impl Builder<'_> {
         })
     }
 
-    pub(super) fn pick(&self) -> Result<Option<PublicTable>> {
+    pub(super) fn pick(&self) -> Result<Option<Unwritten<'_>>> {
         let rows = &self.rows.picks;
-        table(index::PICK, rows.len(), self.hiding_rows, |i| {
+        table(index::PICK, rows.len(), self.heights, move |i| {
             let is = |mode| Elem::from_bool(rows[i].mode == mode);
             let [a, b, c] = rows[i].factors.map(|factor| self.addresses.factor(factor));
             pick::Public {
@@ -122,9 +122,9 @@ impl Builder<'_> {
         })
     }
 
-    pub(super) fn scan(&self) -> Result<Option<PublicTable>> {
+    pub(super) fn scan(&self) -> Result<Option<Unwritten<'_>>> {
         let rows = &self.rows.scans;
-        table(index::SCAN, rows.len(), self.hiding_rows, |i| {
+        table(index::SCAN, rows.len(), self.heights, move |i| {
             let row = &rows[i];
             let larger = row.kind != ScanKind::Gather;
             let last_of = |kind| Elem::from_bool(row.last && row.kind == kind);
@@ -145,10 +145,10 @@ impl Builder<'_> {
         })
     }
 
-    pub(super) fn div(&self) -> Result<Option<PublicTable>> {
+    pub(super) fn div(&self) -> Result<Option<Unwritten<'_>>> {
         let program = &self.prepared.checked.program;
         let rows = &self.rows.divs;
-        table(index::DIV, rows.len(), self.hiding_rows, |i| {
+        table(index::DIV, rows.len(), self.heights, move |i| {
             let op = &program.ops[rows[i].op as usize];
             let OpKind::Div(kind) = &op.kind else { return div::PUBLIC.map(|_| Elem::ZERO) };
             let out = &program.tensors[op.out];

@@ -2,9 +2,9 @@
 
 use p3_field::PrimeCharacteristicRing;
 
+use super::Draft;
 use super::requant::scales;
 use super::write::{number, signed, table};
-use super::{Builder, too_large};
 use crate::commit::prf_bits;
 use crate::error::Result;
 use crate::hash::keys::PRF_PER_CALL;
@@ -13,7 +13,7 @@ use crate::hybrid::leaves::{PrfRead, SALT, blocks, data_elements};
 use crate::hybrid::tables::{
     BLOCK, RATE, WORD_BITS, act, bits, class, index, node, noise, range, sponge, spread, wide,
 };
-use crate::stark::PublicTable;
+use crate::table::unwritten::Unwritten;
 
 /// Elements of a prf seed.
 const SEED: usize = 8;
@@ -25,8 +25,8 @@ struct LeafRows {
     tensor: usize,
 }
 
-impl Builder<'_> {
-    pub(super) fn sponge(&self) -> Result<Option<PublicTable>> {
+impl Draft<'_> {
+    pub(super) fn sponge(&self) -> Result<Option<Unwritten<'_>>> {
         let mut leaves = Vec::with_capacity(self.leaves.count);
         self.leaves.each(|tree, leaf, block| {
             let tensor = tree.tensor;
@@ -36,7 +36,7 @@ impl Builder<'_> {
         });
         let takes = self.takes();
         let classes: Vec<Elem> = (0..self.classes.ranges.len()).map(number).collect();
-        table(index::SPONGE, takes.len(), self.hiding_rows, |row| {
+        table(index::SPONGE, takes.len(), self.heights, move |row| {
             let uses = number(takes[row] as usize);
             if row >= self.leaves.hashed_blocks() {
                 return self.seed_row(row, uses);
@@ -130,9 +130,9 @@ impl Builder<'_> {
         takes
     }
 
-    pub(super) fn node(&self) -> Result<Option<PublicTable>> {
+    pub(super) fn node(&self) -> Result<Option<Unwritten<'_>>> {
         let rows = &self.nodes.rows;
-        table(index::NODE, rows.len(), self.hiding_rows, |i| {
+        table(index::NODE, rows.len(), self.heights, move |i| {
             let child = |child: Option<u32>| {
                 (number(child.unwrap_or(0) as usize), Elem::from_bool(child.is_some()))
             };
@@ -150,18 +150,18 @@ impl Builder<'_> {
         })
     }
 
-    pub(super) fn spread(&self) -> Result<Option<PublicTable>> {
+    pub(super) fn spread(&self) -> Result<Option<Unwritten<'_>>> {
         let rows = &self.addresses.spread;
-        table(index::SPREAD, rows.len(), self.hiding_rows, |i| spread::Public {
+        table(index::SPREAD, rows.len(), self.heights, move |i| spread::Public {
             on: Elem::ONE,
             block: number(rows[i] as usize),
             uses: self.addresses.of_block(rows[i]).map(|uses| number(uses as usize)),
         })
     }
 
-    pub(super) fn wide(&self) -> Result<Option<PublicTable>> {
+    pub(super) fn wide(&self) -> Result<Option<Unwritten<'_>>> {
         let rows = &self.addresses.wide;
-        table(index::WIDE, rows.len(), self.hiding_rows, |i| {
+        table(index::WIDE, rows.len(), self.heights, move |i| {
             let tensor = &self.prepared.checked.program.tensors[rows[i].tensor as usize];
             wide::Public {
                 on: Elem::ONE,
@@ -182,9 +182,9 @@ impl Builder<'_> {
         self.leaves.prf.chunk_by(|a, b| call(a) == call(b)).collect()
     }
 
-    pub(super) fn noise(&self) -> Result<Option<PublicTable>> {
+    pub(super) fn noise(&self) -> Result<Option<Unwritten<'_>>> {
         let calls = self.calls();
-        table(index::NOISE, calls.len(), self.hiding_rows, |i| {
+        table(index::NOISE, calls.len(), self.heights, move |i| {
             let first = calls[i][0];
             let mut uses = [0; PRF_PER_CALL];
             calls[i].iter().for_each(|read| uses[read.index as usize % PRF_PER_CALL] += 1);
@@ -200,14 +200,14 @@ impl Builder<'_> {
         })
     }
 
-    pub(super) fn bits(&self) -> Result<Option<PublicTable>> {
+    pub(super) fn bits(&self) -> Result<Option<Unwritten<'_>>> {
         let reads: Vec<(usize, &PrfRead)> = self
             .calls()
             .into_iter()
             .enumerate()
             .flat_map(|(call, reads)| reads.iter().map(move |read| (call, read)))
             .collect();
-        table(index::BITS, reads.len(), self.hiding_rows, |i| {
+        table(index::BITS, reads.len(), self.heights, move |i| {
             let (call, read) = reads[i];
             let tensor = &self.prepared.checked.program.tensors[read.tensor as usize];
             let bits = prf_bits(tensor.lo, tensor.hi);
@@ -224,7 +224,7 @@ impl Builder<'_> {
         })
     }
 
-    pub(super) fn act(&self) -> Result<Option<PublicTable>> {
+    pub(super) fn act(&self) -> Result<Option<Unwritten<'_>>> {
         let program = &self.prepared.checked.program;
         let mut used = vec![false; program.tables.len()];
         for requant in self.plans.iter().flatten().filter_map(|plan| plan.requant()) {
@@ -236,18 +236,16 @@ impl Builder<'_> {
             let entries = (i64::from(table.lo)..).zip(&table.entries);
             rows.extend(entries.map(|(x, &y)| (number, x, i64::from(y))));
         }
-        table(index::ACT, rows.len(), self.hiding_rows, |i| {
+        table(index::ACT, rows.len(), self.heights, move |i| {
             let (table, x, y) = rows[i];
             act::Public { on: Elem::ONE, table: number(table), x: signed(x), y: signed(y) }
         })
     }
 
-    pub(super) fn range(&self) -> Result<Option<PublicTable>> {
+    pub(super) fn range(&self) -> Result<Option<Unwritten<'_>>> {
+        self.heights.judge(self.classes.len())?;
         let rows = self.classes.rows();
-        if rows.len() > 1 << super::write::MAX_LOG_ROWS {
-            return Err(too_large("values in all ranges"));
-        }
-        table(index::RANGE, rows.len(), self.hiding_rows, |i| {
+        table(index::RANGE, rows.len(), self.heights, move |i| {
             let [class, x] = [rows[i].0, rows[i].1].map(|value| number(value as usize));
             range::Public { on: Elem::ONE, class, x }
         })

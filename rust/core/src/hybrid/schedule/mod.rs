@@ -26,6 +26,7 @@ use self::plans::{Kind, OpPlan};
 use self::records::Contents;
 use self::requant::Requant;
 use self::rows::Rows;
+pub use self::write::Heights;
 use super::leaves::{ITEMS_PER_TASK, Leaves};
 use super::segments::Item;
 use super::support::check_supported;
@@ -35,6 +36,8 @@ use crate::program::OpKind;
 use crate::receipt::Journal;
 use crate::sampling::course;
 use crate::stark::{PublicTable, PublicTerms};
+use crate::table::unwritten::Unwritten;
+use crate::watch::{Part, timed};
 
 /// What a verifier knows of a segment's tables, and what the prover needs to fill them.
 #[derive(Clone, Debug)]
@@ -70,49 +73,7 @@ impl Schedule {
         items: &[Item],
         hiding_rows: usize,
     ) -> Result<Self> {
-        check_supported(&prepared.checked)?;
-        let course = &course(prepared, journal);
-        let leaves = Leaves::new(prepared, course, items)?;
-        let context = Context { prepared, course, leaves: &leaves };
-        let plans = plans(prepared, items);
-        let rows = rows(&context, &plans, items)?;
-        let outputs = terms::outputs(prepared, &leaves, journal, items)?;
-        let ranges: Vec<_> = outputs.iter().map(|output| output.range.clone()).collect();
-        let addresses = Addresses::new(prepared, &leaves, &rows, &ranges);
-        let nodes = Nodes::new(prepared, &leaves, course.steps);
-        let contents = Contents::new(prepared, journal, &leaves, &nodes);
-        let classes = Classes::new(&prepared.checked.program);
-
-        let builder = Builder {
-            prepared,
-            leaves: &leaves,
-            nodes: &nodes,
-            contents: &contents,
-            classes: &classes,
-            plans: &plans,
-            rows: &rows,
-            addresses: &addresses,
-            hiding_rows,
-        };
-        let tables = builder.tables()?;
-        let terms = terms::terms(&leaves, &nodes, journal, &outputs);
-        let requant = |plan: OpPlan| match plan.kind {
-            Kind::Dot(dot) => Some(dot.requant),
-            _ => None,
-        };
-        Ok(Self {
-            tables,
-            terms,
-            first_wide: addresses.first_wide,
-            first_bits: addresses.first_bits,
-            gate_ops: rows.gates.iter().map(|row| row.op).collect(),
-            requants: plans.into_iter().map(|plan| plan.and_then(requant)).collect(),
-            nodes,
-            contents,
-            classes,
-            first_step: course.first,
-            leaves,
-        })
+        Draft::new(prepared, journal, items, Heights::hiding(hiding_rows))?.written()
     }
 
     /// A table, if it has rows.
@@ -157,21 +118,67 @@ fn rows(context: &Context, plans: &[Option<OpPlan>], items: &[Item]) -> Result<R
     Ok(all)
 }
 
-/// Everything from which the public columns are written.
-struct Builder<'a> {
+/// A schedule of which no public column is written: all that a verifier needs.
+pub struct Draft<'a> {
     prepared: &'a Prepared,
-    leaves: &'a Leaves,
-    nodes: &'a Nodes,
-    contents: &'a Contents,
-    classes: &'a Classes,
-    plans: &'a [Option<OpPlan>],
-    rows: &'a Rows,
-    addresses: &'a Addresses,
-    hiding_rows: usize,
+    leaves: Leaves,
+    nodes: Nodes,
+    contents: Contents,
+    classes: Classes,
+    plans: Vec<Option<OpPlan>>,
+    rows: Rows,
+    addresses: Addresses,
+    pub terms: Vec<PublicTerms>,
+    /// Position of the first step in its run.
+    first_step: usize,
+    heights: Heights,
 }
 
-impl Builder<'_> {
-    fn tables(&self) -> Result<Vec<PublicTable>> {
+impl<'a> Draft<'a> {
+    /// The schedule of the segment with these items, whose tables are no taller than `heights`.
+    ///
+    /// # Errors
+    /// `hybrid.unsupported`; `verify.too-large`, as soon as a number of rows is known that does not fit.
+    pub fn new(
+        prepared: &'a Prepared,
+        journal: &Journal,
+        items: &[Item],
+        heights: Heights,
+    ) -> Result<Self> {
+        check_supported(&prepared.checked)?;
+        let course = &course(prepared, journal);
+        let leaves = timed(Part::Leaves, || Leaves::new(prepared, course, items))?;
+        heights.judge(leaves.sponge_rows())?;
+        let nodes = Nodes::new(prepared, &leaves, course.steps, heights)?;
+        let context = Context { prepared, course, leaves: &leaves };
+        let plans = plans(prepared, items);
+        let rows = timed(Part::Rows, || rows(&context, &plans, items))?;
+        let outputs = terms::outputs(prepared, &leaves, journal, items)?;
+        let ranges: Vec<_> = outputs.iter().map(|output| output.range.clone()).collect();
+        let addresses =
+            timed(Part::Addresses, || Addresses::new(prepared, &leaves, &rows, &ranges));
+        let terms = terms::terms(&leaves, &nodes, journal, &outputs);
+        Ok(Self {
+            contents: Contents::new(prepared, journal, &leaves, &nodes),
+            classes: Classes::new(&prepared.checked.program),
+            first_step: course.first,
+            prepared,
+            leaves,
+            nodes,
+            plans,
+            rows,
+            addresses,
+            terms,
+            heights,
+        })
+    }
+
+    /// The tables that have rows, in order of their indices. All heights are judged before any column is
+    /// written.
+    ///
+    /// # Errors
+    /// `verify.too-large` for a table that is too tall.
+    pub fn tables(&self) -> Result<Vec<Unwritten<'_>>> {
         let tables = [
             self.sponge(),
             self.node(),
@@ -192,5 +199,30 @@ impl Builder<'_> {
             self.range(),
         ];
         Ok(tables.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+    }
+
+    /// The schedule with its public columns, which a prover needs.
+    ///
+    /// # Errors
+    /// As of [`Draft::tables`].
+    pub fn written(self) -> Result<Schedule> {
+        let tables = self.tables()?.iter().map(Unwritten::written).collect();
+        let requant = |plan: OpPlan| match plan.kind {
+            Kind::Dot(dot) => Some(dot.requant),
+            _ => None,
+        };
+        Ok(Schedule {
+            tables,
+            terms: self.terms,
+            first_wide: self.addresses.first_wide,
+            first_bits: self.addresses.first_bits,
+            gate_ops: self.rows.gates.iter().map(|row| row.op).collect(),
+            requants: self.plans.into_iter().map(|plan| plan.and_then(requant)).collect(),
+            nodes: self.nodes,
+            contents: self.contents,
+            classes: self.classes,
+            first_step: self.first_step,
+            leaves: self.leaves,
+        })
     }
 }

@@ -1,6 +1,8 @@
 //! The inner nodes above opened leaves and above records (docs/hybrid.md section 4, table 1).
 
+use super::write::Heights;
 use crate::commit::Prepared;
+use crate::error::Result;
 use crate::hybrid::leaves::Leaves;
 use crate::hybrid::records::Record;
 
@@ -34,7 +36,15 @@ pub struct Nodes {
 
 impl Nodes {
     /// Of a chain of so many steps.
-    pub fn new(prepared: &Prepared, leaves: &Leaves, steps: usize) -> Self {
+    ///
+    /// # Errors
+    /// `verify.too-large` for more nodes than a table can have rows.
+    pub fn new(
+        prepared: &Prepared,
+        leaves: &Leaves,
+        steps: usize,
+        heights: Heights,
+    ) -> Result<Self> {
         let first = leaves.hashed() as u32;
         let mut nodes = Self { rows: vec![], roots: vec![], chain: None, inputs: None, first };
         for (number, tree) in leaves.trees.iter().enumerate() {
@@ -42,6 +52,7 @@ impl Nodes {
             let known = tree.leaves.iter().copied().zip(tree.first as u32..).collect();
             let root = nodes.add_tree(number, known, width);
             nodes.roots.extend(root);
+            heights.judge(nodes.rows.len())?;
         }
         let of = |step: fn(Record) -> Option<usize>| {
             let records = leaves.records.leaves(step).into_iter();
@@ -50,7 +61,8 @@ impl Nodes {
         let trees = leaves.trees.len();
         nodes.chain = nodes.add_tree(trees, of(Record::of_chain), steps);
         nodes.inputs = nodes.add_tree(trees + 1, of(Record::of_inputs), steps);
-        nodes
+        heights.judge(nodes.rows.len())?;
+        Ok(nodes)
     }
 
     /// Number of the node of a row.

@@ -5,7 +5,7 @@ use p3_field::PrimeCharacteristicRing;
 use crate::commit::{Course, Prepared};
 use crate::error::{Error, Result};
 use crate::hash::Elem;
-use crate::hybrid::leaves::{Leaves, PrfRead};
+use crate::hybrid::leaves::{Leaves, PrfRead, TreeLeaves};
 use crate::program::{OperandRef, Read, Role, Run, Segment, Source as TensorSource, Walk};
 
 const NUMBER_BITS: u32 = 30;
@@ -116,27 +116,37 @@ pub struct Context<'a> {
     pub leaves: &'a Leaves,
 }
 
-impl Context<'_> {
+/// Where a tensor stands in a step, and what is taken from its values.
+struct Ground<'a> {
+    tensor: usize,
+    step: usize,
+    /// Less the zero of the read.
+    k: Elem,
+    width: usize,
+    /// `None` where no leaf of it is opened, and for prf tensors.
+    tree: Option<&'a TreeLeaves>,
+}
+
+impl<'a> Context<'a> {
     /// The place of the value that a gate defines.
     pub fn output(&self, out: usize, step: usize, gate: usize) -> Result<At> {
         let mut found = Stretch::fixed(0, 0);
         let run = Run { start: gate, step: 0, len: 1 };
-        self.run(out, step, run, 0, &mut |stretch| found = stretch)?;
+        self.run(&self.ground(out, step, 0), run, &mut |stretch| found = stretch)?;
         Ok(found.at)
     }
 
+    fn ground(&self, tensor: usize, step: usize, zero: i64) -> Ground<'a> {
+        let place = self.prepared.tree_of(tensor, step);
+        let tree = place.and_then(|(place, number)| self.leaves.tree(place, number).ok());
+        let width = self.prepared.checked.program.tensors[tensor].width;
+        Ground { tensor, step, k: Elem::from_i64(-zero), width, tree }
+    }
+
     /// Cuts a run of a tensor into stretches.
-    fn run(
-        &self,
-        tensor: usize,
-        step: usize,
-        run: Run,
-        zero: i64,
-        visit: &mut impl FnMut(Stretch),
-    ) -> Result<()> {
-        let k = Elem::from_i64(-zero);
-        let declared = &self.prepared.checked.program.tensors[tensor];
-        if let TensorSource::Prf { domain } = declared.source {
+    fn run(&self, ground: &Ground, run: Run, visit: &mut impl FnMut(Stretch)) -> Result<()> {
+        let Ground { tensor, step, k, width, tree } = *ground;
+        if let TensorSource::Prf { domain } = self.prepared.checked.program.tensors[tensor].source {
             for j in 0..run.len {
                 let index = run.start.wrapping_add_signed(run.step * j as isize) as u32;
                 let (step, tensor) = (self.course.position(step) as u32, tensor as u32);
@@ -145,8 +155,8 @@ impl Context<'_> {
             }
             return Ok(());
         }
-        let Some((place, number)) = self.prepared.tree_of(tensor, step) else { return Ok(()) };
-        let (tree, width) = (self.leaves.tree(place, number)?, declared.width);
+        let missing = || Error::new("internal", "a tree is not in its segment");
+        let tree = tree.ok_or_else(missing)?;
         self.prepared.parts(tensor, run, |leaf, slot, len| {
             let leaf = self.prepared.leaf_in(self.course, tensor, step, leaf)?;
             let at = At::value(width, tree.address(leaf, slot)?);
@@ -210,6 +220,11 @@ impl Source {
         matches!(self, Self::Read { prf: false, .. })
     }
 
+    /// The first gate for which this is the same operand.
+    pub fn first(&self, gate: usize) -> usize {
+        if let Self::Read { walk, .. } = self { walk.first(gate) } else { 0 }
+    }
+
     /// The operand's values over its window of `size` positions.
     pub fn fill(
         &self,
@@ -226,11 +241,12 @@ impl Source {
             }
             Self::Read { tensor, walk, zero, pad, .. } => (*tensor, walk, *zero, *pad),
         };
+        let ground = context.ground(tensor, step, zero);
         let mut done = Ok(());
         walk.segments(gate, |segment| match segment {
             Segment::Pad(len) => out.push(Stretch::fixed(pad - zero, len)),
             Segment::Run(run) if done.is_ok() => {
-                done = context.run(tensor, step, run, zero, &mut |stretch| out.push(stretch));
+                done = context.run(&ground, run, &mut |stretch| out.push(stretch));
             }
             Segment::Run(_) => {}
         });
@@ -254,12 +270,13 @@ impl Source {
     ) -> Result<()> {
         out.clear();
         let Self::Read { tensor, walk, zero, pad, .. } = self else { return Ok(()) };
+        let ground = context.ground(*tensor, step, *zero);
         let mut done = Ok(());
         walk.segments(gate, |segment| match segment {
             Segment::Pad(_) => out.push(Stretch::fixed(pad - zero, dim)),
             Segment::Run(run) => {
                 let run = Run { start: run.start, step: stride as isize, len: dim };
-                done = context.run(*tensor, step, run, *zero, &mut |stretch| out.push(stretch));
+                done = context.run(&ground, run, &mut |stretch| out.push(stretch));
             }
         });
         done

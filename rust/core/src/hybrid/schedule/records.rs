@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use p3_field::PrimeCharacteristicRing;
 
-use super::Builder;
+use super::Draft;
 use super::nodes::Nodes;
 use super::write::{number, table};
 use crate::commit::Prepared;
@@ -14,7 +14,7 @@ use crate::hybrid::leaves::Leaves;
 use crate::hybrid::records::{Name, Part, Record};
 use crate::hybrid::tables::{RATE, digest, index, record};
 use crate::receipt::Journal;
-use crate::stark::PublicTable;
+use crate::table::unwritten::Unwritten;
 
 /// A row of the digest table.
 #[derive(Clone, Copy, Debug)]
@@ -99,10 +99,10 @@ enum Held {
     Taken(usize),
 }
 
-impl Builder<'_> {
-    pub(super) fn digest(&self) -> Result<Option<PublicTable>> {
+impl Draft<'_> {
+    pub(super) fn digest(&self) -> Result<Option<Unwritten<'_>>> {
         let rows = &self.contents.digests;
-        table(index::DIGEST, rows.len(), self.hiding_rows, |i| digest::Public {
+        table(index::DIGEST, rows.len(), self.heights, move |i| digest::Public {
             node: number(rows[i].node.unwrap_or(0) as usize),
             has: Elem::from_bool(rows[i].node.is_some()),
             at: number(digest::DIGEST * i),
@@ -110,11 +110,11 @@ impl Builder<'_> {
         })
     }
 
-    pub(super) fn record(&self) -> Result<Option<PublicTable>> {
-        let contents = self.contents;
+    pub(super) fn record(&self) -> Result<Option<Unwritten<'_>>> {
+        let contents = &self.contents;
         let elements: Vec<Vec<Held>> =
             (0..contents.parts.len()).map(|record| contents.elements(record)).collect();
-        table(index::RECORD, contents.rows.len(), self.hiding_rows, |i| {
+        table(index::RECORD, contents.rows.len(), self.heights, move |i| {
             let (record, block) = contents.rows[i];
             let held = |j: usize| {
                 let of_record = &elements[record as usize];

@@ -74,8 +74,36 @@ pub struct Rows {
 /// Room for the operands of one gate, kept between gates.
 #[derive(Default)]
 pub struct Scratch {
-    pub a: Vec<Stretch>,
-    pub b: Vec<Stretch>,
+    values: Vec<Stretch>,
+    /// Of each term of a dot.
+    pub terms: Vec<[Side; 2]>,
+}
+
+/// A factor of a term, kept for the gates behind it: they often read the same.
+#[derive(Default)]
+pub struct Side {
+    pub stretches: Vec<Stretch>,
+    /// Op, step and the first gate that reads this.
+    of: Option<(usize, usize, usize)>,
+}
+
+impl Side {
+    /// The factor's values over its window of `size` positions.
+    pub fn fill(
+        &mut self,
+        source: &Source,
+        context: &Context,
+        at: GateAt,
+        size: usize,
+    ) -> Result<()> {
+        let of = Some((at.op, at.step, source.first(at.gate)));
+        if self.of != of {
+            self.of = None;
+            source.fill(context, at.place(), size, &mut self.stretches)?;
+            self.of = of;
+        }
+        Ok(())
+    }
 }
 
 /// Op, step and gate of an item.
@@ -112,9 +140,9 @@ impl Rows {
                     rows.add_pick(context, (*mode, *size), operands, at, y, scratch)?;
                 }
                 Kind::Gather { source, index, stride, dim } => {
-                    source.along(context, at.place(), (*stride, *dim), &mut scratch.a)?;
+                    source.along(context, at.place(), (*stride, *dim), &mut scratch.values)?;
                     let index = index.one(context, at.place())?;
-                    rows.add_scan(ScanKind::Gather, &scratch.a, index, y);
+                    rows.add_scan(ScanKind::Gather, &scratch.values, index, y);
                 }
                 Kind::Div { num, den } => {
                     let num = num.one(context, at.place())?;
@@ -186,8 +214,8 @@ impl Rows {
                 return Ok(());
             }
         };
-        operands[0].fill(context, at.place(), size, &mut scratch.a)?;
-        self.add_scan(kind, &scratch.a, Factor::default(), y);
+        operands[0].fill(context, at.place(), size, &mut scratch.values)?;
+        self.add_scan(kind, &scratch.values, Factor::default(), y);
         Ok(())
     }
 

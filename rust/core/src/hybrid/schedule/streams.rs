@@ -66,17 +66,21 @@ impl Streams {
     ) -> Result<(bool, bool)> {
         let (blocks, products) = (self.blocks.len(), self.products.len());
         let slot = (SLOTS * number) as u32;
-        for term in terms {
-            term.a.fill(context, at.place(), term.size, &mut scratch.a)?;
-            term.b.fill(context, at.place(), term.size, &mut scratch.b)?;
-            let cuts = term.committed.then(|| aligned(&scratch.a, &scratch.b, term.size)).flatten();
+        if scratch.terms.len() < terms.len() {
+            scratch.terms.resize_with(terms.len(), Default::default);
+        }
+        for (term, [a, b]) in terms.iter().zip(&mut scratch.terms) {
+            a.fill(&term.a, context, at, term.size)?;
+            b.fill(&term.b, context, at, term.size)?;
+            let (a, b) = (&a.stretches, &b.stretches);
+            let cuts = term.committed.then(|| aligned(a, b, term.size)).flatten();
             match cuts {
                 Some(cuts) => {
                     let centers = [&term.a, &term.b].map(|source| 128 + source.zero());
                     self.add_blocks(&cuts, centers, slot);
                 }
                 None => {
-                    for pair in Pairs::new(&scratch.a, &scratch.b) {
+                    for pair in Pairs::new(a, b) {
                         let (a, b) = pair.first;
                         let product = |j: usize| [pair.a.factor(a + j), pair.b.factor(b + j)];
                         self.products.extend((0..pair.len).map(product));

@@ -9,11 +9,53 @@ use crate::error::Result;
 use crate::hash::Elem;
 use crate::hybrid::tables::TABLES;
 use crate::hybrid::tables::columns::Factor;
-use crate::stark::PublicTable;
-use crate::table::columns::{Row, written};
+use crate::stark::field::TWO_ADICITY;
+use crate::stark::parameters::Parameters;
+use crate::table::columns::Row;
+use crate::table::unwritten::Unwritten;
 
 const MIN_LOG_ROWS: usize = 11;
 pub const MAX_LOG_ROWS: usize = 22;
+
+/// How tall the tables of a segment can be.
+#[derive(Clone, Copy, Debug)]
+pub struct Heights {
+    hiding_rows: usize,
+    /// Of the tallest.
+    log_rows: usize,
+}
+
+impl Heights {
+    /// With so many hiding rows, as tall as a table can be at all.
+    pub fn hiding(hiding_rows: usize) -> Self {
+        Self { hiding_rows, log_rows: MAX_LOG_ROWS }
+    }
+
+    /// Of proofs with these parameters: codewords have a domain, too.
+    pub fn of(parameters: &Parameters) -> Self {
+        let log_rows = MAX_LOG_ROWS.min(TWO_ADICITY - parameters.log_blowup);
+        Self { hiding_rows: parameters.hiding_rows, log_rows }
+    }
+
+    /// The height of a table of so many rows.
+    ///
+    /// # Errors
+    /// `verify.too-large` for more rows than a table can have.
+    pub fn log_rows(self, rows: usize) -> Result<usize> {
+        self.judge(rows)?;
+        let log_rows = (rows + self.hiding_rows).next_power_of_two().ilog2() as usize;
+        Ok(log_rows.max(MIN_LOG_ROWS))
+    }
+
+    /// Whether so many rows fit, which is asked as soon as a number of rows is known.
+    ///
+    /// # Errors
+    /// `verify.too-large`.
+    pub fn judge(self, rows: usize) -> Result<()> {
+        let most = (1 << self.log_rows) - self.hiding_rows;
+        if rows <= most { Ok(()) } else { Err(too_large("rows in a table")) }
+    }
+}
 
 pub fn number(value: usize) -> Elem {
     Elem::from_u32(value as u32)
@@ -41,24 +83,15 @@ impl Addresses {
 ///
 /// # Errors
 /// `verify.too-large` for more rows than a table can have.
-pub fn table<R: Row>(
+pub fn table<'a, R: Row>(
     index: usize,
     rows: usize,
-    hiding_rows: usize,
-    row: impl Fn(usize) -> R + Sync,
-) -> Result<Option<PublicTable>> {
+    heights: Heights,
+    row: impl Fn(usize) -> R + Sync + 'a,
+) -> Result<Option<Unwritten<'a>>> {
     if rows == 0 {
         return Ok(None);
     }
-    let log_rows = log_rows(rows, hiding_rows)?;
-    let width = TABLES.airs[index].publics;
-    Ok(Some(PublicTable { index, log_rows, publics: written(width, rows, row) }))
-}
-
-fn log_rows(rows: usize, hiding_rows: usize) -> Result<usize> {
-    let log_rows = (rows + hiding_rows).next_power_of_two().trailing_zeros() as usize;
-    if log_rows > MAX_LOG_ROWS {
-        return Err(too_large("rows in a table"));
-    }
-    Ok(log_rows.max(MIN_LOG_ROWS))
+    let size = (TABLES.airs[index].publics, rows);
+    Ok(Some(Unwritten::new(index, heights.log_rows(rows)?, size, row)))
 }

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use crate::hash::poseidon::words;
 use crate::hash::{Elem, hex};
 use crate::recursion::child::{Child, Points};
-use crate::recursion::layers::{NODE_TAG, node};
+use crate::recursion::layers::{NODE_TAG, Node, machine};
 use crate::recursion::tables::TABLES;
 use crate::stark::field::from_coefficients;
 use crate::stark::parameters::{FOLDABLE, Parameters, REFERENCE_OF_NODES};
@@ -51,12 +51,10 @@ fn child(heights: &[(usize, usize)], seed: u32) -> Child {
 fn the_statement_of_a_node_is_always_the_same() {
     let children =
         [child(&[(0, 13), (1, 12), (2, 13), (4, 11)], 1), child(&[(3, 11), (4, 11)], 101)];
-    let node = node(
-        NODE_TAG,
-        &children,
-        Parameters::reaching(FOLDABLE, &REFERENCE_OF_NODES, 104.0).unwrap(),
-    )
-    .unwrap();
+    let parameters = Parameters::reaching(FOLDABLE, &REFERENCE_OF_NODES, 104.0).unwrap();
+    let machine = machine(&children);
+    let publics = machine.publics(&parameters).unwrap();
+    let node = Node::new(publics, &machine, (NODE_TAG, &children), parameters);
     let mut found = Sha256::new().chain_update(node.context);
     for table in &node.publics {
         assert_eq!(table.log_rows, 14);
