@@ -12,7 +12,10 @@ from pathlib import Path
 
 PAGE = Path(__file__).parents[1] / "docs/figures.md"
 PLOTS = PAGE.parent / "plots"
-SUITES = ("cost", "fast", "hybrid", "nodes", "precision", "strict", "succinct", "weights")
+SUITES = (
+    *("cost", "fast", "hybrid", "nodes", "precision", "strict", "succinct", "weights"),
+    "workers",
+)
 """The suites of `zktally bench` that print their section with --markdown."""
 
 OPTIONS: Mapping[str, Sequence[str]] = {

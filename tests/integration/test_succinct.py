@@ -14,7 +14,7 @@ import zktally as api
 from support import programs
 from support.cli import Zktally
 from support.runs import shop as opened
-from zktally.prover import ProverOptions, Work, wrapping_job
+from zktally.prover import ProverOptions, Work, prove_job, wrapping_job
 from zktally.prover.receipt import encode_receipt
 from zktally.verifier.describe import describe_receipt
 from zktally.verifier.errors import ZktallyError
@@ -157,6 +157,33 @@ def test_other_ways_to_one(
     out = tmp_path / "run.receipt"
     make(zktally, project, out)
     assert api.Receipt.load(out).verify(project.model_id).profile == "succinct"
+
+
+def test_a_fold_that_was_interrupted_goes_on(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was finished before is not proven again: neither the segment nor the node over it."""
+    fast = api.prove(project.model, project.inputs, "fast", reveal=True)
+    work, written = Work.create(tmp_path / "work"), list[int]()
+
+    def stop(phase: str, done: int, _total: int) -> None:
+        if (phase, done) == ("fold proofs", 1):
+            raise KeyboardInterrupt
+
+    def write_node(self: Work, number: int, proof: bytes) -> None:
+        written.append(number)
+        kept(self, number, proof)
+
+    kept = Work.write_node
+    monkeypatch.setattr(Work, "write_node", write_node)
+    job = wrapping_job(fast.data, SUCCINCT)
+    with pytest.raises(KeyboardInterrupt):
+        prove_job(job, work, options=ProverOptions(progress=stop, succinct=True))
+    assert written == [0]
+    made = api.resume(work.folder, progress=False)
+    assert written == [0, 1]
+    assert code(made.data, project.model_id) == "accepted"
+    assert [path.name for path in work.folder.iterdir()] == ["receipt"]
 
 
 def test_a_training_run_is_one_succinct_receipt(zktally: Zktally, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def made_up(processes: int, threads: int, seconds: float) -> Row:
     return {
         "processes": processes, "threads": threads, "delta": 0.0012, "steps": 1280,
         "segments": 6, "proofs": 5, "proving": 0.7 * seconds, "folding": 0.3 * seconds,
-        "seconds": seconds, "peak_bytes": 1_500_000_000,
+        "seconds": seconds, "cpu": 118.5, "peak_bytes": 1_500_000_000,
         "worker_peak_bytes": None if processes == 1 else 900_000_000,
         "machine": MACHINE | {"system": "Linux"},
     }  # fmt: skip
@@ -50,8 +50,8 @@ def test_the_section_fits_its_lines(rows: list[Row]) -> None:
     text = workers.markdown(rows)
     assert max(map(len, text.splitlines())) <= LINE
     assert text.startswith("## Workers: `zktally bench workers`")
-    assert "| 1 × all | 6 | 5 | 42.0 | 18.0 | 60.0 | 2.00 | 1,500 |  |" in text
-    assert "| 2 × 1 | 6 | 5 | 42.7 | 18.3 | 61.0 | 1.97 | 1,500 | 900 |" in text
+    assert "| 1 × all | 6 | 5 | 42.0 | 18.0 | 60.0 | 118.5 | 2.00 | 1,500 |  |" in text
+    assert "| 2 × 1 | 6 | 5 | 42.7 | 18.3 | 61.0 | 118.5 | 1.97 | 1,500 | 900 |" in text
 
 
 def test_rows_are_read_again(
@@ -84,4 +84,5 @@ def test_several_processes_are_measured() -> None:
     assert row["segments"] == 1
     assert row["worker_peak_bytes"] > 1 << 24
     assert row["proofs"] == 2
+    assert row["cpu"] > 0.5, "that of the workers is in it"
     assert row["seconds"] == pytest.approx(row["proving"] + row["folding"])
