@@ -140,7 +140,7 @@ pub fn compress_receipt<'py>(
 ) -> PyResult<Bound<'py, PyBytes>> {
     let (prepared, pool) = (prepared(py, program)?, Pool::new(threads)?);
     let compress = || hybrid::Outline::new(prepared, journal, FOLDABLE)?.compress(proof);
-    let section = pool.run(py, compress).map_err(raise)?;
+    let section = pool.run(py, compress).map_err(raise)?.0;
     Ok(PyBytes::new(py, &section))
 }
 
@@ -179,7 +179,8 @@ fn prepared(py: Python<'_>, program: &Bound<'_, PyAny>) -> PyResult<Arc<Prepared
 
 fn timings_dict(py: Python<'_>, timings: Timings) -> PyResult<Bound<'_, PyDict>> {
     // Exhaustive, so that a new phase cannot be forgotten here.
-    let Timings { schedule, witness, commit, lookups, quotient, opening, rows } = timings;
+    let Timings { schedule, witness, commit, lookups, quotient, opening, rows, tables: _ } =
+        timings;
     let dict = PyDict::new(py);
     let phases = [
         ("schedule", schedule),

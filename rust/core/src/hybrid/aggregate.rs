@@ -44,7 +44,7 @@ pub fn aggregate(receipts: &[&[u8]]) -> Result<Vec<u8>> {
             .received(leaves.len()));
     }
     let mut proof: Vec<u8> = leaves.iter().flat_map(|leaf| leaf.child.points.bytes()).collect();
-    proof.extend(layers::prove(leaves, lambda)?);
+    proof.extend(layers::prove(leaves, lambda)?.0);
     Aggregate { receipts: parts, proof: &proof }.join()
 }
 

@@ -22,7 +22,7 @@ use crate::recursion::layers;
 use crate::sampling::{Mark, Plan, SEED_BYTES, course, seed};
 use crate::stark::memory::Keeper;
 use crate::stark::parameters::{FOLDABLE, Parameters, SUCCINCT};
-use crate::stark::prove as stark_prove;
+use crate::stark::prove::{self as stark_prove, TableTimings};
 use crate::stark::statement::Statement;
 use crate::stark::verify as stark_verify;
 use crate::statement::{PROFILES, check_shape};
@@ -38,6 +38,7 @@ pub struct Timings {
     pub opening: f64,
     /// Name, used rows, height.
     pub rows: Vec<(String, usize, usize)>,
+    pub tables: Vec<TableTimings>,
 }
 
 /// The segments of a receipt, without anything secret.
@@ -216,17 +217,17 @@ impl Outline {
         let statement = self.statement(segment, &head, &schedule);
         statement.judge()?;
         let (proof, parts) = stark_prove::prove(&statement, witness)?;
-        let stark_prove::Timings { commit, lookups, quotient, opening } = parts;
-        timings = Timings { commit, lookups, quotient, opening, ..timings };
+        let stark_prove::Timings { commit, lookups, quotient, opening, tables } = parts;
+        timings = Timings { commit, lookups, quotient, opening, tables, ..timings };
         check(&statement, &proof)?;
         Ok((proof, timings))
     }
 
-    /// The proof section of a succinct receipt from that of a foldable one.
+    /// The proof section of a succinct receipt from that of a foldable one; what each node took.
     ///
     /// # Errors
     /// `usage` for a receipt of too many segments; those of [`Outline::proven`], of the prover.
-    pub fn compress(&self, section: &[u8]) -> Result<Vec<u8>> {
+    pub fn compress(&self, section: &[u8]) -> Result<(Vec<u8>, Vec<stark_prove::Timings>)> {
         if self.segments as u64 > MAX_INSIDE {
             return Err(Error::new("usage", "too many segments for one succinct receipt")
                 .expected(format!("at most {MAX_INSIDE}"))
@@ -235,8 +236,9 @@ impl Outline {
         let leaves = self.proven(section)?;
         let mut out = head::encode(&self.statement, SUCCINCT);
         leaves.iter().for_each(|leaf| out.extend(leaf.child.points.bytes()));
-        out.extend(layers::prove(leaves, self.journal.bits)?);
-        Ok(out)
+        let (proof, timings) = layers::prove(leaves, self.journal.bits)?;
+        out.extend(proof);
+        Ok((out, timings))
     }
 
     /// The proofs of a foldable receipt's segments, taken apart to be verified inside.

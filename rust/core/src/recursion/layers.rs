@@ -11,6 +11,7 @@ use super::tables::TABLES;
 use crate::bytes::Reader;
 use crate::error::{Error, Result};
 use crate::stark::parameters::{FOLDABLE, OUTER, Parameters, RECURSION_BITS, more_bits};
+use crate::stark::prove::Timings;
 use crate::stark::statement::Statement;
 use crate::stark::{PublicTable, PublicTerms, prove as stark_prove, verify as stark_verify};
 
@@ -89,20 +90,21 @@ fn context(tag: &[u8], children: &[Child]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// Proves that these proofs verify: the points of all nodes, and the outer proof.
+/// Proves that these proofs verify: the points of all nodes, and the outer proof; what each took.
 ///
 /// # Errors
 /// `prove.witness` for a proof that does not verify; those of the prover.
-pub fn prove(mut row: Vec<Proven>, lambda: u16) -> Result<Vec<u8>> {
+pub fn prove(mut row: Vec<Proven>, lambda: u16) -> Result<(Vec<u8>, Vec<Timings>)> {
     let [of_nodes, of_outer] = parameters(row.len(), lambda)?;
-    let mut out = Vec::new();
+    let (mut out, mut timings) = (Vec::new(), Vec::new());
     let mut arity = LEAVES;
     loop {
         let mut above = Vec::new();
         let mut below = row.into_iter().peekable();
         while below.peek().is_some() {
             let children: Vec<Proven> = below.by_ref().take(arity).collect();
-            let (node, proof) = prove_node(NODE_TAG, children, of_nodes)?;
+            let (node, proof, took) = prove_node(NODE_TAG, children, of_nodes)?;
+            timings.push(took);
             let proven = Proven::read(&node.statement(), &TABLES, &proof)?;
             out.extend(proven.child.points.bytes());
             above.push(proven);
@@ -113,15 +115,17 @@ pub fn prove(mut row: Vec<Proven>, lambda: u16) -> Result<Vec<u8>> {
             break;
         }
     }
-    out.extend(prove_node(OUTER_TAG, row, of_outer)?.1);
-    Ok(out)
+    let (_, proof, took) = prove_node(OUTER_TAG, row, of_outer)?;
+    out.extend(proof);
+    timings.push(took);
+    Ok((out, timings))
 }
 
 fn prove_node(
     tag: &[u8],
     children: Vec<Proven>,
     parameters: Parameters,
-) -> Result<(Node, Vec<u8>)> {
+) -> Result<(Node, Vec<u8>, Timings)> {
     let mut machine = Machine::default();
     for Proven { child, inner } in &children {
         circuit::verify(&mut machine, child, Some(inner));
@@ -132,8 +136,8 @@ fn prove_node(
     drop(machine);
     let statement = node.statement();
     stark_verify::judge(&statement)?;
-    let (proof, _) = stark_prove::prove(&statement, witness)?;
-    Ok((node, proof))
+    let (proof, timings) = stark_prove::prove(&statement, witness)?;
+    Ok((node, proof, timings))
 }
 
 /// Judges what [`prove`] wrote, over these leaves: the bits of the proof with the fewest.

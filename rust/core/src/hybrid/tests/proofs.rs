@@ -120,7 +120,7 @@ fn a_compressed_receipt_says_what_it_said() {
     // Its target is the usual one: a larger λ asks for more queries, and bytes.
     let receipt = GOLDEN_FOLDABLE.to_vec();
     let sections = Receipt::split(&receipt, MAX_BYTES).unwrap();
-    let proof = outline(&sections).compress(sections.proof).unwrap();
+    let proof = outline(&sections).compress(sections.proof).unwrap().0;
     let small = Receipt { proof: &proof, ..sections }.join().unwrap();
     assert!(small.len() < 200_000 && small.len() < receipt.len());
     let (long, short) = (judge(&receipt).unwrap(), judge(&small).unwrap());

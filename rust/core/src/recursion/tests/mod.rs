@@ -76,7 +76,7 @@ fn a_whole_tree_of_proofs_verifies() {
     for count in [1, 3] {
         let leaves: Vec<Proven> = segments().take(count).collect();
         let again: Vec<Child> = leaves.iter().map(|leaf| leaf.child.clone()).collect();
-        let proof = layers::prove(leaves, 0).unwrap();
+        let proof = layers::prove(leaves, 0).unwrap().0;
         eprintln!("{count} segments: {} bytes", proof.len());
         let mut reader = Reader::new(&proof, Codes::all("receipt.truncated"));
         let bits = layers::verify(again, 0, &mut reader).unwrap();

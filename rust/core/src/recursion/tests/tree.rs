@@ -25,7 +25,7 @@ impl Tree {
     fn new(subjects: Vec<Subject>) -> Self {
         let proven: Vec<Proven> = subjects.iter().map(Subject::proven).collect();
         let leaves = proven.iter().map(|proven| proven.child.clone()).collect();
-        let proof = layers::prove(proven, 0).unwrap();
+        let proof = layers::prove(proven, 0).unwrap().0;
         Self { subjects, leaves, proof }
     }
 
