@@ -177,7 +177,7 @@ impl Folder {
     }
 
     fn prove<'py>(&self, py: Python<'py>, node: usize) -> PyResult<Bound<'py, PyBytes>> {
-        let proof = self.pool.run(py, || self.folder.folding.prove(node)).map_err(raise)?;
+        let proof = self.pool.run(py, || self.folder.folding.prove(node)).map_err(raise)?.0;
         Ok(PyBytes::new(py, &proof))
     }
 
@@ -241,7 +241,8 @@ fn prepared(py: Python<'_>, program: &Bound<'_, PyAny>) -> PyResult<Arc<Prepared
 
 fn timings_dict(py: Python<'_>, timings: Timings) -> PyResult<Bound<'_, PyDict>> {
     // Exhaustive, so that a new phase cannot be forgotten here.
-    let Timings { schedule, witness, commit, lookups, quotient, opening, rows } = timings;
+    let Timings { schedule, witness, commit, lookups, quotient, opening, rows, tables: _ } =
+        timings;
     let dict = PyDict::new(py);
     let phases = [
         ("schedule", schedule),

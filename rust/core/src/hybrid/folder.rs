@@ -96,6 +96,6 @@ impl Folder {
     /// # Errors
     /// Those of [`prove_share`].
     pub fn prove_node(node: usize, share: &[u8]) -> Result<Vec<u8>> {
-        prove_share(node, share, &TABLES)
+        Ok(prove_share(node, share, &TABLES)?.0)
     }
 }

@@ -21,7 +21,7 @@ use crate::recursion::inner::Made;
 use crate::sampling::{Mark, Plan, SEED_BYTES, course, seed};
 use crate::stark::memory::Keeper;
 use crate::stark::parameters::{FOLDABLE, Parameters};
-use crate::stark::prove as stark_prove;
+use crate::stark::prove::{self as stark_prove, TableTimings};
 use crate::stark::statement::Statement;
 use crate::stark::verify as stark_verify;
 use crate::statement::{PROFILES, check_shape};
@@ -37,6 +37,7 @@ pub struct Timings {
     pub opening: f64,
     /// Name, used rows, height.
     pub rows: Vec<(String, usize, usize)>,
+    pub tables: Vec<TableTimings>,
 }
 
 /// The segments of a receipt, without anything secret.
@@ -215,8 +216,8 @@ impl Outline {
         let statement = self.statement(segment, &head, &schedule);
         statement.judge()?;
         let (proof, parts) = stark_prove::prove(&statement, witness)?;
-        let stark_prove::Timings { commit, lookups, quotient, opening } = parts;
-        timings = Timings { commit, lookups, quotient, opening, ..timings };
+        let stark_prove::Timings { commit, lookups, quotient, opening, tables } = parts;
+        timings = Timings { commit, lookups, quotient, opening, tables, ..timings };
         check(&statement, &proof)?;
         Ok((proof, timings))
     }

@@ -11,6 +11,7 @@ use super::tables::TABLES;
 use crate::bytes::{Codes, Reader};
 use crate::error::{Error, Result};
 use crate::stark::air::Tables;
+use crate::stark::prove::Timings;
 use crate::stark::verify as stark_verify;
 
 const CODES: Codes = Codes {
@@ -72,11 +73,11 @@ impl Folding {
         Ok(shares::encode(&self.tree, below.iter().map(AsRef::as_ref)))
     }
 
-    /// Proves a node, under fresh masks at every call.
+    /// Proves a node, under fresh masks at every call; what that took.
     ///
     /// # Errors
     /// Those of [`Folding::share`], of the prover.
-    pub fn prove(&self, node: usize) -> Result<Vec<u8>> {
+    pub fn prove(&self, node: usize) -> Result<(Vec<u8>, Timings)> {
         prove_share(node, &self.share(node)?, self.tables)
     }
 
@@ -122,7 +123,7 @@ impl Folding {
     #[cfg(test)]
     pub fn prove_all(&self) {
         for node in 0..=self.tree.nodes() {
-            self.take(node, &self.prove(node).unwrap()).unwrap();
+            self.take(node, &self.prove(node).unwrap().0).unwrap();
         }
     }
 
@@ -156,7 +157,11 @@ fn missing(what: &str) -> Error {
 /// # Errors
 /// `usage` for a node that is not there; those of a share that does not decode; `prove.witness` for a
 /// proof that does not verify; `prove.randomness`, `prove.retry`.
-pub fn prove_share(node: usize, share: &[u8], leaves: &'static Tables) -> Result<Vec<u8>> {
+pub fn prove_share(
+    node: usize,
+    share: &[u8],
+    leaves: &'static Tables,
+) -> Result<(Vec<u8>, Timings)> {
     let below = |tree: &Tree| {
         layers::parameters(tree.leaves, tree.lambda)?;
         let children = layers::children(tree.leaves, node)?;

@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::stark::parameters::{
     FOLDABLE, OUTER, Parameters, RECURSION_BITS, REFERENCE_OF_NODES, more_bits,
 };
+use crate::stark::prove::Timings;
 use crate::stark::statement::Statement;
 use crate::stark::{
     PublicTable, PublicTerms, Publics, prove as stark_prove, verify as stark_verify,
@@ -127,11 +128,16 @@ fn kind(leaves: usize, lambda: u16, node: usize) -> Result<(&'static [u8], Param
     Ok(if is_outer { (OUTER_TAG, of_outer) } else { (NODE_TAG, of_nodes) })
 }
 
-/// Proves a node over these proofs, in a tree of so many leaves.
+/// Proves a node over these proofs, in a tree of so many leaves; what that took.
 ///
 /// # Errors
 /// `prove.witness` for a proof that does not verify; those of the prover.
-pub(super) fn prove(leaves: usize, lambda: u16, node: usize, below: Vec<Made>) -> Result<Vec<u8>> {
+pub(super) fn prove(
+    leaves: usize,
+    lambda: u16,
+    node: usize,
+    below: Vec<Made>,
+) -> Result<(Vec<u8>, Timings)> {
     let (tag, parameters) = kind(leaves, lambda, node)?;
     let mut machine = Machine::default();
     let mut children = Vec::new();
@@ -146,7 +152,7 @@ pub(super) fn prove(leaves: usize, lambda: u16, node: usize, below: Vec<Made>) -
     drop(machine);
     let statement = node.statement();
     stark_verify::judge(&statement)?;
-    Ok(stark_prove::prove(&statement, witness)?.0)
+    stark_prove::prove(&statement, witness)
 }
 
 /// Judges what [`Folding::finish`](super::folding::Folding::finish) wrote, over these leaves: the bits of the

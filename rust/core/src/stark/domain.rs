@@ -5,6 +5,7 @@ use p3_field::{Field, PackedValue, PrimeCharacteristicRing};
 use p3_matrix::Matrix;
 use p3_matrix::bitrev::BitReversibleMatrix;
 use p3_matrix::dense::RowMajorMatrix;
+use p3_monty_31::dft::RecursiveDft;
 use rayon::prelude::*;
 
 use super::eval::{LANES, invert_lanes, lane_of};
@@ -13,24 +14,64 @@ use super::grid::Grid;
 use crate::hash::Elem;
 use crate::hash::poseidon::Packed;
 
-pub type Dft = Radix2DitParallel<Elem>;
+/// With fewer columns than that, vectors along columns beat vectors along rows.
+const WIDE: usize = 32;
+
+/// Transforms of all columns of a matrix.
+#[derive(Default)]
+pub struct Dft {
+    /// Vectors along rows.
+    wide: Radix2DitParallel<Elem>,
+    /// Vectors along columns, for which the matrix is transposed.
+    narrow: RecursiveDft<Elem>,
+}
+
+impl Dft {
+    /// Values on a coset from values at roots of unity; the values are in bit-reversed order.
+    fn extend(&self, width: usize, values: Vec<Elem>, added: usize, shift: Elem) -> Vec<Elem> {
+        let matrix = RowMajorMatrix::new(values, width);
+        let reversed = if width < WIDE {
+            self.narrow.coset_lde_batch(matrix, added, shift)
+        } else {
+            self.wide.coset_lde_batch(matrix, added, shift)
+        };
+        reversed.bit_reverse_rows().to_row_major_matrix().values
+    }
+
+    /// Values on a coset, in bit-reversed order, from coefficients.
+    fn evaluate(&self, width: usize, coefficients: Vec<Elem>) -> Vec<Elem> {
+        let matrix = RowMajorMatrix::new(coefficients, width);
+        let reversed = if width < WIDE {
+            self.narrow.coset_dft_batch(matrix, shift())
+        } else {
+            self.wide.coset_dft_batch(matrix, shift())
+        };
+        reversed.bit_reverse_rows().to_row_major_matrix().values
+    }
+
+    /// Coefficients from values on a coset.
+    fn interpolate(&self, matrix: RowMajorMatrix<Elem>) -> Vec<Elem> {
+        if matrix.width < WIDE {
+            self.narrow.coset_idft_batch(matrix, shift()).values
+        } else {
+            self.wide.coset_idft_batch(matrix, shift()).values
+        }
+    }
+}
 
 /// Vectors of weights that are inverted together.
 const TASK: usize = 64;
 
 /// Codewords of columns given by their rows, in bit-reversed order.
 pub fn extend(dft: &Dft, grid: Grid, added: usize) -> Grid {
-    let width = grid.width;
-    let matrix = RowMajorMatrix::new(grid.values, width);
-    let extended = dft.coset_lde_batch(matrix, added, shift());
-    Grid { width, values: extended.bit_reverse_rows().to_row_major_matrix().values }
+    Grid { width: grid.width, values: dft.extend(grid.width, grid.values, added, shift()) }
 }
 
 /// Longer codewords of the columns of shorter ones, both in bit-reversed order.
 pub fn extend_coset(dft: &Dft, grid: &Grid, added: usize) -> Grid {
     // Taken for values at roots of unity, they are those of p(shift·x): so are those of the longer word.
-    let extended = dft.coset_lde_batch(natural(grid), added, Elem::ONE);
-    Grid { width: grid.width, values: extended.bit_reverse_rows().to_row_major_matrix().values }
+    let values = dft.extend(grid.width, natural(grid).values, added, Elem::ONE);
+    Grid { width: grid.width, values }
 }
 
 /// Rows in natural order, of a grid in bit-reversed order.
@@ -44,16 +85,13 @@ fn natural(grid: &Grid) -> RowMajorMatrix<Elem> {
 
 /// Codewords of columns given by coefficients (one a row), in bit-reversed order.
 pub fn evaluate(dft: &Dft, mut grid: Grid, log_rows: usize) -> Grid {
-    let width = grid.width;
-    grid.values.resize(width << log_rows, Elem::ZERO);
-    let evaluated = dft.coset_dft_batch(RowMajorMatrix::new(grid.values, width), shift());
-    Grid { width, values: evaluated.bit_reverse_rows().to_row_major_matrix().values }
+    grid.values.resize(grid.width << log_rows, Elem::ZERO);
+    Grid { width: grid.width, values: dft.evaluate(grid.width, grid.values) }
 }
 
 /// Coefficients of columns given on the coset domain in bit-reversed order.
 pub fn interpolate(dft: &Dft, grid: &Grid) -> Grid {
-    let matrix = dft.coset_idft_batch(natural(grid), shift());
-    Grid { width: grid.width, values: matrix.values }
+    Grid { width: grid.width, values: dft.interpolate(natural(grid)) }
 }
 
 /// `Π (x − ω^i)` over the hidden rows, as coefficients.

@@ -18,6 +18,20 @@ impl Grid {
         Self { width, values: Elem::zero_vec(width * rows) }
     }
 
+    /// The same, which a block of memory of `2^added` times as much holds: its codeword, later.
+    pub fn zeros_with_room(width: usize, rows: usize, added: usize) -> Self {
+        let mut values = Vec::with_capacity((width * rows) << added);
+        values.resize(width * rows, Elem::ZERO);
+        Self { width, values }
+    }
+
+    /// A copy with such room.
+    pub fn clone_with_room(&self, added: usize) -> Self {
+        let mut values = Vec::with_capacity(self.values.len() << added);
+        values.extend_from_slice(&self.values);
+        Self { width: self.width, values }
+    }
+
     pub fn rows(&self) -> usize {
         self.values.len().checked_div(self.width).unwrap_or(0)
     }

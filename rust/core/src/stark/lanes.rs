@@ -159,6 +159,18 @@ const START: [u32; 8] = [
     0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19,
 ];
 
+/// Where the eight words stand in a round. A constant in each: the state stays in registers.
+#[cfg(target_arch = "x86_64")]
+const fn places(round: usize) -> [usize; 8] {
+    let mut places = [0; 8];
+    let mut k = 0;
+    while k < 8 {
+        places[k] = (k + 8 - round % 8) % 8;
+        k += 1;
+    }
+    places
+}
+
 /// What is the same for any number of lanes, in terms of the vector operations of the module around it.
 #[cfg(target_arch = "x86_64")]
 macro_rules! sha256 {
@@ -201,7 +213,7 @@ macro_rules! sha256 {
                 let y = xor3(rotate::<17>(y), rotate::<19>(y), right::<10>(y));
                 w[I] = add(add(w[I], x), add(w[(I + 9) % 16], y));
             }
-            let [a, b, c, d, e, f, g, h] = [0, 1, 2, 3, 4, 5, 6, 7].map(|k| (k + 8 - I % 8) % 8);
+            let [a, b, c, d, e, f, g, h] = const { super::places(I) };
             let sum = xor3(rotate::<6>(s[e]), rotate::<11>(s[e]), rotate::<25>(s[e]));
             let key = add(w[I], splat(ROUNDS[base + I]));
             let t = add(add(s[h], key), add(sum, choose(s[e], s[f], s[g])));

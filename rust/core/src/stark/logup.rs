@@ -7,6 +7,7 @@ use super::air::Air;
 use super::eval::{Buses, LANES, invert_lanes, lane_of};
 use super::field::{DIM, K, PackedK, coefficients, inverses};
 use super::grid::{Grid, PublicTerms};
+use super::parameters::Parameters;
 use super::rng::{Source, Stream};
 use super::tape::Tape;
 use super::tiles::{self, Fractions};
@@ -26,16 +27,16 @@ pub fn auxiliary(
     publics: &Grid,
     main: &Grid,
     buses: &Buses,
-    hiding_rows: usize,
+    parameters: &Parameters,
     stream: &mut Stream,
 ) -> Result<(Grid, K)> {
     let groups = air.groups.len();
-    let active = main.rows() - hiding_rows;
+    let active = main.rows() - parameters.hiding_rows;
     // Only rows with public values have lookups.
     let used = publics.rows().min(active);
     let table = Table::new(air, publics, main, buses, used);
     let width = (groups + 1) * DIM;
-    let mut values = Elem::zero_vec(main.rows() * width);
+    let Grid { mut values, .. } = Grid::zeros_with_room(width, main.rows(), parameters.log_blowup);
     let totals: Option<Vec<K>> = values
         .par_chunks_mut(TASK * width)
         .enumerate()

@@ -24,12 +24,24 @@ use super::tree::Tree;
 use crate::error::Result;
 
 /// Seconds of the parts of a proof.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Timings {
     pub commit: f64,
     pub lookups: f64,
     pub quotient: f64,
     pub opening: f64,
+    pub tables: Vec<TableTimings>,
+}
+
+/// Seconds that a table by itself takes within these parts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TableTimings {
+    pub name: String,
+    pub log_rows: usize,
+    /// Its fractions.
+    pub lookups: f64,
+    /// Its share in the sums that become quotients.
+    pub quotient: f64,
 }
 
 /// Proves a statement. Masks and salts come fresh from the operating system.
@@ -81,13 +93,19 @@ impl<'a> Prover<'a> {
         let publics = (0..statement.publics.len())
             .map(|position| columns::publics(statement.publics, position))
             .collect();
+        let table = |position: usize| TableTimings {
+            name: statement.air(position).name.clone(),
+            log_rows: statement.publics[position].log_rows,
+            ..TableTimings::default()
+        };
+        let tables = (0..statement.publics.len()).map(table).collect();
         Self {
             statement,
             stream,
             dft: Dft::default(),
             transcript: statement.transcript(),
             out: Vec::new(),
-            timings: Timings::default(),
+            timings: Timings { tables, ..Timings::default() },
             publics,
             rows: vec![],
             terminals: vec![],
@@ -117,7 +135,9 @@ impl<'a> Prover<'a> {
             let stream = &mut self.stream;
             self.rows.push(columns::mains(tables, position, &witness, &masks, hiding, stream));
         }
-        let words = self.rows.iter().map(|rows| self.codeword(rows.clone())).collect();
+        let blowup = self.statement.parameters.log_blowup;
+        let words = self.rows.iter().map(|rows| self.codeword(rows.clone_with_room(blowup)));
+        let words = words.collect();
         let tree = self.tree(words);
         self.transcript.absorb(tag::MAIN, &tree.root());
         self.out.extend(tree.root());
@@ -133,12 +153,15 @@ impl<'a> Prover<'a> {
     /// 4. The fractions.
     fn look_up(&mut self, buses: &Buses) -> Result<()> {
         let start = Instant::now();
-        let hiding = self.statement.parameters.hiding_rows;
+        let parameters = self.statement.parameters;
         let mut words = Vec::new();
         for (position, rows) in std::mem::take(&mut self.rows).into_iter().enumerate() {
             let air = self.statement.air(position);
             let publics = &self.publics[position];
-            let (grid, terminal) = auxiliary(air, publics, &rows, buses, hiding, &mut self.stream)?;
+            let start = Instant::now();
+            let (grid, terminal) =
+                auxiliary(air, publics, &rows, buses, parameters, &mut self.stream)?;
+            self.timings.tables[position].lookups = seconds(start);
             self.terminals.push(terminal);
             words.push(self.codeword(grid));
         }
@@ -173,6 +196,7 @@ impl<'a> Prover<'a> {
         for (i, height) in statement.heights().into_iter().enumerate() {
             let points = points(height + 2);
             let (dft, stream) = (&self.dft, &mut self.stream);
+            let timings = &mut self.timings.tables;
             words.push(quotient::chunks(
                 statement,
                 height,
@@ -183,6 +207,7 @@ impl<'a> Prover<'a> {
                 i == 0,
                 dft,
                 stream,
+                |t, seconds| timings[t].quotient = seconds,
             )?);
         }
         let tree = self.tree(words);

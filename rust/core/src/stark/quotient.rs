@@ -1,6 +1,7 @@
 //! The quotients of all heights (docs/stark.md section 4).
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use p3_field::{BasedVectorSpace, PackedValue, PrimeCharacteristicRing, PrimeField32};
 use rayon::prelude::*;
@@ -44,16 +45,14 @@ impl Publics {
     fn new(dft: &Dft, grid: &Grid, log_rows: usize) -> Self {
         let (places, distinct) = places(grid);
         let width = distinct.len();
-        // Room for the codeword, which is made where the rows are.
-        let mut values = Vec::with_capacity(width << (log_rows + LOG_DEGREE));
-        values.resize(width << log_rows, Elem::ZERO);
+        let mut words = Grid::zeros_with_room(width, 1 << log_rows, LOG_DEGREE);
         if width > 0 {
-            let rows = values.par_chunks_mut(width).zip(grid.values.par_chunks(grid.width));
+            let rows = words.values.par_chunks_mut(width).zip(grid.values.par_chunks(grid.width));
             rows.with_min_len(TASK).for_each(|(out, row)| {
                 out.iter_mut().zip(&distinct).for_each(|(out, &column)| *out = row[column]);
             });
         }
-        Self { words: extend(dft, Grid { width, values }, LOG_DEGREE), places }
+        Self { words: extend(dft, words, LOG_DEGREE), places }
     }
 }
 
@@ -219,7 +218,7 @@ fn add_table(
 }
 
 /// The blinded chunks of the quotient of one height as codewords, the mask behind them if there is
-/// to be one.
+/// to be one; `took` is told the seconds of each table.
 ///
 /// # Errors
 /// `prove.witness` where the constraints do not hold.
@@ -234,6 +233,7 @@ pub fn chunks(
     masked: bool,
     dft: &Dft,
     stream: &mut Stream,
+    mut took: impl FnMut(usize, f64),
 ) -> Result<Grid> {
     let hiding = statement.parameters.hiding_rows;
     let size = 1usize << (log_rows + LOG_DEGREE);
@@ -246,7 +246,9 @@ pub fn chunks(
     let mut used = 0;
     for t in statement.of_height(log_rows) {
         let of_table = &gammas[used..used + statement.air(t).all_constraints()];
+        let start = Instant::now();
         add_table(&height, t, &committed[t], of_table, &mut sums);
+        took(t, start.elapsed().as_secs_f64());
         used += of_table.len();
     }
     let mut word = Grid::zeros(DIM, size);

@@ -133,10 +133,11 @@ pub(crate) fn values(n: u32) -> Vec<u32> {
 fn a_challenge_that_meets_a_tuple_is_refused() {
     let toy = toy(&values(40), [6, 8]);
     let (bytes, rows) = (&toy.publics[1].publics, &toy.mains[1].main);
+    let parameters = Parameters { hiding_rows: 0, ..Parameters::new(0, 1, 0).unwrap() };
     let met = |alpha: K| {
         let buses = Buses::new(alpha, K::ONE, 1);
         let mut stream = Stream::fresh().unwrap();
-        auxiliary(&toy.tables.airs[1], bytes, rows, &buses, 0, &mut stream).map(|_| ())
+        auxiliary(&toy.tables.airs[1], bytes, rows, &buses, &parameters, &mut stream).map(|_| ())
     };
     for byte in [0, 100, 255] {
         let alpha = K::from(Elem::new(RANGE + byte));

@@ -65,7 +65,7 @@ fn nodes_wait_for_those_below_them() {
 fn a_node_is_proven_from_its_share_and_another_is_refused() {
     let folding = folding();
     let proofs =
-        [0, 1].map(|node| prove_share(node, &folding.share(node).unwrap(), &TOYS).unwrap());
+        [0, 1].map(|node| prove_share(node, &folding.share(node).unwrap(), &TOYS).unwrap().0);
     assert_eq!(code(folding.take(0, &proofs[1])), "verify.stark");
     assert_eq!(code(folding.take(1, &proofs[0])), "verify.stark");
     let mut spoilt = proofs[0].clone();

@@ -9,6 +9,7 @@ use p3_field::{PackedValue, PrimeCharacteristicRing};
 use rayon::prelude::*;
 
 use super::super::grid::Grid;
+use super::super::tiles;
 use super::{Hash, Salt, TASK};
 use crate::hash::packing::packed;
 use crate::hash::poseidon::{Digest, Elem, LANES, Packed, compress};
@@ -24,8 +25,12 @@ fn elements<const N: usize>(bytes: &[u8]) -> [Elem; N] {
     array::from_fn(|i| Elem::new(u32::from_le_bytes(words[i])))
 }
 
+fn salt_of(salt: &Salt) -> [Elem; SALT] {
+    elements(salt)
+}
+
 pub fn row(row: &[Elem], salt: Option<&Salt>) -> Hash {
-    let salt = salt.map(|salt| elements::<SALT>(salt));
+    let salt = salt.map(salt_of);
     sponge16(ROW, &[row, salt.as_slice().as_flattened()].concat()).to_bytes()
 }
 
@@ -38,28 +43,28 @@ pub fn node(left: &Hash, right: &Hash, row: Option<&Hash>) -> Hash {
 pub fn rows(matrices: &[Grid], salts: Option<&[Salt]>, rows: usize) -> Vec<Hash> {
     let width = matrices.iter().map(|matrix| matrix.width).sum::<usize>();
     let length = width + salts.map_or(0, |_| SALT);
-    // A row in each lane, filled with zeros to whole blocks.
+    // A row in each lane, with zeros behind it to whole blocks.
     let stride = length.next_multiple_of(RATE16);
     hash_all(
         rows,
-        || vec![Elem::ZERO; LANES * stride],
-        |buffer, rows| {
-            for (i, mut out) in rows.zip(buffer.chunks_exact_mut(stride)) {
-                for matrix in matrices {
-                    let (own, rest) = out.split_at_mut(matrix.width);
-                    own.copy_from_slice(matrix.row(i));
-                    out = rest;
-                }
-                if let Some(salts) = salts {
-                    out[..SALT].copy_from_slice(&elements::<SALT>(&salts[i]));
+        || vec![Packed::ZERO; stride],
+        |elements, rows| {
+            // Lanes behind the last row have it once more.
+            let row = |lane: usize| (rows.start + lane).min(rows.end - 1);
+            let mut rest = &mut elements[..];
+            for matrix in matrices {
+                let (own, behind) = rest.split_at_mut(matrix.width);
+                tiles::read(array::from_fn(|lane| matrix.row(row(lane))), own);
+                rest = behind;
+            }
+            if let Some(salts) = salts {
+                let salts: [_; LANES] = array::from_fn(|lane| salt_of(&salts[row(lane)]));
+                for (i, element) in rest[..SALT].iter_mut().enumerate() {
+                    *element = Packed::from_fn(|lane| salts[lane][i]);
                 }
             }
             let mut sponges = Sponges16::new(ROW, length);
-            for first in (0..stride).step_by(RATE16) {
-                sponges.absorb(&array::from_fn(|e| {
-                    Packed::from_fn(|lane| buffer[lane * stride + first + e])
-                }));
-            }
+            elements.as_chunks().0.iter().for_each(|block| sponges.absorb(block));
             sponges.digests()
         },
     )
