@@ -10,6 +10,8 @@ pub enum Part {
     Claims,
     /// Which leaves a segment opens.
     Leaves,
+    /// What is hashed above the leaves.
+    Records,
     /// Which rows its gates have.
     Rows,
     /// How often everything is read.
@@ -24,9 +26,10 @@ pub enum Part {
     Terms,
 }
 
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 9] = [
     Part::Claims,
     Part::Leaves,
+    Part::Records,
     Part::Rows,
     Part::Addresses,
     Part::Tables,

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::recursion::child::{Child, Points};
 use crate::recursion::layers;
 use crate::sampling::{Plan, course};
+use crate::stark::memory::Keeper;
 use crate::stark::parameters::{Parameters, SUCCINCT};
 use crate::stark::statement::Statement;
 use crate::stark::verify as stark_verify;
@@ -79,6 +80,8 @@ pub(crate) struct Session<'a> {
     blocks: u64,
     count: usize,
     parameters: Parameters,
+    /// Segments are much alike: the memory of one serves the next.
+    _memory: Keeper,
 }
 
 impl<'a> Session<'a> {
@@ -92,6 +95,7 @@ impl<'a> Session<'a> {
         inputs: Option<&CallerInputs>,
         open: impl FnOnce() -> Result<(Head, Room)>,
     ) -> Result<Self> {
+        let memory = Keeper::new();
         let Accepted { sections, journal, prepared, .. } = accepted;
         // 7. Plan, head of the proof, coverage.
         let plan = Plan::new(&prepared.checked, journal, sections.journal)?;
@@ -110,7 +114,8 @@ impl<'a> Session<'a> {
         let parameters = Parameters::new(head.of_segments(), count, journal.bits)?;
         drop(segments);
         let steps = course.steps;
-        let session = Self { accepted, plan, head, steps, blocks, count, parameters };
+        let session =
+            Self { accepted, plan, head, steps, blocks, count, parameters, _memory: memory };
         session.judge_bits(expect)?;
         Ok(session)
     }

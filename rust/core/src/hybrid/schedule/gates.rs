@@ -21,18 +21,14 @@ impl Draft<'_> {
         table(index::ROW_DOT, rows.len(), self.heights, move |i| {
             let row = &rows[i];
             let [block_a, block_b] = row.blocks.map(|block| number(block as usize));
-            let [ca, cb] = row.centers.map(signed);
+            let [ca, cb] = row.centers;
             row_dot::Public {
                 on: Elem::ONE,
                 block_a,
                 block_b,
                 ca,
                 cb,
-                m: row.times.map(|times| match times {
-                    0 => Elem::ZERO,
-                    1 => Elem::ONE,
-                    more => number(more as usize),
-                }),
+                m: row.times.elements(),
                 link: Elem::from_bool(!row.last),
                 slot: number(row.slot as usize),
                 last: Elem::from_bool(row.last),

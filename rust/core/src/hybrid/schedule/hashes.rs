@@ -22,79 +22,115 @@ const SEED: usize = 8;
 struct LeafRows {
     block: usize,
     bytes: usize,
-    tensor: usize,
+    class: Elem,
+}
+
+/// A record, as its blocks need it.
+struct RecordRows {
+    domain: Elem,
+    aux: Elem,
+    elements: usize,
+    blocks: usize,
+}
+
+/// Flags of which the first ones are set, so many or all.
+fn flags<const N: usize>(count: usize) -> [Elem; N] {
+    let mut flags = [Elem::ZERO; N];
+    flags[..count.min(N)].fill(Elem::ONE);
+    flags
+}
+
+/// Flags of what stands behind the last of so many elements.
+fn behind(elements: usize) -> [Elem; RATE] {
+    flags(elements).map(|flag| Elem::ONE - flag)
+}
+
+/// A block of a leaf, which has a number among the leaves.
+fn leaf_row(row: usize, (own, leaf): (usize, &LeafRows), uses: Elem) -> sponge::Public<Elem> {
+    let (block, elements) = (row - leaf.block, data_elements(leaf.bytes));
+    let (first, last) = (block == 0, block + 1 == blocks(leaf.bytes));
+    let data = elements.saturating_sub(block * RATE).min(RATE);
+    let filled = leaf.bytes.saturating_sub(block * BLOCK).min(BLOCK);
+    // What is left of the last element is zero.
+    let mut class = flags(3 * data).map(|flag| flag * number(class::ZERO as usize));
+    class[..filled].fill(leaf.class);
+    sponge::Public {
+        first: Elem::from_bool(first),
+        n: number(if first { elements + SALT } else { 0 }),
+        domain: number(if first { domain::LEAF as usize } else { 0 }),
+        aux: Elem::ZERO,
+        link: Elem::from_bool(!last),
+        uses,
+        last: Elem::from_bool(last),
+        node: number(if last { own } else { 0 }),
+        data: flags(data),
+        class,
+        block: number(row),
+        filling: behind(elements + SALT - block * RATE),
+    }
+}
+
+/// A block of a record, which has a number among what is hashed: no element of it is made of bytes.
+fn record_row(
+    row: usize,
+    (own, record): (usize, &RecordRows),
+    block: usize,
+    uses: Elem,
+) -> sponge::Public<Elem> {
+    let (first, last) = (block == 0, block + 1 == record.blocks);
+    let on_first = |value: Elem| if first { value } else { Elem::ZERO };
+    sponge::Public {
+        first: Elem::from_bool(first),
+        n: on_first(number(record.elements)),
+        domain: on_first(record.domain),
+        aux: on_first(record.aux),
+        link: Elem::from_bool(!last),
+        uses,
+        last: Elem::from_bool(last),
+        node: number(if last { own } else { 0 }),
+        data: [Elem::ZERO; RATE],
+        class: [Elem::ZERO; BLOCK],
+        block: number(row),
+        filling: behind(record.elements.saturating_sub(block * RATE)),
+    }
 }
 
 impl Draft<'_> {
     pub(super) fn sponge(&self) -> Result<Option<Unwritten<'_>>> {
-        let mut leaves = Vec::with_capacity(self.leaves.count);
+        let (mut leaves, mut owners) = (Vec::with_capacity(self.leaves.count), Vec::new());
         self.leaves.each(|tree, leaf, block| {
             let tensor = tree.tensor;
             let width = self.prepared.checked.program.tensors[tensor].width;
             let bytes = self.prepared.layout(tensor).leaf_len(leaf) * width;
-            leaves.push(LeafRows { block, bytes, tensor });
+            owners.resize(block + blocks(bytes), leaves.len() as u32);
+            leaves.push(LeafRows { block, bytes, class: number(self.classes.of(tensor)) });
         });
         let takes = self.takes();
-        let classes: Vec<Elem> = (0..self.classes.ranges.len()).map(number).collect();
+        let records: Vec<RecordRows> =
+            (0..self.contents.parts.len()).map(|record| self.record_rows(record)).collect();
         table(index::SPONGE, takes.len(), self.heights, move |row| {
             let uses = number(takes[row] as usize);
-            if row >= self.leaves.hashed_blocks() {
-                return self.seed_row(row, uses);
+            if let Some(&own) = owners.get(row) {
+                return leaf_row(row, (own as usize, &leaves[own as usize]), uses);
             }
-            if row >= self.leaves.blocks {
-                return self.record_row(row, uses);
+            if row < self.leaves.hashed_blocks() {
+                let (record, block) = self.contents.rows[row - self.leaves.blocks];
+                let own = (self.leaves.count + record as usize, &records[record as usize]);
+                return record_row(row, own, block as usize, uses);
             }
-            let own = leaves.partition_point(|leaf| leaf.block <= row) - 1;
-            let leaf = &leaves[own];
-            let (block, elements) = (row - leaf.block, data_elements(leaf.bytes));
-            let (first, last) = (block == 0, block + 1 == blocks(leaf.bytes));
-            let data = elements.saturating_sub(block * RATE).min(RATE);
-            let filled = leaf.bytes.saturating_sub(block * BLOCK).min(BLOCK);
-            let end = elements + SALT - block * RATE;
-            sponge::Public {
-                first: Elem::from_bool(first),
-                n: number(if first { elements + SALT } else { 0 }),
-                domain: number(if first { domain::LEAF as usize } else { 0 }),
-                aux: Elem::ZERO,
-                link: Elem::from_bool(!last),
-                uses,
-                last: Elem::from_bool(last),
-                node: number(if last { own } else { 0 }),
-                data: std::array::from_fn(|j| Elem::from_bool(j < data)),
-                class: std::array::from_fn(|j| match j {
-                    _ if j < filled => classes[self.classes.of(leaf.tensor)],
-                    _ if j < 3 * data => classes[class::ZERO as usize],
-                    _ => Elem::ZERO,
-                }),
-                block: number(row),
-                filling: std::array::from_fn(|j| Elem::from_bool(j >= end)),
-            }
+            self.seed_row(row, uses)
         })
     }
 
-    /// A block of a record: no element of it is made of bytes.
-    fn record_row(&self, row: usize, uses: Elem) -> sponge::Public<Elem> {
-        let records = &self.leaves.records;
-        let within = row - self.leaves.blocks;
-        let own = records.firsts.partition_point(|&first| first <= within) - 1;
-        let (block, next) = (within - records.firsts[own], records.firsts[own + 1]);
-        let (first, last) = (block == 0, within + 1 == next);
-        let (domain, aux) = records.list[own].hash(self.prepared);
-        let elements = self.contents.parts[own].iter().map(|part| part.elements()).sum();
-        let on_first = |value: usize| number(if first { value } else { 0 });
-        sponge::Public {
-            first: Elem::from_bool(first),
-            n: on_first(elements),
-            domain: on_first(domain as usize),
-            aux: on_first(aux),
-            link: Elem::from_bool(!last),
-            uses,
-            last: Elem::from_bool(last),
-            node: number(if last { self.leaves.count + own } else { 0 }),
-            data: [Elem::ZERO; RATE],
-            class: [Elem::ZERO; BLOCK],
-            block: number(row),
-            filling: std::array::from_fn(|j| Elem::from_bool(block * RATE + j >= elements)),
+    fn record_rows(&self, record: usize) -> RecordRows {
+        let (domain, aux) = self.leaves.records.list[record].hash(self.prepared);
+        let parts = self.contents.parts[record].iter();
+        let firsts = &self.leaves.records.firsts;
+        RecordRows {
+            domain: number(domain as usize),
+            aux: number(aux),
+            elements: parts.map(|part| part.elements()).sum(),
+            blocks: firsts[record + 1] - firsts[record],
         }
     }
 
@@ -111,7 +147,7 @@ impl Draft<'_> {
             data: [Elem::ZERO; RATE],
             class: [Elem::ZERO; BLOCK],
             block: number(row),
-            filling: std::array::from_fn(|j| Elem::from_bool(j >= SEED)),
+            filling: behind(SEED),
         }
     }
 

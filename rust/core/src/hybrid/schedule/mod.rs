@@ -114,6 +114,7 @@ fn rows(context: &Context, plans: &[Option<OpPlan>], items: &[Item]) -> Result<R
         .map(|(first, items)| Rows::of_items(context, plans, items, first))
         .collect::<Result<_>>()?;
     let mut all = Rows::default();
+    all.streams.reserve(&parts);
     parts.into_iter().for_each(|rows| all.append(rows));
     Ok(all)
 }
@@ -149,7 +150,11 @@ impl<'a> Draft<'a> {
         let course = &course(prepared, journal);
         let leaves = timed(Part::Leaves, || Leaves::new(prepared, course, items))?;
         heights.judge(leaves.sponge_rows())?;
-        let nodes = Nodes::new(prepared, &leaves, course.steps, heights)?;
+        let (nodes, contents) = timed(Part::Records, || -> Result<_> {
+            let nodes = Nodes::new(prepared, &leaves, course.steps, heights)?;
+            let contents = Contents::new(prepared, journal, &leaves, &nodes);
+            Ok((nodes, contents))
+        })?;
         let context = Context { prepared, course, leaves: &leaves };
         let plans = plans(prepared, items);
         let rows = timed(Part::Rows, || rows(&context, &plans, items))?;
@@ -159,12 +164,12 @@ impl<'a> Draft<'a> {
             timed(Part::Addresses, || Addresses::new(prepared, &leaves, &rows, &ranges));
         let terms = terms::terms(&leaves, &nodes, journal, &outputs);
         Ok(Self {
-            contents: Contents::new(prepared, journal, &leaves, &nodes),
             classes: Classes::new(&prepared.checked.program),
             first_step: course.first,
             prepared,
             leaves,
             nodes,
+            contents,
             plans,
             rows,
             addresses,

@@ -34,7 +34,7 @@ pub struct Contents {
     /// Digests that are hashed in the segment or taken more than once.
     pub digests: Vec<DigestRow>,
     /// Record and block within it, of each row of the record table.
-    rows: Vec<(u32, u32)>,
+    pub(super) rows: Vec<(u32, u32)>,
 }
 
 impl Contents {
@@ -116,21 +116,24 @@ impl Draft<'_> {
             (0..contents.parts.len()).map(|record| contents.elements(record)).collect();
         table(index::RECORD, contents.rows.len(), self.heights, move |i| {
             let (record, block) = contents.rows[i];
-            let held = |j: usize| {
-                let of_record = &elements[record as usize];
-                of_record.get(RATE * block as usize + j).copied().unwrap_or(Held::Free)
-            };
-            record::Public {
+            let mut row = record::Public {
                 on: Elem::ONE,
                 block: number(self.leaves.blocks + i),
-                taken: std::array::from_fn(|j| Elem::from_bool(matches!(held(j), Held::Taken(_)))),
-                fixed: std::array::from_fn(|j| Elem::from_bool(matches!(held(j), Held::Fixed(_)))),
-                at: std::array::from_fn(|j| match held(j) {
-                    Held::Free => Elem::ZERO,
-                    Held::Fixed(value) => value,
-                    Held::Taken(address) => number(address),
-                }),
+                taken: [Elem::ZERO; RATE],
+                fixed: [Elem::ZERO; RATE],
+                at: [Elem::ZERO; RATE],
+            };
+            let held = elements[record as usize].iter().skip(RATE * block as usize);
+            for (j, held) in held.take(RATE).enumerate() {
+                match *held {
+                    Held::Free => {}
+                    Held::Fixed(value) => (row.fixed[j], row.at[j]) = (Elem::ONE, value),
+                    Held::Taken(address) => {
+                        (row.taken[j], row.at[j]) = (Elem::ONE, number(address));
+                    }
+                }
             }
+            row
         })
     }
 }

@@ -1,9 +1,12 @@
 //! The products of dot gates, as streams of rows (docs/hybrid.md section 4, tables 4 and 5).
 
+use p3_field::PrimeCharacteristicRing;
+
 use super::operands::{At, Context, Factor, Pairs, Stretch};
 use super::plans::TermPlan;
-use super::rows::{GateAt, Scratch};
+use super::rows::{GateAt, Rows, Scratch};
 use crate::error::Result;
+use crate::hash::Elem;
 use crate::hybrid::tables::{BLOCK, PRODUCTS, SLOTS};
 
 /// Products that a row of two blocks must hold on average.
@@ -16,10 +19,35 @@ const LIMBS: usize = 3;
 pub struct BlockRow {
     pub blocks: [u32; 2],
     /// `128 + zero` of both sides.
-    pub centers: [i64; 2],
-    pub times: [u32; BLOCK],
+    pub centers: [Elem; 2],
+    pub times: Times,
     pub slot: u32,
     pub last: bool,
+}
+
+/// How often each pair of bytes of two blocks is multiplied.
+#[derive(Clone)]
+pub enum Times {
+    /// Once where a bit is set, from the lowest on: nearly all rows, so they are kept short.
+    Once(u64),
+    Often(Box<[u32; BLOCK]>),
+}
+
+impl Times {
+    fn of(times: [u32; BLOCK]) -> Self {
+        if times.iter().any(|&times| times > 1) {
+            return Self::Often(Box::new(times));
+        }
+        Self::Once(times.iter().rev().fold(0, |bits, &times| 2 * bits | u64::from(times)))
+    }
+
+    /// As columns.
+    pub fn elements(&self) -> [Elem; BLOCK] {
+        match self {
+            Self::Once(bits) => std::array::from_fn(|j| Elem::from_bool(bits >> j & 1 == 1)),
+            Self::Often(times) => times.map(Elem::from_u32),
+        }
+    }
 }
 
 /// A row of [`PRODUCTS`] products.
@@ -48,6 +76,14 @@ struct Cut {
 }
 
 impl Streams {
+    /// Makes room for the rows of others.
+    pub fn reserve(&mut self, others: &[Rows]) {
+        let all = |len: fn(&Self) -> usize| others.iter().map(|rows| len(&rows.streams)).sum();
+        self.blocks.reserve_exact(all(|streams| streams.blocks.len()));
+        self.reads.reserve_exact(all(|streams| streams.reads.len()));
+        self.products.reserve_exact(all(|streams| streams.products.len()));
+    }
+
     pub fn append(&mut self, mut other: Self) {
         self.blocks.append(&mut other.blocks);
         self.reads.append(&mut other.reads);
@@ -76,7 +112,8 @@ impl Streams {
             let cuts = term.committed.then(|| aligned(a, b, term.size)).flatten();
             match cuts {
                 Some(cuts) => {
-                    let centers = [&term.a, &term.b].map(|source| 128 + source.zero());
+                    let centers =
+                        [&term.a, &term.b].map(|source| Elem::from_i64(128 + source.zero()));
                     self.add_blocks(&cuts, centers, slot);
                 }
                 None => {
@@ -97,14 +134,14 @@ impl Streams {
     }
 
     /// Adds a row for each pair of blocks.
-    fn add_blocks(&mut self, cuts: &[Cut], centers: [i64; 2], slot: u32) {
+    fn add_blocks(&mut self, cuts: &[Cut], centers: [Elem; 2], slot: u32) {
         for of_row in cuts.chunk_by(|a, b| a.blocks == b.blocks) {
             let mut times = [0; BLOCK];
             for cut in of_row {
                 let (first, len) = (cut.first as usize, cut.len as usize);
                 times[first..first + len].iter_mut().for_each(|times| *times += 1);
             }
-            let blocks = of_row[0].blocks;
+            let (blocks, times) = (of_row[0].blocks, Times::of(times));
             self.blocks.push(BlockRow { blocks, centers, times, slot, last: false });
         }
     }

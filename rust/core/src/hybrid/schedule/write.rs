@@ -52,7 +52,7 @@ impl Heights {
     /// # Errors
     /// `verify.too-large`.
     pub fn judge(self, rows: usize) -> Result<()> {
-        let most = (1 << self.log_rows) - self.hiding_rows;
+        let most = (1usize << self.log_rows).saturating_sub(self.hiding_rows);
         if rows <= most { Ok(()) } else { Err(too_large("rows in a table")) }
     }
 }

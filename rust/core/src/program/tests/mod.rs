@@ -4,6 +4,7 @@ mod encoding;
 mod ranges;
 mod rules;
 mod semantics;
+mod sharing;
 
 use super::testing::*;
 use super::*;
