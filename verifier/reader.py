@@ -89,7 +89,7 @@ class Reader:
 
     def u8(self) -> int:
         """An unsigned byte."""
-        return self.take(1)[0]
+        return self._unsigned(1)
 
     def u16(self) -> int:
         """An unsigned 16-bit integer."""

@@ -108,7 +108,8 @@ impl Reads {
     ) -> Result<Self> {
         let plan = GatePlan::new(&prepared.checked.program, op);
         let mut all = Self::default();
-        for (operand, firsts) in plan.distinct(gates.clone()).into_iter().enumerate() {
+        for operand in 0..plan.operand_count() {
+            let firsts = plan.distinct(operand, gates.clone());
             let tasks = firsts.par_chunks(ITEMS_PER_TASK).map(|firsts| {
                 let (mut reads, mut done) = (Self::default(), Ok(()));
                 for &(step, gate) in firsts {

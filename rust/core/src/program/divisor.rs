@@ -1,7 +1,7 @@
 //! Division by a number that is known long before what it divides.
 
 /// Numbers below this are divided by a product.
-const FAST: usize = 1 << 32;
+const FAST: u64 = 1 << 32;
 /// What the inverse of a divisor is scaled by.
 const SHIFT: u32 = 63;
 
@@ -17,7 +17,7 @@ pub struct Divisor {
 impl Divisor {
     pub fn new(by: usize) -> Self {
         let inverse = (1u64 << SHIFT).checked_div(by as u64).map_or(0, |inverse| inverse + 1);
-        Self { by, inverse: if by <= FAST / 2 { inverse } else { 0 } }
+        Self { by, inverse: if by as u64 <= FAST / 2 { inverse } else { 0 } }
     }
 
     /// What it divides by.
@@ -31,7 +31,7 @@ impl Divisor {
     /// less than `2^63/by` for n below 2^32: too little to reach the next whole number.
     #[inline]
     pub fn quotient(self, n: usize) -> usize {
-        if n < FAST && self.inverse != 0 {
+        if (n as u64) < FAST && self.inverse != 0 {
             (n as u128 * u128::from(self.inverse) >> SHIFT) as usize
         } else {
             n / self.by
@@ -63,8 +63,10 @@ mod tests {
         let divisors = powers.clone().chain([3, 5, 7, 97, 641, 1437, 65_537, 6_700_417]);
         for by in divisors.filter(|&by| by > 0) {
             let divisor = Divisor::new(by);
-            let edges = [1, 2, 3, (1 << 31) / by, FAST / by].into_iter().flat_map(|q| near(q * by));
-            for n in powers.clone().chain(edges).chain(near(FAST)) {
+            let edges = [1, 2, 3, (1 << 31) / by, FAST as usize / by]
+                .into_iter()
+                .flat_map(|q| near(q * by));
+            for n in powers.clone().chain(edges).chain(near(FAST as usize)) {
                 assert_eq!(divisor.divide(n), (n / by, n % by), "{n} by {by}");
                 assert_eq!(divisor.remainder(n), n % by);
             }

@@ -235,8 +235,8 @@ impl<'a> GatePlan<'a> {
     /// A gather reads the one element that `index`, the value of its index operand, selects; while
     /// that is not known (`None`) it visits every element that it could select. Other ops ignore `index`.
     pub fn runs(&self, gate: usize, index: Option<i64>, visit: &mut impl FnMut(usize, Run)) {
-        for (operand, source) in self.operands().into_iter().enumerate() {
-            self.runs_from((operand, source), gate, index, visit);
+        for operand in 0..self.operand_count() {
+            self.runs_of(operand, gate, index, visit);
         }
     }
 
@@ -248,16 +248,7 @@ impl<'a> GatePlan<'a> {
         index: Option<i64>,
         visit: &mut impl FnMut(usize, Run),
     ) {
-        self.runs_from((operand, self.operands()[operand]), gate, index, visit);
-    }
-
-    fn runs_from(
-        &self,
-        (operand, source): (usize, &Source),
-        gate: usize,
-        index: Option<i64>,
-        visit: &mut impl FnMut(usize, Run),
-    ) {
+        let source = self.operand(operand);
         match &self.kind {
             Kind::Gather { stride, dim, .. } if operand == 0 => {
                 let (first, len) = index.map_or((0, *dim), |index| (index as usize, 1));
@@ -269,49 +260,65 @@ impl<'a> GatePlan<'a> {
         }
     }
 
-    /// What these gates (each of a step) read, whatever several of them read once: for each operand, by
-    /// number, the steps and the first gates that read the same, ascending.
+    /// What these gates (each of a step) read as an operand, whatever several of them read once: the
+    /// steps and the first gates that read the same, ascending.
     pub fn distinct(
         &self,
-        gates: impl Iterator<Item = (usize, usize)> + Clone,
-    ) -> Vec<Vec<(usize, usize)>> {
-        let of_operand = |source: &Source| {
-            let mut firsts = Vec::new();
-            for (step, gate) in gates.clone() {
-                let first = (step, source.first(gate));
-                if firsts.last() != Some(&first) {
-                    firsts.push(first);
-                }
+        operand: usize,
+        gates: impl Iterator<Item = (usize, usize)>,
+    ) -> Vec<(usize, usize)> {
+        let source = self.operand(operand);
+        let mut firsts = Vec::new();
+        for (step, gate) in gates {
+            let first = (step, source.first(gate));
+            if firsts.last() != Some(&first) {
+                firsts.push(first);
             }
-            firsts.sort_unstable();
-            firsts.dedup();
-            firsts
-        };
-        self.operands().iter().map(|source| of_operand(source)).collect()
+        }
+        firsts.sort_unstable();
+        firsts.dedup();
+        firsts
     }
 
     /// The operands that no gate before this one reads the same, by number.
     pub fn new_operands(&self, gate: usize) -> Vec<usize> {
-        let operands = self.operands().into_iter().enumerate();
-        operands.filter(|(_, source)| source.first(gate) == gate).map(|(i, _)| i).collect()
+        (0..self.operand_count()).filter(|&i| self.operand(i).first(gate) == gate).collect()
     }
 
     pub fn operand_count(&self) -> usize {
-        self.operands().len()
+        match &self.kind {
+            Kind::Dot { terms, rounding, .. } => {
+                2 * terms.len() + 3 + usize::from(rounding.is_some())
+            }
+            Kind::Pick { operands, .. } => operands.len(),
+            Kind::Gather { .. } => 2,
+            Kind::Div { den, .. } => 1 + usize::from(den.is_some()),
+        }
     }
 
-    /// All operands, in the order in which they are visited.
-    fn operands(&self) -> Vec<&Source> {
-        match &self.kind {
-            Kind::Dot { terms, bias, mult, shift, rounding } => {
-                let factors = terms.iter().flat_map(|(_, a, b)| [a, b]);
-                let rounding = rounding.iter().map(|(source, _)| source);
-                factors.chain([bias, mult, shift]).chain(rounding).collect()
+    /// An operand by its number, in the order in which they are visited.
+    fn operand(&self, number: usize) -> &Source {
+        let found = match &self.kind {
+            Kind::Dot { terms, bias, mult, shift, rounding } => match terms.get(number / 2) {
+                Some((_, a, b)) => Some(if number % 2 == 0 { a } else { b }),
+                None => match number - 2 * terms.len() {
+                    0 => Some(bias),
+                    1 => Some(mult),
+                    2 => Some(shift),
+                    _ => rounding.as_ref().map(|(source, _)| source),
+                },
+            },
+            Kind::Pick { operands, .. } => operands.get(number),
+            Kind::Gather { source, index, .. } => Some(if number == 0 { source } else { index }),
+            Kind::Div { num, den } => {
+                if number == 0 {
+                    Some(num)
+                } else {
+                    den.as_ref()
+                }
             }
-            Kind::Pick { operands, .. } => operands.iter().collect(),
-            Kind::Gather { source, index, .. } => vec![source, index],
-            Kind::Div { num, den } => std::iter::once(num).chain(den).collect(),
-        }
+        };
+        found.expect("numbers are below the count")
     }
 
     fn dot(

@@ -9,7 +9,7 @@ use crate::hash::Digest;
 use crate::hash::poseidon::canonical_elements;
 use crate::stark::air::Tables;
 use crate::stark::field::{DIM, K, TWO_ADICITY, from_coefficients, put};
-use crate::stark::parameters::{Hashing, Parameters};
+use crate::stark::parameters::{Hashing, MIN_LOG_ROWS, Parameters};
 use crate::stark::{Grid, PublicTable, PublicTerms};
 
 const CODES: Codes = Codes {
@@ -87,7 +87,8 @@ fn take_shape(reader: &mut Reader, tables: &'static Tables) -> Result<Hollow> {
     let mut publics = Vec::new();
     for _ in 0..reader.u8()? {
         let [index, log_rows] = reader.array()?.map(usize::from);
-        let air = tables.airs.get(index).filter(|_| log_rows <= TWO_ADICITY);
+        let air =
+            tables.airs.get(index).filter(|_| (MIN_LOG_ROWS..=TWO_ADICITY).contains(&log_rows));
         let air = air.ok_or_else(|| reader.bad("there is no such table"))?;
         let publics_of = Grid { width: air.publics, values: vec![] };
         publics.push(PublicTable { index, log_rows, publics: publics_of });

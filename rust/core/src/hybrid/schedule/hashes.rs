@@ -266,8 +266,11 @@ impl Draft<'_> {
         for requant in self.plans.iter().flatten().filter_map(|plan| plan.requant()) {
             requant.table.iter().for_each(|&table| used[table] = true);
         }
+        let used: Vec<usize> = (0..used.len()).filter(|&number| used[number]).collect();
+        self.heights
+            .judge(used.iter().map(|&number| program.tables[number].entries.len()).sum())?;
         let mut rows = Vec::new();
-        for number in (0..used.len()).filter(|&number| used[number]) {
+        for number in used {
             let table = &program.tables[number];
             let entries = (i64::from(table.lo)..).zip(&table.entries);
             rows.extend(entries.map(|(x, &y)| (number, x, i64::from(y))));

@@ -18,16 +18,15 @@ fn an_operand_is_the_same_as_that_of_its_first_gate() {
         for op in &program.ops {
             let plan = GatePlan::new(&program, op);
             let all: Vec<usize> = (0..op.gates()).collect();
-            let firsts = plan.distinct(all.iter().map(|&gate| (3, gate)));
-            assert_eq!(firsts.len(), plan.operand_count());
-            for (operand, firsts) in firsts.iter().enumerate() {
+            for operand in 0..plan.operand_count() {
+                let firsts = plan.distinct(operand, all.iter().map(|&gate| (3, gate)));
                 let is_new = |gate: usize| plan.new_operands(gate).contains(&operand);
                 let new: Vec<_> = all.iter().filter(|&&gate| is_new(gate)).collect();
                 assert!(firsts.iter().map(|(_, gate)| gate).eq(new.iter().copied()));
                 assert!(firsts.iter().all(|&(step, _)| step == 3));
                 shared += all.len() - firsts.len();
                 for &gate in &all {
-                    let first = plan.distinct(std::iter::once((0, gate)))[operand][0].1;
+                    let first = plan.distinct(operand, std::iter::once((0, gate)))[0].1;
                     assert!(first <= gate && firsts.contains(&(3, first)));
                     assert_eq!(runs(&plan, operand, gate), runs(&plan, operand, first));
                 }
