@@ -32,7 +32,7 @@ impl Divisor {
     #[inline]
     pub fn quotient(self, n: usize) -> usize {
         if (n as u64) < FAST && self.inverse != 0 {
-            (n as u128 * u128::from(self.inverse) >> SHIFT) as usize
+            ((n as u128 * u128::from(self.inverse)) >> SHIFT) as usize
         } else {
             n / self.by
         }

@@ -17,14 +17,16 @@ const ROWS_PER_BLOCK: usize = 128;
 /// Blocks that one task writes at least.
 const BLOCKS_PER_TASK: usize = 4;
 
+/// Writes every column but the engine's of some rows.
+type Write<'a> = dyn Fn(Range<usize>, &mut [Elem]) + Sync + 'a;
+
 /// A table of which the height is known, and what writes its public columns.
 pub struct Unwritten<'a> {
     index: usize,
     log_rows: usize,
     width: usize,
     rows: usize,
-    /// Writes every column but the engine's of some rows.
-    write: Box<dyn Fn(Range<usize>, &mut [Elem]) + Sync + 'a>,
+    write: Box<Write<'a>>,
 }
 
 impl<'a> Unwritten<'a> {

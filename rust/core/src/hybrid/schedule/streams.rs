@@ -38,7 +38,7 @@ impl Times {
         if times.iter().any(|&times| times > 1) {
             return Self::Often(Box::new(times));
         }
-        Self::Once(times.iter().rev().fold(0, |bits, &times| 2 * bits | u64::from(times)))
+        Self::Once(times.iter().rev().fold(0, |bits, &times| (2 * bits) | u64::from(times)))
     }
 
     /// As columns.

@@ -6,6 +6,7 @@ pub(crate) mod fixture;
 pub(crate) mod programs;
 mod proofs;
 mod shares;
+mod summed;
 
 use self::fixture::Case;
 use self::programs::{convolution, dense, lookups, padded, picks, wide};
