@@ -300,7 +300,7 @@ impl<'a> GatePlan<'a> {
     fn operand(&self, number: usize) -> &Source {
         let found = match &self.kind {
             Kind::Dot { terms, bias, mult, shift, rounding } => match terms.get(number / 2) {
-                Some((_, a, b)) => Some(if number % 2 == 0 { a } else { b }),
+                Some((_, a, b)) => Some(if number.is_multiple_of(2) { a } else { b }),
                 None => match number - 2 * terms.len() {
                     0 => Some(bias),
                     1 => Some(mult),
