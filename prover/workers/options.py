@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...verifier.errors import UsageError
+from .watch import PATIENCE as PATIENCE
 
 if TYPE_CHECKING:
     from .fleet import Fleet
     from .task import Task
 
 MOST = 1024
-PATIENCE = 300.0
-"""Seconds: far longer than a machine that swaps, or starves a process, keeps it from all work."""
 LEAST_PATIENCE, MOST_PATIENCE = 10.0, 1e6
 
 

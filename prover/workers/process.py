@@ -19,10 +19,9 @@ from ...verifier.quoting import quoted
 from ..work import SEGMENT_MAX
 from .fleet import Worker, WorkerLost
 from .frames import BEAT, PROVEN, read_frame, write_frame
-from .options import PATIENCE
 from .serve import NUMBER, PROGRAM, SETTING, SHARE, STATEMENT
 from .task import Task
-from .watch import Watch
+from .watch import PATIENCE, Watch
 
 SERVE = [sys.executable, "-P", "-m", f"{__package__}.serve"]
 """Without -P, modules in the folder that a user stands in would go before the library's."""

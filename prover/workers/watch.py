@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+PATIENCE = 300.0
+"""Seconds: far longer than a machine that swaps, or starves a process, keeps it from all work."""
+
 LOOKS = 10
 """How often a worker is looked at before it is given up."""
 LEAST = 0.01
