@@ -14,9 +14,9 @@ from ..hybrid.chain import run_chain
 from ..prover import Claims, prove_job
 from ..prover.work import Job, Work
 from ..verifier.profiles import FOLDABLE, STANDARD
+from .chains import AVERAGE, average
 from .hybrid import network
 from .models import INT8, calibration
-from .succinct import AVERAGE, Cell, built
 
 MODELS = ("mlp", "lenet5", "cnn264k", "dense4m", AVERAGE)
 
@@ -24,8 +24,7 @@ MODELS = ("mlp", "lenet5", "cnn264k", "dense4m", AVERAGE)
 def job(name: str) -> Job:
     """What the receipt of a model is made of."""
     if name == AVERAGE:
-        model, data = built(Cell(AVERAGE, steps=16, delta=0.05))
-        run, items = run_chain(model, data)
+        _, run, items = average(16)
         return run.job(Claims("hybrid", delta=0.05, delta_op=None), items, FOLDABLE)
     graph = network(name)
     model = compile(graph, calibration(graph, 64, 0), batch=1, **INT8)

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
-from ..hybrid.chain import run_chain
 from ..prover import Claims, ProverOptions, prove_job
 from ..prover.progress import FOLDING, SEGMENTS
 from ..prover.workers import Worker, Workers
@@ -35,9 +34,9 @@ from .cells import (
     run_cells,
     text_table,
 )
+from .chains import perceptron
 from .machine import describe, forget_peak, peak_memory
-from .succinct import CHAIN, PERCEPTRON, built
-from .succinct import Cell as Job
+from .succinct import CHAIN
 
 DELTA, QUICK_DELTA = 0.0022, 0.007
 """of a perceptron over a chain: 4 and 2 segments, about."""
@@ -108,8 +107,7 @@ def measure(way: Way) -> Row:
     """One row: seconds and memory of one way to the receipt."""
     if way.threads and way.processes == 1:
         os.environ["RAYON_NUM_THREADS"] = str(way.threads)  # before the core starts its own
-    model, inputs = built(Job(PERCEPTRON, way.steps, way.delta))
-    run, items = run_chain(model, inputs)
+    model, run, items = perceptron(way.steps)
     job = run.job(Claims("hybrid", delta=way.delta, delta_op=None), items, SUCCINCT)
     del run
     begun: dict[str, float] = {}
