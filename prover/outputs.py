@@ -22,6 +22,7 @@ import numpy as np
 
 from ..circuits.arguments import whole
 from ..circuits.files import read_limited, write_atomically
+from ..verifier.arrays import distinct
 from ..verifier.errors import UsageError
 from ..verifier.gates import Ints
 from ..verifier.journal import Journal
@@ -32,7 +33,6 @@ from ..verifier.program.codec import decode
 from ..verifier.program.types import Program, Role
 from ..verifier.receipt import split_receipt
 from ..verifier.roots import chain_root, digest_elements, state_digests, step_digests
-from ..verifier.sampling import distinct
 from ..verifier.shown import MAGIC as SHOWING
 from ..verifier.shown import Form, judge_shown, refuse_published
 from .errors import BadOutputsFile
