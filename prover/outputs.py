@@ -30,7 +30,7 @@ from ..verifier.kinds import OUTPUTS, what_is
 from ..verifier.merkle import tree_roots
 from ..verifier.poseidon2 import DIGEST, Elements, compress
 from ..verifier.program.codec import decode
-from ..verifier.program.types import Program, Role
+from ..verifier.program.types import Program
 from ..verifier.receipt import split_receipt
 from ..verifier.roots import chain_root, digest_elements, state_digests, step_digests
 from ..verifier.shown import MAGIC as SHOWING
@@ -138,18 +138,15 @@ class _Chain:
         self._outputs = rows[:, roots_bytes:]
         words = np.ascontiguousarray(rows[:, :roots_bytes]).view("<u4")
         self._roots: Elements = words.astype(np.uint64).reshape(held.steps, -1, DIGEST)
-        self._before, self._digests = self._records(program, journal)
+        self._before, self._digests = self._records(journal)
         root = tree_roots(self._digests[None])[0]
         if chain_root(journal.steps, root) != journal.chain_root:
             _bad("it holds other roots than those of the receipt")
         self._chain_root = journal.chain_root
 
-    def _records(self, program: Program, journal: Journal) -> tuple[Elements, Elements]:
+    def _records(self, journal: Journal) -> tuple[Elements, Elements]:
         """The digests of the states before all steps, and of their records: [steps, 8] each."""
-        place = {tensor: at for at, tensor in enumerate(self._form.stepped)}
-        links = {link.state: link.value for link in program.states}
-        linked = [place[links[state]] for state in program.of_role(Role.STATE)]
-        after = state_digests(self._roots[:, linked])
+        after = state_digests(self._roots[:, self._form.linked])
         before = np.concatenate([digest_elements(journal.initial_state)[None], after[:-1]])
         positions = np.arange(journal.first, journal.first + journal.steps, dtype=np.int64)
         ids = (journal.program_id, journal.weights_root)

@@ -99,6 +99,12 @@ class Form:
         return [number for number in self.stepped if number not in self.outputs]
 
     @property
+    def linked(self) -> list[int]:
+        """Of each state, where the tensor that it becomes stands among these."""
+        links = {link.state: link.value for link in self.program.states}
+        return [self.stepped.index(links[state]) for state in self.program.of_role(Role.STATE)]
+
+    @property
     def head_bytes(self) -> int:
         """Before the outputs: the state before the step, where there are states, and roots."""
         return _DIGEST_BYTES * (bool(self.program.states) + len(self.others))
@@ -290,13 +296,11 @@ class _Showing:
             arrays = _arrays(tensor, self.packed[part, values])
             salted = _words(self.packed[part, salts]).reshape(len(steps), -1, SALT)
             roots[:, place[number]] = salted_roots(tensor, arrays, salted)
-        links = {link.state: link.value for link in program.states}
-        linked = [place[links[state]] for state in program.of_role(Role.STATE)]
         return step_digests(
             journal.program_id,
             journal.weights_root,
             before,
-            state_digests(roots[:, linked]),
+            state_digests(roots[:, self.form.linked]),
             roots,
             journal.first + steps,
         )
