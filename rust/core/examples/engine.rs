@@ -5,12 +5,14 @@
 //! `zktally prove`); `python -m zktally.bench.jobs FOLDER` makes such folders. A foldable receipt is
 //! folded, too.
 
+mod expected;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use zktally_core::commit::{Prepared, model_id};
+use zktally_core::commit::Prepared;
 use zktally_core::hybrid::{self, Prover};
 use zktally_core::program::load;
 use zktally_core::receipt::{Journal, MAX_BYTES, Receipt};
@@ -22,9 +24,6 @@ use zktally_core::verify;
 #[global_allocator]
 static ALLOCATOR: zktally_core::stark::memory::Pool = zktally_core::stark::memory::Pool;
 
-const POLICY: &str = r#"{"modes": ["hybrid", "strict"], "min_bits": 1, "max_delta_ppm": 1000000,
-    "max_delta_step_ppm": null, "max_delta_op_ppm": null, "outputs_exact": false, "seed": "any",
-    "start": "any", "max_steps": null, "max_epochs": null, "batch": null, "programs": null, "ranges": {}}"#;
 /// Bytes that a job begins with, before its profile.
 const MAGIC: usize = 8;
 
@@ -71,16 +70,7 @@ impl Folder {
         let parts = Receipt::split(&job[MAGIC + 1..], MAX_BYTES).expect("a job");
         let prepared = Arc::new(Prepared::new(Arc::new(load(parts.program).expect("a program"))));
         let claims = Journal::decode(parts.journal).expect("a journal");
-        let expect = Expectations {
-            model_id: model_id(&claims.program_id, claims.weights_root),
-            policy: serde_json::from_str(POLICY).expect("a policy"),
-            audience: claims.audience,
-            nonce: claims.nonce,
-            initial_state: None,
-            dataset_root: None,
-            any_dataset: true,
-            input_root: None,
-        };
+        let expect = expected::of(claims);
         let (journal, openings) = (parts.journal.to_vec(), parts.proof.to_vec());
         Self { prepared, journal, openings, profile: job[MAGIC], receipt, expect }
     }

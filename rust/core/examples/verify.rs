@@ -2,39 +2,20 @@
 //! of all, and of each part; `rest` is the envelope, the program and the proofs themselves.
 //! `RAYON_NUM_THREADS` sets the threads.
 
+mod expected;
+
 use std::time::Instant;
 
-use zktally_core::commit::model_id;
 use zktally_core::receipt::{Journal, MAX_BYTES, Receipt};
-use zktally_core::statement::Expectations;
 use zktally_core::{verify, watch};
 
 #[global_allocator]
 static ALLOCATOR: zktally_core::stark::memory::Pool = zktally_core::stark::memory::Pool;
 
-const POLICY: &str = r#"{"modes": ["fast", "hybrid", "strict"], "min_bits": 1, "max_delta_ppm": 1000000,
-    "max_delta_step_ppm": null, "max_delta_op_ppm": null, "outputs_exact": false, "seed": "any",
-    "start": "any", "max_steps": null, "max_epochs": null, "batch": null, "programs": null, "ranges": {}}"#;
-
-/// What a receipt claims is expected: here it is not the verdict that counts.
-fn expectations(receipt: &[u8]) -> Expectations {
-    let sections = Receipt::split(receipt, MAX_BYTES).expect("a receipt");
-    let claims = Journal::decode(sections.journal).expect("a journal");
-    Expectations {
-        model_id: model_id(&claims.program_id, claims.weights_root),
-        policy: serde_json::from_str(POLICY).expect("a policy"),
-        audience: claims.audience,
-        nonce: claims.nonce,
-        initial_state: None,
-        dataset_root: None,
-        any_dataset: true,
-        input_root: None,
-    }
-}
-
 /// The least seconds of all and of each part.
 fn measure(receipt: &[u8], repeats: usize) -> Vec<(String, f64)> {
-    let expect = expectations(receipt);
+    let sections = Receipt::split(receipt, MAX_BYTES).expect("a receipt");
+    let expect = expected::of(Journal::decode(sections.journal).expect("a journal"));
     let mut least: Vec<(String, f64)> = Vec::new();
     for _ in 0..repeats {
         watch::taken();
